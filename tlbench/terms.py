@@ -1,0 +1,194 @@
+"""The nouns of tlbench, which every room shares.
+
+Shapes: N rows of a domain, B of a batch, D features, C classes. Tensors are named in annotations only, so that this file
+needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PARTS = ("source", "target", "few")
+"""What a suite grants and a method reads: labelled source rows, unlabelled target rows, few labelled target rows."""
+
+SCHEMA = 1
+"""The schema number of the records written today."""
+
+
+class TlbenchError(Exception):
+    """A mistake that the user can mend: the text names the thing, the rule and the way out."""
+
+
+class NotApplicable(TlbenchError):
+    """A method that has no meaning in a cell (its record is `skipped`, with this text as the reason)."""
+
+
+class Diverged(TlbenchError):
+    """A loss or a prediction that is no longer finite (the record is `failed`, with this text as the reason)."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from."""
+
+    x: Tensor
+    y: Tensor
+    domain: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: Tensor) -> Labelled:
+        domain = None if self.domain is None else self.domain[rows]
+        return Labelled(self.x[rows], self.y[rows], domain)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A declared domain, decoded: its rows, the names of its classes, and a fingerprint of all that it holds.
+
+    `rows.x` is uint8 (N, channels, height, width) for images or float32 (N, D) for vectors; `test` holds the domain's
+    own test rows where its declaration names any.
+    """
+
+    name: str
+    rows: Labelled
+    classes: tuple[str, ...]
+    fingerprint: str
+    test: Labelled | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a solved method sees: the parts that it names in `reads` (the others are None), and the number C."""
+
+    classes: int
+    source: Labelled | None = None
+    target: Tensor | None = None
+    few: Labelled | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that a trained method sees of one training step: a batch of each part that it reads.
+
+    `rows` holds the numbers of the drawn rows within their part (for memories); `progress` runs from 0 to 1 over the
+    phase.
+    """
+
+    source: Labelled = field(default=None)  # type: ignore[assignment]  # None exactly where the method does not read it
+    target: Tensor = field(default=None)  # type: ignore[assignment]
+    few: Labelled = field(default=None)  # type: ignore[assignment]
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+    progress: float = 0.0
+
+
+class Strict(BaseModel):
+    """A schema without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Case(Strict):
+    """One cell of a suite: a method row on a pair with a seed."""
+
+    suite: str
+    suite_version: int
+    row: str
+    method: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    sources: tuple[str, ...]
+    target: str
+    seed: int
+
+    @property
+    def pair(self) -> str:
+        """The pair as it is written on tables and on the command line: `a+b:c` for sources a and b and target c."""
+        return f"{'+'.join(self.sources)}:{self.target}"
+
+
+class TracePoint(Strict):
+    """What is known at a checkpoint of the training without any target label."""
+
+    step: int
+    loss: float | None = None
+    source_validation_accuracy: float | None = None
+    target_entropy: float | None = None
+    """Mean entropy in nats of the predictions on (at most 2,000 of) the adapted target rows."""
+
+
+class Scores(Strict):
+    """How good a case came out. Shares lie in [0, 1]; null means that it was not measured."""
+
+    target_accuracy: float | None = None
+    source_accuracy: float | None = None
+    per_class_accuracy: dict[str, float | None] | None = None
+    macro_f1: float | None = None
+    scored_rows: int | None = None
+    trace: list[TracePoint] = Field(default_factory=list)
+
+
+class Cost(Strict):
+    """What a case cost. Null means that it was not measured."""
+
+    train_seconds: float | None = None
+    train_samples_per_second: float | None = None
+    predict_samples_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    steps: int | None = None
+    batch: int | None = None
+
+
+class Machine(Strict):
+    """Where a case ran."""
+
+    device: str
+    driver: str | None = None
+    torch: str
+    cuda: str | None = None
+    precision: str = "fp32"
+    cpu: str | None = None
+    cores: int | None = None
+
+
+class Code(Strict):
+    """Which tlbench ran: its version, and the commit where it ran from a git checkout."""
+
+    tlbench: str
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Record(Case):
+    """A fact: what was asked, what was measured, on what, from what, and how it ended. Nothing derived is in it."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    identity: str
+    """Hash of all that decides the numbers; a case whose identity is on file is not run again."""
+    status: Literal["done", "skipped", "failed"]
+    why: str | None = None
+    kind: Literal["trained", "solved"] | None = None
+    reads: tuple[str, ...] = ()
+    baseline: str | None = None
+    metric: str = "target_accuracy"
+    target_labels: int = 0
+    suite_hash: str | None = None
+    scores: Scores = Scores()
+    cost: Cost = Cost()
+    machine: Machine
+    code: Code
+    data: dict[str, str]
+    """Fingerprint of each domain of the pair, by name."""
+    started: str
+    finished: str
+    """UTC, ISO 8601."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
