@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data: TLBENCH_DATA, else ../shared/data beside the project."""
+    root = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not root.is_dir():
+        pytest.skip(f"no data root {root}; set TLBENCH_DATA")
+    return root

@@ -1,0 +1,14 @@
+"""A declaration -> a Domain of tensors.
+
+`declare` checks the tables of a suite and reads nothing from disk; `load` reads, checks, shifts, prepares and
+fingerprints. Importing this room imports neither torch nor scikit-learn nor scipy.
+"""
+
+from __future__ import annotations
+
+from tlbench.data import prepare, readers, shifts
+from tlbench.data.declaration import Declaration, declare
+from tlbench.data.files import root_of
+from tlbench.data.loading import load
+
+__all__ = ["Declaration", "declare", "load", "prepare", "readers", "root_of", "shifts"]

@@ -1,0 +1,140 @@
+"""What a file holds -> rows that can be computed with: plain numbers, as many labels, nothing missing.
+
+Rows are numpy arrays (N, ...) or scipy sparse arrays (N, D); labels come in as numbers or texts and leave as texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlbench.data.mistakes import way_out
+from tlbench.terms import TlbenchError
+
+Array = NDArray[Any]
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether x is a scipy sparse array or matrix; scipy is not imported to answer."""
+    return hasattr(x, "tocsr")
+
+
+def dense(x: Any) -> Array:
+    """The same rows as a plain array."""
+    return np.asarray(x.toarray() if is_sparse(x) else x)
+
+
+def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
+    """Rows and labels as a reader gave them -> rows of the declared shape and labels (N,).
+
+    Images that are not bytes become float32, and vectors are as read.
+
+    Raises:
+        TlbenchError: no rows, another number of labels, not numbers, not finite, or rows that don't fit the shape.
+    """
+    x, y = (x.tocsr() if is_sparse(x) else np.asarray(x)), np.asarray(y)
+    if x.dtype.kind not in "biuf":
+        mixed = " (rows of mixed shapes, or objects)" if x.dtype.kind == "O" else ""
+        raise TlbenchError(f"x holds {x.dtype}{mixed}, not numbers; every row must be numbers of one shape")
+    if x.ndim == 0:
+        raise TlbenchError("x is a single number; it must be rows (N, ...)")
+    if x.ndim == 1:
+        x = x.reshape(-1, 1)
+    if y.ndim == 2 and 1 in y.shape:
+        y = y.reshape(-1)
+    if y.ndim != 1:
+        raise TlbenchError(f"y has the shape {y.shape}; it must hold one label a row, (N,) or (N, 1)")
+    if x.shape[0] != len(y):
+        turned = "; rows seem to be stored as columns" if x.shape[-1] == len(y) else ""
+        raise TlbenchError(f"x has {x.shape[0]} rows {x.shape} and y {len(y)} labels{turned}; each row needs one label")
+    if 0 in x.shape:
+        raise TlbenchError(f"the domain is empty: x has the shape {x.shape}")
+    finite(x, "as read")
+    if shape is not None:
+        if math.prod(shape) != math.prod(x.shape[1:]):
+            raise TlbenchError(f"shape = {list(shape)} needs {math.prod(shape)} numbers a row; rows are {x.shape[1:]}")
+        x = dense(x).reshape(-1, *shape)
+    if x.ndim == 4 and x.dtype != np.uint8:
+        x = x.astype(np.float32)
+    return x, y
+
+
+def finite(x: Any, when: str) -> None:
+    """Hold x to finite numbers.
+
+    Raises:
+        TlbenchError: with how many there are and where the first one is.
+    """
+    if x.dtype.kind != "f":
+        return
+    if is_sparse(x):
+        bad = ~np.isfinite(x.data)
+        count, rows = int(bad.sum()), np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))[bad]
+    else:
+        bad = ~np.isfinite(x).reshape(len(x), -1)
+        count, rows = int(bad.sum()), np.flatnonzero(bad.any(axis=1))
+    if count:
+        raise TlbenchError(
+            f"{count} features are NaN or infinite {when}, in {len(np.unique(rows))} rows, first in row {rows.min()} "
+            "(counted from 0); mend them in the file or leave the rows out"
+        )
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, bytes):
+        return label.decode("utf-8", errors="replace").strip()
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label).strip()
+
+
+def texts(y: Array) -> tuple[list[str], NDArray[np.int64]]:
+    """Labels (N,) of any type -> their distinct texts, sorted, and the position (N,) of each label in them.
+
+    1.0 and 1 are both "1". Texts that are all numbers are sorted as numbers.
+
+    Raises:
+        TlbenchError: labels that are neither numbers nor texts, or not finite.
+    """
+    if y.dtype.kind == "O":
+        if not all(isinstance(label, str | bytes | int | float | np.generic) for label in y):
+            raise TlbenchError("y holds objects; labels must be numbers or texts")
+        y = np.array([_text(label) for label in y])
+    if y.dtype.kind not in "biufSU":
+        raise TlbenchError(f"y holds {y.dtype}; labels must be numbers or texts")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        bad = np.flatnonzero(~np.isfinite(y))
+        raise TlbenchError(f"{len(bad)} labels are NaN or infinite, first in row {bad[0]} (counted from 0)")
+    values, inverse = np.unique(y, return_inverse=True)
+    named = [_text(value) for value in values]
+    names = sorted(set(named), key=_order(named))
+    position = {text: i for i, text in enumerate(names)}
+    return names, np.array([position[text] for text in named], dtype=np.int64)[inverse.reshape(-1)]
+
+
+def _order(names: Sequence[str]) -> Any:
+    """How class names are sorted: as numbers if all are numbers, else as texts."""
+    try:
+        if all(math.isfinite(float(name)) for name in names):
+            return lambda name: (float(name), name)
+    except ValueError:
+        pass
+    return lambda name: name
+
+
+def numbered(names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Positions in `names` -> positions in `classes`.
+
+    Raises:
+        TlbenchError: a name that is not among the classes.
+    """
+    for i, name in enumerate(names):
+        if name not in classes:
+            raise TlbenchError(
+                f"label {name!r} ({int((y == i).sum())} rows) is not among the {len(classes)} classes; {way_out(name, classes)}"
+            )
+    return np.array([classes.index(name) for name in names], dtype=np.int64)[y]

@@ -1,0 +1,191 @@
+"""The tables of a suite -> a checked Declaration, or every mistake in them at once. Nothing is read from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, PositiveInt
+
+from tlbench.data import prepare, readers, shifts
+from tlbench.data.kinds import Kinds
+from tlbench.data.mistakes import check, way_out
+from tlbench.terms import Strict
+
+
+class Operation(Strict):
+    """A shift or a preparation, with all its options."""
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Part(Strict):
+    """Where the rows of one part come from: the main rows, or the domain's own test rows."""
+
+    reader: str
+    options: dict[str, Any]
+    shape: tuple[int, ...] | None = None
+    rows: int | None = None
+
+
+class Declaration(Strict):
+    """A checked domain table; `model_dump(mode="json")` says all that decides what `load` gives."""
+
+    name: str
+    main: Part
+    test: Part | None = None
+    classes: tuple[str, ...] | None = None
+    shifts: tuple[Operation, ...] = ()
+    prepare: tuple[Operation, ...] = ()
+    licence: str | None = None
+    citation: str | None = None
+    source: str | None = None
+
+
+def _distinct(labels: list[Any]) -> list[Any]:
+    texts = [str(label) for label in labels]
+    if twice := sorted({text for text in texts if texts.count(text) > 1}):
+        raise ValueError(f"must name each class once; {twice[0]!r} is there twice")
+    return labels
+
+
+class Common(Strict, strict=True):
+    """The keys that every domain table may have; all others belong to the reader."""
+
+    reader: str
+    shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    rows: PositiveInt | None = None
+    classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    shifts: list[Any] = Field(default_factory=list)
+    prepare: list[Any] = Field(default_factory=list)
+    licence: str | None = None
+    citation: str | None = None
+    source: str | None = None
+    test: dict[str, Any] | None = None
+
+
+PER_PART = frozenset({"reader", "shape", "rows"})
+"""The common keys that a `test` table may override."""
+
+
+def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Declaration | None, list[str]]:
+    """Check `[domains.NAME]` over the defaults of `[data]`.
+
+    A domain with another reader than the defaults takes none of that reader's keys from them. Mistakes in a default say
+    `data:`, so that they are the same sentence for every domain.
+
+    Returns:
+        The Declaration (None if anything is wrong), and all mistakes as sentences.
+    """
+    where, common = f"domains.{name}", set(Common.model_fields)
+    if "reader" in table and table["reader"] != defaults.get("reader", table["reader"]):
+        defaults = {key: value for key, value in defaults.items() if key in common - {"shape", "test"}}
+    merged = {**defaults, **table}
+
+    def place(key: str) -> str:
+        return where if key in table or key not in defaults else "data"
+
+    known = _reader_keys(merged.get("reader"))
+    wrong: list[str] = []
+    found = check(Common, {key: value for key, value in merged.items() if key in common})
+    if "reader" in found and "reader" not in merged:
+        found["reader"] = f"missing key 'reader'; there are {', '.join(readers.names())}"
+    elif "reader" not in found and known is None:
+        found["reader"] = f"unknown reader {merged['reader']!r}; {way_out(merged['reader'], readers.names())}"
+    wrong += [f"{place(key)}: {text}" for key, text in found.items()]
+
+    options, refused = _options(merged, common)
+    wrong += [f"{place(key)}: {text}" for key, text in refused.items()]
+    operations = {}
+    for key, kinds in (("shifts", shifts.kinds), ("prepare", prepare.kinds)):
+        operations[key], more = _operations(kinds, merged.get(key, []), f"{place(key)}.{key}")
+        wrong += more
+
+    test = merged.get("test")
+    part = None
+    if isinstance(test, dict):
+        part, more = _test(merged, test, set(refused) | set(found), f"{place('test')}.test")
+        wrong += more
+    if wrong:
+        return None, wrong
+
+    checked = Common.model_validate({key: value for key, value in merged.items() if key in common})
+    return Declaration(
+        name=name,
+        main=_part(checked, options),
+        test=part,
+        classes=None if checked.classes is None else tuple(str(label) for label in checked.classes),
+        shifts=operations["shifts"],
+        prepare=operations["prepare"],
+        licence=checked.licence,
+        citation=checked.citation,
+        source=checked.source,
+    ), []
+
+
+def _reader_keys(reader: Any) -> set[str] | None:
+    return set(readers.get(reader).Options.model_fields) if reader in readers.names() else None
+
+
+def _part(checked: Common, options: dict[str, Any]) -> Part:
+    shape = None if checked.shape is None else tuple(checked.shape)
+    return Part(reader=checked.reader, options=options, shape=shape, rows=checked.rows)
+
+
+def _options(merged: Mapping[str, Any], common: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The reader's options with their defaults, or the mistakes by key."""
+    if _reader_keys(merged.get("reader")) is None:
+        return {}, {}
+    schema = readers.get(merged["reader"]).Options
+    own = {key: value for key, value in merged.items() if key not in common}
+    if wrong := check(schema, own, common):
+        return {}, wrong
+    return schema.model_validate(own).model_dump(), {}
+
+
+def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where: str) -> tuple[Part | None, list[str]]:
+    """The test part: the domain's table with the keys of `test` over it; mistakes in `known` keys were said before."""
+    common = set(Common.model_fields)
+    wrong = [
+        f"{where}: {key!r} holds for both parts alike; say it in the domain's own table"
+        for key in test
+        if key in common - PER_PART
+    ]
+    reader: Any = test.get("reader", main.get("reader"))
+    kept = common if reader != main.get("reader") else set(main)
+    merged = {key: value for key, value in main.items() if key in kept} | test
+    per_part = {key: value for key, value in merged.items() if key in PER_PART}
+    found = check(Common, per_part)
+    if "reader" in test and "reader" not in found and _reader_keys(reader) is None:
+        found["reader"] = f"unknown reader {reader!r}; {way_out(reader, readers.names())}"
+    options, refused = _options(merged, common)
+    found |= refused
+    wrong += [f"{where}: {text}" for key, text in found.items() if key in test or key not in known]
+    if wrong or found:
+        return None, wrong
+    return _part(Common.model_validate(per_part), options), []
+
+
+def _operations(kinds: Kinds, written: Any, where: str) -> tuple[tuple[Operation, ...], list[str]]:
+    """A list of names or tables {kind = ..., options} -> checked operations, or what is wrong with them."""
+    if not isinstance(written, list):
+        return (), []  # the common schema says so
+    wrong: list[str] = []
+    done: list[Operation] = []
+    for i, item in enumerate(written):
+        here = f"{where}[{i}]"
+        table = {"kind": item} if isinstance(item, str) else item
+        if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
+            wrong.append(f"{here}: must be a name or a table with a kind; there are {', '.join(kinds.names())}")
+            continue
+        kind, options = table["kind"], {key: value for key, value in table.items() if key != "kind"}
+        if kind not in kinds.names():
+            wrong.append(f"{here}: unknown kind {kind!r}; {way_out(kind, kinds.names())}")
+            continue
+        schema = kinds.options(kind)
+        if found := check(schema, options):
+            wrong += [f"{here} ({kind}): {text}" for text in found.values()]
+            continue
+        done.append(Operation(kind=kind, options=schema.model_validate(options).model_dump()))
+    return tuple(done), wrong

@@ -1,0 +1,37 @@
+"""svmlight (libsvm) text files, gzip or plain: a label and index:value pairs a line; read sparse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from tlbench.data import files
+from tlbench.terms import Strict, TlbenchError
+
+
+class Options(Strict, strict=True):
+    """Where the file is, and how many features a row has (a file can't say so itself)."""
+
+    path: Annotated[str, Field(description="the svmlight file, relative to the data root")]
+    features: Annotated[int, Field(gt=0, description="how many features a row has, the same for all domains")]
+    zero_based: Annotated[bool, Field(description="whether the first feature has the index 0")] = True
+
+
+def read(options: Options, root: Path) -> tuple[Any, Any]:
+    """Sparse rows (N, features) float32 and labels (N,).
+
+    Raises:
+        TlbenchError: no such file, not svmlight, or an index outside the features.
+    """
+    from scipy import sparse
+    from sklearn.datasets import load_svmlight_file
+
+    path = files.find(root, options.path)
+    with files.reading(path, "svmlight"), files.unzipped(path) as stream:
+        x, y = load_svmlight_file(stream, n_features=options.features, zero_based=options.zero_based, dtype=np.float32)
+    if not len(y):
+        raise TlbenchError(f"{path}: holds no row")
+    return sparse.csr_array(x), y
