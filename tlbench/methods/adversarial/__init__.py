@@ -1,0 +1,1 @@
+"""Features are made alike until a classifier can't tell the domains apart."""

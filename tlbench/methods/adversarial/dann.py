@@ -1,0 +1,39 @@
+"""DANN: features from which a classifier can't tell the domains apart, by reversing its gradient.
+
+Ganin et al., Domain-adversarial training of neural networks, JMLR 2016. https://arxiv.org/abs/1505.07818
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from tlbench.methods.base import Trained
+from tlbench.nn.heads import Discriminator
+from tlbench.nn.reversal import ramp, reverse
+from tlbench.terms import Step
+
+
+class Dann(Trained):
+    """CE(source) + weight * BCE(d(R_k(features)), domain), the mean over all source and target rows of the batch."""
+
+    reads = frozenset({"source", "target"})
+    weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
+    hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
+    gamma: float = Field(10.0, gt=0, description="steepness of the reversal's ramp over the progress")
+
+    def build(self) -> None:
+        """The discriminator."""
+        self.discriminator = Discriminator(self.net.trunk.width, self.hidden)
+
+    def loss(self, step: Step) -> Tensor:
+        """Both terms from one forward; k rises from 0 to 1 with the progress (equation 14)."""
+        if not self.weight:
+            return self.supervised(step)
+        source_BD, target_BD = self.net.features(step.source.x, step.target)
+        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        logits = self.discriminator(reverse(torch.cat([source_BD, target_BD]), ramp(step.progress, self.gamma)))
+        is_source = torch.cat([logits.new_ones(len(source_BD)), logits.new_zeros(len(target_BD))])
+        return task + self.weight * F.binary_cross_entropy_with_logits(logits, is_source)

@@ -1,0 +1,1 @@
+"""Features of the two domains are made alike in some statistic."""

@@ -1,0 +1,132 @@
+"""What a method is: the parts that it reads, its options, and either a loss (trained) or a closed form (solved)."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.fields import FieldInfo
+from torch import Tensor, nn
+
+from tlbench.nn.net import Net
+from tlbench.terms import PARTS, Step, Task
+
+Predictor = Callable[[Tensor], Tensor]
+"""Rows (N, ...) -> class scores (N, C); the highest score is the predicted class."""
+
+
+class Method:
+    """The base of every method.
+
+    A class attribute `name: type = pydantic.Field(default, ge=..., description=...)` is an option: suites set it, the
+    instance holds its value under the same name.
+    """
+
+    reads: ClassVar[frozenset[str]]
+    """The parts the method learns from: a subset of {"source", "target", "few"}."""
+    version: ClassVar[int] = 1
+    """Raise it when the method's numbers change: records of the old version are then run again."""
+    Options: ClassVar[type[BaseModel]]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        declared: dict[str, Any] = {}
+        for kind in reversed(cls.__mro__):
+            own = {name: value for name, value in vars(kind).items() if isinstance(value, FieldInfo)}
+            hints = typing.get_type_hints(kind) if own else {}
+            declared |= {name: (hints[name], value) for name, value in own.items()}
+        config = ConfigDict(extra="forbid", strict=True, frozen=True)
+        cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
+
+    @classmethod
+    def check(cls) -> None:
+        """Raises ValueError where the class itself breaks the contract."""
+        if not getattr(cls, "reads", None) or not cls.reads <= set(PARTS):
+            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {PARTS}")
+
+
+class Solved(Method):
+    """A method in closed form: `fit` sees the parts that it reads and gives a predictor, on the device of its inputs."""
+
+    def __init__(self, **options: Any) -> None:
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def fit(self, task: Task) -> Predictor:
+        """Task -> predictor. Inputs are float32 (N, ...); randomness, if any, from torch's global generator."""
+        raise NotImplementedError
+
+
+class Rows(Protocol):
+    """All granted rows of the parts that a method reads, for passes outside the steps; order as in `Step.rows`."""
+
+    def map(self, part: str, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """`function` over all inputs of a part, in chunks, in evaluation mode and without gradients: (N, ...)."""
+
+    def labels(self, part: str) -> Tensor:
+        """Labels (N,) of `source` or `few`."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that learn at `scale` times the suite's rate: a number, or a function of the phase's progress in [0, 1].
+
+    At scale 0 they are frozen: no gradient, no optimiser state, and batch statistics stand still.
+    """
+
+    modules: tuple[nn.Module, ...]
+    scale: float | Callable[[float], float] = 1.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training: its loss, the parts that its steps draw, and its share of the budget."""
+
+    loss: Callable[[Step], Tensor]
+    reads: frozenset[str]
+    share: float = 1.0
+    groups: tuple[Group, ...] | None = None
+    """What learns, and how fast; None: every parameter at the suite's rate. The optimiser starts anew with each phase."""
+    begin: Callable[[Rows], None] | None = None
+    """Called once before the first step."""
+
+
+class Trained(Method, nn.Module):
+    """A method that is trained by gradients: it gives `loss(step)`, the engine owns all else.
+
+    `net` is the same at the start for every method of a cell. Modules made in `build` start from a seed of their own.
+    """
+
+    def __init__(self, net: Net, domains: int = 1, **options: Any) -> None:
+        nn.Module.__init__(self)
+        for name, value in options.items():
+            setattr(self, name, value)
+        self.net = net
+        self.classes = net.classes
+        self.domains = domains
+        """How many sources there are; `step.source.domain` says which one a row is from."""
+        self.build()
+
+    def build(self) -> None:
+        """Make the modules that the method needs beside `net`."""
+
+    def loss(self, step: Step) -> Tensor:
+        """The loss of one step, a scalar."""
+        raise NotImplementedError
+
+    def phases(self) -> Sequence[Phase]:
+        """The stretches of the training; one with `loss` unless the method says otherwise."""
+        return (Phase(self.loss, self.reads),)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Rows (B, ...) -> logits (B, C), in evaluation mode."""
+        logits: Tensor = self.net(x)
+        return logits
+
+    def supervised(self, step: Step) -> Tensor:
+        """Cross-entropy on the source rows: what a method is when its own term is switched off."""
+        return F.cross_entropy(self.net(step.source.x), step.source.y)

@@ -1,0 +1,1 @@
+"""No transfer, or the plainest use of the labels: what transfer is compared with."""

@@ -1,0 +1,18 @@
+"""Source only: train on the labelled source rows, predict on the target. The baseline of unsupervised adaptation."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlbench.methods.base import Trained
+from tlbench.terms import Step
+
+
+class SourceOnly(Trained):
+    """Cross-entropy on the source rows."""
+
+    reads = frozenset({"source"})
+
+    def loss(self, step: Step) -> Tensor:
+        """CE(source)."""
+        return self.supervised(step)

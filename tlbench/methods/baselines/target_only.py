@@ -1,0 +1,19 @@
+"""Target only: train on the granted labelled target rows alone. What transfer from a source must beat to be worth it."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from tlbench.methods.base import Trained
+from tlbench.terms import Step
+
+
+class TargetOnly(Trained):
+    """Cross-entropy on the few labelled target rows."""
+
+    reads = frozenset({"few"})
+
+    def loss(self, step: Step) -> Tensor:
+        """CE(few)."""
+        return F.cross_entropy(self.net(step.few.x), step.few.y)

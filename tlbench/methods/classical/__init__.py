@@ -1,0 +1,1 @@
+"""Learners without transfer and without a network, for reference."""

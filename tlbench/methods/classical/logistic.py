@@ -1,0 +1,24 @@
+"""Multinomial logistic regression on the raw inputs of the source: the linear baseline."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tlbench.methods.base import Predictor, Solved
+from tlbench.nn import learners
+from tlbench.terms import Task
+
+
+class Logistic(Solved):
+    """Minimises sum CE + |W|^2 / (2 c), the intercept free; c as in scikit-learn."""
+
+    reads = frozenset({"source"})
+    c: float = Field(1.0, gt=0, description="inverse penalty")
+    iterations: int = Field(200, ge=1, description="L-BFGS steps at most")
+
+    def fit(self, task: Task) -> Predictor:
+        """In float64, by L-BFGS."""
+        assert task.source is not None
+        x, y = task.source.x.flatten(1), task.source.y
+        scores = learners.logistic(x, y, task.classes, penalty=1 / self.c, iterations=self.iterations)
+        return lambda x: scores(x.flatten(1))

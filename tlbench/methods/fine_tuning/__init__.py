@@ -1,0 +1,1 @@
+"""Source first, then the few labelled target rows."""

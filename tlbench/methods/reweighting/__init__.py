@@ -1,0 +1,1 @@
+"""Source rows count as much as they resemble the target."""

@@ -1,0 +1,51 @@
+"""A network: a trunk that makes features and a head that makes class scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Trunk(nn.Module):
+    """The feature extractor: its stages in order, each of which can be frozen, and the width D of its features.
+
+    forward: x (B, ...) -> features (B, D).
+    """
+
+    def __init__(self, stages: list[nn.Module], width: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (B, ...) -> features (B, D)."""
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+class Net(nn.Module):
+    """Trunk and linear head: x (B, ...) -> logits (B, C)."""
+
+    def __init__(self, trunk: Trunk, classes: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.classes = classes
+        self.head = self.new_head()
+
+    def new_head(self) -> nn.Linear:
+        """A fresh linear head of the same shape."""
+        return nn.Linear(self.trunk.width, self.classes)
+
+    def features(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Features of several batches in one forward: each (B_i, ...) -> (B_i, D).
+
+        One large forward costs less than two small ones. With batch normalisation the parts share their statistics.
+        """
+        together: Tensor = self.trunk(torch.cat(parts))
+        return tuple(torch.split(together, [len(part) for part in parts]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (B, ...) -> logits (B, C)."""
+        logits: Tensor = self.head(self.trunk(x))
+        return logits

@@ -1,0 +1,37 @@
+"""Gradient reversal: the identity forward, the gradient times -k backward.
+
+Ganin and Lempitsky, Unsupervised domain adaptation by backpropagation, ICML 2015. https://arxiv.org/abs/1409.7495
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, k: float) -> Tensor:
+        ctx.k = k
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.k * gradient, None
+
+
+def reverse(x: Tensor, k: float = 1.0) -> Tensor:
+    """The same values; on the way back the gradient is multiplied by -k."""
+    reversed_: Tensor = _Reverse.apply(x, k)
+    return reversed_
+
+
+def ramp(progress: float, gamma: float = 10.0) -> float:
+    """The authors' schedule of k: 2 / (1 + exp(-gamma p)) - 1, from 0 to nearly 1 over the progress p of the training.
+
+    Tied to the progress, not to an absolute step number: else a short run trains with a weaker k than a long one.
+    """
+    return 2.0 / (1.0 + math.exp(-gamma * progress)) - 1.0

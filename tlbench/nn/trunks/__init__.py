@@ -1,0 +1,83 @@
+"""The trunks that exist: one file each, found by lying here. Each gives `Options` and `build(shape, options) -> Trunk`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from tlbench.suite import unknown
+from tlbench.terms import TlbenchError
+
+if TYPE_CHECKING:
+    from tlbench.nn.net import Trunk
+
+
+def names() -> list[str]:
+    """The trunks that exist, by their file names; nothing is imported to answer."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def summary(name: str) -> str:
+    """The first line of a trunk's file; nothing is imported to answer."""
+    if name == "auto":
+        return (resolve.__doc__ or "").partition("\n")[0]
+    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+def resolve(name: str, shape: tuple[int, ...]) -> str:
+    """`auto` for rows of a shape: vectors get mlp, images lenet from 20 pixels on, smaller ones convnet."""
+    if name != "auto":
+        return name
+    if len(shape) == 1:
+        return "mlp"
+    return "lenet" if min(shape[-2:]) >= 20 else "convnet"
+
+
+def build(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Trunk:
+    """A fresh trunk for rows of `shape`.
+
+    Raises:
+        TlbenchError: unknown trunk or option, or a trunk that can't take rows of this shape.
+    """
+    name, extra = _split(resolve(name, shape), options)
+    if wrong := mistakes({"net": {"trunk": name, **extra}}):
+        raise TlbenchError("\n".join(wrong))
+    module = importlib.import_module(f"{__name__}.{name}")
+    trunk: Trunk = module.build(shape, module.Options(**extra))
+    return trunk
+
+
+def mistakes(raw: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the `[net]` table of a suite."""
+    net = raw.get("net", {})
+    if not isinstance(net, Mapping) or not isinstance(net.get("trunk", "auto"), str):
+        return []  # the suite's own schema says so
+    name, options = _split(net.get("trunk", "auto"), {k: v for k, v in net.items() if k not in {"trunk", "mean", "std"}})
+    if name == "auto":
+        return [f"net.{key}: unknown; trunk = 'auto' has no options, name a trunk to set them" for key in options]
+    if name not in names():
+        return [unknown("net.trunk", name, [*names(), "auto"])]
+    kind: type[BaseModel] = importlib.import_module(f"{__name__}.{name}").Options
+    try:
+        kind.model_validate(options)
+    except ValidationError as error:
+        return [
+            unknown("net", str(e["loc"][0]), kind.model_fields)
+            if e["type"] == "extra_forbidden"
+            else f"net.{'.'.join(map(str, e['loc']))}: {e['msg']}, not {e['input']!r}"
+            for e in error.errors()
+        ]
+    return []
+
+
+def _split(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """`torchvision:resnet18` is the trunk `torchvision` with the option network = 'resnet18'."""
+    family, _, network = name.partition(":")
+    return family, {**options, **({"network": network} if network else {})}

@@ -1,0 +1,327 @@
+"""A TOML file -> a checked Suite (every mistake said at once) -> its list of Cases.
+
+Nothing here knows how anything is trained: names of methods and trunks are checked by functions that the caller passes in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tlbench import data
+from tlbench.terms import Case, Strict, TlbenchError
+
+Mistakes = Callable[[Mapping[str, Any]], list[str]]
+"""A check that another room adds: the raw tables of a suite -> what is wrong with them."""
+
+
+class Protocol(Strict):
+    """What is granted, what is scored, and against what it is compared."""
+
+    grants: tuple[Literal["source", "target"], ...] = ("source", "target")
+    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`."""
+    target_labels: int = Field(0, ge=0, description="labelled target rows per class that are granted; never scored")
+    scored: Literal["adapted", "held_out", "test"] = "adapted"
+    """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
+    source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source rows kept for source_accuracy")
+    baseline: str = "source_only"
+    metric: Literal["target_accuracy", "macro_f1"] = "target_accuracy"
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+
+
+class Network(BaseModel):
+    """The trunk and its options; other keys are the trunk's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    trunk: str = "auto"
+    mean: float = 0.5
+    """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
+    std: float = Field(0.5, gt=0)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The trunk's own options."""
+        return dict(self.model_extra or {})
+
+
+class Training(Strict):
+    """The fixed budget: every method of a cell takes the same number of steps; the last one is scored."""
+
+    steps: int = Field(1000, ge=1)
+    batch: int = Field(64, ge=2, description="rows of each part that a step draws")
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, with Nesterov's form")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine", "inverse"] = "constant"
+    """inverse: lr / (1 + 10 p)^0.75 over the progress p (Ganin and Lempitsky 2015)."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
+
+
+class Method(BaseModel):
+    """A method row; other keys are the method's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The method's own options, as the suite gives them."""
+        return dict(self.model_extra or {})
+
+
+class Pairs(Strict):
+    """Which sources go to which targets."""
+
+    all: bool = False
+    list: tuple[tuple[tuple[str, ...], str], ...] = ()
+
+
+class _File(Strict):
+    """The top level of a suite file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
+    version: int = Field(ge=1)
+    title: str = ""
+    citation: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    domains: dict[str, dict[str, Any]] = Field(min_length=1)
+    pairs: Any = None
+    protocol: Protocol = Protocol()
+    net: Network = Network()
+    train: Training = Training()
+    methods: dict[str, Method] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite."""
+
+    name: str
+    version: int
+    title: str
+    citation: str
+    domains: Mapping[str, data.Declaration]
+    pairs: tuple[tuple[tuple[str, ...], str], ...]
+    protocol: Protocol
+    net: Network
+    train: Training
+    methods: Mapping[str, Method]
+    path: Path | None = None
+
+    def cases(self, rows: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
+        """The cells of the suite, those of one pair and seed together; empty filters let everything through.
+
+        Raises:
+            TlbenchError: a filter names a row or a pair that the suite lacks.
+        """
+        known = [f"{'+'.join(s)}:{t}" for s, t in self.pairs]
+        wrong = [unknown(f"--method of suite {self.name}", r, self.methods) for r in rows if r not in self.methods]
+        wrong += [unknown(f"--pair of suite {self.name}", p, known) for p in pairs if p not in known]
+        if wrong:
+            raise TlbenchError("\n".join(wrong))
+        return [
+            Case(
+                suite=self.name,
+                suite_version=self.version,
+                row=row,
+                method=method.method or row,
+                options=method.options,
+                sources=sources,
+                target=target,
+                seed=seed,
+            )
+            for (sources, target), label in zip(self.pairs, known, strict=True)
+            if not pairs or label in pairs
+            for seed in (seeds or self.protocol.seeds)
+            for row, method in self.methods.items()
+            if not rows or row in rows
+        ]
+
+    def decides(self) -> dict[str, Any]:
+        """What of the suite decides a case's numbers, beside its domains, method and seed."""
+        protocol = self.protocol.model_dump(mode="json", exclude={"seeds", "baseline", "metric"})
+        return {
+            "protocol": protocol,
+            "net": self.net.model_dump(mode="json"),
+            "train": self.train.model_dump(mode="json"),
+        }
+
+    @property
+    def hash(self) -> str:
+        """Hash of `decides()`: records of one suite version should all carry the same one."""
+        return digest(self.decides())
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of sha256 over the canonical JSON of a value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that does not exist: with the nearest one that does, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
+    return f"{what}: unknown {name!r}; {hint}"
+
+
+def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
+    """Read and check a suite file.
+
+    Args:
+        path: the TOML file.
+        checks: what other rooms know of the tables (`methods.mistakes`, `nn.mistakes`).
+
+    Raises:
+        TlbenchError: with every mistake of the file in one text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise TlbenchError(f"no suite file {path}; `tlbench list suites` names those that ship") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TlbenchError(f"{path}: cannot be read as a text file: {error}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TlbenchError(f"{path}: not TOML: {error}") from error
+    return parse(raw, str(path), checks, path)
+
+
+def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
+    """As `load`, from tables that are already read."""
+    wrong: list[str] = []
+    file: _File | None = None
+    try:
+        file = _File.model_validate(raw)
+    except ValidationError as error:
+        wrong += [_sentence(e, raw) for e in error.errors()]
+
+    tables = raw.get("domains")
+    defaults = raw.get("data")
+    declared: dict[str, data.Declaration] = {}
+    names: list[str] = []
+    if isinstance(tables, Mapping):
+        names = list(tables)
+        for name, table in tables.items():
+            if isinstance(table, Mapping):
+                declaration, mistakes = data.declare(name, table, defaults if isinstance(defaults, Mapping) else {})
+                wrong += mistakes
+                if declaration is not None:
+                    declared[name] = declaration
+            if "+" in name or ":" in name or not name.strip():
+                wrong.append(f"domains: {name!r} may not hold '+' or ':' (they write pairs); choose another name")
+    pairs, mistakes = _pairs(raw.get("pairs"), names)
+    wrong += mistakes
+    for check in checks:
+        wrong += check(raw)
+    if file is not None:
+        wrong += _cross(file)
+    if wrong or file is None:
+        raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(wrong)))
+    return Suite(
+        name=file.name,
+        version=file.version,
+        title=file.title,
+        citation=file.citation,
+        domains=declared,
+        pairs=pairs,
+        protocol=file.protocol,
+        net=file.net,
+        train=file.train,
+        methods=file.methods,
+        path=path,
+    )
+
+
+def _pairs(value: Any, names: Sequence[str]) -> tuple[tuple[tuple[tuple[str, ...], str], ...], list[str]]:
+    """`[pairs]`: all = true, or list = ["a:b", "a+c:b"]; an unknown domain or a target among its sources is a mistake."""
+    rule = 'say all = true, or list = ["source:target", "source+source:target"]'
+    if not isinstance(value, Mapping) or not value:
+        return (), [f"pairs: missing; {rule}"]
+    wrong = [unknown("pairs", key, ("all", "list")) for key in value if key not in {"all", "list"}]
+    pairs: list[tuple[tuple[str, ...], str]] = []
+    if value.get("all") is True:
+        pairs += [((a,), b) for a, b in itertools.permutations(names, 2)]
+        if not pairs:
+            wrong.append("pairs: all = true needs two domains at least")
+    elif "all" in value and value["all"] is not False:
+        wrong.append("pairs.all: must be true or false")
+    written = value.get("list", [])
+    if not isinstance(written, list) or not all(isinstance(p, str) and p.count(":") == 1 for p in written):
+        return (), [*wrong, f"pairs.list: {rule}"]
+    for text in written:
+        left, target = text.split(":")
+        sources = tuple(left.split("+"))
+        wrong += [unknown(f"pairs.list {text!r}", n, names) for n in (*sources, target) if n not in names]
+        if target in sources or len(set(sources)) < len(sources):
+            wrong.append(f"pairs.list {text!r}: a domain stands in it twice")
+        pairs.append((sources, target))
+    if not pairs and not wrong:
+        wrong.append(f"pairs: no pair; {rule}")
+    return tuple(dict.fromkeys(pairs)), wrong
+
+
+def _cross(file: _File) -> list[str]:
+    """Mistakes between tables."""
+    wrong = []
+    if file.protocol.baseline not in file.methods:
+        wrong.append(unknown("protocol.baseline names a row of [methods]", file.protocol.baseline, file.methods))
+    if len(set(file.protocol.seeds)) < len(file.protocol.seeds):
+        wrong.append("protocol.seeds: a seed stands in it twice")
+    wrong += [
+        f"methods.{row!r}: a row's name is also a file's name: letters, digits, '_', '-', '.' and no other"
+        for row in file.methods
+        if not row.replace("_", "").replace("-", "").replace(".", "").isalnum() or row.startswith(".")
+    ]
+    return wrong
+
+
+def _sentence(error: Any, raw: Mapping[str, Any]) -> str:
+    """One pydantic error as a sentence that names the key, the rule and, for a misspelt key, the one that was meant."""
+    place = [str(part) for part in error["loc"]]
+    key = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        fields = {"protocol": Protocol.model_fields, "train": Training.model_fields}.get(place[0], _File.model_fields)
+        return unknown(".".join(place[:-1]) or "top level", place[-1], fields) + f" (key {key})"
+    if error["type"] == "missing":
+        return f"{key}: missing; every suite says it"
+    return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
+
+
+def shipped() -> dict[str, Path]:
+    """The suites that come with tlbench, by name: from the wheel, or from the checkout."""
+    package = Path(__file__).parent
+    folder = package / "_suites" if (package / "_suites").is_dir() else package.parent / "suites"
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def locate(name: str) -> Path:
+    """A suite file by its path or, for a shipped one, by its name.
+
+    Raises:
+        TlbenchError: there is neither.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise TlbenchError(f"no suite file {name}; `tlbench list suites` names those that ship")
+        return path
+    if name not in shipped():
+        raise TlbenchError(unknown("suite", name, shipped()) + "; a file of yours is named with its .toml")
+    return shipped()[name]
