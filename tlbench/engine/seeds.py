@@ -1,0 +1,36 @@
+"""Seeds that say what they are for."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from tlbench.terms import Case
+
+
+def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
+    """A seed hashed from its use, the data, the pair and the seed number.
+
+    The method is left out on purpose: all methods of a cell start from the same network, see the same batches and the same
+    labelled rows, and so deltas against the baseline are paired.
+    """
+    facts = [use, sorted(fingerprints.items()), case.sources, case.target, case.seed]
+    return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:7], "big")
+
+
+def generator(seed: int) -> torch.Generator:
+    """A generator on the CPU: what is drawn does not depend on the device."""
+    return torch.Generator().manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's global generators start from `seed` inside, and are as before outside."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
