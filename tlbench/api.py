@@ -1,0 +1,73 @@
+"""tlbench from Python: `run` gives the records as a DataFrame, `report` the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tlbench import engine, methods, records, reports, runner, suite
+from tlbench.nn import trunks
+from tlbench.runner import local
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(name: str | Path) -> suite.Suite:
+    """A suite by its path or its shipped name, checked by every room that knows something of it.
+
+    Raises:
+        TlbenchError: with every mistake of the file.
+    """
+    return suite.load(suite.locate(str(name)), (trunks.mistakes, methods.mistakes))
+
+
+def run(
+    name: str | Path | suite.Suite,
+    *,
+    results: str | Path = "results",
+    data: str | Path | None = None,
+    device: str = "auto",
+    method: Sequence[str] = (),
+    pair: Sequence[str] = (),
+    seed: Sequence[int] = (),
+    plugin: Sequence[str | Path] = (),
+) -> pd.DataFrame:
+    """Run what is left of a suite, and give all its chosen records.
+
+    Args:
+        name: a suite file, the name of a shipped suite, or a suite from `tlbench.api.load`.
+        results: where records are kept and looked for.
+        data: the data root; else TLBENCH_DATA, else the suite file's own folder.
+        device: auto, cpu, cuda or cuda:N.
+        method: rows of the suite; all without any.
+        pair: pairs such as "a:b" or "a+c:b"; all without any.
+        seed: seed numbers; the suite's own without any.
+        plugin: files of methods outside the package.
+
+    Returns:
+        One row per record, see `tlbench.reports.frame`.
+
+    Raises:
+        TlbenchError: anything that the caller can mend.
+    """
+    for file in plugin:
+        methods.plug(Path(file))
+    chosen = name if isinstance(name, suite.Suite) else load(name)
+    where = Path(results)
+    on = engine.device_of(device)
+    root = runner.data_root(None if data is None else Path(data), chosen)
+    records.prepare(where, chosen.name)
+    todo = runner.plan(chosen, where, root, rows=method, pairs=pair, seeds=seed)
+    return reports.frame([*todo.kept, *local.run(todo, where, on)])
+
+
+def report(
+    results: str | Path = "results",
+    suites: Sequence[str] = (),
+    *,
+    table: Literal["all", "accuracy", "transfer", "throughput"] = "all",
+) -> list[reports.Table]:
+    """The tables of a results directory: each has `title`, `caption`, `cells` (text) and `data` (numbers), as DataFrames."""
+    return reports.tables(reports.frame(records.read_all(Path(results), tuple(suites))), table)

@@ -1,0 +1,289 @@
+"""The promises that every method, suite and results file keeps; run by the tests, and by `tlbench check` on the user's own.
+
+A promise is a function that returns, or raises TlbenchError saying what was promised and what was seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlbench import clock, engine, methods, records
+from tlbench.engine import cell
+from tlbench.engine.inputs import draw, in_chunks
+from tlbench.engine.seeds import seeded
+from tlbench.methods.base import Solved, Trained
+from tlbench.suite import Network, Protocol, Suite, Training
+from tlbench.terms import PARTS, Case, Domain, Labelled, Step, Task, TlbenchError
+
+STEPS = 60
+CPU = torch.device("cpu")
+CLASSES = 3
+
+
+def toy(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
+    """Three well separated classes in six columns; `shift` moves them all."""
+    source = torch.Generator().manual_seed(part)
+    y = torch.arange(rows) % CLASSES
+    centres = 2.5 * torch.eye(CLASSES, 6)
+    x = centres[y] + 0.5 * torch.randn(rows, 6, generator=source) + shift
+    return Labelled(x, y, torch.zeros_like(y))
+
+
+def toy_task(swapped: str | None = None) -> Task:
+    """All parts granted; the swapped one holds other rows, and other labels where it has any."""
+
+    def other(name: str, rows: Labelled) -> Labelled:
+        if name != swapped:
+            return rows
+        return Labelled(rows.x.flip(1) * 1.5 + 0.3, (rows.y + 1) % CLASSES, rows.domain)
+
+    return Task(CLASSES, other("source", toy(1)), other("target", toy(2, shift=0.7)).x, other("few", toy(3, 15, shift=0.7)))
+
+
+def toy_suite(steps: int = STEPS) -> Suite:
+    """A suite without files for the toy task."""
+    return Suite(
+        name="toy",
+        version=1,
+        title="",
+        citation="",
+        domains={},
+        pairs=((("a",), "b"),),
+        protocol=Protocol(scored="test", target_labels=5, source_held_out=0.0),
+        net=Network.model_validate({"trunk": "mlp", "hidden": [32, 16]}),
+        train=Training(steps=steps, batch=32, lr=3e-3),
+        methods={},
+    )
+
+
+def outcome(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
+    """Class scores (N, C) of a method on fixed rows after its training on a task."""
+    fitted = _fit(name, task, options, steps)
+    return in_chunks(fitted.predictor, toy(4, 90, shift=0.7).x, fitted.inputs, 512)
+
+
+def _fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.Fitted:
+    case = Case(
+        suite="toy",
+        suite_version=1,
+        row=name,
+        method=name,
+        options=dict(options or {}),
+        sources=("a",),
+        target="b",
+        seed=0,
+    )
+
+    def seed(use: str) -> int:
+        return sum(use.encode())
+
+    return engine.fit(case, toy_suite(steps), task, clock.Clock(CPU), seed, CPU)
+
+
+def declares(name: str) -> None:
+    """The file holds one method, it says what it reads, its first line says what it is, and its options have defaults."""
+    kind = methods.find(name)
+    try:
+        kind.check()
+    except ValueError as error:
+        raise TlbenchError(f"{name}: {error}") from error
+    if not methods.summary(name).strip():
+        raise TlbenchError(f"{name}: the file begins with a docstring that says what the method is and where it is from")
+    if missing := [key for key, field in kind.Options.model_fields.items() if field.is_required()]:
+        raise TlbenchError(f"{name}: options without a default: {', '.join(missing)}")
+    if bare := [key for key, field in kind.Options.model_fields.items() if not field.description]:
+        raise TlbenchError(f"{name}: options without a description: {', '.join(bare)}")
+
+
+def refuses_wrong_options(name: str) -> None:
+    """An option that does not exist, and one of a wrong type, are refused with a sentence."""
+    wrong: list[dict[str, Any]] = [
+        {"no_such_option": 1},
+        *({key: object()} for key in methods.find(name).Options.model_fields),
+    ]
+    for given in wrong:
+        try:
+            methods.options(name, given)
+        except TlbenchError:
+            continue
+        raise TlbenchError(f"{name}: takes the option {given} without a word")
+
+
+def reads_what_it_says(name: str) -> None:
+    """The result follows the parts that `reads` names, and no other."""
+    before = outcome(name, toy_task())
+    follows = {part for part in PARTS if not torch.equal(before, outcome(name, toy_task(swapped=part)))}
+    if follows != methods.find(name).reads:
+        raise TlbenchError(
+            f"{name} says that it reads {sorted(methods.find(name).reads)}, its result follows {sorted(follows)}"
+        )
+
+
+def is_deterministic(name: str) -> None:
+    """The same case gives the same scores, bit for bit."""
+    if not torch.equal(outcome(name, toy_task()), outcome(name, toy_task())):
+        raise TlbenchError(f"{name}: the same case gives other numbers the second time")
+
+
+def learns_without_a_shift(name: str) -> None:
+    """Where source and target are the same, accuracy is at least 0.9."""
+    task = Task(CLASSES, toy(1), toy(2).x, toy(3, 30))
+    fitted = _fit(name, task, steps=200)
+    rows = toy(4, 90)
+    right = float((in_chunks(fitted.predictor, rows.x, fitted.inputs, 512).argmax(1) == rows.y).double().mean())
+    if right < 0.9:
+        raise TlbenchError(f"{name}: accuracy {right:.2f} where source and target are the same; 0.9 is promised")
+
+
+def scores_have_the_right_shape(name: str) -> None:
+    """Rows (N, ...) -> finite scores (N, C)."""
+    scores = outcome(name, toy_task())
+    if scores.shape != (90, CLASSES) or bool(torch.isnan(scores).any()):
+        raise TlbenchError(f"{name}: scores of shape {tuple(scores.shape)}, not (90, {CLASSES}), or not numbers")
+
+
+def every_parameter_gets_a_gradient(name: str) -> None:
+    """No parameter of a trained method is left without a gradient over the whole training."""
+    kind = methods.find(name)
+    if not issubclass(kind, Trained):
+        return
+    moved: set[str] = set()
+    names: list[str] = []
+    build = kind.__init__
+
+    def watch(self: Trained, *arguments: Any, **options: Any) -> None:
+        build(self, *arguments, **options)
+        for key, parameter in self.named_parameters():
+            names.append(key)
+            parameter.register_post_accumulate_grad_hook(
+                lambda p, key=key: moved.add(key) if p.grad is not None and bool((p.grad != 0).any()) else None
+            )
+
+    kind.__init__ = watch  # type: ignore[method-assign]
+    try:
+        outcome(name, toy_task())
+    finally:
+        kind.__init__ = build  # type: ignore[method-assign]
+    if still := [key for key in names if key not in moved]:
+        raise TlbenchError(f"{name}: parameters that never get a gradient: {', '.join(still)}")
+
+
+def without_its_term_it_is_the_baseline(name: str) -> None:
+    """A trained method that reads source and target is, at weight 0, `source_only` bit for bit."""
+    kind = methods.find(name)
+    if not issubclass(kind, Trained) or kind.reads != {"source", "target"} or "weight" not in kind.Options.model_fields:
+        return
+    if not torch.equal(outcome(name, toy_task(), {"weight": 0.0}), outcome("source_only", toy_task())):
+        raise TlbenchError(f"{name}: with weight = 0 it is not source_only; no term, draw or forward may be left")
+
+
+def order_of_rows_does_not_matter(name: str) -> None:
+    """Permuting the rows that a loss, or a closed form, is given changes nothing beyond rounding."""
+    kind, task = methods.find(name), toy_task()
+    order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+    if issubclass(kind, Solved):
+        assert task.source is not None and task.target is not None and task.few is not None
+        few = task.few[torch.arange(14, -1, -1)]
+        turned = Task(CLASSES, task.source[order], task.target[order], few)
+        if not torch.allclose(outcome(name, task), outcome(name, turned), rtol=1e-4, atol=1e-6):
+            raise TlbenchError(f"{name}: its result depends on the order of the rows")
+        return
+    fitted = _fit(name, task)
+    assert isinstance(fitted.method, Trained)
+    phase = fitted.method.phases()[-1]
+    rows = {part: draw(len(getattr(task, part)), 1, 32, 7, CPU)[0] for part in PARTS if part in phase.reads}
+    turn = torch.randperm(32, generator=torch.Generator().manual_seed(1))
+
+    def loss(drawn: Mapping[str, Tensor]) -> Tensor:
+        with seeded(5, CPU):
+            return phase.loss(Step(**{p: getattr(task, p)[i] for p, i in drawn.items()}, rows=drawn, progress=0.5))
+
+    if not torch.allclose(loss(rows), loss({p: i[turn] for p, i in rows.items()}), rtol=1e-4, atol=1e-6):
+        raise TlbenchError(f"{name}: its loss depends on the order of the rows of a batch")
+
+
+def scored_labels_do_not_matter(name: str) -> None:
+    """With other labels on the scored rows every score is the same, bit for bit."""
+    sources = [Domain("a", toy(1), ("0", "1", "2"), "a")]
+    seen = []
+    for order in (torch.arange(60), torch.arange(59, -1, -1)):
+        test = toy(5, 60, shift=0.7)
+        target = Domain("b", toy(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
+        parts = cell.make(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
+        seen.append(outcome(name, parts.granted))
+    if not torch.equal(*seen):
+        raise TlbenchError(f"{name}: labels of scored rows change its result")
+
+
+METHOD_PROMISES: tuple[Callable[[str], None], ...] = (
+    declares,
+    refuses_wrong_options,
+    scores_have_the_right_shape,
+    reads_what_it_says,
+    is_deterministic,
+    learns_without_a_shift,
+    every_parameter_gets_a_gradient,
+    without_its_term_it_is_the_baseline,
+    order_of_rows_does_not_matter,
+    scored_labels_do_not_matter,
+)
+
+
+def method(name: str) -> list[str]:
+    """Hold a method to every promise.
+
+    Raises:
+        TlbenchError: with every promise that it breaks.
+
+    Returns:
+        The promises that it keeps, as sentences.
+    """
+    kept, broken = [], []
+    for promise in METHOD_PROMISES:
+        try:
+            promise(name)
+            kept.append(f"{promise.__name__.replace('_', ' ')}")
+        except TlbenchError as error:
+            broken.append(f"{promise.__name__.replace('_', ' ')}: {error}")
+            if promise is declares:
+                break
+        except Exception as error:  # a method of anyone's may raise anything
+            broken.append(f"{promise.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
+    if broken:
+        raise TlbenchError(f"method {name}:\n  " + "\n  ".join(broken))
+    return kept
+
+
+def results(file: Path) -> list[str]:
+    """Hold a results file to the schema, to its own name, and to one record per case.
+
+    Raises:
+        TlbenchError: with all that is wrong.
+    """
+    found = records.read(file)
+    wrong = []
+    if not found:
+        wrong.append("no record in it")
+    for number, record in enumerate(found, 1):
+        if (record.row, record.suite) != (file.stem, file.absolute().parent.name):
+            wrong.append(f"record {number}: of row {record.row!r} of suite {record.suite!r}, which belongs in another file")
+        if (record.status == "done") != (record.scores.target_accuracy is not None):
+            wrong.append(f"record {number}: status {record.status}, target_accuracy {record.scores.target_accuracy}")
+        if record.status != "done" and not record.why:
+            wrong.append(f"record {number}: {record.status} without a reason")
+        shares = (record.scores.target_accuracy, record.scores.source_accuracy, record.scores.macro_f1)
+        if any(share is not None and not 0 <= share <= 1 for share in shares):
+            wrong.append(f"record {number}: a score outside 0 to 1")
+        if record.finished < record.started:
+            wrong.append(f"record {number}: finished before it started")
+    twice = Counter(record.identity for record in found if record.status != "failed")
+    wrong += [f"{count} records of one case (identity {key})" for key, count in twice.items() if count > 1]
+    if wrong:
+        raise TlbenchError(f"{file}:\n  " + "\n  ".join(wrong))
+    return [f"{len(found)} records, {sum(r.status == 'done' for r in found)} done"]
