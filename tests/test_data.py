@@ -22,6 +22,7 @@ from scipy import sparse
 from tlbench import data
 from tlbench.data import arrays, files, prepare
 from tlbench.data.declaration import Common
+from tlbench.data.readers import mat
 from tlbench.terms import Domain, TlbenchError
 
 NPZ = {"reader": "npz", "path": "d.npz", "x": "x", "y": "y"}
@@ -163,9 +164,7 @@ def test_defaults_give_way_and_their_mistakes_are_one_sentence_for_all_domains()
 # --- readers ---
 
 
-@pytest.mark.parametrize(
-    "table", [NPZ, MAT, SVM, SVM | {"path": "d.svm.gz"}, MAT | {"path": "turned.mat", "columns": True}]
-)
+@pytest.mark.parametrize("table", [NPZ, MAT, SVM, SVM | {"path": "d.svm.gz"}, MAT | {"path": "turned.mat", "columns": True}])
 def test_the_same_rows_in_any_format_are_the_same_domain(root: Path, table: dict[str, Any]) -> None:
     domain = load(table, root)
     assert domain.rows.x.dtype == torch.float32 and domain.rows.y.dtype == torch.int64
@@ -183,7 +182,8 @@ def test_idx_images_are_bytes_with_a_channel(root: Path) -> None:
 def test_scikit_learn_digits_are_byte_images(tmp_path: Path) -> None:
     domain = load({"reader": "scikit_learn", "name": "digits"}, tmp_path)
     assert domain.rows.x.shape == (1797, 1, 8, 8) and domain.rows.x.dtype == torch.uint8
-    assert (domain.rows.x.min(), domain.rows.x.max()) == (0, 255) and domain.classes == tuple("0123456789")
+    assert (int(domain.rows.x.min()), int(domain.rows.x.max())) == (0, 255)
+    assert domain.classes == tuple("0123456789")
     assert load({"reader": "scikit_learn", "name": "breast_cancer"}, tmp_path).classes == ("benign", "malignant")
 
 
@@ -254,9 +254,7 @@ def test_rows_that_lie_as_columns_are_noticed(root: Path) -> None:
 
 def test_matlab_7_3_is_refused_clearly(root: Path) -> None:
     (root / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    assert "MATLAB v7.3 file, which is not read yet; save it in MATLAB with '-v7'" in refused(
-        MAT | {"path": "new.mat"}, root
-    )
+    assert "MATLAB v7.3 file, which is not read yet; save it in MATLAB with '-v7'" in refused(MAT | {"path": "new.mat"}, root)
 
 
 def test_labels_in_a_matlab_cell_array(root: Path) -> None:
@@ -276,6 +274,20 @@ def test_a_file_cut_anywhere_is_a_clear_error(root: Path, table: dict[str, Any],
     table = {key: "cut" if value == file else value for key, value in (table | {"path": file}).items()}
     table = table if "images" not in table else {key: value for key, value in table.items() if key != "path"}
     assert str(root / "cut") in refused(table, root)
+
+
+@pytest.mark.parametrize("x", [X, X * 1j, sparse.csc_array(X), X.astype("U1")], ids=["plain", "complex", "sparse", "text"])
+def test_no_damaged_byte_of_a_matlab_file_ends_the_process(root: Path, x: Any) -> None:
+    scipy.io.savemat(root / "whole.mat", {"x": x, "y": Y})
+    whole = (root / "whole.mat").read_bytes()
+    refusals = 0
+    for place in range(120, len(whole)):
+        (root / "damaged.mat").write_bytes(whole[:place] + bytes([whole[place] ^ 0x6B]) + whole[place + 1 :])
+        try:
+            arrays.checked(*mat.read(mat.Options(path="damaged.mat", x="x", y="y"), root), None)
+        except TlbenchError:
+            refusals += 1
+    assert refusals > 50
 
 
 @pytest.mark.parametrize("table", [NPZ, MAT, SVM])
@@ -366,6 +378,11 @@ def test_infinite_entries_of_sparse_rows_are_counted() -> None:
     x = sparse.csr_array(np.where(X == 38, np.inf, X))
     with pytest.raises(TlbenchError, match=r"1 features .* in 1 rows, first in row 7 "):
         arrays.checked(x, Y, None)
+
+
+def test_sparse_rows_that_cannot_be_dense_are_refused() -> None:
+    with pytest.raises(TlbenchError, match=r"sparse rows of 1000000000 features take 29\.8 GiB as plain numbers"):
+        arrays.dense(sparse.csr_array((8, 10**9), dtype=np.float32))
 
 
 def test_shape_makes_images_of_rows(root: Path) -> None:
@@ -493,9 +510,7 @@ def nearest(source: Domain, target: Domain) -> float:
 def test_office_caltech_surf_gives_the_published_figures(data_root: Path) -> None:
     table = {"reader": "mat", "x": "fts", "y": "labels", "prepare": ["row_sum", "zscore"]}
     names = {"C": "Caltech10", "A": "amazon", "W": "webcam", "D": "dslr"}
-    domains = {
-        k: load(table | {"path": f"office_caltech10/surf/{n}_SURF_L10.mat"}, data_root) for k, n in names.items()
-    }
+    domains = {k: load(table | {"path": f"office_caltech10/surf/{n}_SURF_L10.mat"}, data_root) for k, n in names.items()}
     published = {
         "C": {"A": 23.70, "W": 25.76, "D": 25.48},
         "A": {"C": 26.00, "W": 29.83, "D": 25.48},
@@ -519,12 +534,12 @@ def test_digits_of_the_jda_paper_give_the_published_figures(data_root: Path, fil
 def test_mnist_usps_and_amazon_come_as_declared(data_root: Path) -> None:
     folder = "mnist/{}-{}-ubyte.gz"
     test = {"images": folder.format("t10k", "images-idx3"), "labels": folder.format("t10k", "labels-idx1")}
-    table = {"images": folder.format("train", "images-idx3"), "labels": folder.format("train", "labels-idx1")}
-    mnist = load({"reader": "idx", "test": test, **table}, data_root)
+    train = {"images": folder.format("train", "images-idx3"), "labels": folder.format("train", "labels-idx1")}
+    mnist = load({"reader": "idx", "test": test, **train}, data_root)
     assert mnist.rows.x.shape == (60000, 1, 28, 28) and mnist.rows.x.dtype == torch.uint8
     assert mnist.test is not None and len(mnist.test) == 10000 and mnist.rows.y[:5].tolist() == [5, 0, 4, 1, 9]
 
-    table = {"reader": "npz", "path": "usps/usps.npz", "x": "x_train", "y": "y_train", "shape": [1, 16, 16]}
+    table: Any = {"reader": "npz", "path": "usps/usps.npz", "x": "x_train", "y": "y_train", "shape": [1, 16, 16]}
     usps = load(table | {"prepare": ["to_uint8", {"kind": "resize", "size": 28}]}, data_root)
     assert usps.rows.x.shape == (7291, 1, 28, 28) and usps.rows.x.dtype == torch.uint8
     assert usps.classes == mnist.classes

@@ -26,9 +26,7 @@ def record(row="source_only", pair="a:b", seed=0, accuracy=0.5, **more):
 
 def cells(row, pairs, **more):
     """Records of a row from {pair: [score of seed 0, 1, ...]}."""
-    return [
-        record(row, pair, seed, score, **more) for pair, scores in pairs.items() for seed, score in enumerate(scores)
-    ]
+    return [record(row, pair, seed, score, **more) for pair, scores in pairs.items() for seed, score in enumerate(scores)]
 
 
 def value(table, row, quantity, pair=None):
@@ -281,10 +279,7 @@ def test_with_granted_labels_target_only_stands_beside_the_baseline():
 
     def made(labels):
         return reports.frame(
-            [
-                record(row, accuracy=score, method=method.get(row, row), target_labels=labels)
-                for row, score in rows.items()
-            ]
+            [record(row, accuracy=score, method=method.get(row, row), target_labels=labels) for row, score in rows.items()]
         )
 
     adaptation, transfer = reports.transfer(made(labels=3))
@@ -418,9 +413,7 @@ def test_a_hostile_name_breaks_no_latex_table():
     for line in body:
         assert line.replace("\\&", "").count("&") == 6
         assert line.endswith("\\\\")
-        assert line.replace("\\{", "").replace("\\}", "").count("{") == line.replace("\\{", "").replace(
-            "\\}", ""
-        ).count("}")
+        assert line.replace("\\{", "").replace("\\}", "").count("{") == line.replace("\\{", "").replace("\\}", "").count("}")
         assert not line.lstrip().startswith("[")
     assert "$-$3.3 $\\pm$" in text
     assert "source\\_only" in text
@@ -465,3 +458,15 @@ def test_equal_values_have_exactly_no_variance():
     mean, half = statistics.these_pairs(np.full((1, 3, 7), 0.1))
     assert mean.item() == pytest.approx(0.1)
     assert half.item() == 0
+
+
+def test_a_pair_whose_own_interval_excludes_zero_has_a_star() -> None:
+    from tlbench.reports.statistics import Estimate
+    from tlbench.reports.table import pair_texts
+
+    class One:
+        pairs = ("a:b", "a:c", "a:d")
+
+    estimate = Estimate(np.array([[5.0, 0.5, -3.0]]), np.array([[1.0, 1.0, 2.0]]))
+    assert pair_texts(One, estimate, signed=True) == {"a:b": ["+5.0 ± 1.0 *"], "a:c": ["+0.5 ± 1.0"], "a:d": ["-3.0 ± 2.0 *"]}  # type: ignore[arg-type]
+    assert pair_texts(One, estimate)["a:b"] == ["5.0 ± 1.0"]  # type: ignore[arg-type]

@@ -19,15 +19,13 @@ from tlbench.terms import TlbenchError
 quick = settings(deadline=None, max_examples=40)
 seeds = st.integers(0, 2**32)
 labels = npst.arrays(np.int64, st.integers(1, 200), elements=st.integers(0, 4))
-images = npst.arrays(
-    np.uint8, st.tuples(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9))
-)
+images = npst.arrays(np.uint8, st.tuples(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9)))
 floats = npst.arrays(np.float32, (3, 1, 5, 4), elements=st.floats(-4, 4, width=32, allow_subnormal=False))
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (30, 1, 8, 8), dtype=np.uint8)
 VECTORS = RNG.normal(size=(60, 4))
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, Any] = {
     "rotation": {"degrees": 30.0},
     "inversion": {},
     "noise": {"sigma": 0.2},
@@ -45,7 +43,8 @@ ON_VECTORS = {"biased_sample", "scaling", "missing"}
 
 
 def apply(kind: str, x: Any, y: Any, seed: int = 0, **options: Any) -> tuple[Any, Any]:
-    return shifts.kinds.function(kind)(x, y, shifts.generator(kind, seed), **options)
+    shifted, kept_y = shifts.kinds.function(kind)(x, y, shifts.generator(kind, seed), **options)
+    return shifted, kept_y
 
 
 def rows_of(kind: str) -> tuple[Any, Any]:
@@ -81,7 +80,7 @@ def test_rows_of_the_wrong_kind_are_refused(kind: str) -> None:
 @given(x=st.one_of(images, floats))
 @quick
 def test_the_neutral_option_changes_nothing(kind: str, x: Any) -> None:
-    option = {"rotation": {"degrees": 0.0}, "contrast": {"factor": 1.0}}.get(kind, {"sigma": 0.0})
+    option: Any = {"rotation": {"degrees": 0.0}, "contrast": {"factor": 1.0}}.get(kind, {"sigma": 0.0})
     after, _ = apply(kind, x, np.zeros(len(x), np.int64), **option)
     assert after.dtype == x.dtype
     np.testing.assert_allclose(after, x, atol=0 if x.dtype == np.uint8 else 1e-5)

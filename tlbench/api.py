@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tlbench import engine, methods, records, reports, runner, suite
+from tlbench.data import root_of
 from tlbench.nn import trunks
 from tlbench.runner import local
 
@@ -57,7 +58,7 @@ def run(
     chosen = name if isinstance(name, suite.Suite) else load(name)
     where = Path(results)
     on = engine.device_of(device)
-    root = runner.data_root(None if data is None else Path(data), chosen)
+    root = root_of(None if data is None else Path(data), chosen.path)
     records.prepare(where, chosen.name)
     todo = runner.plan(chosen, where, root, rows=method, pairs=pair, seeds=seed)
     return reports.frame([*todo.kept, *local.run(todo, where, on)])

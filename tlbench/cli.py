@@ -60,11 +60,6 @@ Results = Annotated[Path, typer.Option("--results", help="Directory of the recor
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A file with a method outside the package.")]
 
 
-def say(text: str = "") -> None:
-    """To standard output."""
-    typer.echo(text)
-
-
 def warn(text: str) -> None:
     """To standard error."""
     typer.echo(text, err=True)
@@ -88,6 +83,7 @@ def run(
     _plug(plugin)
     loaded = _suites(suites)
     from tlbench import engine, progress, records, reports, runner
+    from tlbench.data import root_of
     from tlbench.runner import local
 
     on = engine.device_of(device)
@@ -98,7 +94,7 @@ def run(
         todo = runner.plan(
             suite,
             results,
-            runner.data_root(data, suite),
+            root_of(data, suite.path),
             rows=method or (),
             pairs=pair or (),
             seeds=seed or (),
@@ -115,7 +111,7 @@ def run(
         failed += sum(record.status == "failed" for record in ended)
         if tables:
             for_tables = [*todo.kept, *ended]
-            say(reports.render(reports.tables(reports.frame(for_tables), "all"), "text", width=_width()))
+            typer.echo(reports.render(reports.tables(reports.frame(for_tables), "all"), "text", width=_width()))
     if failed:
         warn(f"{failed} failed; `why` in their records says what happened, and the same command tries them again")
         raise typer.Exit(1)
@@ -141,7 +137,7 @@ def report(
     if not found:
         raise TlbenchError(f"{results}: no records yet; `tlbench run SUITE --results {results}` writes some")
     made = reports.tables(reports.frame(found), table.value)
-    say(reports.render(made, format.value, width=_width() if format is Format.text else None))
+    typer.echo(reports.render(made, format.value, width=_width() if format is Format.text else None))
 
 
 @app.command()
@@ -156,7 +152,7 @@ def site(
     found = records.read_all(results)
     if not found:
         raise TlbenchError(f"{results}: no records; `tlbench run SUITE --results {results}` writes some")
-    say(f"wrote {build(reports.frame(found), out)}")
+    typer.echo(f"wrote {build(reports.frame(found), out)}")
 
 
 @app.command(name="list")
@@ -173,19 +169,19 @@ def list_(
     _plug(plugin)
     if kind is Kind.methods:
         for name in methods.names():
-            say(f"{name:24} {methods.summary(name)}")
+            typer.echo(f"{name:24} {methods.summary(name)}")
     elif kind is Kind.trunks:
         for name in [*trunks.names(), "auto"]:
-            say(f"{name:24} {trunks.summary(name)}")
+            typer.echo(f"{name:24} {trunks.summary(name)}")
     elif kind is Kind.suites:
         for name, file in shipped().items():
-            say(f"{name:24} {_facts(file)['title']}")
+            typer.echo(f"{name:24} {_facts(file)['title']}")
     else:
         for file in [locate(suite)] if suite else shipped().values():
             facts = _facts(file)
             for name, table in facts["domains"].items():
                 reader = table.get("reader", facts["data"].get("reader", ""))
-                say(f"{facts['name']:24} {name:20} {reader}")
+                typer.echo(f"{facts['name']:24} {name:20} {reader}")
 
 
 def _facts(file: Path) -> dict[str, Any]:
@@ -203,8 +199,10 @@ def check(
         raise TlbenchError(f"no file {path}; give a suite (.toml), a method (.py) or a results file (.jsonl)")
     if path.suffix == ".toml":
         suite = _suites([str(path)])[0]
-        say(f"{path}: suite {suite.name}, {len(suite.domains)} domains, {len(suite.pairs)} pairs, {len(suite.methods)} methods")
-        say(f"{len(suite.cases())} cases; the data are checked by `tlbench run {path} --plan`")
+        typer.echo(
+            f"{path}: suite {suite.name}, {len(suite.domains)} domains, {len(suite.pairs)} pairs, {len(suite.methods)} methods"
+        )
+        typer.echo(f"{len(suite.cases())} cases; the data are checked by `tlbench run {path} --plan`")
         return
     if path.suffix not in {".py", ".jsonl"}:
         raise TlbenchError(f"{path}: give a suite (.toml), a method (.py) or a results file (.jsonl)")
@@ -216,21 +214,21 @@ def check(
         shipped = [name for name, file in methods.files().items() if file == path.resolve()]
         kept = checks.method(shipped[0] if shipped else methods.plug(path))
     for sentence in kept:
-        say(f"ok  {sentence}")
+        typer.echo(f"ok  {sentence}")
 
 
 @new.command("method")
 def new_method(name: Annotated[str, typer.Argument(help="A Python identifier; becomes NAME.py here.")]) -> None:
     """Write a method that works and passes `tlbench check`."""
     _start("method.py", name, Path(f"{name}.py"))
-    say(f"wrote {name}.py; next: tlbench check {name}.py, then tlbench run SUITE --plugin {name}.py")
+    typer.echo(f"wrote {name}.py; next: tlbench check {name}.py, then tlbench run SUITE --plugin {name}.py")
 
 
 @new.command("suite")
 def new_suite(name: Annotated[str, typer.Argument(help="Becomes NAME.toml here.")]) -> None:
     """Write a suite that works."""
     _start("suite.toml", name, Path(f"{name}.toml"))
-    say(f"wrote {name}.toml; next: tlbench check {name}.toml, then tlbench run {name}.toml")
+    typer.echo(f"wrote {name}.toml; next: tlbench check {name}.toml, then tlbench run {name}.toml")
 
 
 def _start(start: str, name: str, path: Path) -> None:
@@ -269,15 +267,15 @@ def _suites(names: list[str]) -> list[Suite]:
 
 def _print_plan(todo: Plan, estimate: tuple[float, int]) -> None:
     seconds, blind = estimate
-    say(f"{todo.suite.name}: {len(todo.todo)} cases to run, {len(todo.kept)} on file")
+    typer.echo(f"{todo.suite.name}: {len(todo.todo)} cases to run, {len(todo.kept)} on file")
     rows = {row: [case for case in todo.todo if case.row == row] for row in todo.suite.methods}
     for row, cases in rows.items():
         if cases:
             pairs = dict.fromkeys(case.pair for case in cases)
-            say(f"  {row:24} {len(cases):5} cases  {', '.join(pairs)}")
+            typer.echo(f"  {row:24} {len(cases):5} cases  {', '.join(pairs)}")
     if todo.todo:
         rest = f"; {blind} cases could not be estimated (they are solved, not trained)" if blind else ""
-        say(f"about {_duration(seconds)} here{rest}")
+        typer.echo(f"about {_duration(seconds)} here{rest}")
 
 
 def _duration(seconds: float) -> str:

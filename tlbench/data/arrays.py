@@ -17,6 +17,9 @@ from tlbench.terms import TlbenchError
 
 Array = NDArray[Any]
 
+DENSE_LIMIT_BYTES = 8 * 2**30
+"""Sparse rows that would take more than this as plain numbers are refused."""
+
 
 def is_sparse(x: Any) -> bool:
     """Whether x is a scipy sparse array or matrix; scipy is not imported to answer."""
@@ -24,8 +27,20 @@ def is_sparse(x: Any) -> bool:
 
 
 def dense(x: Any) -> Array:
-    """The same rows as a plain array."""
-    return np.asarray(x.toarray() if is_sparse(x) else x)
+    """The same rows as a plain array.
+
+    Raises:
+        TlbenchError: sparse rows that would take too much memory.
+    """
+    if not is_sparse(x):
+        return np.asarray(x)
+    size = math.prod(x.shape) * x.dtype.itemsize
+    if size > DENSE_LIMIT_BYTES:
+        raise TlbenchError(
+            f"sparse rows of {x.shape[1]} features take {size / 2**30:.1f} GiB as plain numbers, "
+            f"and {DENSE_LIMIT_BYTES / 2**30:g} are allowed; keep fewer rows or features"
+        )
+    return np.asarray(x.toarray())
 
 
 def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
@@ -36,7 +51,7 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
     Raises:
         TlbenchError: no rows, another number of labels, not numbers, not finite, or rows that don't fit the shape.
     """
-    x, y = (x.tocsr() if is_sparse(x) else np.asarray(x)), np.asarray(y)
+    x, y = (x if is_sparse(x) else np.asarray(x)), np.asarray(y)
     if x.dtype.kind not in "biuf":
         mixed = " (rows of mixed shapes, or objects)" if x.dtype.kind == "O" else ""
         raise TlbenchError(f"x holds {x.dtype}{mixed}, not numbers; every row must be numbers of one shape")
@@ -53,6 +68,7 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
         raise TlbenchError(f"x has {x.shape[0]} rows {x.shape} and y {len(y)} labels{turned}; each row needs one label")
     if 0 in x.shape:
         raise TlbenchError(f"the domain is empty: x has the shape {x.shape}")
+    x = x.tocsr() if is_sparse(x) else x
     finite(x, "as read")
     if shape is not None:
         if math.prod(shape) != math.prod(x.shape[1:]):

@@ -39,7 +39,7 @@ class Method:
             own = {name: value for name, value in vars(kind).items() if isinstance(value, FieldInfo)}
             hints = typing.get_type_hints(kind) if own else {}
             declared |= {name: (hints[name], value) for name, value in own.items()}
-        config = ConfigDict(extra="forbid", strict=True, frozen=True)
+        config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
         cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
 
     @classmethod

@@ -23,7 +23,8 @@ def logistic(
 ) -> Scorer:
     """Multinomial logistic regression: minimises sum_i w_i CE_i + penalty / 2 |W|^2 (intercept free), in float64, by L-BFGS.
 
-    `penalty` is 1 / C of scikit-learn. Weights enter as they are: give them mean 1.
+    `penalty` is 1 / C of scikit-learn, but 2 / C for two classes, where it fits one sigmoid. Weights enter as
+    they are: give them mean 1.
     """
     x = x_ND.double()
     weights = x.new_ones(len(x)) if weight_N is None else weight_N.double()

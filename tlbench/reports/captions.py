@@ -38,7 +38,8 @@ def verdicts(cube: Cube) -> str:
     hurt = "Pairs hurt: pairs with a delta below zero."
     if len(cube.seeds) < SEEDS_NEEDED:
         return f"No interval, so no verdict. {hurt}"
-    return f"Helps, hurts: the interval of the mean delta lies above, below zero; undecided: it holds zero. {hurt}"
+    said = "Helps, hurts: the interval of the mean delta lies above, below zero; undecided: it holds zero."
+    return f"{said} {hurt} A star: the pair's own interval excludes zero."
 
 
 def incomplete(cube: Cube, complete_RP: npt.NDArray[np.bool_], absent: str) -> str:

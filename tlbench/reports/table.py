@@ -72,9 +72,18 @@ def text_cells(rows: pd.Index[str], columns: Mapping[str, list[str]]) -> pd.Data
 
 
 def pair_texts(cube: Cube, cell: Estimate, *, signed: bool = False) -> dict[str, list[str]]:
-    """One column of text per pair."""
+    """One column of text per pair; a signed cell whose own interval excludes zero is marked with a star."""
     columns = zip(cube.pairs, cell.mean.T, cell.half.T, strict=True)
-    return {str(pair): texts(Estimate(mean, half), signed=signed) for pair, mean, half in columns}
+    shown = {str(pair): Estimate(mean, half) for pair, mean, half in columns}
+    if not signed:
+        return {pair: texts(estimate) for pair, estimate in shown.items()}
+    return {
+        pair: [
+            text + " *" * bool(verdict in (1.0, -1.0))
+            for text, verdict in zip(texts(estimate, signed=True), statistics.verdicts(estimate), strict=True)
+        ]
+        for pair, estimate in shown.items()
+    }
 
 
 def texts(estimate: Estimate, *, signed: bool = False) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,15 +11,6 @@ from statistics import median
 from tlbench import data, engine, records
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record, TlbenchError
-
-
-def data_root(given: Path | None, suite: Suite) -> Path:
-    """Where the files of a suite's domains lie: as given, else TLBENCH_DATA, else the suite file's own folder."""
-    if given is not None:
-        return given
-    if named := os.environ.get("TLBENCH_DATA"):
-        return Path(named)
-    return suite.path.parent if suite.path is not None else Path()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ MATRIX, COMPRESSED = 14, 15
 TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18, MATRIX})
 """Types of elements. MAT-File Format, The MathWorks, table 1-1."""
 NEEDED = {4: 4, 5: 6, **dict.fromkeys(range(6, 16), 4)}
-"""Class of an array (text, sparse, numbers) -> its number of elements: flags, sizes, name and contents; complex: one more."""
+"""Class of an array (text, sparse, numbers) -> how many elements it has (flags, sizes, name, contents); complex: one more."""
 COMPLEX = 0x0800
 
 
@@ -68,7 +68,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
 
 
 def _sound(elements: memoryview, order: str, outermost: bool = False) -> list[int]:
-    """Hold each element to a type that exists and a size within its parent, and an array to as many elements as it needs.
+    """Hold each element to a type that exists and a size within its parent, and an array to the elements that it needs.
 
     scipy looks types up in a table without asking whether they are in it: a damaged byte would end the process. What is
     compressed is held by its own checksum. The types of the elements are returned.

@@ -10,7 +10,7 @@ from tlbench.terms import Task
 
 
 class Logistic(Solved):
-    """Minimises sum CE + |W|^2 / (2 c), the intercept free; c as in scikit-learn."""
+    """Minimises sum CE + |W|^2 / (2 c), the intercept free; c as in scikit-learn (half of it for two classes)."""
 
     reads = frozenset({"source"})
     c: float = Field(1.0, gt=0, description="inverse penalty")

@@ -23,7 +23,7 @@ class DiscriminatorReweight(Trained):
     """
 
     reads = frozenset({"source", "target"})
-    cap: float = Field(10.0, gt=0, description="largest weight, in multiples of the mean")
+    cap: float = Field(10.0, gt=0, description="largest weight, in multiples of the mean before the cap")
     penalty: float = Field(1.0, gt=0, description="L2 penalty of the domain classifier; the larger, the flatter the weights")
     folds: int = Field(3, ge=2, description="parts for the out-of-fold odds")
     iterations: int = Field(50, ge=1, description="L-BFGS steps of the domain classifier")

@@ -9,101 +9,36 @@ import difflib
 import hashlib
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from tlbench import data
-from tlbench.terms import Case, Strict, TlbenchError
+from tlbench.suite.schema import File, Method, Network, Protocol, Training
+from tlbench.terms import Case, TlbenchError
+
+__all__ = [
+    "Method",
+    "Mistakes",
+    "Network",
+    "Protocol",
+    "Suite",
+    "Training",
+    "digest",
+    "load",
+    "locate",
+    "parse",
+    "shipped",
+    "unknown",
+]
 
 Mistakes = Callable[[Mapping[str, Any]], list[str]]
 """A check that another room adds: the raw tables of a suite -> what is wrong with them."""
-
-
-class Protocol(Strict):
-    """What is granted, what is scored, and against what it is compared."""
-
-    grants: tuple[Literal["source", "target"], ...] = ("source", "target")
-    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`."""
-    target_labels: int = Field(0, ge=0, description="labelled target rows per class that are granted; never scored")
-    scored: Literal["adapted", "held_out", "test"] = "adapted"
-    """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
-    held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
-    source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source rows kept for source_accuracy")
-    baseline: str = "source_only"
-    metric: Literal["target_accuracy", "macro_f1"] = "target_accuracy"
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-
-
-class Network(BaseModel):
-    """The trunk and its options; other keys are the trunk's own."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    trunk: str = "auto"
-    mean: float = 0.5
-    """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
-    std: float = Field(0.5, gt=0)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The trunk's own options."""
-        return dict(self.model_extra or {})
-
-
-class Training(Strict):
-    """The fixed budget: every method of a cell takes the same number of steps; the last one is scored."""
-
-    steps: int = Field(1000, ge=1)
-    batch: int = Field(64, ge=2, description="rows of each part that a step draws")
-    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(1e-3, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, with Nesterov's form")
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine", "inverse"] = "constant"
-    """inverse: lr / (1 + 10 p)^0.75 over the progress p (Ganin and Lempitsky 2015)."""
-    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
-    trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
-
-
-class Method(BaseModel):
-    """A method row; other keys are the method's own options."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    method: str = ""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The method's own options, as the suite gives them."""
-        return dict(self.model_extra or {})
-
-
-class Pairs(Strict):
-    """Which sources go to which targets."""
-
-    all: bool = False
-    list: tuple[tuple[tuple[str, ...], str], ...] = ()
-
-
-class _File(Strict):
-    """The top level of a suite file."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
-    version: int = Field(ge=1)
-    title: str = ""
-    citation: str = ""
-    data: dict[str, Any] = Field(default_factory=dict)
-    domains: dict[str, dict[str, Any]] = Field(min_length=1)
-    pairs: Any = None
-    protocol: Protocol = Protocol()
-    net: Network = Network()
-    train: Training = Training()
-    methods: dict[str, Method] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -206,9 +141,9 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
 def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
     """As `load`, from tables that are already read."""
     wrong: list[str] = []
-    file: _File | None = None
+    file: File | None = None
     try:
-        file = _File.model_validate(raw)
+        file = File.model_validate(raw)
     except ValidationError as error:
         wrong += [_sentence(e, raw) for e in error.errors()]
 
@@ -230,8 +165,7 @@ def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), p
     wrong += mistakes
     for check in checks:
         wrong += check(raw)
-    if file is not None:
-        wrong += _cross(file)
+    wrong += _cross(raw)
     if wrong or file is None:
         raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(wrong)))
     return Suite(
@@ -277,16 +211,21 @@ def _pairs(value: Any, names: Sequence[str]) -> tuple[tuple[tuple[tuple[str, ...
     return tuple(dict.fromkeys(pairs)), wrong
 
 
-def _cross(file: _File) -> list[str]:
-    """Mistakes between tables."""
+def _cross(raw: Mapping[str, Any]) -> list[str]:
+    """Mistakes between tables, as far as those are tables."""
+    rows, protocol = raw.get("methods"), raw.get("protocol", {})
+    rows = list(rows) if isinstance(rows, Mapping) else []
+    protocol = protocol if isinstance(protocol, Mapping) else {}
+    baseline = protocol.get("baseline", Protocol.model_fields["baseline"].default)
+    seeds = protocol.get("seeds")
     wrong = []
-    if file.protocol.baseline not in file.methods:
-        wrong.append(unknown("protocol.baseline names a row of [methods]", file.protocol.baseline, file.methods))
-    if len(set(file.protocol.seeds)) < len(file.protocol.seeds):
+    if rows and isinstance(baseline, str) and baseline not in rows:
+        wrong.append(unknown("protocol.baseline names a row of [methods]", baseline, rows))
+    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
         wrong.append("protocol.seeds: a seed stands in it twice")
     wrong += [
         f"methods.{row!r}: a row's name is also a file's name: letters, digits, '_', '-', '.' and no other"
-        for row in file.methods
+        for row in rows
         if not row.replace("_", "").replace("-", "").replace(".", "").isalnum() or row.startswith(".")
     ]
     return wrong
@@ -297,16 +236,18 @@ def _sentence(error: Any, raw: Mapping[str, Any]) -> str:
     place = [str(part) for part in error["loc"]]
     key = ".".join(place)
     if error["type"] == "extra_forbidden":
-        fields = {"protocol": Protocol.model_fields, "train": Training.model_fields}.get(place[0], _File.model_fields)
+        fields = {"protocol": Protocol.model_fields, "train": Training.model_fields}.get(place[0], File.model_fields)
         return unknown(".".join(place[:-1]) or "top level", place[-1], fields) + f" (key {key})"
     if error["type"] == "missing":
         return f"{key}: missing; every suite says it"
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        return unknown(key, error["input"], re.findall("'(.*?)'", error["ctx"]["expected"]))
     return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
 
 
 def shipped() -> dict[str, Path]:
     """The suites that come with tlbench, by name: from the wheel, or from the checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     folder = package / "_suites" if (package / "_suites").is_dir() else package.parent / "suites"
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 

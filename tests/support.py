@@ -1,0 +1,149 @@
+"""What several test files share: plugin methods, tiny suites and domains, records, and the command line as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tlbench import methods
+from tlbench.suite import Suite, parse
+from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores
+
+HEADER = '''"""{name}: made for a test."""
+from __future__ import annotations
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from tlbench.methods.base import Group, Phase, Predictor, Rows, Solved, Trained
+from tlbench.terms import NotApplicable, Step, Task, TlbenchError
+'''
+
+SUITE = """
+name = "tiny"
+version = 1
+[data]
+reader = "npz"
+x = "x"
+y = "y"
+[domains.a]
+path = "a.npz"
+[domains.b]
+path = "b.npz"
+[pairs]
+list = ["a:b"]
+[protocol]
+seeds = [0]
+[net]
+trunk = "mlp"
+hidden = [8]
+[train]
+steps = 5
+batch = 8
+[methods.source_only]
+[methods.coral]
+"""
+
+
+@contextlib.contextmanager
+def plugged(folder: Path, name: str, body: str, header: str = HEADER) -> Iterator[str]:
+    """A method of a test, known under its name inside the block and forgotten after it."""
+    file = folder / f"{name}.py"
+    file.write_text(header.format(name=name) + body, encoding="utf-8")
+    methods.plug(file)
+    try:
+        yield name
+    finally:
+        methods._plugged.pop(name, None)
+        sys.modules.pop(f"tlbench_plugin_{name}", None)
+
+
+def blobs(seed: int, rows: int = 30, shift: float = 0.0, classes: int = 3, columns: int = 4) -> Labelled:
+    """Separated classes in a few columns."""
+    source = torch.Generator().manual_seed(seed)
+    y = torch.arange(rows) % classes
+    x = 3 * torch.eye(classes, columns)[y] + 0.4 * torch.randn(rows, columns, generator=source) + shift
+    return Labelled(x, y)
+
+
+def domain(name: str, rows: Labelled, test: Labelled | None = None, classes: int = 3) -> Domain:
+    """A domain from rows, its fingerprint its name."""
+    return Domain(name, rows, tuple(map(str, range(classes))), f"fingerprint of {name}", test)
+
+
+def suite(text: str = SUITE, **changes: dict[str, Any]) -> Suite:
+    """The tiny suite, with keys of its tables changed: `suite(protocol={"target_labels": 2})`."""
+    import tomllib
+
+    raw = tomllib.loads(text)
+    for table, values in changes.items():
+        if table == "methods":
+            raw[table] = values
+        else:
+            raw[table] = {**raw.get(table, {}), **values}
+    return parse(raw, "tiny suite of a test")
+
+
+def case(method: str = "source_only", **changes: Any) -> Case:
+    """A case on the pair a:b."""
+    facts: dict[str, Any] = {"suite": "tiny", "suite_version": 1, "row": method, "method": method}
+    return Case(**{**facts, "sources": ("a",), "target": "b", "seed": 0, **changes})
+
+
+def record(number: int = 0, **changes: Any) -> Record:
+    """A record that was never run."""
+    facts: dict[str, Any] = {
+        **case().model_dump(),
+        "seed": number,
+        "identity": f"{number:016x}",
+        "status": "done",
+        "scores": Scores(target_accuracy=0.5, per_class_accuracy={"0": 0.5, "1": None}),
+        "machine": Machine(device="cpu", torch="2"),
+        "code": Code(tlbench="0"),
+        "data": {"a": "1", "b": "2"},
+        "started": "2024-01-01T00:00:00.000+00:00",
+        "finished": "2024-01-01T00:00:01.000+00:00",
+    }
+    return Record(**{**facts, **changes})
+
+
+def write_domains(folder: Path) -> None:
+    """a.npz and b.npz: two domains of three classes."""
+    for name, seed, shift in (("a", 1, 0.0), ("b", 2, 0.5)):
+        rows = blobs(seed, 60, shift)
+        np.savez(folder / f"{name}.npz", x=rows.x.numpy(), y=rows.y.numpy())
+
+
+def start_tlbench(*words: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """`tlbench WORDS` as a real process, which is not waited for."""
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
+    variables.pop("TLBENCH_DATA", None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tlbench", *map(str, words)],
+        cwd=cwd,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def tlbench(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`tlbench WORDS` as a real process, to its end. None may end in a traceback."""
+    process = start_tlbench(*words, cwd=cwd, **environment)
+    try:
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert "Traceback" not in err + out, err + out
+    return subprocess.CompletedProcess(words, process.returncode, out, err)

@@ -1,0 +1,269 @@
+"""Suite files: the shipped ones, and every mistake that one can hold, all of them said at once."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+
+import pytest
+from support import SUITE
+
+from tlbench import methods
+from tlbench import suite as suites
+from tlbench.nn import trunks
+from tlbench.suite import load, locate, parse, shipped
+from tlbench.terms import TlbenchError
+
+CHECKS = (trunks.mistakes, methods.mistakes)
+
+
+def raw(**changes):
+    """The tables of the tiny suite; `protocol__seeds=[1]` sets a key of a table, None takes it out."""
+    tables = copy.deepcopy(tomllib.loads(SUITE))
+    for path, value in changes.items():
+        *above, key = path.split("__")
+        table = tables
+        for name in above:
+            table = table.setdefault(name, {})
+        if value is None:
+            del table[key]
+        else:
+            table[key] = value
+    return tables
+
+
+def mistakes(**changes) -> str:
+    with pytest.raises(TlbenchError) as raised:
+        parse(raw(**changes), "mine.toml", CHECKS)
+    said = str(raised.value)
+    assert said.startswith("mine.toml:\n")
+    return said
+
+
+def test_the_suites_of_the_first_issue_ship():
+    assert {"quickstart", "mnist_usps", "office_caltech10_surf", "amazon_reviews_bow"} <= set(shipped())
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_suite_is_right(name):
+    suite = load(locate(name), CHECKS)
+    assert suite.name == name and suite.version >= 1 and suite.title and suite.citation
+    cases = suite.cases()
+    assert len(cases) == len(suite.pairs) * len(suite.protocol.seeds) * len(suite.methods)
+    assert len(suite.protocol.seeds) >= 3
+    assert len({(c.row, c.pair, c.seed) for c in cases}) == len(cases)
+    # cells stay together, so that a run that is stopped leaves whole columns behind
+    assert [(c.pair, c.seed) for c in cases] == sorted(
+        [(c.pair, c.seed) for c in cases], key=list(dict.fromkeys((c.pair, c.seed) for c in cases)).index
+    )
+    assert all(kept.options == suite.methods[kept.row].options for kept in cases)
+
+
+def test_the_tiny_suite_is_right():
+    suite = parse(raw(), "mine.toml", CHECKS)
+    assert suite.pairs == ((("a",), "b"),)
+    assert [case.row for case in suite.cases()] == ["source_only", "coral"]
+    assert suite.cases()[0].pair == "a:b"
+
+
+ONE_MISTAKE = {
+    "an unknown key at the top": ({"verson": 2}, "top level: unknown 'verson'; did you mean 'version'?"),
+    "an unknown table": ({"protocl": {}}, "top level: unknown 'protocl'; did you mean 'protocol'?"),
+    "an unknown key of the protocol": ({"protocol__target_label": 1}, "did you mean 'target_labels'?"),
+    "an unknown key of the training": ({"train__step": 1}, "train: unknown 'step'; did you mean 'steps'?"),
+    "an unknown key of a domain": ({"domains__a__pth": "x"}, "domains.a: unknown key 'pth'; did you mean 'path'?"),
+    "an unknown key of the data": ({"data__labels": "x"}, "data: unknown key 'labels'"),
+    "an unknown key of the network": ({"net__hiden": [3]}, "net: unknown 'hiden'; did you mean 'hidden'?"),
+    "an unknown option": (
+        {"methods__coral__wieght": 1.0},
+        "methods.coral: unknown 'wieght'; did you mean 'weight'? (an option of coral)",
+    ),
+    "an unknown key of the pairs": ({"pairs__lst": []}, "pairs: unknown 'lst'; did you mean 'list'?"),
+    "no name": ({"name": None}, "name: missing"),
+    "no version": ({"version": None}, "version: missing"),
+    "no domains": ({"domains": None, "pairs": {"all": True}}, "domains: missing"),
+    "no methods": ({"methods": None}, "methods: missing"),
+    "no pairs": ({"pairs": None}, "pairs: missing; say all = true"),
+    "an empty pairs": ({"pairs": {}}, "pairs: missing; say all = true"),
+    "an empty list of pairs": ({"pairs__list": []}, "pairs: no pair"),
+    "no path": ({"domains__a": {}}, "domains.a: missing key 'path'"),
+    "no reader": ({"data__reader": None}, "missing key 'reader'; there are "),
+    "a version that is a text": ({"version": "1"}, "version: input should be a valid integer, not '1'"),
+    "a version of no kind": ({"version": 0}, "version: input should be greater than or equal to 1"),
+    "a name with a slash": ({"name": "a/b"}, "name: string should match pattern"),
+    "steps that are a text": ({"train__steps": "5"}, "train.steps: input should be a valid integer, not '5'"),
+    "steps that are yes": ({"train__steps": True}, "train.steps: input should be a valid integer, not True"),
+    "no steps": ({"train__steps": 0}, "train.steps: input should be greater than or equal to 1, not 0"),
+    "a batch of one": ({"train__batch": 1}, "train.batch: input should be greater than or equal to 2"),
+    "a rate of nothing": ({"train__lr": 0.0}, "train.lr: input should be greater than 0"),
+    "an infinite rate": ({"train__lr": float("inf")}, "train.lr: input should be a finite number"),
+    "a rate that is none": ({"train__lr": float("nan")}, "train.lr: input should be"),
+    "labels below 0": ({"protocol__target_labels": -1}, "protocol.target_labels: input should be greater"),
+    "labels that are a text": ({"protocol__target_labels": "ten"}, "protocol.target_labels: input should be"),
+    "a share that is no share": ({"protocol__held_out": 1.0}, "protocol.held_out: input should be less than 1"),
+    "no seeds": ({"protocol__seeds": []}, "protocol.seeds: tuple should have at least 1 item"),
+    "seeds that are texts": ({"protocol__seeds": ["0"]}, "protocol.seeds.0: input should be a valid integer"),
+    "a seed twice": ({"protocol__seeds": [0, 1, 0]}, "protocol.seeds: a seed stands in it twice"),
+    "a table that is none": ({"train": 3}, "train: input should be"),
+    "a method that is no table": ({"methods__coral": 3}, "methods.coral: input should be"),
+    "a domain that is no table": ({"domains__a": 3}, "domains.a: input should be"),
+    "pairs that are none": ({"pairs": 3}, "pairs: missing; say all = true"),
+    "all pairs, perhaps": ({"pairs__all": "yes"}, "pairs.all: must be true or false"),
+    "a pair of one": ({"pairs__list": ["a"]}, 'pairs.list: say all = true, or list = ["source:target"'),
+    "a path that is a number": ({"domains__a__path": 3}, "domains.a: path = 3 should be a valid string"),
+    "an option of a wrong type": ({"methods__coral__weight": "1"}, "methods.coral.weight: Input should be"),
+    "an option out of its range": ({"methods__coral__weight": -1.0}, "methods.coral.weight: Input should be greater"),
+    "an infinite option": ({"methods__coral__weight": float("inf")}, "methods.coral.weight: Input should be a finite"),
+    "a trunk's option of a wrong type": ({"net__hidden": "wide"}, "net.hidden: Input should be"),
+    "a misspelt method": ({"methods__corl": {}}, "methods.corl: unknown 'corl'; did you mean 'coral'?"),
+    "a misspelt method of a row": (
+        {"methods__strong": {"method": "dan"}},
+        "methods.strong: unknown 'dan'; did you mean 'dann'?",
+    ),
+    "a method like no other": ({"methods__zzz": {}}, "methods.zzz: unknown 'zzz'; there are coral, "),
+    "a misspelt trunk": ({"net__trunk": "mlpp"}, "net.trunk: unknown 'mlpp'; did you mean 'mlp'?"),
+    "a misspelt network of torchvision": (
+        {"net": {"trunk": "torchvision:resnet188"}},
+        "did you mean 'resnet18'?",
+    ),
+    "options of an automatic trunk": ({"net__trunk": "auto"}, "net.hidden: unknown; trunk = 'auto' has no options"),
+    "a misspelt metric": (
+        {"protocol__metric": "target_acuracy"},
+        "protocol.metric: unknown 'target_acuracy'; did you mean 'target_accuracy'?",
+    ),
+    "a misspelt baseline": (
+        {"protocol__baseline": "source_olny"},
+        "unknown 'source_olny'; did you mean 'source_only'?",
+    ),
+    "a baseline that is no row": ({"protocol__baseline": "dann"}, "protocol.baseline names a row of [methods]"),
+    "a misspelt grant": ({"protocol__grants": ["sources"]}, "protocol.grants.0: unknown 'sources'; did you mean 'source'"),
+    "a misspelt rule of scoring": ({"protocol__scored": "adaptd"}, "unknown 'adaptd'; did you mean 'adapted'?"),
+    "a misspelt optimiser": ({"train__optimiser": "adamm"}, "unknown 'adamm'; did you mean 'adam'?"),
+    "a misspelt reader": ({"data__reader": "npzz"}, "data: unknown reader 'npzz'; did you mean 'npz'?"),
+    "a misspelt preparation": ({"data__prepare": ["zscor"]}, "unknown kind 'zscor'; did you mean 'zscore'?"),
+    "a misspelt shift": ({"domains__a__shifts": ["rotatoin"]}, "unknown kind 'rotatoin'; did you mean 'rotation'?"),
+    "an unknown source": ({"pairs__list": ["aa:b"]}, "pairs.list 'aa:b': unknown 'aa'; did you mean 'a'?"),
+    "an unknown target": ({"pairs__list": ["a:z"]}, "pairs.list 'a:z': unknown 'z'; there are a, b"),
+    "one unknown of two sources": ({"pairs__list": ["a+z:b"]}, "unknown 'z'; there are a, b"),
+    "a target among its sources": ({"pairs__list": ["a+b:b"]}, "pairs.list 'a+b:b': a domain stands in it twice"),
+    "a source twice": ({"pairs__list": ["a+a:b"]}, "pairs.list 'a+a:b': a domain stands in it twice"),
+    "a domain named as a pair": ({"domains__x:y": {"path": "x"}}, "domains: 'x:y' may not hold '+' or ':'"),
+    "a row named as a path": ({"methods": {"source_only": {}, "../x": {"method": "dann"}}}, "methods.'../x': a row's"),
+    "a hidden row": ({"methods": {"source_only": {}, ".x": {"method": "dann"}}}, "methods.'.x': a row's"),
+}
+
+
+@pytest.mark.parametrize("fault", ONE_MISTAKE)
+def test_a_mistake_is_said(fault):
+    changes, sentence = ONE_MISTAKE[fault]
+    assert sentence in mistakes(**changes)
+
+
+def test_all_mistakes_are_said_at_once():
+    """The lines of the issue in one file; a name that is missing hides no other mistake."""
+    said = mistakes(
+        name=None,
+        verson=1,
+        version="one",
+        protocol__target_label=3,
+        protocol__metric="acuracy",
+        protocol__baseline="source_olny",
+        protocol__seeds=[1, 1],
+        train__step=3,
+        train__lr="fast",
+        net__trunk="mpl",
+        domains__a__pth="x",
+        pairs__list=["a:c", "b:b"],
+        methods__dan={},
+        methods__coral={"wieght": 1.0},
+        methods__strong={"method": "dann", "weight": "much"},
+    )
+    for sentence in (
+        "name: missing",
+        "did you mean 'version'?",
+        "version: input should be a valid integer, not 'one'",
+        "did you mean 'target_labels'?",
+        "did you mean 'target_accuracy'?",
+        "did you mean 'source_only'?",
+        "a seed stands in it twice",
+        "did you mean 'steps'?",
+        "train.lr: input should be a valid number, not 'fast'",
+        "did you mean 'mlp'?",
+        "domains.a: unknown key 'pth'; did you mean 'path'?",
+        "pairs.list 'a:c': unknown 'c'; there are a, b",
+        "pairs.list 'b:b': a domain stands in it twice",
+        "methods.dan: unknown 'dan'; did you mean 'dann'?",
+        "did you mean 'weight'? (an option of coral)",
+        "methods.strong.weight: Input should be a valid number, not 'much'",
+    ):
+        assert sentence in said
+    lines = said.splitlines()[1:]
+    assert len(lines) == len(set(lines)) == 16
+
+
+def test_a_file_that_is_no_suite(tmp_path):
+    with pytest.raises(TlbenchError, match="no suite file"):
+        load(tmp_path / "none.toml")
+    file = tmp_path / "mine.toml"
+    file.write_text("name = mine\n")
+    with pytest.raises(TlbenchError, match=r"mine\.toml: not TOML: .*line 1"):
+        load(file)
+    file.write_text('name = "a"\nname = "b"\n')
+    with pytest.raises(TlbenchError, match="not TOML"):
+        load(file)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TlbenchError, match="cannot be read as a text file"):
+        load(file)
+    file.write_text("")
+    with pytest.raises(TlbenchError, match="name: missing") as raised:
+        load(file)
+    assert "domains: missing" in str(raised.value) and "methods: missing" in str(raised.value)
+
+
+def test_a_suite_goes_by_name_or_by_path(tmp_path):
+    assert locate("quickstart").name == "quickstart.toml"
+    with pytest.raises(TlbenchError, match="did you mean 'quickstart'"):
+        locate("quickstrat")
+    with pytest.raises(TlbenchError, match="no suite file"):
+        locate(str(tmp_path / "quickstart.toml"))
+    file = tmp_path / "mine.toml"
+    file.write_text(SUITE)
+    assert locate(str(file)) == file
+
+
+def test_filters_choose_and_unknown_ones_are_refused():
+    suite = parse(raw(pairs={"all": True}, protocol__seeds=[0, 1]), "mine.toml", CHECKS)
+    assert len(suite.cases()) == 8
+    assert [(c.row, c.pair, c.seed) for c in suite.cases(["coral"], ["b:a"], [1])] == [("coral", "b:a", 1)]
+    assert [c.seed for c in suite.cases(["coral"], ["b:a"], [7])] == [7]
+    with pytest.raises(TlbenchError) as raised:
+        suite.cases(["corral"], ["b:c"])
+    assert "--method of suite tiny: unknown 'corral'; did you mean 'coral'?" in str(raised.value)
+    assert "--pair of suite tiny: unknown 'b:c'; did you mean 'b:a'?" in str(raised.value)
+
+
+def test_pairs():
+    three = {"domains__c": {"path": "c.npz"}}
+    assert len(parse(raw(pairs={"all": True}, **three), "x", CHECKS).pairs) == 6
+    several = parse(raw(pairs={"list": ["a+b:c", "a:b", "a:b"]}, **three), "x", CHECKS)
+    assert several.pairs == ((("a", "b"), "c"), (("a",), "b"))
+    assert several.cases(pairs=["a+b:c"])[0].sources == ("a", "b")
+
+
+def test_two_rows_of_one_method():
+    suite = parse(raw(methods={"source_only": {}, "weak": {"method": "dann", "weight": 0.1}}), "x", CHECKS)
+    weak = suite.cases(["weak"])[0]
+    assert (weak.row, weak.method, weak.options) == ("weak", "dann", {"weight": 0.1})
+
+
+def test_the_hash_follows_what_decides_numbers_and_nothing_else():
+    plain = parse(raw(), "x", CHECKS).hash
+    for same in ({"title": "t"}, {"protocol__seeds": [0, 1]}, {"methods__dann": {}}, {"protocol__metric": "macro_f1"}):
+        assert parse(raw(**same), "x", CHECKS).hash == plain, same
+    for other in ({"train__steps": 6}, {"net__hidden": [9]}, {"protocol__target_labels": 1}, {"net__mean": 0.4}):
+        assert parse(raw(**other), "x", CHECKS).hash != plain, other
+
+
+def test_digest_is_the_same_for_ever():
+    assert suites.digest({"b": [1, 2.5, "é"], "a": None}) == suites.digest({"a": None, "b": [1, 2.5, "é"]})
+    assert suites.digest({"a": 1}) == "015abd7f5cc57a2d"

@@ -1,0 +1,90 @@
+"""The schema of a suite file: every key, its type, its range and its default."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tlbench.terms import Strict
+
+
+class Table(Strict):
+    """A table of a suite: no unknown keys, no number for a text or the other way round, nothing infinite."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Protocol(Table):
+    """What is granted, what is scored, and against what it is compared."""
+
+    grants: tuple[Literal["source", "target"], ...] = Field(("source", "target"), strict=False)
+    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`."""
+    target_labels: int = Field(0, ge=0, description="labelled target rows per class that are granted; never scored")
+    scored: Literal["adapted", "held_out", "test"] = "adapted"
+    """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
+    source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source rows kept for source_accuracy")
+    baseline: str = "source_only"
+    metric: Literal["target_accuracy", "macro_f1"] = "target_accuracy"
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
+
+
+class Network(BaseModel):
+    """The trunk and its options; other keys are the trunk's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    trunk: str = "auto"
+    mean: float = 0.5
+    """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
+    std: float = Field(0.5, gt=0)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The trunk's own options."""
+        return dict(self.model_extra or {})
+
+
+class Training(Table):
+    """The fixed budget: every method of a cell takes the same number of steps; the last one is scored."""
+
+    steps: int = Field(1000, ge=1)
+    batch: int = Field(64, ge=2, description="rows of each part that a step draws")
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, with Nesterov's form")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine", "inverse"] = "constant"
+    """inverse: lr / (1 + 10 p)^0.75 over the progress p (Ganin and Lempitsky 2015)."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
+
+
+class Method(BaseModel):
+    """A method row; other keys are the method's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    method: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The method's own options, as the suite gives them."""
+        return dict(self.model_extra or {})
+
+
+class File(Table):
+    """The top level of a suite file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
+    version: int = Field(ge=1)
+    title: str = ""
+    citation: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    domains: dict[str, dict[str, Any]] = Field(min_length=1)
+    pairs: Any = None
+    protocol: Protocol = Protocol()
+    net: Network = Network()
+    train: Training = Training()
+    methods: dict[str, Method] = Field(min_length=1)
