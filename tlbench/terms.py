@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PARTS = ("source", "target", "few")
 """What a suite grants and a method reads: labelled source rows, unlabelled target rows, few labelled target rows."""
 
+STREAM = "stream"
+"""A fourth grant: the scored rows without their labels, at test time, in order, each predicted before it is learnt from."""
+
 SCHEMA = 1
 """The schema number of the records written today."""
 
@@ -36,18 +39,23 @@ class Diverged(TlbenchError):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from."""
+    """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from.
+
+    `group` (N,) int64 is the declared group of each row, for worst-group accuracy.
+    """
 
     x: Tensor
     y: Tensor
     domain: Tensor | None = None
+    group: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: Tensor) -> Labelled:
         domain = None if self.domain is None else self.domain[rows]
-        return Labelled(self.x[rows], self.y[rows], domain)
+        group = None if self.group is None else self.group[rows]
+        return Labelled(self.x[rows], self.y[rows], domain, group)
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,9 @@ class Step:
 
 
 class Strict(BaseModel):
-    """A schema without unknown keys."""
+    """A schema without unknown keys; no number in it is NaN or infinite, for JSON has no such number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Case(Strict):

@@ -13,16 +13,18 @@ from torch import Tensor, nn
 
 from tlbench import clock, methods
 from tlbench.engine import cell, score
-from tlbench.engine.inputs import Inputs, in_chunks
+from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
 from tlbench.engine.machine import code, device_of, machine
-from tlbench.engine.seeds import seed_of, seeded
-from tlbench.engine.train import CHUNK, OnStep, Outcome, train
+from tlbench.engine.seeds import generator, seed_of, seeded
+from tlbench.engine.stream import predict_online
+from tlbench.engine.train import OnStep, Outcome, train
 from tlbench.methods.base import Method, Predictor, Solved, Trained
 from tlbench.nn import trunks
 from tlbench.nn.net import Net
 from tlbench.suite import Suite, digest
 from tlbench.terms import (
     PARTS,
+    STREAM,
     Case,
     Cost,
     Diverged,
@@ -35,7 +37,7 @@ from tlbench.terms import (
     TlbenchError,
 )
 
-__all__ = ["Fitted", "check", "device_of", "fit", "identity", "run"]
+__all__ = ["Fitted", "check", "device_of", "fit", "identity", "run", "scores"]
 
 WATCHED = 2000
 """Target rows whose entropy the trace keeps, at most."""
@@ -114,8 +116,8 @@ def run(case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.d
         "started": clock.utc(),
     }
     try:
-        scores, cost = _measure(case, suite, domains, device, on_step)
-        ending: dict[str, Any] = {"status": "done", "scores": scores, "cost": cost}
+        measured, cost = _measure(case, suite, domains, device, on_step)
+        ending: dict[str, Any] = {"status": "done", "scores": measured, "cost": cost}
     except NotApplicable as error:
         ending = {"status": "skipped", "why": str(error)}
     except (Diverged, TlbenchError) as error:
@@ -142,15 +144,14 @@ def _measure(
     memory, energy, watch = clock.Memory(device), clock.Energy(device), clock.Clock(device)
     fitted = fit(case, suite, parts.granted, watch, seed, device, validation=parts.validation, on_step=on_step)
     joules = energy.joules()
-    _predict(fitted, parts.scored.x[:CHUNK])  # warm-up
-    with watch.measure("predict"):
-        predicted = score.predicted(_predict(fitted, parts.scored.x))
-    y = parts.scored.y
     source_accuracy = None
     if parts.validation is not None:
         held = parts.validation
         source_accuracy = score.accuracy(score.predicted(_predict(fitted, held.x)), held.y)
-    scores = Scores(
+    _predict(fitted, parts.scored.x[:CHUNK])  # warm-up
+    predicted = score.predicted(scores(fitted, parts.scored.x, suite.train.batch, seed("stream"), watch))
+    y = parts.scored.y
+    measured = Scores(
         target_accuracy=score.accuracy(predicted, y),
         source_accuracy=source_accuracy,
         per_class_accuracy=score.per_class(predicted, y, parts.classes),
@@ -172,7 +173,7 @@ def _measure(
         steps=len(fitted.outcome.losses) if is_trained else None,
         batch=suite.train.batch if is_trained else None,
     )
-    return scores, cost
+    return measured, cost
 
 
 def fit(
@@ -194,7 +195,8 @@ def fit(
     """
     kind = methods.find(case.method)
     options = methods.options(case.method, case.options)
-    if missing := sorted(part for part in kind.reads if getattr(granted, part) is None):
+    there = {part for part in PARTS if getattr(granted, part) is not None} | {STREAM} & {*suite.protocol.grants}
+    if missing := sorted(kind.reads - there):
         raise NotApplicable(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
     task = Task(granted.classes, **{part: getattr(granted, part) if part in kind.reads else None for part in PARTS})
     some = next(part for part in (granted.source, granted.target, granted.few) if part is not None)
@@ -228,6 +230,18 @@ def fit(
     with seeded(seed("steps"), device):
         outcome = train(method, task, suite.train, inputs, watch, seed, validation=validation, watched=watched, on_step=on_step)
     return Fitted(method.predict, inputs, outcome, method)
+
+
+def scores(fitted: Fitted, x: Tensor, batch: int, seed: int, watch: clock.Clock) -> Tensor:
+    """Scores of the scored rows: at once, or on a stream in a seeded order where the method goes on learning."""
+    online = fitted.method.online() if isinstance(fitted.method, Trained) else None
+    if online is None or not isinstance(fitted.method, Trained):
+        with watch.measure("predict"):
+            return _predict(fitted, x)
+    order = torch.randperm(len(x), generator=generator(seed)).to(x.device)
+    with seeded(seed, x.device), watch.measure("predict"):
+        in_order = predict_online(fitted.method, online, x[order], fitted.inputs, batch)
+    return in_order[torch.argsort(order)]
 
 
 def _predict(fitted: Fitted, x: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ from torch import Tensor
 from tlbench.engine.seeds import generator
 from tlbench.suite import Network
 
+CHUNK = 512
+"""Rows of a forward outside the steps."""
+
 
 class Inputs:
     """uint8 or float rows -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are."""

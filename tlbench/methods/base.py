@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 from tlbench.nn.net import Net
-from tlbench.terms import PARTS, Step, Task
+from tlbench.terms import PARTS, STREAM, Step, Task
 
 Predictor = Callable[[Tensor], Tensor]
 """Rows (N, ...) -> class scores (N, C); the highest score is the predicted class."""
@@ -27,9 +27,11 @@ class Method:
     """
 
     reads: ClassVar[frozenset[str]]
-    """The parts the method learns from: a subset of {"source", "target", "few"}."""
+    """The parts the method learns from: a subset of {"source", "target", "few", "stream"}."""
     version: ClassVar[int] = 1
     """Raise it when the method's numbers change: records of the old version are then run again."""
+    draws_per_row: ClassVar[bool] = False
+    """Whether the loss draws something at random for each row (views, noise): permuted rows then draw other values."""
     Options: ClassVar[type[BaseModel]]
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -45,8 +47,8 @@ class Method:
     @classmethod
     def check(cls) -> None:
         """Raises ValueError where the class itself breaks the contract."""
-        if not getattr(cls, "reads", None) or not cls.reads <= set(PARTS):
-            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {PARTS}")
+        if not getattr(cls, "reads", None) or not cls.reads <= {*PARTS, STREAM}:
+            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*PARTS, STREAM)}")
 
 
 class Solved(Method):
@@ -83,16 +85,47 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A stretch of the training: its loss, the parts that its steps draw, and its share of the budget."""
+class Turn:
+    """One update within a step of a game: its loss, what learns from it (None: everything open), and how often."""
 
     loss: Callable[[Step], Tensor]
+    modules: tuple[nn.Module, ...] | None = None
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training: its loss, the parts that its steps draw, and its share of the budget.
+
+    A phase without a loss has no steps: it is a pass over the rows in `begin`.
+    """
+
+    loss: Callable[[Step], Tensor] | Callable[[Step], tuple[Tensor, ...]] | tuple[Turn, ...] | None
+    """A scalar; several of them, where `combine` says what becomes of their gradients; or the turns of a game."""
     reads: frozenset[str]
     share: float = 1.0
     groups: tuple[Group, ...] | None = None
     """What learns, and how fast; None: every parameter at the suite's rate. The optimiser starts anew with each phase."""
     begin: Callable[[Rows], None] | None = None
-    """Called once before the first step."""
+    """Called before the first step, and `rounds` times in all, evenly over the phase."""
+    rounds: int = 1
+    passes: frozenset[str] = frozenset()
+    """Parts that `begin` passes over, beside those that the steps draw."""
+    combine: Callable[[Tensor], Tensor] | None = None
+    """Gradients (K, P) of the K losses by the P parameters that all of them reach -> the one (P,) to step with."""
+    after: Callable[[float], None] | None = None
+    """Called after each step, without gradients, with the progress: moving averages live here."""
+
+
+@dataclass(frozen=True)
+class Online:
+    """Adaptation on the stream of scored rows, in order: a batch is predicted first, then learnt from."""
+
+    loss: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """Network inputs (B, ...) -> (logits (B, C), loss); the logits of this forward are the predictions."""
+    groups: tuple[Group, ...]
+    lr: float
+    """Adam's rate: the stream has no budget of steps, so that it does not follow the suite's."""
 
 
 class Trained(Method, nn.Module):
@@ -121,6 +154,10 @@ class Trained(Method, nn.Module):
     def phases(self) -> Sequence[Phase]:
         """The stretches of the training; one with `loss` unless the method says otherwise."""
         return (Phase(self.loss, self.reads),)
+
+    def online(self) -> Online | None:
+        """How the method goes on learning on the stream; it must name `stream` in `reads`."""
+        return None
 
     def predict(self, x: Tensor) -> Tensor:
         """Rows (B, ...) -> logits (B, C), in evaluation mode."""

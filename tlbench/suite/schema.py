@@ -10,16 +10,16 @@ from tlbench.terms import Strict
 
 
 class Table(Strict):
-    """A table of a suite: no unknown keys, no number for a text or the other way round, nothing infinite."""
+    """A table of a suite: no number for a text or the other way round."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
 
 class Protocol(Table):
     """What is granted, what is scored, and against what it is compared."""
 
-    grants: tuple[Literal["source", "target"], ...] = Field(("source", "target"), strict=False)
-    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`."""
+    grants: tuple[Literal["source", "target", "stream"], ...] = Field(("source", "target"), strict=False)
+    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`; `stream` is test-time adaptation."""
     target_labels: int = Field(0, ge=0, description="labelled target rows per class that are granted; never scored")
     scored: Literal["adapted", "held_out", "test"] = "adapted"
     """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""

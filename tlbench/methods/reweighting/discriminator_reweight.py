@@ -30,7 +30,7 @@ class DiscriminatorReweight(Trained):
 
     def phases(self) -> tuple[Phase, ...]:
         """Weights first, then the training."""
-        return (Phase(self.loss, frozenset({"source"}), begin=self.weigh),)
+        return (Phase(self.loss, frozenset({"source"}), begin=self.weigh, passes=frozenset({"target"})),)
 
     def weigh(self, rows: Rows) -> None:
         """Fit the domain classifier on all granted rows, out of fold."""

@@ -1,0 +1,36 @@
+"""Test-time adaptation: the scored rows in order, each batch predicted before it is learnt from. No label is near."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlbench.engine.inputs import Inputs
+from tlbench.engine.rates import Rates
+from tlbench.methods.base import Online, Phase, Trained
+from tlbench.suite import Training
+
+
+def predict_online(method: Trained, online: Online, x: Tensor, inputs: Inputs, batch: int) -> Tensor:
+    """Scores (N, C) of stored rows x (N, ...), `batch` at a time; the method is changed on the way.
+
+    A last batch of one row is joined to the one before it: batch statistics need two.
+    """
+    training = Training(steps=1, batch=max(batch, 2), optimiser="adam", lr=online.lr)
+    phase = Phase(None, frozenset(), groups=online.groups)
+    rates = Rates(method, phase, training)
+    rates.set(0.0)
+    sizes = [batch] * (len(x) // batch)
+    rest = len(x) - sum(sizes)
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    scores = []
+    for part in torch.split(x, sizes):
+        logits, loss = online.loss(inputs(part))
+        scores.append(logits.detach())
+        rates.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        rates.optimiser.step()
+    return torch.cat(scores)

@@ -1,0 +1,1 @@
+"""The network's own predictions on the target teach it."""

@@ -1,0 +1,30 @@
+"""MCC: predictions on the target shall not hesitate between classes.
+
+Jin, Wang, Long and Wang, Minimum class confusion for versatile domain adaptation, ECCV 2020. https://arxiv.org/abs/1912.03699
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from tlbench.methods.base import Trained
+from tlbench.nn import distances
+from tlbench.terms import Step
+
+
+class Mcc(Trained):
+    """CE(source) + weight * class confusion of the target's predictions at a temperature."""
+
+    reads = frozenset({"source", "target"})
+    weight: float = Field(1.0, ge=0, description="of the confusion")
+    temperature: float = Field(2.5, gt=0, description="softens the predictions whose confusion is measured")
+
+    def loss(self, step: Step) -> Tensor:
+        """Both terms from one forward."""
+        if not self.weight:
+            return self.supervised(step)
+        source_BD, target_BD = self.net.features(step.source.x, step.target)
+        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        return task + self.weight * distances.confusion(self.net.head(target_BD), self.temperature)

@@ -1,0 +1,1 @@
+"""Adaptation on the stream of test rows, after the source is gone."""
