@@ -101,7 +101,8 @@ def test_a_declaration_is_checked_and_plain() -> None:
     assert wrong == [] and declaration is not None
     assert declaration.classes == ("0", "1") and declaration.licence == "CC0"
     assert declaration.shifts[0].options == {"index": 0, "of": 2, "seed": 0}
-    assert declaration.test is not None and declaration.test.options == {"path": "d.npz", "x": "x_test", "y": "y"}
+    options = {"path": "d.npz", "x": "x_test", "y": "y", "group": None, "where": {}}
+    assert declaration.test is not None and declaration.test.options == options
     assert data.Declaration.model_validate_json(declaration.model_dump_json()) == declaration
 
 
@@ -252,9 +253,9 @@ def test_rows_that_lie_as_columns_are_noticed(root: Path) -> None:
     assert "rows seem to be stored as columns" in refused(NPZ | {"path": "turned.npz"}, root)
 
 
-def test_matlab_7_3_is_refused_clearly(root: Path) -> None:
+def test_a_broken_matlab_7_3_file_is_refused_clearly(root: Path) -> None:
     (root / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    assert "MATLAB v7.3 file, which is not read yet; save it in MATLAB with '-v7'" in refused(MAT | {"path": "new.mat"}, root)
+    assert "not a whole MATLAB v7.3 file" in refused(MAT | {"path": "new.mat"}, root)
 
 
 def test_labels_in_a_matlab_cell_array(root: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tlbench import cli_data
 from tlbench.terms import TlbenchError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 new = typer.Typer(help="Write a working, commented start of a method or a suite.", no_args_is_help=True)
 app.add_typer(new, name="new")
+app.add_typer(cli_data.app, name="data")
 
 
 class Kind(StrEnum):
@@ -275,12 +277,7 @@ def _print_plan(todo: Plan, estimate: tuple[float, int]) -> None:
             typer.echo(f"  {row:24} {len(cases):5} cases  {', '.join(pairs)}")
     if todo.todo:
         rest = f"; {blind} cases could not be estimated (they are solved, not trained)" if blind else ""
-        typer.echo(f"about {_duration(seconds)} here{rest}")
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = round(seconds / 60), seconds / 3600
-    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if hours < 2 else f"{hours:.1f} h"
+        typer.echo(f"about {cli_data.duration(seconds)} here{rest}")
 
 
 def _width() -> int | None:

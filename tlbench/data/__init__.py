@@ -6,9 +6,9 @@ fingerprints. Importing this room imports neither torch nor scikit-learn nor sci
 
 from __future__ import annotations
 
-from tlbench.data import prepare, readers, shifts
+from tlbench.data import cache, prepare, readers, shifts, sources
 from tlbench.data.declaration import Declaration, declare
 from tlbench.data.files import root_of
 from tlbench.data.loading import load
 
-__all__ = ["Declaration", "declare", "load", "prepare", "readers", "root_of", "shifts"]
+__all__ = ["Declaration", "cache", "declare", "load", "prepare", "readers", "root_of", "shifts", "sources"]

@@ -6,8 +6,9 @@ Rows are numpy arrays (N, ...) or scipy sparse arrays (N, D); labels come in as 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,20 @@ Array = NDArray[Any]
 
 DENSE_LIMIT_BYTES = 8 * 2**30
 """Sparse rows that would take more than this as plain numbers are refused."""
+
+
+UNKNOWN = "unknown"
+"""The class that labels outside the class list become where a declaration says so."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a reader may give beside rows x (N, ...) and labels y (N,): the group (N,) of each row, and notes to the user."""
+
+    x: Any
+    y: Any
+    group: Any = None
+    notes: tuple[str, ...] = ()
 
 
 def is_sparse(x: Any) -> bool:
@@ -154,3 +169,30 @@ def numbered(names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str])
                 f"label {name!r} ({int((y == i).sum())} rows) is not among the {len(classes)} classes; {way_out(name, classes)}"
             )
     return np.array([classes.index(name) for name in names], dtype=np.int64)[y]
+
+
+def renamed(names: Sequence[str], y: NDArray[np.int64], renames: Mapping[str, str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Label names and positions (N,) after some names were mapped to others; two names may become one."""
+    new = [renames.get(name, name) for name in names]
+    merged = sorted(set(new), key=_order(new))
+    return merged, np.array([merged.index(name) for name in new], dtype=np.int64)[y]
+
+
+def settled(
+    names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str], others: Literal["refuse", "drop", "unknown"]
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Which rows stay (their numbers), and their labels as positions in `classes`.
+
+    Labels outside the classes are refused, their rows dropped, or they become the class "unknown", which is one of them.
+
+    Raises:
+        TlbenchError: a label outside the classes that is neither dropped nor unknown, or no row left.
+    """
+    if others == "refuse":
+        return np.arange(len(y)), numbered(names, y, classes)
+    rest = -1 if others == "drop" else list(classes).index(UNKNOWN)
+    position = np.array([classes.index(name) if name in classes else rest for name in names], dtype=np.int64)[y]
+    rows = np.flatnonzero(position >= 0)
+    if not len(rows):
+        raise TlbenchError(f"drop_others leaves no row: no label is among the classes; the labels are {', '.join(names)}")
+    return rows, position[rows]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tlbench.data import prepare, readers, shifts
+from tlbench.data.arrays import UNKNOWN
 from tlbench.data.kinds import Kinds
 from tlbench.data.mistakes import check, way_out
 from tlbench.terms import Strict
@@ -36,6 +37,9 @@ class Declaration(Strict):
     main: Part
     test: Part | None = None
     classes: tuple[str, ...] | None = None
+    label_map: dict[str, str] = Field(default_factory=dict)
+    others: Literal["refuse", "drop", "unknown"] = "refuse"
+    keep: tuple[str, ...] | None = None
     shifts: tuple[Operation, ...] = ()
     prepare: tuple[Operation, ...] = ()
     licence: str | None = None
@@ -57,12 +61,31 @@ class Common(Strict, strict=True):
     shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     rows: PositiveInt | None = None
     classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    label_map: dict[str, str | int] = Field(default_factory=dict)
+    """Label as it is in the source -> as it is called here; what is not named keeps its name."""
+    drop_others: bool = False
+    """Rows whose label is outside `classes` are left out."""
+    unknown: bool = False
+    """Labels outside `classes` become one more class, "unknown" (open-set targets)."""
+    keep: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    """Classes whose rows stay; the others stay in the list of classes, without rows (partial targets)."""
     shifts: list[Any] = Field(default_factory=list)
     prepare: list[Any] = Field(default_factory=list)
     licence: str | None = None
     citation: str | None = None
     source: str | None = None
     test: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_label_set(self) -> Self:
+        names = {str(label) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
+        if self.drop_others and self.unknown:
+            raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown")
+        if (self.drop_others or self.unknown or self.keep) and self.classes is None:
+            raise ValueError("drop_others, unknown and keep need the key classes")
+        if self.keep and (odd := [str(label) for label in self.keep if str(label) not in names]):
+            raise ValueError(f"keep names {odd[0]!r}, which is not among the classes; {way_out(odd[0], names)}")
+        return self
 
 
 PER_PART = frozenset({"reader", "shape", "rows"})
@@ -111,11 +134,17 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         return None, wrong
 
     checked = Common.model_validate({key: value for key, value in merged.items() if key in common})
+    classes = None if checked.classes is None else tuple(str(label) for label in checked.classes)
+    if classes is not None and checked.unknown and UNKNOWN not in classes:
+        classes = (*classes, UNKNOWN)
     return Declaration(
         name=name,
         main=_part(checked, options),
         test=part,
-        classes=None if checked.classes is None else tuple(str(label) for label in checked.classes),
+        classes=classes,
+        label_map={label: str(name) for label, name in checked.label_map.items()},
+        others="drop" if checked.drop_others else "unknown" if checked.unknown else "refuse",
+        keep=None if checked.keep is None else tuple(str(label) for label in checked.keep),
         shifts=operations["shifts"],
         prepare=operations["prepare"],
         licence=checked.licence,

@@ -9,9 +9,14 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from tlbench.terms import TlbenchError
+
+UNPACKED_LIMIT_BYTES = 8 * 2**30
+"""A packed file that unpacks to more is refused."""
+BOMB_BYTES, BOMB_RATIO = 256 * 2**20, 400
+"""A packed file that unpacks to more bytes than this and to more than so many times its size is refused: no data do."""
 
 
 def root_of(given: Path | None, suite: Path | None = None) -> Path:
@@ -23,11 +28,11 @@ def root_of(given: Path | None, suite: Path | None = None) -> Path:
     return suite.parent if suite is not None else Path()
 
 
-def find(root: Path, path: str) -> Path:
-    """The file `path` of the data root.
+def find(root: Path, path: str, *, folder: bool = False) -> Path:
+    """The file (or folder) `path` of the data root.
 
     Raises:
-        TlbenchError: there is no such file, or it lies outside the root (absolute, `..`, a link that leads out).
+        TlbenchError: there is no such file (or folder), or it lies outside the root (absolute, `..`, a link that leads out).
     """
     rule = "paths are relative to the data root and stay in it"
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
@@ -36,15 +41,34 @@ def find(root: Path, path: str) -> Path:
     try:
         if not found.resolve().is_relative_to(root.resolve()):
             raise TlbenchError(f"path {path!r} is a link that leaves the data root {root}; {rule}")
-        if found.is_file():
+        if found.is_dir() if folder else found.is_file():
             return found
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a ring
         raise TlbenchError(f"path {path[:100]!r} in the data root {root}: {error}") from error
-    what = "is a folder, not a file" if found.is_dir() else "is not there"
+    kind, other = ("folder", "file") if folder else ("file", "folder")
+    what = f"is a {other}, not a {kind}" if found.exists() else "is not there"
     lacking = "" if root.is_dir() else " (that folder does not exist)"
     raise TlbenchError(
-        f"file {path!r} {what} in the data root {root}{lacking}; name the folder that holds it by --data DIR or TLBENCH_DATA"
+        f"{kind} {path!r} {what} in the data root {root}{lacking}; name the folder that holds it by --data DIR or TLBENCH_DATA"
     )
+
+
+def folder(root: Path, path: str) -> Path:
+    """The folder `path` of the data root.
+
+    Raises:
+        TlbenchError: there is no such folder, or it lies outside the root.
+    """
+    return find(root, path, folder=True)
+
+
+@contextlib.contextmanager
+def about(what: str) -> Iterator[None]:
+    """Let a mistake begin with what it is about."""
+    try:
+        yield
+    except TlbenchError as error:
+        raise TlbenchError(f"{what}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -73,4 +97,41 @@ def unzipped(path: Path) -> Iterator[BinaryIO]:
             yield plain
             return
         with gzip.GzipFile(fileobj=plain) as stream:
-            yield cast(BinaryIO, io.BufferedReader(stream, 1 << 20))
+            yield cast(BinaryIO, io.BufferedReader(_Held(stream, path), 1 << 20))
+
+
+class _Held(io.RawIOBase):
+    """What a gzip stream unpacks to, held to a size that its file can honestly have."""
+
+    def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
+        self._stream, self._path, self._packed = stream, path, path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._stream.readinto(buffer)
+        unpackable(self._path, self._stream.tell(), self._packed)
+        return count
+
+
+def unpackable(path: Path, unpacked: int, packed: int) -> None:
+    """Hold what a packed file becomes to a size that it can honestly have.
+
+    Raises:
+        TlbenchError: a decompression bomb.
+    """
+    if unpacked > UNPACKED_LIMIT_BYTES or (unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed):
+        raise TlbenchError(
+            f"{path}: {packed} bytes unpack to {unpacked} and more, as decompression bombs do; refused "
+            "(unpack it yourself if it is meant)"
+        )

@@ -69,7 +69,7 @@ def load(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
     domains, wrong = {}, []
     for name in names:
         try:
-            domains[name] = data.load(suite.domains[name], root)
+            domains[name] = data.load(suite.domains[name], root, data.cache.default())
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:

@@ -1,4 +1,4 @@
-"""MATLAB files of versions 5 to 7 (.mat): one variable of rows, one of labels."""
+"""MATLAB files (.mat) of versions 5 to 7, and of 7.3 (extra `hdf5`): one variable of rows, one of labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files
+from tlbench.data import files, hdf5
 from tlbench.data.mistakes import way_out
 from tlbench.terms import Strict, TlbenchError
 
@@ -44,7 +44,8 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     with files.reading(path, "MATLAB"):
         held = path.read_bytes()
         if b"MATLAB 7.3" in held[:HEAD]:
-            raise TlbenchError(f"{path}: a MATLAB v7.3 file, which is not read yet; save it in MATLAB with '-v7'")
+            x, y = hdf5.arrays_of(path, [options.x, options.y], matlab=True)
+            return _turned(x, y, path, options)
         order = {b"IM": "<", b"MI": ">"}.get(held[HEAD - 2 : HEAD])
         if order is None:
             raise TlbenchError(f"{path}: not a MATLAB file of versions 5 to 7 (its head is not that of one), or truncated")
@@ -57,13 +58,18 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
         x, y = variables[options.x], variables[options.y]
         if hasattr(x, "check_format"):
             x.check_format(full_check=True)  # of a sparse matrix: its indices may point anywhere
+    if y.dtype == object:  # a cell array of texts
+        cells = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in y.reshape(-1)]
+        y = np.array([*cells, None], dtype=object)[:-1]  # one axis, whatever the cells are
+    return _turned(x, y, path, options)
+
+
+def _turned(x: Any, y: Any, path: Path, options: Options) -> tuple[Any, Any]:
+    """Rows as rows."""
     if options.columns:
         x = x.T
     elif x.ndim == 2 and x.shape[0] != y.size == x.shape[1]:
         raise TlbenchError(f"{path}: {options.x} is {x.shape} for {y.size} labels; set columns = true")
-    if y.dtype == object:  # a cell array of texts
-        cells = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in y.reshape(-1)]
-        y = np.array([*cells, None], dtype=object)[:-1]  # one axis, whatever the cells are
     return x, y
 
 

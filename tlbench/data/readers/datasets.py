@@ -1,0 +1,175 @@
+"""Data of the Hugging Face hub pinned to a revision, or local folders and files, through the library `datasets`.
+
+Nothing is fetched unless `download = true` says so: a hub data set is looked for below the data root and in the hub's own
+cache. Data sets that bring code of their own are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from tlbench.data import files, images, selection, tables
+from tlbench.data.arrays import Table
+from tlbench.data.mistakes import way_out
+from tlbench.data.readers import text
+from tlbench.terms import Strict, TlbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
+
+
+class Options(Strict, strict=True):
+    """Which data set, and which of its columns are what: rows are the column `image`, or `text`, or `features`."""
+
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", description="the id of the data set, as owner/name")] | None = None
+    revision: (
+        Annotated[str, Field(pattern="^[0-9a-f]{40}$", description="the commit of the data set, 40 hex digits")] | None
+    ) = None
+    path: Annotated[tables.Paths, Field(description="a folder, or files of one kind, relative to the data root")] | None = None
+    config: Annotated[str, Field(description="the configuration, where a data set has several")] | None = None
+    split: Annotated[str, Field(description="the split")] = "train"
+    label: Annotated[str, Field(description="the column of the labels")]
+    group: Annotated[str, Field(description="the column of the groups, for worst-group accuracy")] | None = None
+    where: Annotated[selection.Where, Field(description="rows to keep")] = Field(default_factory=dict)
+    image: Annotated[str, Field(description="the column of the images")] | None = None
+    text: Annotated[str, Field(description="the column of the texts")] | None = None
+    features: Annotated[list[str], Field(min_length=1, description="the columns of numbers, or one of lists")] | None = None
+    size: Annotated[int, Field(gt=0, le=2**22, description="pixels of images, or features of texts")] | None = None
+    crop: Annotated[int, Field(gt=0, le=4096, description="pixels of the square that is cut from the centre")] | None = None
+    mode: Annotated[Literal["rgb", "grey"], Field(description="three channels or one")] = "rgb"
+    skip_bad: Annotated[bool, Field(description="whether images that don't decode are left out")] = False
+    ngrams: Annotated[int, Field(ge=1, le=5, description="the longest run of words that is a feature")] = 1
+    download: Annotated[bool, Field(description="whether a hub data set that is not here may be fetched")] = False
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("give either hub = 'owner/name' or path = a folder or files")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub needs a revision (the commit, 40 hex digits), and path takes none")
+        if sum(part is not None for part in (self.image, self.text, self.features)) != 1:
+            raise ValueError("give one of image, text and features")
+        if self.size is None and (self.image or self.text):
+            raise ValueError("image and text need a size")
+        if self.image and self.size and self.size > 4096:
+            raise ValueError("size is at most 4096 pixels")
+        return self
+
+
+def read(options: Options, root: Path) -> Table:
+    """Byte images, sparse counts of words, or rows (N, ...), and labels (N,) by name where the data set names its classes.
+
+    Raises:
+        TlbenchError: a data set that is not here (with what to fetch and where it belongs), no such column, or bad rows.
+    """
+    frame, home = _frame(options, root)
+    kept = selection.selected(frame, options.where)
+    y = tables.label(kept, options.label)
+    group = None if options.group is None else tables.label(kept, options.group)
+    if options.image is not None:
+        cells = kept[options.image].tolist()
+        encoded = [(f"row {i}", _bytes(cell, home, i)) for i, cell in zip(kept.index, cells, strict=True)]
+        wanted = images.ImageOptions(size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad)
+        x, good, notes = images.decoded(encoded, wanted)
+        return Table(x, y[good], None if group is None else group[good], notes)
+    if options.text is not None:
+        texts = kept[options.text].tolist()
+        if odd := [i for i, one in enumerate(texts) if not isinstance(one, str)]:
+            raise TlbenchError(f"column {options.text!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
+        return Table(text.counted(texts, texts, "hashed", options.size or 1, options.ngrams), y, group)
+    return Table(tables.numbers(kept, options.features or []), y, group)
+
+
+def sources(options: Options, root: Path) -> list[Path]:
+    """The files below the data root; none for a hub data set that lies in the hub's own cache."""
+    places = [root / _own(options)] if options.hub is not None else [root / path for path in options.path or []]
+    return [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*"))) if file.is_file()]
+
+
+def _own(options: Options) -> str:
+    return f"hub/{options.hub}/{options.revision}"
+
+
+def _frame(options: Options, root: Path) -> tuple[pd.DataFrame, Path]:
+    """The needed columns, images still encoded, and the folder that they may lie in."""
+    import pandas as pd
+    from datasets import Image, load_dataset
+
+    if options.hub is not None:
+        place, home = _hub(options, root)
+    else:
+        place = home = root
+    with files.reading(place, "data set"):
+        if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
+            if options.hub is None:
+                place = home = files.find(root, (options.path or [""])[0], folder=True)
+            found = load_dataset(str(place), name=options.config, split=options.split, streaming=True)
+        else:
+            paths = [files.find(root, path) for path in options.path or []]
+            kinds = {path.suffix for path in paths}
+            if len(kinds) != 1 or not kinds <= set(BUILDERS):
+                raise TlbenchError(f"path must name files of one kind ({', '.join(BUILDERS)}), not {', '.join(sorted(kinds))}")
+            held = {options.split: [str(path) for path in paths]}
+            found = load_dataset(BUILDERS[kinds.pop()], data_files=held, split=options.split, streaming=True)
+        if found.features is None:
+            found = found._resolve_features()
+        more = [name for name in (options.group, options.image, options.text) if name is not None]
+        needed = list(dict.fromkeys([options.label, *more, *(options.features or ()), *options.where]))
+        for name in needed:
+            if name not in found.features:
+                raise TlbenchError(f"no column {name!r}; {way_out(name, found.features)}")
+        if options.image is not None:
+            found = found.cast_column(options.image, Image(decode=False))
+        features = found.features
+        frame = pd.DataFrame.from_records(list(found.select_columns(needed)), columns=needed)
+        if not len(frame):
+            raise TlbenchError(f"{place}: holds no row")
+        for name in needed:
+            if hasattr(features[name], "int2str") and frame[name].notna().all():
+                if (frame[name] < 0).any():
+                    raise TlbenchError(f"column {name!r} has rows without a label (-1); is {options.split!r} a labelled split?")
+                frame[name] = np.array(features[name].names, dtype=object)[frame[name].to_numpy()]
+    return frame, home
+
+
+def _hub(options: Options, root: Path) -> tuple[Path, Path]:
+    """The folder of a hub data set, and the folder that its links may lead to."""
+    from huggingface_hub import snapshot_download
+
+    own = _own(options)
+    if (root / own).is_dir():
+        folder = files.find(root, own, folder=True)
+        return folder, folder
+    try:
+        folder = Path(
+            snapshot_download(
+                str(options.hub), repo_type="dataset", revision=options.revision, local_files_only=not options.download
+            )
+        )
+    except Exception as error:  # the hub's client raises its own and those of its http library
+        why = "could not be fetched" if options.download else "is not on this machine, and download = true is not set"
+        raise TlbenchError(
+            f"hub data set {options.hub!r} at {options.revision} {why} ({type(error).__name__}); on a machine with a network: "
+            f"hf download {options.hub} --repo-type dataset --revision {options.revision} --local-dir {own}, "
+            f"and put that folder below the data root {root}"
+        ) from error
+    return folder, folder.parents[1]
+
+
+def _bytes(cell: Any, home: Path, row: int) -> bytes:
+    """The encoded image of a cell: held in the table, or in a file of the data set's own folder."""
+    if isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes):
+        return bytes(cell["bytes"])
+    given = cell.get("path") if isinstance(cell, dict) else None
+    if not isinstance(given, str):
+        raise TlbenchError(f"row {row} holds no image")
+    path = Path(given).resolve()
+    if not path.is_relative_to(home.resolve()) or not path.is_file():
+        raise TlbenchError(f"the image of row {row} is {given!r}, which is no file of the data set's folder {home}; refused")
+    return path.read_bytes()

@@ -1,0 +1,31 @@
+"""HDF5 files (.h5, .hdf5): one array of rows, one of labels. Needs the extra `hdf5`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from tlbench.data import files, hdf5
+from tlbench.data.arrays import Table
+from tlbench.terms import Strict
+
+
+class Options(Strict, strict=True):
+    """Where the arrays are."""
+
+    path: Annotated[str, Field(description="the HDF5 file, relative to the data root")]
+    x: Annotated[str, Field(description="the name of the rows, as in 'train/x'")]
+    y: Annotated[str, Field(description="the name of the labels")]
+    group: Annotated[str, Field(description="the name of the groups, for worst-group accuracy")] | None = None
+
+
+def read(options: Options, root: Path) -> Table:
+    """The arrays under the names.
+
+    Raises:
+        TlbenchError: no such file or array, not a whole HDF5 file, or arrays that lie in another file.
+    """
+    more = [] if options.group is None else [options.group]
+    return Table(*hdf5.arrays_of(files.find(root, options.path), [options.x, options.y, *more]))

@@ -1,0 +1,141 @@
+"""Texts as counts of their words: plain or pseudo-XML files, one or more a class, or a text column of a csv or jsonl file.
+
+Hashed n-grams (the default) learn nothing. tf-idf learns its words and their weights from the rows of `fit`, or where that
+is not told from the domain's own rows. Sparse rows of unit length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from tlbench.data import files, selection, tables
+from tlbench.data.arrays import Table
+from tlbench.terms import Strict, TlbenchError
+
+
+def _each_several(given: Any) -> Any:
+    return {k: [v] if isinstance(v, str) else v for k, v in given.items()} if isinstance(given, dict) else given
+
+
+Files = Annotated[dict[str, list[str]], BeforeValidator(_each_several), Field(min_length=1)]
+
+
+class Options(Strict, strict=True):
+    """Where the texts are (files by class, or a table with a column of texts), and how they become numbers."""
+
+    files: Annotated[Files, Field(description="class = file or list of files, relative to the data root")] | None = None
+    tag: Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without: a line")] | None = None
+    path: Annotated[tables.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
+    column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
+    label: Annotated[tables.Column, Field(description="the column of the labels in the table")] | None = None
+    group: Annotated[tables.Column, Field(description="the column of the groups in the table")] | None = None
+    where: Annotated[selection.Where, Field(description="rows of the table to keep")] = Field(default_factory=dict)
+    encoding: Annotated[str, Field(description="of the text")] = "utf-8"
+    features: Annotated[Literal["hashed", "tfidf"], Field(description="counts of hashed n-grams, or tf-idf")] = "hashed"
+    size: Annotated[int, Field(gt=0, le=2**22, description="features of a row: hashes, or at most so many words")] = 2**12
+    ngrams: Annotated[int, Field(ge=1, le=5, description="the longest run of words that is a feature")] = 1
+    fit: Annotated[Files, Field(description="the files that tf-idf learns from, by class as `files`")] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.files is None) == (self.path is None):
+            raise ValueError("give either files = { class = file } or path = a table")
+        if self.path is not None and (
+            self.column is None or self.label is None or self.tag is not None or self.fit is not None
+        ):
+            raise ValueError("a table needs column and label, and takes neither tag nor fit")
+        if self.files is not None and (self.column or self.label or self.group or self.where):
+            raise ValueError("column, label, group and where are for a table, not for files")
+        if self.fit is not None and self.features != "tfidf":
+            raise ValueError("fit is for features = 'tfidf'; hashes learn nothing")
+        return self
+
+
+def read(options: Options, root: Path) -> Table:
+    """Sparse rows (N, size) float32 and labels (N,).
+
+    Raises:
+        TlbenchError: no such file or column, text of another encoding, a tag that is not there or not closed, no words.
+    """
+    if options.files is not None:
+        texts, y = _by_class(options.files, options, root)
+        group = None
+    else:
+        texts, y, group = _column(options, root)
+    learned = texts if options.fit is None else _by_class(options.fit, options, root)[0]
+    return Table(counted(texts, learned, options.features, options.size, options.ngrams), y, group)
+
+
+def counted(texts: list[str], learned: list[str], features: Literal["hashed", "tfidf"], size: int, ngrams: int) -> Any:
+    """Texts as sparse rows (N, features) float32 of unit length; tf-idf learns from `learned`.
+
+    Raises:
+        TlbenchError: texts to learn from that hold no word.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+
+    shared: dict[str, Any] = {"ngram_range": (1, ngrams), "dtype": np.float32}
+    try:
+        if features == "hashed":
+            return HashingVectorizer(n_features=size, alternate_sign=False, **shared).transform(texts)
+        return TfidfVectorizer(max_features=size, **shared).fit(learned).transform(texts)
+    except ValueError as error:
+        raise TlbenchError(f"the texts can't become features: {error}") from error
+
+
+def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
+    texts: list[str] = []
+    labels: list[str] = []
+    for label, paths in of.items():
+        for given in paths:
+            found = _texts(files.find(root, given), options)
+            texts += found
+            labels += [label] * len(found)
+    return texts, np.array(labels)
+
+
+def _texts(path: Path, options: Options) -> list[str]:
+    with files.reading(path, "text"), files.unzipped(path) as stream:
+        try:
+            held = stream.read().decode(options.encoding)
+        except (UnicodeError, LookupError) as error:
+            raise TlbenchError(f"{path}: {error}; set encoding, as in encoding = 'latin-1'") from error
+    if options.tag is None:
+        found = [line.strip() for line in held.splitlines() if line.strip()]
+    else:
+        opened, closed = held.count(f"<{options.tag}>"), held.count(f"</{options.tag}>")
+        found = [
+            text.strip() for text in re.findall(rf"<{re.escape(options.tag)}>(.*?)</{re.escape(options.tag)}>", held, re.S)
+        ]
+        if opened != closed or len(found) != opened:
+            raise TlbenchError(f"{path}: <{options.tag}> is opened {opened} times and closed {closed} times; truncated?")
+    if not found:
+        raise TlbenchError(f"{path}: holds no text" + (f" in <{options.tag}>" if options.tag else ""))
+    return found
+
+
+def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
+    from tlbench.data.readers import csv, jsonl
+
+    assert options.column is not None and options.label is not None and options.path is not None
+    shared: dict[str, Any] = {"path": options.path, "label": options.label, "encoding": options.encoding}
+    needed = list(dict.fromkeys([options.column, options.label, *([options.group] if options.group else []), *options.where]))
+    kinds = {Path(path.removesuffix(".gz")).suffix for path in options.path}
+    if kinds <= {".csv", ".tsv"}:
+        frame = csv.frames(csv.Options(**shared, separator="\t" if ".tsv" in kinds else ",", missing=[]))
+    elif kinds == {".jsonl"}:
+        frame = jsonl.frames(jsonl.Options(**shared))
+    else:
+        raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}")
+    kept = selection.selected(tables.whole(options.path, root, frame, needed), options.where)
+    texts = kept[options.column].tolist()
+    if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
+        raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
+    group = None if options.group is None else tables.label(kept, options.group)
+    return texts, tables.label(kept, options.label), group

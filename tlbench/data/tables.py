@@ -1,0 +1,280 @@
+"""Rows and columns of any file -> rows of numbers, labels and groups: what csv, parquet, jsonl and datasets share.
+
+What is learned from rows (the categories of a column, what fills a gap) is learned from the rows that `fit` names, so
+that a suite can name its source there; without `fit`, from all rows of the domain's own files before `where`. A
+category that the fitted rows lack becomes a row of zeros in its block. Scaling is no business of this file: see prepare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from tlbench.data import files
+from tlbench.data.arrays import Array, Table
+from tlbench.data.selection import Where, known, selected
+from tlbench.terms import Strict, TlbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELLS_LIMIT = 2**30
+"""Tables of more cells are refused: as numbers they take 8 GiB."""
+
+
+def _several(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+def _name(given: Any) -> Any:
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+Paths = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
+"""One path or several, relative to the data root."""
+Column = Annotated[str, BeforeValidator(_name)]
+"""A column by its name, or by its number from 0 where a file has no names."""
+
+
+class Fit(Strict, strict=True):
+    """The rows that categories and fillings are learned from."""
+
+    path: Paths
+    where: Where = Field(default_factory=dict)
+
+
+class TableOptions(Strict, strict=True):
+    """The keys that every reader of tables has."""
+
+    path: Annotated[Paths, Field(description="the file, or a list of files, relative to the data root")]
+    label: Annotated[Column, Field(description="the column of the labels")]
+    features: Annotated[list[Column], Field(min_length=1, description="the columns of the features")] | None = None
+    """None: all columns of numbers (with encode = "onehot": all columns) but label, group and those in `where`."""
+    group: Annotated[Column, Field(description="the column of the groups, for worst-group accuracy")] | None = None
+    where: Annotated[Where, Field(description="rows to keep: column = value, list of values or { min, max }")] = Field(
+        default_factory=dict
+    )
+    encode: Annotated[Literal["onehot"], Field(description="one column for each category of each text column")] | None = None
+    categories: Annotated[dict[str, list[str | int]], Field(description="the categories of a column; []: those there are")] = (
+        Field(default_factory=dict)
+    )
+    impute: Annotated[Literal["mean", "median", "most_frequent"], Field(description="what fills a missing number")] | None = (
+        None
+    )
+    fit: Annotated[Fit, Field(description="the rows that categories and fillings are learned from")] | None = None
+
+
+Frame = Callable[[Path, "list[str] | None"], "pd.DataFrame"]
+"""A file and the columns that are needed (None: all) -> its rows; a column that is not there may be left out."""
+
+
+def read(options: TableOptions, root: Path, frame: Frame) -> Table:
+    """The rows of the table(s) that `where` keeps.
+
+    Raises:
+        TlbenchError: a column that is not there, a `where` that selects nothing, values missing, texts among numbers.
+    """
+    everything = whole(options.path, root, frame, _needed(options, options.where))
+    kept = selected(everything, options.where)
+    names = _features(everything, options)
+    y, group = label(kept, options.label), None if options.group is None else label(kept, options.group)
+    if len(names) == 1 and _nested(everything[names[0]]):
+        return Table(numbers(kept, names), y, group)
+    learned = everything
+    if options.fit is not None:
+        learned = whole(options.fit.path, root, frame, _needed(options, options.fit.where))
+        for name in names:
+            known(learned, name)
+        learned = selected(learned, options.fit.where)
+    return Table(np.concatenate(_blocks(kept, learned, names, options), axis=1), y, group)
+
+
+def label(frame: pd.DataFrame, name: str) -> Array:
+    """One column as labels.
+
+    Raises:
+        TlbenchError: a column that is not there, or a label that is missing.
+    """
+    known(frame, name)
+    column = frame[name]
+    if missing := int(column.isna().sum()):
+        raise TlbenchError(f"column {name!r} lacks a label in {missing} of {len(frame)} rows; leave them out by `where`")
+    return np.asarray(column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object))
+
+
+def numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
+    """Columns of numbers as rows (N, D), or one column of lists as rows (N, ...).
+
+    Raises:
+        TlbenchError: lists of mixed shapes, texts, or a number that is missing.
+    """
+    if len(names) == 1 and _nested(frame[names[0]]):
+        return stacked(frame[names[0]].tolist(), names[0])
+    for name in names:
+        if not _numeric(frame, name):
+            raise TlbenchError(f"column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}), not numbers")
+        if missing := int(frame[name].isna().sum()):
+            raise TlbenchError(f"column {name!r} lacks a number in {missing} rows; leave them out by `where`")
+    return _numbers(frame, names)
+
+
+def stacked(cells: Sequence[Any], name: str) -> Array:
+    """A column whose cells are lists of numbers as one array (N, ...).
+
+    Raises:
+        TlbenchError: cells of mixed shapes, or not numbers.
+    """
+    try:
+        return np.stack([np.asarray(cell if isinstance(cell, np.ndarray) else list(cell)) for cell in cells])
+    except (ValueError, TypeError) as error:
+        raise TlbenchError(f"column {name!r} holds lists of mixed shapes; every row must be numbers of one shape") from error
+
+
+def whole(paths: Sequence[str], root: Path, frame: Frame, needed: list[str] | None) -> pd.DataFrame:
+    """All rows of several files, which must have the same columns.
+
+    Raises:
+        TlbenchError: no such file or column, files of unequal columns, no rows, or too many.
+    """
+    import pandas as pd
+
+    frames: list[pd.DataFrame] = []
+    for path in paths:
+        one = frame(files.find(root, path), needed)
+        if not len(one):
+            raise TlbenchError(f"{path}: holds no row")
+        if len(one) * max(len(one.columns), 1) > CELLS_LIMIT:
+            raise TlbenchError(
+                f"{path}: {len(one)} rows of {len(one.columns)} columns are more than the {CELLS_LIMIT} cells allowed"
+            )
+        one.columns = one.columns.map(str)
+        if twice := one.columns[one.columns.duplicated()].tolist():
+            raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
+        if needed is not None:
+            for name in needed:
+                with files.about(path):
+                    known(one, name)
+            one = one[needed]
+        if frames and set(one.columns) != set(frames[0].columns):
+            odd = sorted(set(one.columns) ^ set(frames[0].columns))
+            raise TlbenchError(f"{path}: has other columns than {paths[0]}: {', '.join(odd[:8])}")
+        frames.append(one)
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _needed(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
+    if options.features is None:
+        return None
+    group = [] if options.group is None else [options.group]
+    return list(dict.fromkeys([*options.features, options.label, *group, *where]))
+
+
+def _nested(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind == "O" and isinstance(column.iloc[0], list | tuple | np.ndarray)
+
+
+def _features(frame: pd.DataFrame, options: TableOptions) -> list[str]:
+    """The names of the feature columns."""
+    for name in (*(options.features or ()), *options.categories):
+        known(frame, name)
+    if options.features is not None:
+        if options.label in options.features:
+            raise TlbenchError(f"features name the label {options.label!r}")
+        return options.features
+    others = [name for name in frame.columns if name not in {options.label, options.group, *options.where}]
+    lists = [name for name in others if _nested(frame[name])]
+    names = [
+        name for name in others if name not in lists and (options.encode or name in options.categories or _numeric(frame, name))
+    ]
+    if names or not lists:
+        if not names:
+            raise TlbenchError(f"no column of numbers beside {options.label!r}; there are {', '.join(frame.columns)}")
+        return names
+    return lists[:1]
+
+
+def _numeric(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column holds numbers.
+
+    Raises:
+        TlbenchError: a column of numbers with a few texts in it: it would silently be left out or become categories.
+    """
+    import pandas as pd
+
+    column = frame[name]
+    if column.dtype.kind in "biuf":
+        return True
+    numbers = pd.to_numeric(column, errors="coerce")
+    there = column.notna()
+    odd = there & numbers.isna()
+    if odd.sum() < 0.1 * there.sum():
+        if not odd.any():
+            return bool(there.any())
+        row = int(np.flatnonzero(odd)[0])
+        raise TlbenchError(f"column {name!r} holds numbers, and {str(column.iloc[row])[:40]!r} in row {row} (counted from 0)")
+    return False
+
+
+def _blocks(kept: pd.DataFrame, learned: pd.DataFrame, names: Sequence[str], options: TableOptions) -> list[Array]:
+    """The features as blocks of columns: the numbers, then each column of categories; learned from other rows or the same."""
+    texts = [name for name in names if name in options.categories or not _numeric(kept, name)]
+    plain = [name for name in names if name not in texts]
+    for name in texts:
+        if options.encode is None and name not in options.categories:
+            raise TlbenchError(
+                f"column {name!r} holds texts ({str(kept[name].iloc[0])[:40]!r}); "
+                "set encode = 'onehot', or leave it out of features"
+            )
+    blocks: list[Array] = []
+    if plain:
+        x_ND = _numbers(kept, plain)
+        gaps = np.isnan(x_ND)
+        if gaps.any() and options.impute is None:
+            first = plain[int(gaps.any(axis=0).argmax())]
+            raise TlbenchError(
+                f"{int(gaps.sum())} numbers are missing, first in column {first!r}; "
+                "set impute = 'median', or leave rows out by `where`"
+            )
+        if options.impute is not None:
+            from sklearn.impute import SimpleImputer
+
+            # a column that the fitted rows lack altogether is kept, as zeros: the width must not follow the rows
+            imputer = SimpleImputer(strategy=options.impute, keep_empty_features=True).fit(_numbers(learned, plain))
+            x_ND = imputer.transform(x_ND)
+        blocks.append(x_ND)
+    return blocks + [_onehot(kept[name], learned[name], options.categories.get(name, []), name) for name in texts]
+
+
+def _numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
+    import pandas as pd
+
+    columns = [frame[name] if frame[name].dtype.kind in "biuf" else pd.to_numeric(frame[name]) for name in names]
+    return np.stack([np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)) for column in columns], axis=1)
+
+
+def _onehot(column: pd.Series[Any], learned: pd.Series[Any], declared: Sequence[str | int], name: str) -> Array:
+    """One column for each category (N, categories); a missing value is a category of its own, named ''."""
+    from sklearn.preprocessing import OneHotEncoder
+
+    cells, seen = _words(column), _words(learned)
+    if declared:
+        categories = [str(category) for category in declared]
+        if unknown := sorted(set(cells[:, 0]) - set(categories)):
+            raise TlbenchError(
+                f"column {name!r} holds {unknown[0]!r}, which is not among its categories {', '.join(categories)}"
+            )
+        encoder = OneHotEncoder(categories=[categories], sparse_output=False)
+    else:
+        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return np.asarray(encoder.fit(seen if not declared else cells).transform(cells))
+
+
+def _words(column: pd.Series[Any]) -> Array:
+    words = column.astype(object).where(column.notna(), "")
+    return np.array([str(int(w)) if isinstance(w, float) and w.is_integer() else str(w).strip() for w in words], dtype=object)[
+        :, None
+    ]
