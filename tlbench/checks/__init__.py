@@ -20,7 +20,7 @@ from tlbench.engine.seeds import seeded
 from tlbench.methods.base import Solved, Trained
 from tlbench.terms import PARTS, STREAM, Domain, Labelled, Step, Task, TlbenchError
 
-__all__ = ["METHOD_PROMISES", "method", "outcome", "results", "toy", "toy_suite", "toy_task"]
+__all__ = ["METHOD_PROMISES", "fit", "method", "outcome", "results", "scores", "toy", "toy_suite", "toy_task"]
 
 
 def declares(name: str) -> None:

@@ -15,6 +15,7 @@ from tlbench import clock, methods
 from tlbench.engine import cell, score
 from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
 from tlbench.engine.machine import code, device_of, machine
+from tlbench.engine.rates import warm_up
 from tlbench.engine.seeds import generator, seed_of, seeded
 from tlbench.engine.stream import predict_online
 from tlbench.engine.train import OnStep, Outcome, train
@@ -40,7 +41,7 @@ from tlbench.terms import (
 __all__ = ["Fitted", "check", "device_of", "fit", "identity", "run", "scores"]
 
 WATCHED = 2000
-"""Target rows whose entropy the trace keeps, at most."""
+"""Rows that a checkpoint of the trace looks at, at most: evenly spread over the source's kept rows, and over the target's."""
 
 
 @dataclass
@@ -193,6 +194,7 @@ def fit(
         NotApplicable: the suite does not grant what the method reads.
         Diverged: the loss is no longer finite.
     """
+    warm_up()
     kind = methods.find(case.method)
     options = methods.options(case.method, case.options)
     there = {part for part in PARTS if getattr(granted, part) is not None} | {STREAM} & {*suite.protocol.grants}
@@ -226,7 +228,8 @@ def fit(
     method.to(device)
     if channels_last:
         method.to(memory_format=torch.channels_last)
-    watched = None if granted.target is None else granted.target[:WATCHED]
+    watched = None if granted.target is None else granted.target[_spread(len(granted.target))]
+    validation = None if validation is None else validation[_spread(len(validation)).to(device)]
     with seeded(seed("steps"), device):
         outcome = train(method, task, suite.train, inputs, watch, seed, validation=validation, watched=watched, on_step=on_step)
     return Fitted(method.predict, inputs, outcome, method)
@@ -242,6 +245,11 @@ def scores(fitted: Fitted, x: Tensor, batch: int, seed: int, watch: clock.Clock)
     with seeded(seed, x.device), watch.measure("predict"):
         in_order = predict_online(fitted.method, online, x[order], fitted.inputs, batch)
     return in_order[torch.argsort(order)]
+
+
+def _spread(rows: int) -> Tensor:
+    """The numbers of at most `WATCHED` of the rows, evenly spread: files are often sorted by class."""
+    return torch.linspace(0, rows - 1, min(rows, WATCHED)).long()
 
 
 def _predict(fitted: Fitted, x: Tensor) -> Tensor:

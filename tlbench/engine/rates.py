@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -9,6 +10,12 @@ from torch import nn
 
 from tlbench.methods.base import Group, Phase, Trained
 from tlbench.suite import Training
+
+
+@functools.cache
+def warm_up() -> None:
+    """The first optimiser of a process imports seconds' worth of torch, which no case is to be billed for."""
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 
 class Rates:
