@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# tests leave no entry in the user's cache; those of the cache name a folder of their own
+os.environ["TLBENCH_CACHE"] = "off"
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

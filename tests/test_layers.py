@@ -17,7 +17,7 @@ import tlbench
 
 CORRIDOR = (
     *("terms", "data", "suite", "nn", "methods", "clock", "engine", "records"),
-    *("runner", "reports", "site", "checks", "api", "progress", "cli", "__main__"),
+    *("runner", "reports", "site", "checks", "api", "progress", "cli_data", "cli", "__main__"),
 )
 PACKAGE = Path(tlbench.__file__).parent
 LINES, METHOD_LINES = 300, 80

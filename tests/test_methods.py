@@ -156,8 +156,8 @@ def test_a_plugin_may_not_take_the_name_of_a_shipped_method(tmp_path):
 
 
 def test_unknown_methods_and_options_are_guessed():
-    with pytest.raises(TlbenchError, match="did you mean 'dann'"):
-        methods.find("dan")
+    with pytest.raises(TlbenchError, match="did you mean 'source_only'"):
+        methods.find("source_onyl")
     with pytest.raises(TlbenchError, match="did you mean 'weight'"):
         methods.options("dann", {"wieght": 1.0})
     with pytest.raises(TlbenchError, match=r"weight.*greater than or equal to 0"):
@@ -317,7 +317,7 @@ def test_the_svm_is_that_of_scikit_learn():
 
 def trained(name: str, task: Task | None = None, steps: int = 20, **options) -> Trained:
     """A method after its training on the toy task, with or without its last phase."""
-    fitted = checks._fit(name, task or checks.toy_task(), options, steps)
+    fitted = checks.fit(name, task or checks.toy_task(), options, steps)
     assert isinstance(fitted.method, Trained)
     return fitted.method
 
@@ -578,7 +578,7 @@ def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def test_a_solved_method_gives_scores_for_rows_in_any_chunks():
-    fitted = checks._fit("logistic", checks.toy_task())
+    fitted = checks.fit("logistic", checks.toy_task())
     x = checks.toy(4, 90).x
     whole = in_chunks(fitted.predictor, x, fitted.inputs, 90)
     assert torch.allclose(whole, in_chunks(fitted.predictor, x, fitted.inputs, 7), atol=1e-12)

@@ -117,10 +117,10 @@ ONE_MISTAKE = {
     "a trunk's option of a wrong type": ({"net__hidden": "wide"}, "net.hidden: Input should be"),
     "a misspelt method": ({"methods__corl": {}}, "methods.corl: unknown 'corl'; did you mean 'coral'?"),
     "a misspelt method of a row": (
-        {"methods__strong": {"method": "dan"}},
-        "methods.strong: unknown 'dan'; did you mean 'dann'?",
+        {"methods__strong": {"method": "source_onyl"}},
+        "methods.strong: unknown 'source_onyl'; did you mean 'source_only'?",
     ),
-    "a method like no other": ({"methods__zzz": {}}, "methods.zzz: unknown 'zzz'; there are coral, "),
+    "a method like no other": ({"methods__zzz": {}}, "methods.zzz: unknown 'zzz'; there are "),
     "a misspelt trunk": ({"net__trunk": "mlpp"}, "net.trunk: unknown 'mlpp'; did you mean 'mlp'?"),
     "a misspelt network of torchvision": (
         {"net": {"trunk": "torchvision:resnet188"}},
@@ -174,7 +174,7 @@ def test_all_mistakes_are_said_at_once():
         net__trunk="mpl",
         domains__a__pth="x",
         pairs__list=["a:c", "b:b"],
-        methods__dan={},
+        methods__corall={},
         methods__coral={"wieght": 1.0},
         methods__strong={"method": "dann", "weight": "much"},
     )
@@ -192,7 +192,7 @@ def test_all_mistakes_are_said_at_once():
         "domains.a: unknown key 'pth'; did you mean 'path'?",
         "pairs.list 'a:c': unknown 'c'; there are a, b",
         "pairs.list 'b:b': a domain stands in it twice",
-        "methods.dan: unknown 'dan'; did you mean 'dann'?",
+        "methods.corall: unknown 'corall'; did you mean 'coral'?",
         "did you mean 'weight'? (an option of coral)",
         "methods.strong.weight: Input should be a valid number, not 'much'",
     ):
