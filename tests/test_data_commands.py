@@ -104,16 +104,20 @@ def test_rows_that_are_scored_and_trained_on_are_counted(run: Run, home: Path) -
     assert "warning: domains.a: 7 of 20 test rows are training rows too" in done.err
 
 
-class Stated(Declaration):
-    """A declaration with checksums."""
-
-    sha256: dict[str, str]
-
-
-def stated(home: Path, sums: dict[str, str]) -> Stated:
+def stated(home: Path, sums: dict[str, str]) -> Declaration:
     declaration, _ = data.declare("a", {"reader": "npz", "path": "a.npz", "x": "x", "y": "y"}, {})
     assert declaration is not None
-    return Stated(**{**declaration.model_dump(exclude={"sha256"}), "sha256": sums})
+    return declaration.model_copy(update={"sha256": sums})
+
+
+def test_a_checksum_stands_in_the_suite(run: Run, home: Path) -> None:
+    text = support.SUITE.replace('path = "a.npz"', 'path = "a.npz"\nsha256 = { "a.npz" = "' + "0" * 64 + '" }')
+    (home / "tiny.toml").write_text(text, encoding="utf-8")
+    done = run("check", "tiny.toml")
+    assert done.code == 2 and "file 'a.npz' has the sha256" in done.err
+    (home / "tiny.toml").write_text(text.replace("0" * 64, "no checksum"), encoding="utf-8")
+    done = run("check", "tiny.toml")
+    assert done.code == 2 and "sha256" in done.err
 
 
 @pytest.mark.parametrize("folder", [None, "cache"])

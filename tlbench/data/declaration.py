@@ -45,6 +45,7 @@ class Declaration(Strict):
     licence: str | None = None
     citation: str | None = None
     source: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
 
 
 def _distinct(labels: list[Any]) -> list[Any]:
@@ -74,6 +75,8 @@ class Common(Strict, strict=True):
     licence: str | None = None
     citation: str | None = None
     source: str | None = None
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    """File below the data root -> its checksum; another one stops the run."""
     test: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -150,6 +153,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         licence=checked.licence,
         citation=checked.citation,
         source=checked.source,
+        sha256=dict(checked.sha256),
     ), []
 
 

@@ -99,7 +99,7 @@ def hold(declaration: Declaration, root: Path, folder: Path | None = None) -> in
     Raises:
         TlbenchError: with every file that is missing or another one, and what it is.
     """
-    stated: Mapping[str, str] = getattr(declaration, "sha256", None) or {}
+    stated = declaration.sha256
     wrong, found = [], {}
     for path, said in stated.items():
         try:
