@@ -94,43 +94,31 @@ def test_a_run(ran):
     assert first.cost.train_seconds < 0.5
 
 
-def test_a_second_run_runs_nothing(again):
-    before = bytes_of(again)
-    done = tlbench("run", "tiny.toml", "--no-tables", cwd=again)
+def test_a_second_run_runs_nothing(ran, ended):
+    folder, done = ended["the same again"]
     assert done.returncode == 0 and done.stdout == ""
     assert done.stderr == "tiny: nothing to run, 5 cases are on file\n"
-    assert bytes_of(again) == before
+    assert bytes_of(folder) == bytes_of(ran[0])
 
 
-def test_filters_choose_cases_and_data_come_from_elsewhere(again, tmp_path):
-    (again / "data").mkdir()
-    for name in "ab":
-        (again / f"{name}.npz").rename(again / "data" / f"{name}.npz")
-    before = bytes_of(again)
-    words = ("--method", "strong", "--method", "coral", "--pair", "a:b", "--seed", "5", "--seed", "0")
-    done = tlbench("run", "tiny.toml", *words, "--data", "data", "--device", "cpu", "--no-tables", cwd=again)
+def test_filters_choose_cases_and_data_come_from_elsewhere(ran, ended):
+    folder, done = ended["filters"]
     assert done.returncode == 0, done.stderr
     assert "2 cases to run on cpu, 2 on file" in done.stderr
-    after = bytes_of(again)
+    before, after = bytes_of(ran[0]), bytes_of(folder)
     for name in ("coral.jsonl", "strong.jsonl"):
-        assert after[name].startswith(before[name]) and after[name].count(b"\n") == 2
-    assert {k: v for k, v in after.items() if k not in ("coral.jsonl", "strong.jsonl")} == {
-        k: v for k, v in before.items() if k not in ("coral.jsonl", "strong.jsonl")
-    }
-    found = records.read(again / "results" / "tiny" / "strong.jsonl")
-    assert [r.seed for r in found] == [0, 5]
+        assert after.pop(name).startswith(before.pop(name))
+        assert [r.seed for r in records.read(folder / "results" / "tiny" / name)] == [0, 5]
+    assert after == before
 
 
-def test_a_plan_says_what_would_run_and_writes_nothing(again):
-    shutil.rmtree(again / "results")
-    files = {p: p.read_bytes() for p in again.rglob("*") if p.is_file()}
-    words = ("--seed", "0", "--seed", "3", "--method", "strong", "--method", "nearest_neighbor")
-    done = tlbench("run", "tiny.toml", "--plan", *words, cwd=again)
+def test_a_plan_says_what_would_run_and_writes_nothing(ended):
+    folder, done = ended["a plan"]
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("tiny: 4 cases to run, 0 on file\n")
     assert "strong" in done.stdout and "a:b" in done.stdout and "\nabout " in done.stdout
     assert "cases could not be estimated" in done.stdout
-    assert {p: p.read_bytes() for p in again.rglob("*") if p.is_file()} == files
+    assert sorted(p.name for p in folder.iterdir()) == ["a.npz", "b.npz", "tiny.toml"]
 
 
 def test_a_terminal_gets_a_bar(again):
@@ -188,10 +176,10 @@ def test_reports_and_runs_show_the_same_tables(ran):
     assert tlbench("report", cwd=folder).stdout.split() == done.stdout.split()
 
 
-def test_a_page(again):
-    done = tlbench("site", "--out", "page", cwd=again)
+def test_a_page(ended):
+    folder, done = ended["a page"]
     assert done.returncode == 0, done.stderr
-    pages = list((again / "page").rglob("*.html"))
+    pages = list((folder / "page").rglob("*.html"))
     assert pages and "nearest_neighbor" in pages[0].read_text(encoding="utf-8")
 
 
@@ -257,10 +245,8 @@ def test_a_new_start_overwrites_nothing(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.py"]
 
 
-def test_checks_of_good_files(ran):
-    folder = ran[0]
-    with ThreadPoolExecutor(2) as pool:
-        suite, results = pool.map(lambda path: tlbench("check", path, cwd=folder), ["tiny.toml", "results/tiny/coral.jsonl"])
+def test_checks_of_good_files(ended):
+    suite, results = ended["check a suite"][1], ended["check results"][1]
     assert suite.returncode == 0 and "suite tiny, 2 domains, 1 pairs, 5 methods" in suite.stdout
     assert results.returncode == 0 and results.stdout == "ok  1 records, 1 done\n"
 
@@ -419,22 +405,64 @@ MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[
 }
 
 
+def elsewhere(folder: Path) -> None:
+    (folder / "data").mkdir()
+    for name in "ab":
+        (folder / f"{name}.npz").rename(folder / "data" / f"{name}.npz")
+
+
+def tear(folder: Path) -> None:
+    file = folder / "results" / "tiny" / "coral.jsonl"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def diverge(folder: Path) -> None:
+    file = folder / "tiny.toml"
+    file.write_text(file.read_text().replace("weight = 5.0", "weight = 1e300"))
+
+
+STRONG = ("--method", "strong", "--method")
+AFTER: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...]]] = {
+    "the same again": (None, ("run", "tiny.toml", "--no-tables")),
+    "filters": (
+        elsewhere,
+        ("run", "tiny.toml", *STRONG, "coral", "--pair", "a:b", "--seed", "5", "--seed", "0", "--data", "data"),
+    ),
+    "a plan": (
+        lambda folder: shutil.rmtree(folder / "results"),
+        ("run", "tiny.toml", "--plan", "--seed", "0", "--seed", "3", *STRONG, "nearest_neighbor"),
+    ),
+    "a torn line": (tear, ("run", "tiny.toml")),
+    "divergence": (
+        diverge,
+        ("run", "tiny.toml", *STRONG, "source_only", "--method", "nearest_neighbor", "--seed", "1"),
+    ),
+    "a page": (None, ("site", "--out", "page")),
+    "check a suite": (None, ("check", "tiny.toml")),
+    "check results": (None, ("check", "results/tiny/coral.jsonl")),
+}
+"""What follows on the first run, each in a copy of its folder."""
+
+
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory) -> dict[str, tuple[Path, Done]]:
-    """Every mistake in a folder of its own, two at a time."""
+def ended(ran, tmp_path_factory) -> dict[str, tuple[Path, Done]]:
+    """All of it, two processes at a time: every mistake in a fresh folder, and what follows on the first run."""
 
     def make(name: str) -> tuple[str, tuple[Path, Done]]:
-        prepare, words, _ = MISTAKES[name]
         folder = folders[name]
-        write_domains(folder)
-        (folder / "tiny.toml").write_text(SUITE)
+        if name in AFTER:
+            shutil.copytree(ran[0], folder, dirs_exist_ok=True)
+        else:
+            write_domains(folder)
+            (folder / "tiny.toml").write_text(SUITE)
+        prepare, words = (AFTER.get(name) or MISTAKES[name])[:2]
         if prepare is not None:
             prepare(folder)
         return name, (folder, tlbench(*words, cwd=folder))
 
-    folders = {name: tmp_path_factory.mktemp("mistake") for name in MISTAKES}
+    folders = {name: tmp_path_factory.mktemp("ended") for name in (*AFTER, *MISTAKES)}
     with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(make, MISTAKES))
+        return dict(pool.map(make, folders))
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -459,32 +487,25 @@ def test_a_mistake_ends_with_2_and_says_why(ended, name):
 # --- cases that go wrong --------------------------------------------------------------------------------------------
 
 
-def test_a_broken_last_line_is_set_aside_and_its_case_runs_again(again):
-    file = again / "results" / "tiny" / "coral.jsonl"
-    before, whole = bytes_of(again), file.read_bytes()
-    file.write_bytes(whole[:-100])
-    done = tlbench("run", "tiny.toml", cwd=again)
+def test_a_broken_last_line_is_set_aside_and_its_case_runs_again(ran, ended):
+    folder, done = ended["a torn line"]
     assert done.returncode == 0
     assert "coral.jsonl: the last line is broken; it is set aside in coral.jsonl.broken-1" in done.stderr
     assert "1 cases to run on cpu, 4 on file" in done.stderr
-    after = bytes_of(again)
+    before, after = bytes_of(ran[0]), bytes_of(folder)
+    whole = before.pop("coral.jsonl")
     assert after.pop("coral.jsonl.broken-1") == whole[:-100]
-    old, new = (records.from_line(text.decode()) for text in (whole, after["coral.jsonl"]))
+    old, new = (records.from_line(text.decode()) for text in (whole, after.pop("coral.jsonl")))
     assert new.scores == old.scores and new.identity == old.identity
-    assert {**after, "coral.jsonl": whole} == before
-    assert "coral" in done.stdout and "blank" not in done.stdout
+    assert after == before and "coral" in done.stdout
 
 
-def test_a_diverging_row_fails_and_the_others_are_done(again):
-    file = again / "tiny.toml"
-    file.write_text(file.read_text().replace("weight = 5.0", "weight = 1e300"))
-    words = ("run", "tiny.toml", "--method", "source_only", "--method", "strong", "--method", "nearest_neighbor")
-    done = tlbench(*words, "--seed", "1", cwd=again)
+def test_a_diverging_row_fails_and_the_others_are_done(ended):
+    folder, done = ended["divergence"]
     assert done.returncode == 1
-    assert rows(again)["source_only"] == ["done", "done"]
-    assert rows(again)["nearest_neighbor"] == ["done", "done"]
-    assert rows(again)["strong"] == ["done", "failed"]
-    last = records.read(again / "results" / "tiny" / "strong.jsonl")[-1]
+    assert rows(folder)["source_only"] == rows(folder)["nearest_neighbor"] == ["done", "done"]
+    assert rows(folder)["strong"] == ["done", "failed"]
+    last = records.read(folder / "results" / "tiny" / "strong.jsonl")[-1]
     assert last.why.startswith("the loss is ") and "lower train.lr or the weight" in last.why
     assert f"failed: strong a:b seed 1: {last.why}" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("1 failed; ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tomllib
@@ -285,14 +286,14 @@ def _width() -> int | None:
 
 
 def main() -> None:
-    """Console script: mistakes that the user can mend are one text on standard error and exit code 2."""
+    """Console script: what the user can mend is one text on standard error and exit code 2."""
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2:
+        # on a busy machine, threads that wait in a loop make a step ten times as slow; torch reads this at its import
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(standalone_mode=True)
     except TlbenchError as error:
         warn(f"tlbench: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        warn("stopped; every finished case is on file, and the same command goes on from there")
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
