@@ -275,3 +275,15 @@ def test_checks_of_a_results_file(tmp_path):
     empty.write_text("")
     with pytest.raises(TlbenchError, match="no record in it"):
         checks.results(empty)
+
+
+def test_a_record_keeps_off_the_torn_line_of_another_process(tmp_path):
+    records.append(tmp_path, record(1))
+    file = records.file_of(tmp_path, "tiny", "source_only")
+    with file.open("ab") as torn:
+        torn.write(b'{"suite": "ti')
+    records.append(tmp_path, record(2))
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [records.from_line(lines[i]).seed for i in (0, 2)] == [1, 2]
+    with pytest.raises(TlbenchError, match="line 2"):
+        records.read(file)

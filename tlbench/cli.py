@@ -140,7 +140,7 @@ def report(
     if not found:
         raise TlbenchError(f"{results}: no records yet; `tlbench run SUITE --results {results}` writes some")
     made = reports.tables(reports.frame(found), table.value)
-    typer.echo(reports.render(made, format.value, width=_width() if format is Format.text else None))
+    typer.echo(reports.render(made, format.value, width=_width() if format is Format.text else None).rstrip("\n"))
 
 
 @app.command()

@@ -97,9 +97,11 @@ def append(results: Path, record: Record) -> None:
     line = (to_line(record) + "\n").encode()
     try:
         with lock(file.parent):
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 end = os.fstat(handle).st_size
+                if end and os.pread(handle, 1, end - 1) != b"\n":
+                    line = b"\n" + line  # another process died within its line: keep off it
                 try:
                     written = os.write(handle, line)
                     if written < len(line):

@@ -93,7 +93,7 @@ def every_parameter_gets_a_gradient(name: str) -> None:
     if not issubclass(kind, Trained):
         return
     start: dict[str, Tensor] = {}
-    build = kind.__init__
+    build, inherited = kind.__init__, "__init__" not in vars(kind)
 
     def remember(self: Trained, *arguments: Any, **options: Any) -> None:
         build(self, *arguments, **options)
@@ -103,7 +103,10 @@ def every_parameter_gets_a_gradient(name: str) -> None:
     try:
         fitted = fit(name, toy_task())
     finally:
-        kind.__init__ = build  # type: ignore[method-assign]
+        if inherited:
+            del kind.__init__
+        else:
+            kind.__init__ = build  # type: ignore[method-assign]
     assert isinstance(fitted.method, Trained)
     # the toy has neither weight decay nor momentum: what never got a gradient is where it was
     if still := [key for key, parameter in fitted.method.named_parameters() if torch.equal(parameter, start[key])]:
