@@ -64,7 +64,8 @@ def _code(reader: str) -> str:
     """A digest of the code that makes a domain: this room and the reader, and the versions of what they stand on."""
     import numpy as np
 
-    own = {file for file in Path(__file__).parent.glob("*.py") if file.stem not in {"cache", "cards", "apart"}}
+    room = Path(__file__).parent
+    own = {file for file in room.glob("*.py") if file.stem not in {"cache", "cards", "apart"}} | {*room.glob("shifts/*.py")}
     if file := getattr(readers.get(reader), "__file__", None):
         own.add(Path(file))
     return digest([np.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(own)]])

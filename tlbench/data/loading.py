@@ -52,7 +52,7 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         if absent and declaration.keep is None:
             raise TlbenchError(f"no row has the class {absent[0]!r}; the labels are {', '.join(names)}")
         groups = None if group is None else arrays.texts(group)[0]
-        x, y, group = _shifted(x, y, group, declaration, declaration.main.rows)
+        x, y, group = _shifted(x, y, group, declaration, declaration.main.rows, root)
         main = _prepared(x, x, declaration.prepare)
     parts = [_finished(main, y, where)]
     codes = [_coded(group, groups)]
@@ -63,7 +63,7 @@ def decode(declaration: Declaration, root: Path) -> Domain:
             test, y, group = _settled(test, names, y, group, classes, declaration)
             if test.shape[1:] != x.shape[1:]:
                 raise TlbenchError(f"test rows are {test.shape[1:]}, main rows {x.shape[1:]}; both need one shape")
-            test, y, group = _shifted(test, y, group, declaration, declaration.test.rows)
+            test, y, group = _shifted(test, y, group, declaration, declaration.test.rows, root)
             test = _prepared(test, x, declaration.prepare)
             codes.append(_coded(group, groups))
         parts.append(_finished(test, y, where))
@@ -119,16 +119,14 @@ def _coded(group: Any, groups: Sequence[str] | None) -> NDArray[np.int64] | None
 
 
 def _shifted(
-    x: Any, y: NDArray[np.int64], group: Any, declaration: Declaration, rows: int | None
+    x: Any, y: NDArray[np.int64], group: Any, declaration: Declaration, rows: int | None, root: Path
 ) -> tuple[Any, NDArray[np.int64], Any]:
     if rows is not None:
         kept, y = shifts.subsample(np.arange(len(y)), y, rows, shifts.generator("rows", 0))
         x, group = x[kept], None if group is None else group[kept]
     for shift in declaration.shifts:
-        options = dict(shift.options)
-        rng = shifts.generator(shift.kind, options.pop("seed"))
         before = len(y)
-        x, y = shifts.kinds.function(shift.kind)(x, y, rng, **options)
+        x, y = shifts.applied(shift.kind, shift.options, x, y, root)
         if group is not None and len(y) != before:
             raise TlbenchError(f"shift {shift.kind} leaves rows out, and a group can't follow it; leave one of the two out")
     return x, y, group

@@ -19,9 +19,9 @@ def files_of(declaration: Declaration, root: Path) -> list[Path] | None:
     """All files that a domain is made of, or None if that can't be known.
 
     A reader may say so itself, by `sources(options, root) -> list[Path]`; else it is every file, and every file below a
-    folder, that its options name.
+    folder, that its options name. Those of shifts are found likewise.
     """
-    found: dict[Path, None] = {}
+    found = dict.fromkeys(file for shift in declaration.shifts for file in _named(shift.options, root))
     for part in filter(None, (declaration.main, declaration.test)):
         if not (own := _files(part, root)):
             return None
@@ -33,8 +33,13 @@ def _files(part: Part, root: Path) -> list[Path]:
     reader = readers.get(part.reader)
     if callable(own := getattr(reader, "sources", None)):
         return list(own(reader.Options.model_validate(part.options), root))
+    return _named(part.options, root)
+
+
+def _named(options: Any, root: Path) -> list[Path]:
+    """The files, and those below a folder, that the texts among some options name."""
     found: list[Path] = []
-    for text in _texts(part.options):
+    for text in _texts(options):
         with contextlib.suppress(OSError, ValueError, NotImplementedError):  # too long for a name, or no path at all
             if not text.strip(" ./") or Path(text).is_absolute() or ".." in Path(text).parts:
                 continue

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tlbench import data
+from tlbench.suite import ladder
 from tlbench.suite.schema import File, Method, Network, Protocol, Training
 from tlbench.terms import Case, TlbenchError
 
@@ -140,7 +141,7 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
 
 def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
     """As `load`, from tables that are already read."""
-    wrong: list[str] = []
+    raw, wrong = ladder.climbed(raw)
     file: File | None = None
     try:
         file = File.model_validate(raw)

@@ -1,0 +1,83 @@
+"""Declared distribution shifts: domains made to order from one data set.
+
+A shift is a function `(x, y, rng, *, options) -> (x, y)` that leaves its inputs as they are; one that reads files takes
+the data root as a fourth argument `root`. Adding a function to a file here, and its name below, adds a shift. The
+generator follows from the kind and the seed alone, so `part` cuts the same parts whatever its index, and a ladder of
+severities differs in nothing but severity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlbench.data.kinds import Kinds, Plain
+from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
+from tlbench.data.shifts.rows import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
+from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
+from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
+
+__all__ = [
+    "applied",
+    "biased_sample",
+    "blend",
+    "blur",
+    "colour_jitter",
+    "concept_shift",
+    "contrast",
+    "covariate_shift",
+    "drift",
+    "generator",
+    "inversion",
+    "kinds",
+    "label_shift",
+    "missing",
+    "names",
+    "noise",
+    "occlusion",
+    "part",
+    "rate_change",
+    "rotation",
+    "scaling",
+    "sensor_rotation",
+    "subsample",
+    "subspace_shift",
+    "summaries",
+    "zoom",
+]
+
+
+class Seeded(Plain):
+    """What every shift takes beside its own options."""
+
+    seed: int = 0
+
+
+kinds = Kinds(__name__, ("x", "y", "rng"), Seeded)
+names = kinds.names
+summaries = kinds.summaries
+
+
+def generator(kind: str, seed: int) -> np.random.Generator:
+    """The generator of a use (a kind of shift) and a seed, the same on every machine."""
+    digest = hashlib.sha256(f"{kind}:{seed}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels]:
+    """Rows and labels after one shift, with checked options (the seed is one of them).
+
+    Raises:
+        TlbenchError: rows that the shift is not for, no row left, or files of the data root that can't be read.
+    """
+    own = {name: value for name, value in options.items() if name != "seed"}
+    function = kinds.function(kind)
+    given = (x, y, generator(kind, options["seed"]))
+    if "root" in inspect.signature(function).parameters:
+        return function(*given, root, **own)
+    return function(*given, **own)
