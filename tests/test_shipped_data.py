@@ -1,0 +1,198 @@
+"""Every shipped suite on its own data: all its domains load, its pairs can be run, and one short run is done.
+
+Slow domains are loaded in part (`SMALLER`); what is said of a suite in its own comments is held here too.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+import tlbench
+from tlbench import data, engine, methods
+from tlbench.data.readers import simulated
+from tlbench.nn import trunks
+from tlbench.suite import Suite, locate, parse, shipped
+from tlbench.terms import Domain, TlbenchError
+
+ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin"}
+"""Suites whose files are not in our data root, and a file that they ask for."""
+BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "simulated_shifts"}
+FROM_FILES = {
+    *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
+    *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult"),
+}
+SMALLER: dict[str, dict[str, Any]] = {
+    "mnist_usps": {"rows": 1000},
+    "amazon_reviews_bow": {"rows": 300},
+    "amazon_reviews_text": {"rows": 300, "size": 512},
+    "office_caltech10_images": {"size": 24},
+    "adult": {"rows": 1000},
+}
+"""Keys of `[data]` that make a load or a run quick."""
+ROOMY = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}
+"""Pairs to run in place of the first one."""
+
+
+def small(name: str) -> Suite:
+    """A shipped suite with five steps, and less data where they are slow to load."""
+    raw = tomllib.loads(locate(name).read_text(encoding="utf-8"))
+    raw["data"] = {**raw.get("data", {}), **SMALLER.get(name, {})}
+    raw["train"] = {**raw["train"], "steps": 5, "trace": 0}
+    return parse(raw, name, (trunks.mistakes, methods.mistakes))
+
+
+def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
+    return {name: data.load(declaration, root) for name, declaration in suite.domains.items()}
+
+
+def goes(name: str, root: Path) -> None:
+    suite = small(name)
+    domains = loaded(suite, root)
+    engine.check(suite, domains, suite.pairs)
+    case = suite.cases(["source_only"], [ROOMY[name]] if name in ROOMY else [], [0])[0]
+    record = engine.run(case, suite, domains, torch.device("cpu"))
+    assert record.status == "done", record.why
+
+
+def test_every_shipped_suite_stands_here() -> None:
+    assert {*ELSEWHERE, *BUILT_IN, *FROM_FILES} <= set(shipped())
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_a_suite_of_built_in_data_goes(name: str, tmp_path: Path) -> None:
+    goes(name, tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", sorted(FROM_FILES))
+def test_a_suite_of_files_goes(name: str, data_root: Path) -> None:
+    suite = small(name)
+    for declaration in suite.domains.values():
+        for part in filter(None, (declaration.main, declaration.test)):
+            for path in re.findall(r"'([\w/.]+\.(?:gz|npz|mat|tar|dat))'", str(part.options)):
+                if not (data_root / path).is_file():
+                    pytest.skip(f"no {path} in {data_root}")
+    goes(name, data_root)
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_a_suite_of_data_from_elsewhere_says_what_is_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TlbenchError, match=ELSEWHERE[name]):
+        loaded(small(name), tmp_path)
+
+
+def write_torchvision(folder: Path) -> None:
+    """A few random images in the files of SVHN, MNIST, CIFAR-10 (binary) and STL-10, every class twice at least."""
+    rng, y = np.random.default_rng(0), (np.arange(40) % 10).astype(np.uint8)
+    raw, cifar, stl = folder / "MNIST" / "raw", folder / "cifar-10-batches-bin", folder / "stl10_binary"
+    for place in (raw, cifar, stl):
+        place.mkdir(parents=True)
+
+    def images(*shape: int) -> Any:
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+
+    for svhn, idx, split in (("train", "train", "train"), ("test", "t10k", "test")):
+        # SVHN writes 0 as 10, and rows come last
+        savemat(folder / f"{svhn}_32x32.mat", {"X": images(32, 32, 3, 40), "y": np.where(y == 0, 10, y)[:, None]})
+        head = np.array([0x803, 40, 28, 28], dtype=">i4").tobytes()
+        (raw / f"{idx}-images-idx3-ubyte").write_bytes(head + images(40, 28, 28).tobytes())
+        (raw / f"{idx}-labels-idx1-ubyte").write_bytes(np.array([0x801, 40], dtype=">i4").tobytes() + y.tobytes())
+        images(40, 3, 96, 96).tofile(stl / f"{split}_X.bin")
+        (y + 1).tofile(stl / f"{split}_y.bin")  # STL-10 counts from 1
+    for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
+        np.concatenate([y[:, None], images(40, 3072)], axis=1).tofile(cifar / f"{name}.bin")
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import datasets
+
+    write_torchvision(tmp_path / "torchvision")
+    for kind in (datasets.SVHN, datasets.STL10):
+        monkeypatch.setattr(kind, "_check_integrity", lambda self: True)  # the real files have another md5
+    goes(name, tmp_path)
+    domains = loaded(small(name), tmp_path)
+    assert {tuple(domain.rows.x.shape[1:]) for domain in domains.values()} == {
+        (1, 28, 28) if name == "svhn_mnist" else (3, 32, 32)
+    }
+    if name == "cifar10_stl10":
+        for domain in domains.values():
+            assert "frog" not in domain.classes and "monkey" not in domain.classes and len(domain.classes) == 9
+            assert len(domain.rows) % 36 == 0  # nine of ten classes of 40 rows stay
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_a_suite_says_where_it_is_from_and_how_it_is_run(name: str) -> None:
+    head = locate(name).read_text(encoding="utf-8").partition('\nname = "')[0]
+    assert all(line.startswith("# ") for line in head.splitlines())
+    assert f"# Run: tlbench run {name}" in head
+    earlier = {"quickstart", "mnist_usps", "office_caltech10_surf", "amazon_reviews_bow"}
+    if name in {*ELSEWHERE, *BUILT_IN, *FROM_FILES} - earlier:
+        licences = [declaration.licence for declaration in small(name).domains.values()]
+        assert all(licences) or "Licence: not looked up." in head
+
+
+# --- what the suites state ---
+
+
+@pytest.mark.data
+def test_the_nearest_neighbour_on_the_digits_of_jda(data_root: Path, tmp_path: Path) -> None:
+    """The figures in print, to 0.01 points."""
+    if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
+        pytest.skip(f"no digits_jda/MNIST_vs_USPS.mat in {data_root}")
+    frame = tlbench.run("digits_jda", results=tmp_path, data=data_root, device="cpu", method=["nearest_neighbor"], seed=[0])
+    found = dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
+    assert set(found) == {"usps:mnist", "mnist:usps"}
+    assert abs(found["usps:mnist"] - 44.70) < 0.0101 and abs(found["mnist:usps"] - 65.94) < 0.0101
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["ucihar", "wisdm"])
+def test_series_are_channels_by_time(name: str, data_root: Path) -> None:
+    suite = small(name)
+    channels = {"ucihar": 9, "wisdm": 3}[name]
+    domain = data.load(suite.domains[suite.pairs[0][1]], data_root)
+    assert tuple(domain.rows.x.shape[1:]) == (channels, 128) and domain.classes == tuple("012345")
+
+
+def test_adatime_has_ten_scenarios() -> None:
+    pairs = [f"{sources[0][1:]}>{target[1:]}" for sources, target in small("ucihar").pairs]
+    assert " ".join(pairs) == "2>11 6>23 7>13 9>18 12>16 18>27 20>5 24>8 28>27 30>20"
+    assert len(small("wisdm").pairs) == 10
+
+
+def test_the_simulated_suite_states_the_bayes_accuracy_of_every_domain() -> None:
+    for name, declaration in small("simulated_shifts").domains.items():
+        stated = re.fullmatch(r"simulated, Bayes accuracy (0\.\d{4})", declaration.source or "")
+        assert stated, name
+        accuracy = simulated.bayes_accuracy(simulated.Options.model_validate(declaration.main.options))
+        assert f"{accuracy:.4f}" == stated[1], name
+        assert name.endswith(declaration.main.options["part"]) and name.startswith(declaration.main.options["shift"])
+
+
+def test_the_corrupted_digits_are_one_half_of_the_images_at_every_step(tmp_path: Path) -> None:
+    suite = small("digits_corrupted")
+    assert len(suite.domains) == 31 and len(suite.pairs) == 30
+    labels = [data.load(suite.domains[name], tmp_path).rows.y for name in ("noise_s1", "noise_s5", "blend_s3")]
+    assert torch.equal(labels[0], labels[1]) and torch.equal(labels[0], labels[2])
+    clean = data.load(suite.domains["clean"], tmp_path)
+    assert len(clean.rows) + len(labels[0]) == 1797
+
+
+@pytest.mark.data
+def test_the_groups_of_adult_do_not_see_what_makes_them(data_root: Path) -> None:
+    if not (data_root / "adult" / "adult.data.gz").is_file():
+        pytest.skip(f"no adult/adult.data.gz in {data_root}")
+    for name, columns in (("women", 105), ("degree", 90)):
+        domain = data.load(small("adult").domains[name], data_root)
+        assert tuple(domain.rows.x.shape[1:]) == (columns,) and domain.classes == ("<=50K", ">50K")
