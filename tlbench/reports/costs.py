@@ -76,5 +76,5 @@ def _where(group: pd.DataFrame) -> str:
     device, cpu, cores, precision, batch = (
         None if group[column].isna().iloc[0] else str(group[column].iloc[0]) for column in _MACHINE
     )
-    host = ", ".join(part for part in (cpu, cores and f"{cores} cores") if part)
+    host = ", ".join(part for part in (cpu, cores and f"{cores} core{'' if cores == '1' else 's'}") if part)
     return f"{device}{f' ({host})' if host else ''}, {precision}, {f'batch {batch}' if batch else 'no batches'}"
