@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -590,3 +591,16 @@ if __name__ == "__main__":
     text = ",\n".join(f"  {json.dumps(name)}: {json.dumps(lines)}" for name, lines in losses().items())
     (GOLDEN / "losses_cpu.json").write_text("{\n" + text + "\n}\n", encoding="utf-8")
     sys.exit()
+
+
+def test_threads_sleep_while_they_wait_only_beside_other_programs(monkeypatch):
+    from tlbench import threads
+
+    for busy, policy in ((False, None), (True, "PASSIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        monkeypatch.setattr(threads, "others_run", lambda busy=busy: busy)
+        threads.settle()
+        assert os.environ.get("OMP_WAIT_POLICY") == policy
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    threads.settle()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -16,7 +16,7 @@ import pytest
 import tlbench
 
 CORRIDOR = (
-    *("terms", "data", "suite", "nn", "methods", "clock", "engine", "records"),
+    *("terms", "threads", "data", "suite", "nn", "methods", "clock", "engine", "records"),
     *("runner", "reports", "site", "checks", "api", "progress", "cli_data", "cli", "__main__"),
 )
 PACKAGE = Path(tlbench.__file__).parent

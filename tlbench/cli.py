@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tomllib
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlbench import cli_data
+from tlbench import cli_data, threads
 from tlbench.terms import TlbenchError
 
 if TYPE_CHECKING:
@@ -287,9 +286,7 @@ def _width() -> int | None:
 
 def main() -> None:
     """Console script: what the user can mend is one text on standard error and exit code 2."""
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2:
-        # on a busy machine, threads that wait in a loop make a step ten times as slow; torch reads this at its import
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads.settle()
     try:
         app(standalone_mode=True)
     except TlbenchError as error:
