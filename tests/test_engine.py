@@ -596,6 +596,7 @@ if __name__ == "__main__":
 def test_threads_sleep_while_they_wait_only_beside_other_programs(monkeypatch):
     from tlbench import threads
 
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that what is set below is taken back afterwards
     for busy, policy in ((False, None), (True, "PASSIVE")):
         monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
         monkeypatch.setattr(threads, "others_run", lambda busy=busy: busy)

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from support import SUITE
 
-from tlbench import methods
+from tlbench import api, checks, methods
 from tlbench import suite as suites
 from tlbench.nn import trunks
 from tlbench.suite import load, locate, parse, shipped
@@ -267,3 +267,31 @@ def test_the_hash_follows_what_decides_numbers_and_nothing_else():
 def test_digest_is_the_same_for_ever():
     assert suites.digest({"b": [1, 2.5, "é"], "a": None}) == suites.digest({"a": None, "b": [1, 2.5, "é"]})
     assert suites.digest({"a": 1}) == "015abd7f5cc57a2d"
+
+
+# --- the promises of a suite -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_suite_keeps_its_promises(name):
+    kept = checks.suite(api.load(name))
+    assert not [sentence for sentence in kept if "skipped" in sentence or "too few" in sentence]
+
+
+def test_promises_of_a_suite_can_be_broken(tmp_path):
+    text = SUITE.replace("[methods.coral]", '[methods.target_only]\n[methods.again]\nmethod = "source_only"')
+    file = tmp_path / "other.toml"
+    file.write_text(text.replace("seeds = [0]", 'baseline = "target_only"'), encoding="utf-8")
+    with pytest.raises(TlbenchError) as caught:
+        checks.suite(api.load(file))
+    said = str(caught.value)
+    for words in ("'tiny' is not the file's name, 'other'", "target_only reads few", "methods.again: the same method"):
+        assert words in said
+
+
+def test_what_a_suite_will_show_is_said_beforehand(tmp_path):
+    file = tmp_path / "tiny.toml"
+    file.write_text(SUITE + "[methods.target_only]\n", encoding="utf-8")
+    kept = checks.suite(api.load(file))
+    assert "target_only will be skipped: it reads few, which is not granted" in kept
+    assert "1 seeds: too few for an interval, which needs three" in kept

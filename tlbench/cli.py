@@ -89,19 +89,19 @@ def run(
     from tlbench.runner import local
 
     on = engine.device_of(device)
-    failed = 0
-    for suite in loaded:
-        if not plan or (results / suite.name).is_dir():
-            records.prepare(results, suite.name, warn)
-        todo = runner.plan(
-            suite,
-            results,
-            root_of(data, suite.path),
-            rows=method or (),
-            pairs=pair or (),
-            seeds=seed or (),
-            fresh=fresh,
-        )
+    plans, wrong, failed = [], [], 0
+    for suite in loaded:  # all of them before the first case: the third suite's missing file is said now, not tonight
+        try:
+            if not plan or (results / suite.name).is_dir():
+                records.prepare(results, suite.name, warn)
+            where = root_of(data, suite.path)
+            only = (method or (), pair or (), seed or ())
+            plans.append(runner.plan(suite, results, where, rows=only[0], pairs=only[1], seeds=only[2], fresh=fresh))
+        except TlbenchError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise TlbenchError("\n".join(dict.fromkeys(wrong)))
+    for todo in plans:
         if plan:
             _print_plan(todo, runner.estimate(todo.todo, [*todo.earlier, *local.probe(todo, on)]))
             continue
@@ -199,18 +199,13 @@ def check(
     _plug(plugin)
     if not path.is_file():
         raise TlbenchError(f"no file {path}; give a suite (.toml), a method (.py) or a results file (.jsonl)")
-    if path.suffix == ".toml":
-        suite = _suites([str(path)])[0]
-        typer.echo(
-            f"{path}: suite {suite.name}, {len(suite.domains)} domains, {len(suite.pairs)} pairs, {len(suite.methods)} methods"
-        )
-        typer.echo(f"{len(suite.cases())} cases; the data are checked by `tlbench run {path} --plan`")
-        return
-    if path.suffix not in {".py", ".jsonl"}:
+    if path.suffix not in {".toml", ".py", ".jsonl"}:
         raise TlbenchError(f"{path}: give a suite (.toml), a method (.py) or a results file (.jsonl)")
     from tlbench import checks, methods
 
-    if path.suffix == ".jsonl":
+    if path.suffix == ".toml":
+        kept = checks.suite(_suites([str(path)])[0])
+    elif path.suffix == ".jsonl":
         kept = checks.results(path)
     else:
         shipped = [name for name, file in methods.files().items() if file == path.resolve()]
@@ -252,14 +247,12 @@ def _plug(files: list[Path] | None) -> None:
 
 def _suites(names: list[str]) -> list[Suite]:
     """All suites, or all their mistakes."""
-    from tlbench import methods
-    from tlbench.nn import trunks
-    from tlbench.suite import load, locate
+    from tlbench import api
 
     loaded, wrong = [], []
     for name in names:
         try:
-            loaded.append(load(locate(name), (trunks.mistakes, methods.mistakes)))
+            loaded.append(api.load(name))
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:

@@ -38,7 +38,7 @@ def check(suite: Named, data: Root = None) -> None:
         except TlbenchError as error:
             wrong.append(str(error))
             continue
-        stated = len(getattr(declaration, "sha256", None) or {})
+        stated = len(declaration.sha256)
         files = sources.files_of(declaration, root)
         held = f"{len(files)} files, {stated} with a stated sha256" if files is not None else "no files below the data root"
         test = f" + {len(domain.test):,} test" if domain.test is not None else ""

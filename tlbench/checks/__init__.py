@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tlbench import methods
-from tlbench.checks.files import results
+from tlbench.checks.files import results, suite
 from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_suite, toy_task
 from tlbench.engine import cell
 from tlbench.engine.inputs import draw
@@ -20,7 +20,7 @@ from tlbench.engine.seeds import seeded
 from tlbench.methods.base import Solved, Trained
 from tlbench.terms import PARTS, STREAM, Domain, Labelled, Step, Task, TlbenchError
 
-__all__ = ["METHOD_PROMISES", "fit", "method", "outcome", "results", "scores", "toy", "toy_suite", "toy_task"]
+__all__ = ["METHOD_PROMISES", "fit", "method", "outcome", "results", "scores", "suite", "toy", "toy_suite", "toy_task"]
 
 
 def declares(name: str) -> None:

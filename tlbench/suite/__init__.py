@@ -121,7 +121,7 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
 
     Args:
         path: the TOML file.
-        checks: what other rooms know of the tables (`methods.mistakes`, `nn.mistakes`).
+        checks: what other rooms know of the tables (`methods.mistakes`, `trunks.mistakes`).
 
     Raises:
         TlbenchError: with every mistake of the file in one text.
@@ -146,7 +146,7 @@ def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), p
     try:
         file = File.model_validate(raw)
     except ValidationError as error:
-        wrong += [_sentence(e, raw) for e in error.errors()]
+        wrong += [_sentence(e) for e in error.errors()]
 
     tables = raw.get("domains")
     defaults = raw.get("data")
@@ -232,7 +232,7 @@ def _cross(raw: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def _sentence(error: Any, raw: Mapping[str, Any]) -> str:
+def _sentence(error: Any) -> str:
     """One pydantic error as a sentence that names the key, the rule and, for a misspelt key, the one that was meant."""
     place = [str(part) for part in error["loc"]]
     key = ".".join(place)
