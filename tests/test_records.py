@@ -11,7 +11,7 @@ from support import CPU, blobs, case, domain, record, suite
 
 from tlbench import checks, engine, records, runner
 from tlbench.records import append, file_of, from_line, prepare, read, read_all, to_line
-from tlbench.terms import Cost, Record, Scores, TlbenchError, TracePoint
+from tlbench.terms import SCHEMA, Cost, Record, Scores, TlbenchError, TracePoint
 
 TEXTS = [
     "plain",
@@ -32,7 +32,7 @@ def test_round_trip_in_one_line(tmp_path, why):
     line = to_line(written)
     assert "\n" not in line and "\r" not in line
     assert from_line(line) == written
-    assert json.loads(line)["schema"] == 1
+    assert json.loads(line)["schema"] == SCHEMA
     append_all(tmp_path, written, record(8))
     assert read_all(tmp_path) == [written, record(8)]
 
@@ -194,7 +194,7 @@ def test_a_file_of_rubbish_is_cut_short(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"schema": 99, "anything": "at all"}', "schema 99 is of a later tlbench; this one reads up to 1"),
+        ('{"schema": 99, "anything": "at all"}', f"schema 99 is of a later tlbench; this one reads up to {SCHEMA}"),
         ("{}", "not a record: it has no schema number"),
         ("[1]", "not a record"),
         ('{"schema": "1"}', "no schema number"),

@@ -5,15 +5,22 @@ Files are `<results>/<suite>/<row>.jsonl`. A line is written in one piece and fl
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 from pydantic import ValidationError
 
 from tlbench.terms import SCHEMA, Record, TlbenchError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Say = Callable[[str], None]
 
@@ -87,8 +94,36 @@ def files(results: Path, suites: tuple[str, ...] = ()) -> Iterator[Path]:
             yield from sorted(folder.glob("*.jsonl"))
 
 
+def predictions_file(results: Path, suite: str, name: str) -> Path:
+    """Where the predictions that a record names stand."""
+    return results / suite / "predictions" / f"{name}.npz"
+
+
+def predictions(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """The predicted class numbers (N,) of a record's scored rows and whether each was right (N,) bool.
+
+    None where the record names no file, the file is not there, or it does not hold what the record says.
+    """
+    import numpy as np
+
+    name = record.scores.predictions
+    if name is None or not name.isalnum():
+        return None
+    try:
+        with np.load(predictions_file(results, record.suite, name), allow_pickle=False) as held:
+            predicted, packed = held["predicted"], held["right"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    if (
+        hashlib.sha256(f"{predicted.dtype}{len(predicted)}".encode() + predicted.tobytes() + packed.tobytes()).hexdigest()[:16]
+        != name
+    ):
+        return None
+    return predicted, np.unpackbits(packed, count=len(predicted)).astype(bool)
+
+
 def append(results: Path, record: Record) -> None:
-    """Write a record at the end of its file; it is on the disk when this returns.
+    """Write a record at the end of its file; it is on the disk when this returns, its predictions before it.
 
     Raises:
         TlbenchError: the directory can't be written to.
@@ -97,6 +132,8 @@ def append(results: Path, record: Record) -> None:
     line = (to_line(record) + "\n").encode()
     try:
         with lock(file.parent):
+            if record.attached is not None and record.scores.predictions is not None:
+                _keep(predictions_file(results, record.suite, record.scores.predictions), record.attached)
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 end = os.fstat(handle).st_size
@@ -154,6 +191,13 @@ def _set_aside(file: Path, say: Say) -> None:
         return
     if not content.endswith(b"\n"):
         _rewrite(file, content + b"\n")
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Write a file whose name follows from its content, unless it is there."""
+    if not file.is_file():
+        file.parent.mkdir(exist_ok=True)
+        _rewrite(file, content)
 
 
 def _rewrite(file: Path, content: bytes) -> None:

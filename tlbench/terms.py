@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +21,31 @@ PARTS = ("source", "target", "few")
 STREAM = "stream"
 """A fourth grant: the scored rows without their labels, at test time, in order, each predicted before it is learnt from."""
 
-SCHEMA = 1
-"""The schema number of the records written today."""
+SCHEMA = 2
+"""The schema number of the records written today; lines of every schema so far load."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a suite can be compared by; `factor` turns what records hold into `unit`."""
+
+    title: str
+    unit: str
+    factor: float
+    higher_is_better: bool
+
+
+METRICS: Mapping[str, Metric] = {
+    "target_accuracy": Metric("target accuracy", "per cent", 100.0, True),
+    "macro_f1": Metric("macro F1", "per cent", 100.0, True),
+    "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True),
+    "r2": Metric("explained variance (R2)", "per cent", 100.0, True),
+    "rmse": Metric("root mean squared error", "target units", 1.0, False),
+    "mae": Metric("mean absolute error", "target units", 1.0, False),
+}
+"""By name, the scores that `protocol.metric` may name: the first three for classification, the others for regression."""
+
+REGRESSION_METRICS = ("r2", "rmse", "mae")
 
 
 class TlbenchError(Exception):
@@ -41,7 +64,8 @@ class Diverged(TlbenchError):
 class Labelled:
     """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from.
 
-    `group` (N,) int64 is the declared group of each row, for worst-group accuracy.
+    For regression y is float32 (N, K): K target columns. `group` (N,) int64 is the declared group of each row, for
+    worst-group accuracy.
     """
 
     x: Tensor
@@ -69,18 +93,28 @@ class Domain:
     name: str
     rows: Labelled
     classes: tuple[str, ...]
+    """Empty for regression."""
     fingerprint: str
     test: Labelled | None = None
+    groups: tuple[str, ...] = ()
+    """The names that `rows.group` and `test.group` number; empty where no group is declared."""
+    targets: tuple[str, ...] = ()
+    """The names of the K target columns of a regression; empty for classification."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that a solved method sees: the parts that it names in `reads` (the others are None), and the number C."""
+    """All that a solved method sees: the parts that it names in `reads` (the others are None), and the number C.
+
+    For regression `classes` is K, the number of target columns, and labels are float32 (N, K) of mean 0 and variance 1 over
+    the labelled rows that the method reads: the engine scales them, and puts predictions back.
+    """
 
     classes: int
     source: Labelled | None = None
     target: Tensor | None = None
     few: Labelled | None = None
+    regression: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,8 +172,19 @@ class Scores(Strict):
     target_accuracy: float | None = None
     source_accuracy: float | None = None
     per_class_accuracy: dict[str, float | None] | None = None
+    per_group_accuracy: dict[str, float | None] | None = None
+    """By the declared group of the scored rows; the worst of them is derived, not stored."""
     macro_f1: float | None = None
+    r2: float | None = None
+    """Regression: share of the variance of the scored rows that is explained, the mean over target columns; below 0 where
+    the mean of the scored rows would do better."""
+    rmse: float | None = None
+    mae: float | None = None
+    """Regression: in the units of the target, the mean over target columns."""
+    per_target_r2: dict[str, float] | None = None
     scored_rows: int | None = None
+    predictions: str | None = None
+    """Names the file beside the records that holds the predicted class of every scored row."""
     trace: list[TracePoint] = Field(default_factory=list)
 
 
@@ -148,8 +193,28 @@ class Cost(Strict):
 
     train_seconds: float | None = None
     train_samples_per_second: float | None = None
+    """Rows of all parts through the trunk, over the steps after the warm-up."""
     predict_samples_per_second: float | None = None
+    """Over all scored rows."""
+    predict_rates: dict[int, float] | None = None
+    """Rows at once -> samples per second."""
+    step_seconds_median: float | None = None
+    step_seconds_p95: float | None = None
+    step_data_seconds: float | None = None
+    """Means over steps that were taken apart; what is left of a step is the loop's. Null where a step runs in one piece."""
+    step_forward_backward_seconds: float | None = None
+    step_optimiser_seconds: float | None = None
+    warm_up_steps: int | None = None
+    compile_seconds: float | None = None
+    """Compiling and capturing, which is in no step; part of `train_seconds`."""
+    train_flops_per_sample: float | None = None
+    """Floating-point operations, forward and backward, of one row through the trunk and all that the method adds."""
+    device_flops_per_second: float | None = None
+    """The device's limit at this precision: the best large matrix product of this process."""
     peak_memory_bytes: int | None = None
+    """Allocated on a GPU, resident in the process on a CPU."""
+    peak_reserved_bytes: int | None = None
+    peak_resident_bytes: int | None = None
     energy_joules: float | None = None
     steps: int | None = None
     batch: int | None = None
@@ -187,6 +252,7 @@ class Record(Case):
     reads: tuple[str, ...] = ()
     baseline: str | None = None
     metric: str = "target_accuracy"
+    task: Literal["classification", "regression"] = "classification"
     target_labels: int = 0
     suite_hash: str | None = None
     scores: Scores = Scores()
@@ -198,5 +264,22 @@ class Record(Case):
     started: str
     finished: str
     """UTC, ISO 8601."""
+    notes: tuple[str, ...] = ()
+    """What ran otherwise than asked, and why: "2 sources pooled", "compile off: ..."."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    _attached: bytes | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.__dict__ == other.__dict__  # the facts; what is attached is beside them
+
+    def attach(self, content: bytes | None) -> Record:
+        """This record with the content of its predictions file, which is written with it and is no part of its line."""
+        self._attached = content
+        return self
+
+    @property
+    def attached(self) -> bytes | None:
+        """The content of the predictions file of a record that is not on disk yet."""
+        return self._attached

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tlbench import methods
 from tlbench.checks.files import results, suite
-from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_suite, toy_task
-from tlbench.engine import cell
+from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_regression, toy_suite, toy_task
+from tlbench.engine import cell, score
 from tlbench.engine.inputs import draw
 from tlbench.engine.seeds import seeded
 from tlbench.methods.base import Solved, Trained
@@ -72,12 +72,29 @@ def is_deterministic(name: str) -> None:
 
 def learns_without_a_shift(name: str) -> None:
     """Where source and target are the same, accuracy is at least 0.9."""
+    if "classification" not in methods.find(name).tasks:
+        return
     task = Task(CLASSES, toy(1), toy(2).x, toy(3, 30))
     fitted = fit(name, task, steps=200)
     rows = toy(4, 90)
     right = float((scores(fitted, rows.x).argmax(1) == rows.y).double().mean())
     if right < 0.9:
         raise TlbenchError(f"{name}: accuracy {right:.2f} where source and target are the same; 0.9 is promised")
+
+
+def regresses_where_it_says(name: str) -> None:
+    """Where `tasks` names regression: two columns are predicted in their own units, R2 at least 0.8 without a shift."""
+    kind = methods.find(name)
+    if "regression" not in kind.tasks:
+        return
+    task = Task(2, toy_regression(1), toy_regression(2).x, toy_regression(3, 30), regression=True)
+    rows = toy_regression(4, 90)
+    given = scores(fit(name, task, steps=400), rows.x)
+    if given.shape != (90, 2):
+        raise TlbenchError(f"{name}: predictions of shape {tuple(given.shape)}, not (90, 2)")
+    r2 = score.regression(given, rows.y, ("first", "second"))["r2"]
+    if not isinstance(r2, float) or r2 < 0.8:
+        raise TlbenchError(f"{name}: R2 {r2} where source and target are the same; 0.8 is promised")
 
 
 def scores_have_the_right_shape(name: str) -> None:
@@ -172,6 +189,7 @@ METHOD_PROMISES: tuple[Callable[[str], None], ...] = (
     reads_what_it_says,
     is_deterministic,
     learns_without_a_shift,
+    regresses_where_it_says,
     every_parameter_gets_a_gradient,
     without_its_term_it_is_the_baseline,
     order_of_rows_does_not_matter,

@@ -37,8 +37,18 @@ def toy_task(swapped: str | None = None) -> Task:
     return Task(CLASSES, other("source", toy(1)), other("target", toy(2, shift=0.7)).x, other("few", toy(3, 15, shift=0.7)))
 
 
-def toy_suite(steps: int = STEPS, batch_norm: bool = False) -> Suite:
+def toy_regression(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
+    """Two target columns, linear in six columns, with a little noise; `shift` moves the inputs."""
+    source = torch.Generator().manual_seed(part)
+    x = torch.randn(rows, 6, generator=source)
+    weights = torch.tensor([[2.0, -1.0, 0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, -2.0, 0.0]])
+    y = 10 * x @ weights.T + 50 + 0.5 * torch.randn(rows, 2, generator=source)
+    return Labelled(x + shift, y, torch.zeros(rows, dtype=torch.int64))
+
+
+def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification") -> Suite:
     """A suite without files for the toy task."""
+    protocol = {"grants": ["source", "target", STREAM], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
     return Suite(
         name="toy",
         version=1,
@@ -46,7 +56,7 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False) -> Suite:
         citation="",
         domains={},
         pairs=((("a",), "b"),),
-        protocol=Protocol(grants=("source", "target", STREAM), scored="test", target_labels=5, source_held_out=0.0),
+        protocol=Protocol.model_validate({**protocol, "task": task}),
         net=Network.model_validate({"trunk": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}),
         train=Training(steps=steps, batch=32, lr=1e-2),
         methods={},
@@ -85,7 +95,8 @@ def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: 
     def seed(use: str) -> int:
         return sum(use.encode())
 
+    kind = "regression" if task.regression else "classification"
     try:
-        return engine.fit(case, toy_suite(steps), task, clock.Clock(CPU), seed, CPU)
+        return engine.fit(case, toy_suite(steps, task=kind), task, clock.Clock(CPU), seed, CPU)
     except NotApplicable:  # some methods are about batch normalisation
-        return engine.fit(case, toy_suite(steps, batch_norm=True), task, clock.Clock(CPU), seed, CPU)
+        return engine.fit(case, toy_suite(steps, batch_norm=True, task=kind), task, clock.Clock(CPU), seed, CPU)

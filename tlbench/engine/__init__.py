@@ -3,65 +3,39 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from tlbench import clock, methods
 from tlbench.engine import cell, score
-from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
+from tlbench.engine.fitting import Fitted, fit, granted_to, predict, scores
+from tlbench.engine.inputs import CHUNK
 from tlbench.engine.machine import code, device_of, machine
-from tlbench.engine.rates import warm_up
-from tlbench.engine.seeds import generator, seed_of, seeded
-from tlbench.engine.stream import predict_online
-from tlbench.engine.train import OnStep, Outcome, train
-from tlbench.methods.base import Method, Predictor, Solved, Trained
+from tlbench.engine.seeds import seed_of, seeded
+from tlbench.engine.train import OnStep
+from tlbench.methods.base import Trained
 from tlbench.nn import trunks
-from tlbench.nn.net import Net
 from tlbench.suite import Suite, digest
-from tlbench.terms import (
-    PARTS,
-    STREAM,
-    Case,
-    Cost,
-    Diverged,
-    Domain,
-    Labelled,
-    NotApplicable,
-    Record,
-    Scores,
-    Task,
-    TlbenchError,
-)
+from tlbench.terms import Case, Cost, Diverged, Domain, NotApplicable, Record, Scores, TlbenchError
 
-__all__ = ["Fitted", "check", "device_of", "fit", "identity", "run", "scores"]
-
-WATCHED = 2000
-"""Rows that a checkpoint of the trace looks at, at most: evenly spread over the source's kept rows, and over the target's."""
-
-
-@dataclass
-class Fitted:
-    """A method after its training, before its scoring: all that the target labels are then held against."""
-
-    predictor: Predictor
-    """Network inputs (N, ...) -> class scores (N, C)."""
-    inputs: Inputs
-    outcome: Outcome
-    method: Method
+__all__ = ["Fitted", "check", "device_of", "failed", "fit", "identity", "run", "scores"]
 
 
 def identity(case: Case, suite: Suite, fingerprints: Mapping[str, str]) -> str:
-    """Hash of all that decides a case's numbers: what was asked, the data's content and the method's version."""
+    """Hash of all that decides a case's numbers: what was asked, the data's content and the method's version.
+
+    Options at their defaults are left out, as in `Suite.decides`: a method may get a new option without a new version.
+    """
     kind = methods.find(case.method)
+    defaults = kind.Options.model_construct().model_dump()
+    chosen = {k: v for k, v in methods.options(case.method, case.options).items() if k not in defaults or v != defaults[k]}
     return digest(
         {
             "suite": [case.suite, case.suite_version],
-            "method": [case.method, kind.version, methods.options(case.method, case.options)],
+            "method": [case.method, kind.version, chosen],
             "pair": [case.sources, case.target],
             "seed": case.seed,
             "data": dict(fingerprints),
@@ -99,26 +73,11 @@ def run(case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.d
         device: where to run.
         on_step: told (steps done, steps in all) now and then.
     """
-    pair = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-    kind = methods.find(case.method)
-    facts: dict[str, Any] = {
-        **case.model_dump(exclude={"options"}),
-        "options": methods.options(case.method, case.options),
-        "identity": identity(case, suite, pair),
-        "kind": "trained" if issubclass(kind, Trained) else "solved",
-        "reads": tuple(sorted(kind.reads)),
-        "baseline": suite.protocol.baseline,
-        "metric": suite.protocol.metric,
-        "target_labels": suite.protocol.target_labels,
-        "suite_hash": suite.hash,
-        "machine": machine(device),
-        "code": code(),
-        "data": pair,
-        "started": clock.utc(),
-    }
+    facts = _asked(case, suite, {name: domains[name].fingerprint for name in (*case.sources, case.target)}, device)
+    predictions: bytes | None = None
     try:
-        measured, cost = _measure(case, suite, domains, device, on_step)
-        ending: dict[str, Any] = {"status": "done", "scores": measured, "cost": cost}
+        measured, cost, notes, predictions = _measure(case, suite, domains, device, on_step)
+        ending: dict[str, Any] = {"status": "done", "scores": measured, "cost": cost, "notes": notes}
     except NotApplicable as error:
         ending = {"status": "skipped", "why": str(error)}
     except (Diverged, TlbenchError) as error:
@@ -130,12 +89,38 @@ def run(case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.d
             "status": "failed",
             "why": f"{type(error).__name__}: {said} ({Path(last.filename).name}:{last.lineno})",
         }
-    return Record(**facts, **ending, finished=clock.utc())
+    return Record(**facts, **ending, finished=clock.utc()).attach(predictions)
+
+
+def failed(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, why: str) -> Record:
+    """The record of a case that could not be run to its end, for a reason outside it: its worker died, its time was over."""
+    return Record(**_asked(case, suite, fingerprints, device), status="failed", why=why, finished=clock.utc())
+
+
+def _asked(case: Case, suite: Suite, pair: Mapping[str, str], device: torch.device) -> dict[str, Any]:
+    """What a record holds before anything is measured."""
+    kind = methods.find(case.method)
+    return {
+        **case.model_dump(exclude={"options"}),
+        "options": methods.options(case.method, case.options),
+        "identity": identity(case, suite, pair),
+        "kind": "trained" if issubclass(kind, Trained) else "solved",
+        "reads": tuple(sorted(kind.reads)),
+        "baseline": suite.protocol.baseline,
+        "metric": suite.protocol.metric,
+        "task": suite.protocol.task,
+        "target_labels": suite.protocol.target_labels,
+        "suite_hash": suite.hash,
+        "machine": machine(device),
+        "code": code(),
+        "data": dict(pair),
+        "started": clock.utc(),
+    }
 
 
 def _measure(
     case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None
-) -> tuple[Scores, Cost]:
+) -> tuple[Scores, Cost, tuple[str, ...], bytes | None]:
     pair = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
 
     def seed(use: str) -> int:
@@ -145,25 +130,31 @@ def _measure(
     memory, energy, watch = clock.Memory(device), clock.Energy(device), clock.Clock(device)
     fitted = fit(case, suite, parts.granted, watch, seed, device, validation=parts.validation, on_step=on_step)
     joules = energy.joules()
-    source_accuracy = None
-    if parts.validation is not None:
-        held = parts.validation
-        source_accuracy = score.accuracy(score.predicted(_predict(fitted, held.x)), held.y)
-    _predict(fitted, parts.scored.x[:CHUNK])  # warm-up
-    predicted = score.predicted(scores(fitted, parts.scored.x, suite.train.batch, seed("stream"), watch))
-    y = parts.scored.y
-    measured = Scores(
-        target_accuracy=score.accuracy(predicted, y),
-        source_accuracy=source_accuracy,
-        per_class_accuracy=score.per_class(predicted, y, parts.classes),
-        macro_f1=score.macro_f1(predicted, y, len(parts.classes)),
-        scored_rows=len(y),
-        trace=fitted.outcome.trace,
-    )
+    held = None if suite.protocol.task == "regression" else parts.validation
+    # before the scored rows: some methods go on learning on those
+    source_accuracy = held and score.accuracy(score.predicted(predict(fitted, held.x)), held.y)
+    predict(fitted, parts.scored.x[:CHUNK])  # warm-up
+    given, y = scores(fitted, parts.scored.x, suite.train.batch, seed("stream"), watch), parts.scored.y
+    facts: dict[str, Any] = {"scored_rows": len(y), "trace": fitted.outcome.trace}
+    predictions = None
+    if suite.protocol.task == "regression":
+        facts |= score.regression(given, y, parts.targets)
+    else:
+        predicted = score.predicted(given)
+        facts["predictions"], predictions = score.kept(predicted, predicted == y)
+        facts |= {
+            "target_accuracy": score.accuracy(predicted, y),
+            "source_accuracy": source_accuracy,
+            "per_class_accuracy": score.per_class(predicted, y, parts.classes),
+            "macro_f1": score.macro_f1(predicted, y, len(parts.classes)),
+        }
+        if parts.scored.group is not None:
+            facts["per_group_accuracy"] = score.per_group(predicted, y, parts.scored.group, parts.groups)
+    measured = Scores(**facts)
     is_trained = isinstance(fitted.method, Trained)
     rate = fitted.outcome.samples_per_second
     if not is_trained:
-        seen = sum(len(p) for p in _granted(fitted.method, parts.granted).values())
+        seen = sum(len(p) for p in granted_to(fitted.method, parts.granted).values())
         rate = seen / watch.seconds["train"]
     cost = Cost(
         train_seconds=watch.seconds["train"],
@@ -174,92 +165,4 @@ def _measure(
         steps=len(fitted.outcome.losses) if is_trained else None,
         batch=suite.train.batch if is_trained else None,
     )
-    return measured, cost
-
-
-def fit(
-    case: Case,
-    suite: Suite,
-    granted: Task,
-    watch: clock.Clock,
-    seed: Callable[[str], int],
-    device: torch.device,
-    *,
-    validation: Labelled | None = None,
-    on_step: OnStep | None = None,
-) -> Fitted:
-    """Train or solve the method of a case on what the suite grants and the method reads.
-
-    Raises:
-        NotApplicable: the suite does not grant what the method reads.
-        Diverged: the loss is no longer finite.
-    """
-    warm_up()
-    kind = methods.find(case.method)
-    options = methods.options(case.method, case.options)
-    there = {part for part in PARTS if getattr(granted, part) is not None} | {STREAM} & {*suite.protocol.grants}
-    if missing := sorted(kind.reads - there):
-        raise NotApplicable(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
-    task = Task(granted.classes, **{part: getattr(granted, part) if part in kind.reads else None for part in PARTS})
-    some = next(part for part in (granted.source, granted.target, granted.few) if part is not None)
-    shape = tuple((some.x if isinstance(some, Labelled) else some).shape[1:])
-
-    if issubclass(kind, Solved):
-        inputs = Inputs(suite.net, channels_last=False)
-        with seeded(seed("solve"), device), torch.no_grad():
-            ready = {name: _ready(part, inputs) for name, part in _granted(kind, task).items()}
-            solved = kind(**options)
-            with watch.measure("train"):
-                predictor = solved.fit(Task(task.classes, **ready))  # type: ignore[arg-type]
-        return Fitted(predictor, inputs, Outcome(), solved)
-
-    assert issubclass(kind, Trained)
-    with seeded(seed("network"), device):
-        net = Net(trunks.build(suite.net.trunk, shape, suite.net.options), granted.classes)
-    domains = 1
-    if granted.source is not None and granted.source.domain is not None:
-        domains = int(granted.source.domain.max()) + 1
-    with seeded(seed("method"), device):
-        method = kind(net, domains, **options)
-    channels_last = suite.train.layout == "channels_last" or (
-        suite.train.layout == "auto" and any(isinstance(m, nn.Conv2d) for m in net.modules())
-    )
-    inputs = Inputs(suite.net, channels_last)
-    method.to(device)
-    if channels_last:
-        method.to(memory_format=torch.channels_last)
-    watched = None if granted.target is None else granted.target[_spread(len(granted.target))]
-    validation = None if validation is None else validation[_spread(len(validation)).to(device)]
-    with seeded(seed("steps"), device):
-        outcome = train(method, task, suite.train, inputs, watch, seed, validation=validation, watched=watched, on_step=on_step)
-    return Fitted(method.predict, inputs, outcome, method)
-
-
-def scores(fitted: Fitted, x: Tensor, batch: int, seed: int, watch: clock.Clock) -> Tensor:
-    """Scores of the scored rows: at once, or on a stream in a seeded order where the method goes on learning."""
-    online = fitted.method.online() if isinstance(fitted.method, Trained) else None
-    if online is None or not isinstance(fitted.method, Trained):
-        with watch.measure("predict"):
-            return _predict(fitted, x)
-    order = torch.randperm(len(x), generator=generator(seed)).to(x.device)
-    with seeded(seed, x.device), watch.measure("predict"):
-        in_order = predict_online(fitted.method, online, x[order], fitted.inputs, batch)
-    return in_order[torch.argsort(order)]
-
-
-def _spread(rows: int) -> Tensor:
-    """The numbers of at most `WATCHED` of the rows, evenly spread: files are often sorted by class."""
-    return torch.linspace(0, rows - 1, min(rows, WATCHED)).long()
-
-
-def _predict(fitted: Fitted, x: Tensor) -> Tensor:
-    return in_chunks(fitted.predictor, x, fitted.inputs, CHUNK)
-
-
-def _granted(method: Method | type[Method], task: Task) -> dict[str, Labelled | Tensor]:
-    parts = {name: getattr(task, name) for name in PARTS if name in method.reads}
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def _ready(part: Labelled | Tensor, inputs: Inputs) -> Labelled | Tensor:
-    return Labelled(inputs(part.x), part.y, part.domain) if isinstance(part, Labelled) else inputs(part)
+    return measured, cost, fitted.notes, predictions

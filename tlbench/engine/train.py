@@ -34,6 +34,8 @@ class Outcome:
     trace: list[TracePoint] = field(default_factory=list)
     samples_per_second: float | None = None
     losses: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What ran otherwise than asked, and why."""
 
 
 def train(

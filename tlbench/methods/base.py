@@ -28,6 +28,8 @@ class Method:
 
     reads: ClassVar[frozenset[str]]
     """The parts the method learns from: a subset of {"source", "target", "few", "stream"}."""
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+    """What the method has a meaning for: {"classification"}, {"regression"} or both; in other suites it is skipped."""
     version: ClassVar[int] = 1
     """Raise it when the method's numbers change: records of the old version are then run again."""
     draws_per_row: ClassVar[bool] = False
@@ -44,9 +46,20 @@ class Method:
         config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
         cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
 
+    def note(self, text: str) -> None:
+        """Say what ran otherwise than asked, and why; it stands in the record, once."""
+        self.__dict__.setdefault("noted", {})[text] = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that was noted, in order."""
+        return tuple(self.__dict__.get("noted", ()))
+
     @classmethod
     def check(cls) -> None:
         """Raises ValueError where the class itself breaks the contract."""
+        if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
+            raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}")
         if not getattr(cls, "reads", None) or not cls.reads <= {*PARTS, STREAM}:
             raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*PARTS, STREAM)}")
 
@@ -164,6 +177,16 @@ class Trained(Method, nn.Module):
         logits: Tensor = self.net(x)
         return logits
 
+    def criterion(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Cross-entropy of logits (B, C) and classes (B,); for regression the squared error of (B, K) and (B, K).
+
+        Reduction "none" gives a loss a row (B,).
+        """
+        if not self.net.regression:
+            return F.cross_entropy(outputs, y, reduction=reduction)
+        losses = (outputs - y).square().mean(dim=1)
+        return losses.mean() if reduction == "mean" else losses
+
     def supervised(self, step: Step) -> Tensor:
-        """Cross-entropy on the source rows: what a method is when its own term is switched off."""
-        return F.cross_entropy(self.net(step.source.x), step.source.y)
+        """The loss on the source rows: what a method is when its own term is switched off."""
+        return self.criterion(self.net(step.source.x), step.source.y)

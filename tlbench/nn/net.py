@@ -25,12 +25,13 @@ class Trunk(nn.Module):
 
 
 class Net(nn.Module):
-    """Trunk and linear head: x (B, ...) -> logits (B, C)."""
+    """Trunk and linear head: x (B, ...) -> logits (B, C); for regression K predicted columns stand for the C logits."""
 
-    def __init__(self, trunk: Trunk, classes: int) -> None:
+    def __init__(self, trunk: Trunk, classes: int, regression: bool = False) -> None:
         super().__init__()
         self.trunk = trunk
         self.classes = classes
+        self.regression = regression
         self.head = self.new_head()
 
     def new_head(self) -> nn.Linear:

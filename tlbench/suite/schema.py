@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tlbench.terms import Strict
+from tlbench.terms import REGRESSION_METRICS, Strict
 
 
 class Table(Strict):
@@ -18,16 +18,31 @@ class Table(Strict):
 class Protocol(Table):
     """What is granted, what is scored, and against what it is compared."""
 
+    task: Literal["classification", "regression"] = "classification"
     grants: tuple[Literal["source", "target", "stream"], ...] = Field(("source", "target"), strict=False)
     """Withhold `target` for domain generalisation; `few` is granted by `target_labels`; `stream` is test-time adaptation."""
-    target_labels: int = Field(0, ge=0, description="labelled target rows per class that are granted; never scored")
+    target_labels: int = Field(0, ge=0, description="labelled target rows per class (in all, for regression); never scored")
     scored: Literal["adapted", "held_out", "test"] = "adapted"
     """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
     held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
     source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source rows kept for source_accuracy")
     baseline: str = "source_only"
-    metric: Literal["target_accuracy", "macro_f1"] = "target_accuracy"
+    metric: Literal["target_accuracy", "macro_f1", "worst_group_accuracy", "r2", "rmse", "mae"] = "target_accuracy"
+    """r2, rmse and mae are of regression, and r2 is its default."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_regression(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("task") == "regression":
+            return {"metric": "r2", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _metric_of_the_task(self) -> Protocol:
+        if (self.metric in REGRESSION_METRICS) != (self.task == "regression"):
+            raise ValueError(f"metric {self.metric!r} is not one of {self.task}; r2, rmse and mae are those of regression")
+        return self
 
 
 class Network(BaseModel):

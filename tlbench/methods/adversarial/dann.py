@@ -20,6 +20,7 @@ class Dann(Trained):
     """CE(source) + weight * BCE(d(R_k(features)), domain), the mean over all source and target rows of the batch."""
 
     reads = frozenset({"source", "target"})
+    tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
     gamma: float = Field(10.0, gt=0, description="steepness of the reversal's ramp over the progress")
@@ -33,7 +34,7 @@ class Dann(Trained):
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
-        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        task = self.criterion(self.net.head(source_BD), step.source.y)
         logits = self.discriminator(reverse(torch.cat([source_BD, target_BD]), ramp(step.progress, self.gamma)))
         is_source = torch.cat([logits.new_ones(len(source_BD)), logits.new_zeros(len(target_BD))])
         return task + self.weight * F.binary_cross_entropy_with_logits(logits, is_source)

@@ -16,6 +16,7 @@ class AdaBN(Trained):
     """Source training, then one pass over the target: each statistic is the plain average over its chunks of 512 rows."""
 
     reads = frozenset({"source", "target"})
+    tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
         """Needs a trunk with batch normalisation."""

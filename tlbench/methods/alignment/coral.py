@@ -5,7 +5,6 @@ Sun and Saenko, Deep CORAL, ECCV workshops 2016. https://arxiv.org/abs/1607.0171
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -18,6 +17,7 @@ class Coral(Trained):
     """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the trunk's features (the paper takes its last layer)."""
 
     reads = frozenset({"source", "target"})
+    tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the CORAL term; D^2 divides it, so wide features want a large one")
 
     def loss(self, step: Step) -> Tensor:
@@ -25,5 +25,5 @@ class Coral(Trained):
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
-        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        task = self.criterion(self.net.head(source_BD), step.source.y)
         return task + self.weight * distances.coral(source_BD, target_BD)

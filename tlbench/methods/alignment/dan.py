@@ -6,7 +6,6 @@ https://arxiv.org/abs/1502.02791
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -19,6 +18,7 @@ class Dan(Trained):
     """CE(source) + weight * MMD^2 of the trunk's features, V-statistic, fixed equal kernel weights (the paper learns them)."""
 
     reads = frozenset({"source", "target"})
+    tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the MMD term")
     kernels: int = Field(5, ge=1, description="Gaussian kernels, each twice as wide as the one before")
 
@@ -27,5 +27,5 @@ class Dan(Trained):
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
-        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        task = self.criterion(self.net.head(source_BD), step.source.y)
         return task + self.weight * distances.mmd(source_BD, target_BD, self.kernels)

@@ -12,6 +12,7 @@ class SourceOnly(Trained):
     """Cross-entropy on the source rows."""
 
     reads = frozenset({"source"})
+    tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:
         """CE(source)."""

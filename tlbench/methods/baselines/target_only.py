@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from tlbench.methods.base import Trained
@@ -13,7 +12,8 @@ class TargetOnly(Trained):
     """Cross-entropy on the few labelled target rows."""
 
     reads = frozenset({"few"})
+    tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:
         """CE(few)."""
-        return F.cross_entropy(self.net(step.few.x), step.few.y)
+        return self.criterion(self.net(step.few.x), step.few.y)

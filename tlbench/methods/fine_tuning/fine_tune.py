@@ -6,7 +6,6 @@ https://arxiv.org/abs/1411.1792. Gradual unfreezing: Howard and Ruder, ULMFiT, A
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -18,6 +17,7 @@ class FineTune(Trained):
     """Half of the budget on the source, the other half on the few, with the head carried over."""
 
     reads = frozenset({"source", "few"})
+    tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
     freeze: int = Field(0, ge=0, description="the first k stages of the trunk stay as the source left them")
     trunk_lr: float = Field(1.0, ge=0, description="learning rate of the trunk on the few, as a multiple of the head's")
@@ -42,4 +42,4 @@ class FineTune(Trained):
 
     def loss(self, step: Step) -> Tensor:
         """CE(few)."""
-        return F.cross_entropy(self.net(step.few.x), step.few.y)
+        return self.criterion(self.net(step.few.x), step.few.y)

@@ -6,7 +6,6 @@ https://arxiv.org/abs/1310.1531
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -18,6 +17,7 @@ class LinearProbe(Trained):
     """Half of the budget trains trunk and head on the source, the other half a new head on frozen features."""
 
     reads = frozenset({"source", "few"})
+    tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
 
     def build(self) -> None:
@@ -38,7 +38,7 @@ class LinearProbe(Trained):
 
     def loss(self, step: Step) -> Tensor:
         """CE(probe(frozen features of the few))."""
-        return F.cross_entropy(self.probe(self.features_ND[step.rows["few"]]), step.few.y)
+        return self.criterion(self.probe(self.features_ND[step.rows["few"]]), step.few.y)
 
     def predict(self, x: Tensor) -> Tensor:
         """Through the frozen trunk and the new head."""

@@ -6,7 +6,6 @@ Caruana, Multitask learning, Machine Learning 1997 (hard parameter sharing).
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ class MultiTask(Trained):
     """(1 - target_weight) CE(source rows, each by its own domain's head) + target_weight CE(few by the target's head)."""
 
     reads = frozenset({"source", "few"})
+    tasks = frozenset({"classification", "regression"})
     target_weight: float = Field(0.5, gt=0, lt=1, description="how much the target's task counts")
 
     def build(self) -> None:
@@ -30,6 +30,6 @@ class MultiTask(Trained):
         domain = step.source.domain
         assert domain is not None  # the engine says of every source row where it is from
         by_head = torch.stack([head(source_BD) for head in self.heads])
-        source = F.cross_entropy(by_head[domain, torch.arange(len(domain), device=domain.device)], step.source.y)
-        few = F.cross_entropy(self.net.head(few_BD), step.few.y)
+        source = self.criterion(by_head[domain, torch.arange(len(domain), device=domain.device)], step.source.y)
+        few = self.criterion(self.net.head(few_BD), step.few.y)
         return (1 - self.target_weight) * source + self.target_weight * few

@@ -6,7 +6,6 @@ Yu et al., Gradient surgery for multi-task learning, NeurIPS 2020. https://arxiv
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tlbench.methods.base import Phase, Trained
@@ -17,6 +16,7 @@ class PcGrad(Trained):
     """Two tasks on one trunk, CE(source) and CE(few), each with its own head; the trunk's gradients are projected."""
 
     reads = frozenset({"source", "few"})
+    tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
         """`net.head` is the target's."""
@@ -29,8 +29,8 @@ class PcGrad(Trained):
     def losses(self, step: Step) -> tuple[Tensor, ...]:
         """Both tasks from one forward."""
         source_BD, few_BD = self.net.features(step.source.x, step.few.x)
-        source = F.cross_entropy(self.source_head(source_BD), step.source.y)
-        return source, F.cross_entropy(self.net.head(few_BD), step.few.y)
+        source = self.criterion(self.source_head(source_BD), step.source.y)
+        return source, self.criterion(self.net.head(few_BD), step.few.y)
 
     def project(self, gradients_KP: Tensor) -> Tensor:
         """Each gradient without its parts against the others (in random order, the others as they were); then their sum."""
