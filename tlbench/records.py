@@ -110,7 +110,7 @@ def predictions(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray] 
     if name is None or not name.isalnum():
         return None
     try:
-        with np.load(predictions_file(results, record.suite, name), allow_pickle=False) as held:
+        with predictions_file(results, record.suite, name).open("rb") as file, np.load(file, allow_pickle=False) as held:
             predicted, packed = held["predicted"], held["right"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
