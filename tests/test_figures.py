@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tlbench
+from tlbench import reproduce
 
 pytestmark = pytest.mark.data
 
@@ -94,3 +95,23 @@ def test_the_figures_in_print_are_those_of_a_similarity(office):
         assert 100 * (kernel == labels).mean() == pytest.approx(CORAL_SVM[pair], abs=0.0101)
         mapped = SVC(kernel="linear").fit(x @ between, y).predict(target)
         assert 100 * (mapped == labels).mean() == pytest.approx(rounded, abs=0.0101)
+
+
+# the tables in print, cell by cell, through `tlbench reproduce`
+
+
+@pytest.mark.parametrize("name", ["1-NN", "PCA", "GFK", "TCA", "JDA", "EasyTL(c)", "EasyTL", "CORAL + linear SVM, C = 1"])
+def test_every_cell_of_the_office_table(office, tmp_path, name):
+    table = reproduce.load("office_caltech10_surf")
+    cells = reproduce.run(table, results=tmp_path, data=office, device="cpu", rows=[name])
+    assert len(cells) == 12
+    assert [cell for cell in cells if not cell.inside] == []
+
+
+def test_every_cell_of_the_digits_table(data_root, tmp_path, monkeypatch):
+    if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
+        pytest.skip(f"no MNIST_vs_USPS.mat in {data_root / 'digits_jda'}")
+    monkeypatch.setenv("TLBENCH_CACHE", "off")
+    cells = reproduce.run(reproduce.load("mnist_usps_subset"), results=tmp_path, data=data_root, device="cpu")
+    assert len(cells) == 8
+    assert [cell for cell in cells if not cell.inside] == []

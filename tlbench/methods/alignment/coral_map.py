@@ -7,34 +7,39 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 
+from tlbench.methods import parts
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import distances, learners
-from tlbench.terms import Task
+from tlbench.nn import learners, subspaces
+from tlbench.terms import Task, TlbenchError
 
 
 class CoralMap(Solved):
-    """x_s <- x_s C_s^(-1/2) C_t^(1/2) with C = cov + ridge I (divided by N - 1); nothing is centred, as in the paper."""
+    """x_s <- x_s A with A = C_s^(-1/2) C_t^(1/2), C = cov + ridge I (divided by N - 1); nothing is centred, as in the paper.
+
+    `form = "kernel"` is what gives the paper's printed figures, and what its authors' code does: the similarities x A x', which
+    are not symmetric, given to the support vector machine as its kernel in place of the mapped rows.
+    """
 
     reads = frozenset({"source", "target"})
+    tasks = parts.BOTH
     ridge: float = Field(1.0, gt=0, description="added to both covariances; 1 presumes z-scored columns")
-    learner: Literal["svm", "logistic", "nearest_neighbor"] = Field("svm", description="trained on the mapped source rows")
-    c: float = Field(1.0, gt=0, description="inverse penalty of svm and logistic")
+    learner: parts.Learner = Field("svm", description="trained on the mapped source rows")
+    c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
+    form: Literal["map", "kernel"] = Field("map", description="mapped rows, or (svm only) the similarity x A x' as the kernel")
 
     def fit(self, task: Task) -> Predictor:
-        """In float64: one eigenproblem of size D for each domain."""
-        assert task.source is not None and task.target is not None
-        source, target = task.source.x.flatten(1).double(), task.target.flatten(1).double()
-        ridge = self.ridge * torch.eye(source.shape[1], dtype=source.dtype, device=source.device)
-        whiten = distances.power(distances.covariance(source) + ridge, -0.5)
-        colour = distances.power(distances.covariance(target) + ridge, 0.5)
-        mapped = source @ whiten @ colour
-        if self.learner == "svm":
-            scores = learners.svm(mapped, task.source.y, task.classes, c=self.c)
-        elif self.learner == "logistic":
-            scores = learners.logistic(mapped, task.source.y, task.classes, penalty=1 / self.c)
-        else:
-            scores = learners.nearest(mapped, task.source.y, task.classes)
+        """In float64: one eigenproblem for each domain, of its columns or of its rows, whichever are fewer."""
+        source, target = parts.source(self, task), parts.target(task)
+        if self.form == "kernel":
+            if self.learner != "svm" or task.regression:
+                raise TlbenchError("coral_map: form = 'kernel' needs learner = 'svm' and classes; others take form = 'map'")
+            of_source, of_target = subspaces.spectrum(source.x), subspaces.spectrum(target)
+            back = subspaces.times_power(source.x, *of_source, self.ridge, -0.5)
+            back = subspaces.times_power(back, *of_target, self.ridge, 0.5)
+            fitted = learners.svm(back @ source.x.T, source.y, task.classes, c=self.c, kernel="precomputed")
+            return lambda x: fitted(x.flatten(1).double() @ back.T)
+        mapped = subspaces.coral(source.x, target, self.ridge)
+        scores = parts.train(self, mapped, source.y, task)
         return lambda x: scores(x.flatten(1))

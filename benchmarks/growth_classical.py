@@ -1,0 +1,141 @@
+"""Seconds and memory of TCA and optimal transport against rows, ours and skada's, each in a process of its own.
+
+    python -m benchmarks.growth_classical [--rows 1000 2000 ...] [--out FILE.json] [--plot FILE.svg] [--kmm FILE.json]
+
+Rows are those of `test_classical.py`: N + N of 100 columns, ten classes. TCA has a Gaussian kernel, whole up to 10,000 rows of
+both domains together and through 1,000 landmarks beyond; transport is solved in blocks of 1,000 rows beyond those. At
+3,000 + 3,000 rows, where whole and approximate both fit, the accuracy of both is printed. skada keeps N x N matrices: it is
+run up to 2,000 rows (TCA) and 4,000 (transport). `--kmm` adds what `growth_kmm --out` wrote to the plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.test_classical import COLUMNS, accuracy, made_up, skada_components, stacked
+from tlbench.methods import find, options
+from tlbench.methods.base import Solved
+from tlbench.terms import Labelled, Task
+
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tca": ("tca", {"kernel": "rbf", "gamma": 1 / COLUMNS, "components": 20, "learner": "logistic"}),
+    "ot_exact": ("ot_exact", {"block": 1000, "learner": "logistic"}),
+    "ot_entropic": ("ot_entropic", {"block": 1000, "learner": "logistic", "entropy": 0.1}),
+}
+WHOLE: dict[str, dict[str, Any]] = {"tca": {}, "ot_exact": {"block": 10_000}, "ot_entropic": {"block": 10_000}}
+APART: dict[str, dict[str, Any]] = {"tca": {"exact": 1}, "ot_exact": {}, "ot_entropic": {}}
+THEIR_MOST = {"skada tca": 2000, "skada ot_exact": 4000}
+
+
+def fit(name: str, count: int, changes: dict[str, Any] | None = None) -> tuple[float, float]:
+    """Seconds of the fit with its learner, and the share of (at most 5,000) target rows that is right."""
+    source, y, target, truth = made_up(count)
+    method, given = OURS[name]
+    torch.manual_seed(0)
+    made = find(method)(**options(method, {**given, **(changes or {})}))
+    assert isinstance(made, Solved)
+    start = time.perf_counter()
+    predictor = made.fit(Task(10, Labelled(source.float(), y), target.float()))
+    seconds = time.perf_counter() - start
+    said = predictor(target[:5000].float()).argmax(dim=1)
+    return seconds, float((said == truth[:5000]).double().mean())
+
+
+def theirs(name: str, source: Tensor, target: Tensor) -> None:
+    if name == "skada tca":
+        skada_components(source, target)
+        return
+    import skada
+
+    rows, domain = stacked(source, target)
+    skada.OTMappingAdapter(max_iter=10**6).fit_transform(rows, sample_domain=domain)
+
+
+def one(name: str, count: int) -> dict[str, float]:
+    """Seconds of one run, its accuracy where it is ours, and the most memory that its process held, in bytes."""
+    found: dict[str, float] = {"rows": count}
+    with torch.no_grad():
+        if name in OURS:
+            fit(name, 50)
+            found["seconds"], found["accuracy"] = fit(name, count)
+        else:
+            source, _, target, _ = made_up(count)
+            start = time.perf_counter()
+            theirs(name, source, target)
+            found["seconds"] = time.perf_counter() - start
+    return {**found, "peak_bytes": 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def lost(count: int) -> dict[str, dict[str, float]]:
+    """Accuracy whole and approximate, and of the source rows as they are (`none`), on rows where all fit."""
+    source, y, target, truth = made_up(count)
+    with torch.no_grad():
+        found = {n: {"whole": fit(n, count, WHOLE[n])[1], "approximate": fit(n, count, APART[n])[1]} for n in OURS}
+    return {**found, "none": {"1-NN": accuracy(torch.cat([source, target]), y, truth)}}
+
+
+def draw(points: dict[str, list[dict[str, float]]], file: Path) -> None:
+    """Seconds against rows, both on logarithms."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, of in points.items():
+        axes.plot(
+            [p["rows"] for p in of], [p["seconds"] for p in of], marker="o", ls="--" if "skada" in name else "-", label=name
+        )
+    axes.set(xscale="log", yscale="log", xlabel="rows of each domain", ylabel="seconds")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(file)
+
+
+def main() -> None:
+    """Measure, print, and write where asked to."""
+    said = argparse.ArgumentParser(description=__doc__)
+    said.add_argument("--rows", type=int, nargs="+", default=[1000, 2000, 4000, 10_000, 30_000, 100_000])
+    said.add_argument("--lost", type=int, default=3000, help="rows at which whole and approximate are compared; 0: not at all")
+    said.add_argument("--out", type=Path)
+    said.add_argument("--plot", type=Path)
+    said.add_argument("--kmm", type=Path)
+    said.add_argument("--one", nargs=2, metavar=("NAME", "ROWS"), help=argparse.SUPPRESS)
+    given = said.parse_args()
+    if given.one:
+        print(json.dumps(one(given.one[0], int(given.one[1]))))
+        return
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*OURS, *THEIR_MOST)}
+    for name, points in found.items():
+        for count in given.rows:
+            if count > THEIR_MOST.get(name, count):
+                continue
+            words = [sys.executable, "-m", "benchmarks.growth_classical", "--one", name, str(count)]
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            at = json.loads(done.stdout.splitlines()[-1])
+            points.append(at)
+            right = f"  accuracy {at['accuracy']:.3f}" if "accuracy" in at else ""
+            print(
+                f"{name:14} {count:7d} + {count} rows  {at['seconds']:8.2f} s  {at['peak_bytes'] / 2**30:.2f} GiB{right}",
+                flush=True,
+            )
+    values = lost(given.lost) if given.lost else {}
+    for name, shares in values.items():
+        print(f"{given.lost} + {given.lost} rows, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in shares.items()))
+    if given.out:
+        given.out.write_text(json.dumps({"points": found, "accuracy": values}, indent=1) + "\n", encoding="utf-8")
+    if given.plot:
+        kmm = json.loads(given.kmm.read_text(encoding="utf-8"))["points"] if given.kmm else {}
+        renamed = {("skada kmm" if name == "skada" else "kmm"): points for name, points in kmm.items()}
+        draw({**found, **renamed}, given.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Optimal transport methods: plans are those of POT, maps and labels follow the laws, large sets go in blocks."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.support import CPU, blobs
+from tlbench import methods
+from tlbench.methods.base import Solved
+from tlbench.nn import learners, transport
+from tlbench.terms import Labelled, Task, TlbenchError
+
+ot = pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
+NEW = ("ot_exact", "ot_entropic", "ot_class", "ot_labels", "jdot")
+
+
+def rows(seed: int, count: int, shift: float = 0.0) -> torch.Tensor:
+    return torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
+
+
+def exact(cost: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    return transport.exact(cost)
+
+
+def task(shift: float = 0.5, count: int = 60) -> Task:
+    return Task(3, blobs(1, count), blobs(2, count, shift).x)
+
+
+def fitted(name: str, given: Task, **options: object) -> tuple[Solved, torch.Tensor]:
+    torch.manual_seed(0)
+    method = methods.find(name)(**methods.options(name, options))
+    assert isinstance(method, Solved)
+    return method, method.fit(given)(blobs(9, 45, 0.5).x)
+
+
+def test_the_exact_map_is_that_of_pot():
+    x, y = rows(1, 40), rows(2, 30, 1.0)
+    peer = ot.da.EMDTransport().fit(Xs=x.numpy(), Xt=y.numpy()).transform(Xs=x.numpy())
+    assert np.allclose(transport.moved(x, y, exact, 100, "none"), peer, atol=1e-12)
+
+
+def test_the_entropic_plan_is_that_of_pot_and_costs_more_than_the_exact_one():
+    cost = transport.cost(rows(1, 40), rows(2, 30, 1.0), "median")
+    margins = [np.full(n, 1 / n) for n in cost.shape]
+    plan, converged = transport.entropic(cost, 0.1, 5000, 1e-12)
+    peer = ot.sinkhorn(*margins, cost.numpy(), 0.1, numItermax=5000, stopThr=1e-12)
+    assert converged and np.allclose(plan, peer, atol=1e-10)
+    assert float((plan * cost).sum()) >= float((transport.exact(cost) * cost).sum())
+    assert torch.allclose(plan.sum(1), torch.full((40,), 1 / 40).double())
+
+
+def test_the_class_sparse_plan_is_that_of_pot():
+    x, y, labels = rows(1, 40), rows(2, 30, 1.0), torch.arange(40) % 3
+    cost = transport.cost(x, y, "median")
+    plan, _ = transport.class_sparse(cost, F.one_hot(labels, 3), 0.2, 0.1, iterations=1000)
+    margins = [np.full(n, 1 / n) for n in cost.shape]
+    peer = ot.da.sinkhorn_lpl1_mm(
+        margins[0], labels.numpy(), margins[1], cost.numpy(), 0.2, 0.1, numItermax=10, numInnerItermax=1000
+    )
+    assert np.allclose(plan, peer, atol=1e-8)
+
+
+def test_carried_labels_are_those_of_pot():
+    x, y, labels = rows(1, 40), rows(2, 30, 1.0), torch.arange(40) % 3
+    peer = ot.da.EMDTransport(max_iter=10**6).fit(Xs=x.numpy(), Xt=y.numpy()).transform_labels(ys=labels.numpy())
+    ours = transport.carried(x, F.one_hot(labels, 3), y, exact, 100, "none")
+    assert np.allclose(ours, peer, atol=1e-10)
+    # class shares come out as the source's
+    assert torch.allclose(ours.mean(dim=0), F.one_hot(labels, 3).double().mean(dim=0))
+
+
+def test_joint_transport_of_a_regression_is_that_of_skada():
+    skada = pytest.importorskip("skada._ot", reason="skada is not installed (extra `peers`)")
+    from sklearn.linear_model import Ridge
+
+    x, target = rows(1, 40), rows(2, 35, 0.5)
+    y = (x @ torch.tensor([1.0, -2.0, 0.5]).double() + 0.1 * rows(3, 40)[:, 0])[:, None]
+    with pytest.warns(UserWarning, match="Maximum number of iterations"):
+        peer = skada.solve_jdot_regression(Ridge(1.0), x.numpy(), y.numpy().ravel(), target.numpy(), n_iter_max=6)[0]
+    method = methods.find("jdot")(**methods.options("jdot", {"learner": "ridge", "rounds": 5}))
+    ours = method.fit(Task(1, Labelled(x, y), target, regression=True))(target)
+    assert np.allclose(ours.numpy().ravel(), peer.predict(target.numpy()), atol=1e-9)
+    assert any("still moving after 5 rounds" in note for note in method.notes)
+
+
+def test_the_same_rows_stay_and_a_large_entropy_moves_all_to_the_mean():
+    x = rows(1, 40)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(transport.moved(x, x[order], exact, 100, "none"), x)
+    blurred = transport.moved(x, rows(2, 30, 1.0), lambda cost, *_: transport.entropic(cost, 1e4)[0], 100, "median")
+    assert torch.allclose(blurred, rows(2, 30, 1.0).mean(0).expand(40, 3), atol=1e-3)
+
+
+def test_blocks_cover_every_row_once_and_do_not_follow_the_order_of_the_rows():
+    x, y = rows(1, 100), rows(2, 30)
+    torch.manual_seed(0)
+    made = transport.blocks(x, y, 30)
+    assert sorted(torch.cat([s for s, _ in made]).tolist()) == list(range(100)) and len(made) == 4
+    assert all(sorted(t.tolist()) == list(range(30)) for _, t in made)
+    order = torch.randperm(100)
+    torch.manual_seed(0)
+    turned = transport.blocks(x[order], y, 30)
+    assert all(torch.equal(x[a], x[order][b]) for (a, _), (b, _) in zip(made, turned, strict=True))
+
+
+def test_transport_in_blocks_is_said_and_stays_near():
+    given = task(count=300)
+    method, scores = fitted("ot_exact", given, block=150)
+    assert "300 and 300 rows transported in blocks of at most 150" in method.notes
+    y = blobs(9, 45).y
+    right = [float((s.argmax(1) == y).double().mean()) for s in (scores, fitted("ot_exact", given)[1])]
+    assert right[0] >= right[1] - 0.1
+
+
+def test_soft_labels_are_weights():
+    from tlbench.methods import parts
+
+    x, shares = rows(1, 30), torch.softmax(rows(2, 30), dim=1)
+    hard = parts.fit_soft("logistic", x, F.one_hot(shares.argmax(1), 3).double(), c=1.0, regression=False)
+    assert torch.allclose(hard(x), learners.fit("logistic", x, shares.argmax(1), 3)(x), atol=1e-6)
+    assert not torch.allclose(parts.fit_soft("logistic", x, shares, c=1.0, regression=False)(x), hard(x), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_bad_input_gives_numbers_or_one_clear_error(name):
+    given = task()
+    alike = Task(3, Labelled(torch.zeros(9, 4), torch.arange(9) % 3), torch.zeros(7, 4))
+    method = methods.find(name)(**methods.options(name, {}))
+    assert not bool(torch.isnan(method.fit(alike)(torch.zeros(5, 4))).any())
+    one = methods.find(name)(**methods.options(name, {}))
+    assert not bool(torch.isnan(one.fit(Task(3, given.source, given.target[:1]))(given.target)).any())
+    kept = given.source.y != 2
+    lacking = methods.find(name)(**methods.options(name, {}))
+    scores = lacking.fit(Task(3, given.source[kept], given.target))(given.target)
+    assert not bool(torch.isnan(scores).any()) and "the source has no row of class 2" in lacking.notes
+    huge = Task(3, Labelled(given.source.x.double() * 1e200, given.source.y), given.target.double())
+    with pytest.raises(TlbenchError, match="overflow"):
+        methods.find(name)(**methods.options(name, {})).fit(huge)
+
+
+def test_an_unconverged_plan_is_said():
+    method, _ = fitted("ot_entropic", task(), iterations=1, entropy=0.01)
+    assert any("margins are not met" in note for note in method.notes)
+
+
+def test_without_pot_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(TlbenchError, match=r"tlbench\[ot\]"):
+        fitted("ot_exact", task())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NEW)
+def test_cpu_and_cuda_agree(name):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    given, cuda = task(), torch.device("cuda")
+    there = Task(3, Labelled(given.source.x.to(cuda), given.source.y.to(cuda)), given.target.to(cuda))
+    torch.manual_seed(0)
+    scores = methods.find(name)(**methods.options(name, {})).fit(there)(blobs(9, 45, 0.5).x.to(cuda))
+    assert torch.allclose(scores.to(CPU), fitted(name, given)[1], rtol=1e-4, atol=1e-5)
