@@ -7,26 +7,33 @@ two-step form).
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import Phase, Rows, Trained
-from tlbench.nn.learners import logistic
+from tlbench.nn import domain_odds
 from tlbench.terms import Step
 
 
 class DiscriminatorReweight(Trained):
     """w(x) = (N_s / N_t) P(target | x) / P(source | x), capped, then of mean 1; the loss is the weighted cross-entropy.
 
-    P is a logistic regression on the raw inputs, fitted out of fold: else a flexible one gives every row away.
+    P is a logistic regression on the raw inputs, fitted out of fold: else a flexible one gives every row away. Where the
+    domains are told apart nearly for certain (raw pixels), few rows would hold all the weight: log weights are shrunk.
     """
 
     reads = frozenset({"source", "target"})
+    tasks = frozenset({"classification", "regression"})
+    version = 2
     cap: float = Field(10.0, gt=0, description="largest weight, in multiples of the mean before the cap")
-    penalty: float = Field(1.0, gt=0, description="L2 penalty of the domain classifier; the larger, the flatter the weights")
+    penalty: float | None = Field(
+        None, gt=0, description="L2 penalty of the domain classifier; by default by cross-validated likelihood"
+    )
+    effective: float = Field(
+        0.5, ge=0, lt=1, description="least effective share of the source rows (Kish): log weights are shrunk until it is met"
+    )
     folds: int = Field(3, ge=2, description="parts for the out-of-fold odds")
-    iterations: int = Field(50, ge=1, description="L-BFGS steps of the domain classifier")
+    iterations: int = Field(50, ge=1, description="Newton or L-BFGS steps of the domain classifier")
 
     def phases(self) -> tuple[Phase, ...]:
         """Weights first, then the training."""
@@ -35,21 +42,17 @@ class DiscriminatorReweight(Trained):
     def weigh(self, rows: Rows) -> None:
         """Fit the domain classifier on all granted rows, out of fold."""
         source, target = (rows.map(part, lambda x: x.flatten(1)) for part in ("source", "target"))
-        x = torch.cat([source, target])
-        is_target = torch.cat([source.new_zeros(len(source)), source.new_ones(len(target))]).long()
-        fold = torch.randperm(len(x)).to(x.device) % self.folds
-        log_odds = x.new_zeros(len(x), dtype=torch.float64)
-        for k in range(self.folds):
-            fit, score = fold != k, fold == k
-            scores = logistic(x[fit], is_target[fit], 2, penalty=self.penalty, iterations=self.iterations)(x[score])
-            log_odds[score] = scores[:, 1] - scores[:, 0]
-        # shifting the log-odds to mean weight 1 holds the prior factor N_s / N_t; exp is safe after the shift
-        logs = log_odds[: len(source)]
-        weights = (logs - torch.logsumexp(logs, 0) + torch.tensor(float(len(logs))).log().to(logs)).exp()
+        source, target = source.double(), target.double()
+        penalty = self.penalty or domain_odds.best_penalty(source, target, self.folds, self.iterations)
+        logs = domain_odds.log_odds(source, target, penalty, self.folds, self.iterations)
+        power = domain_odds.tempering(logs, self.effective)
+        if power < 1:
+            self.note(f"log weights times {power:.2g}, else fewer than {self.effective:.0%} of the rows would hold the weight")
+        weights = torch.softmax(power * logs, dim=0) * len(logs)
         capped = weights.clamp_max(self.cap)
         self.weight_N = (capped / capped.mean()).float()
 
     def loss(self, step: Step) -> Tensor:
-        """Mean of w CE over the batch."""
-        losses = F.cross_entropy(self.net(step.source.x), step.source.y, reduction="none")
+        """Mean of w times the loss of the row over the batch."""
+        losses = self.criterion(self.net(step.source.x), step.source.y, reduction="none")
         return (self.weight_N[step.rows["source"]] * losses).mean()

@@ -1,0 +1,81 @@
+"""Kernel mean matching with 2,000 + 2,000 rows: ours and skada's, in turn, on the same rows with the same kernel.
+
+Asserted: ours ends at the same objective or at a lower one. Times are printed and saved, never asserted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor
+
+from benchmarks.timing import timed
+from tlbench import methods
+from tlbench.nn import kernels, landmarks
+from tlbench.terms import Labelled, Task
+
+skada = pytest.importorskip("skada", reason="the peer: pip install 'tlbench[peers]'")
+
+ROWS, ROUNDS = 2000, 5
+
+
+def rows(columns: int, shift: float, count: int = ROWS) -> tuple[Tensor, Tensor]:
+    """Two Gaussians: the target narrower and `shift` away in every column."""
+    draw = torch.Generator().manual_seed(0)
+    source = torch.randn(count, columns, generator=draw, dtype=torch.float64)
+    return source, 0.8 * torch.randn(count, columns, generator=draw, dtype=torch.float64) + shift
+
+
+def ours(source: Tensor, target: Tensor, gamma: float, **options: Any) -> Tensor:
+    """The weights of `kmm`, all options but the width at their defaults."""
+    y = torch.zeros(len(source), dtype=torch.int64)
+    kind: Any = methods.find("kmm")
+    return kind(**methods.options("kmm", {"gamma": gamma, **options})).weights(Labelled(source, y), target, Task(1))
+
+
+def theirs(source: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """The weights of skada's adapter, all options but the width at their defaults (Frank-Wolfe, 1,000 steps)."""
+    adapter = skada.KMMReweightAdapter(gamma=gamma)
+    adapter.fit(np.concatenate([source, target]), sample_domain=np.r_[np.ones(len(source)), -np.ones(len(target))])
+    return torch.tensor(adapter.source_weights_)
+
+
+def objective(w: Tensor, source: Tensor, target: Tensor, gamma: float) -> float:
+    """1/2 w'Kw - kappa'w."""
+    kappa = len(source) / len(target) * kernels.gram(source, target, gamma).sum(dim=1)
+    return float(0.5 * w @ (kernels.gram(source, source, gamma) @ w) - kappa @ w)
+
+
+@pytest.mark.parametrize(("columns", "shift"), [(2, 1.0), (20, 0.5)])
+def test_kmm(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], columns: int, shift: float) -> None:
+    source, target = rows(columns, shift)
+    torch.manual_seed(0)
+    gamma = landmarks.median_gamma(source, target)
+    contenders = {"ours": ours, "skada": theirs}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    found: dict[str, Tensor] = {}
+
+    def turn() -> None:
+        order = list(contenders) if len(seconds["ours"]) % 2 else list(contenders)[::-1]
+        for name in order:
+            start = time.perf_counter()
+            found[name] = contenders[name](source, target, gamma)
+            seconds[name].append(time.perf_counter() - start)
+
+    timed(benchmark, turn, rounds=ROUNDS)
+    values = {name: objective(w, source, target, gamma) for name, w in found.items()}
+    assert values["ours"] <= values["skada"] + 1e-6 * abs(values["skada"])
+    kept = {name: times[-ROUNDS:] for name, times in seconds.items()}  # without the warm-up
+    paired = statistics.median(a / b for a, b in zip(kept["ours"], kept["skada"], strict=True))
+    benchmark.extra_info.update({"seconds": kept, "objective": values, "paired": paired})
+    with capsys.disabled():
+        print(f"\n\nKMM, {ROWS} + {ROWS} rows of {columns}, {torch.get_num_threads()} threads, {ROUNDS} alternating rounds")
+        for name, times in kept.items():
+            print(f"  {name:6} {statistics.median(times):7.3f} s (fastest {min(times):.3f})  objective {values[name]:.1f}")
+        print(f"  ours / skada {paired:.3f} paired   aim: at most 1")

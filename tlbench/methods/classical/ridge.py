@@ -1,0 +1,28 @@
+"""Ridge on the raw inputs of the source: the linear baseline of regression, and least squares on -1 and 1 for classes.
+
+Hoerl and Kennard, Ridge regression: biased estimation for nonorthogonal problems, Technometrics 1970.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tlbench.methods import parts
+from tlbench.methods.base import Predictor, Solved
+from tlbench.nn import learners
+from tlbench.terms import Task
+
+
+class Ridge(Solved):
+    """Minimises |y - W x - b|^2 + |W|^2 / c, the intercept free."""
+
+    reads = frozenset({"source"})
+    tasks = parts.BOTH
+    c: float = Field(1.0, gt=0, description="inverse penalty")
+
+    def fit(self, task: Task) -> Predictor:
+        """In float64, in the smaller of the two spaces, columns or rows."""
+        assert task.source is not None
+        rows = task.source
+        scores = learners.fit("ridge", rows.x.flatten(1), rows.y, task.classes, c=self.c, regression=task.regression)
+        return lambda x: scores(x.flatten(1))

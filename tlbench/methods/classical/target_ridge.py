@@ -1,0 +1,25 @@
+"""Ridge on the few labelled target rows alone: what a linear transfer must beat to be worth it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tlbench.methods import parts
+from tlbench.methods.base import Predictor, Solved
+from tlbench.nn import learners
+from tlbench.terms import Task
+
+
+class TargetRidge(Solved):
+    """Minimises |y - W x - b|^2 + |W|^2 / c over the few, the intercept free."""
+
+    reads = frozenset({"few"})
+    tasks = parts.BOTH
+    c: float = Field(1.0, gt=0, description="inverse penalty")
+
+    def fit(self, task: Task) -> Predictor:
+        """In float64, in the smaller of the two spaces, columns or rows."""
+        assert task.few is not None
+        rows = task.few
+        scores = learners.fit("ridge", rows.x.flatten(1), rows.y, task.classes, c=self.c, regression=task.regression)
+        return lambda x: scores(x.flatten(1))

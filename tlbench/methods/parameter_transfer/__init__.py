@@ -1,0 +1,1 @@
+"""The source's fitted weights are where the target's start from."""
