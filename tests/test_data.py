@@ -101,7 +101,7 @@ def test_a_declaration_is_checked_and_plain() -> None:
     assert wrong == [] and declaration is not None
     assert declaration.classes == ("0", "1") and declaration.licence == "CC0"
     assert declaration.shifts[0].options == {"index": 0, "of": 2, "seed": 0}
-    options = {"path": "d.npz", "x": "x_test", "y": "y", "group": None, "where": {}}
+    options = {"path": "d.npz", "x": "x_test", "y": ["y"], "group": None, "where": {}}
     assert declaration.test is not None and declaration.test.options == options
     assert data.Declaration.model_validate_json(declaration.model_dump_json()) == declaration
 
@@ -145,7 +145,9 @@ def test_each_mistake_names_the_key_the_rule_and_the_way_out(change: dict[str, A
 
 def test_missing_keys_are_named_with_their_meaning() -> None:
     assert mistakes({"path": "d.npz"})[0].startswith("domains.d: missing key 'reader'; there are ")
-    assert "domains.d: missing key 'y' (the key of the labels)" in mistakes({"reader": "npz", "path": "a", "x": "x"})
+    assert "domains.d: missing key 'y' (the key of the labels, or a list of keys of targets)" in mistakes(
+        {"reader": "npz", "path": "a", "x": "x"}
+    )
 
 
 def test_all_mistakes_are_said_at_once_and_each_once() -> None:
@@ -285,7 +287,8 @@ def test_no_damaged_byte_of_a_matlab_file_ends_the_process(root: Path, x: Any) -
     for place in range(120, len(whole)):
         (root / "damaged.mat").write_bytes(whole[:place] + bytes([whole[place] ^ 0x6B]) + whole[place + 1 :])
         try:
-            arrays.checked(*mat.read(mat.Options(path="damaged.mat", x="x", y="y"), root), None)
+            table = mat.read(mat.Options(path="damaged.mat", x="x", y=["y"]), root)
+            arrays.checked(table.x, table.y, None)
         except TlbenchError:
             refusals += 1
     assert refusals > 50

@@ -134,6 +134,62 @@ def test_a_wrong_checksum_stops_and_all_of_them_are_said(home: Path, folder: str
     assert "file 'b.npz' has" in said and "file 'c.npz' is not there" in said
 
 
+def test_rows_of_a_source_that_may_be_scored_are_counted(run: Run, home: Path) -> None:
+    held = np.load(home / "b.npz")
+    x = np.concatenate([np.load(home / "a.npz")["x"][:9], held["x"][9:]])
+    np.savez(home / "b.npz", x=x, y=held["y"])
+    done = run("check", "tiny.toml")
+    assert done.code == 0
+    assert "warning: pair a:b: 9 of 60 rows of b that may be scored are rows of a too" in done.err
+
+
+def test_images_that_were_skipped_are_noted(run: Run, home: Path) -> None:
+    from PIL import Image
+
+    for domain in ("a", "b"):
+        for label in ("cat", "dog"):
+            (home / "photos" / domain / label).mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (8, 8), (number, 9, 9)).save(home / "photos" / domain / label / f"{number}.png")
+    (home / "photos" / "a" / "cat" / "1.png").write_bytes(b"junk")
+    text = support.SUITE.replace(
+        'reader = "npz"\nx = "x"\ny = "y"', 'reader = "images"\npath = "photos"\nsize = 8\nskip_bad = true'
+    )
+    text = text.replace('path = "a.npz"', 'domain = "a"').replace('path = "b.npz"', 'domain = "b"')
+    (home / "tiny.toml").write_text(text, encoding="utf-8")
+    with pytest.warns(UserWarning, match="1 of 6 images do not decode"):
+        done = run("check", "tiny.toml")
+    assert done.code == 0 and "note: domains.a: 1 of 6 images do not decode: cat/1.png" in done.err
+    for _ in range(2):  # from its files, and from the cache
+        with pytest.warns(UserWarning, match="1 of 6 images"):
+            done = run("show", "tiny.toml", "a")
+        assert "note         1 of 6 images do not decode" in done.out
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_nothing_is_fetched_unless_download_is_given(
+    run: Run, home: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setenv("TLBENCH_DOWNLOAD", "")  # so that what --download sets is taken back
+    asked: list[bool] = []
+
+    def fetched(*_: Any, local_files_only: bool, **__: Any) -> str:
+        asked.append(not local_files_only)
+        raise OSError("no network in a test")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    hub = f'reader = "datasets"\nhub = "some/thing"\nrevision = "{"0" * 40}"\nlabel = "y"\nfeatures = ["a"]'
+    text = support.SUITE.replace('reader = "npz"\nx = "x"\ny = "y"', hub)
+    (home / "tiny.toml").write_text(text.replace('path = "a.npz"', "").replace('path = "b.npz"', ""), encoding="utf-8")
+    without = run(command, "tiny.toml")
+    assert without.code == 2 and "is not on this machine, and --download is not given" in without.err and not any(asked)
+    given = run(command, "tiny.toml", "--download")
+    assert given.code == 2 and "could not be fetched" in given.err and asked[-1]
+    assert without.err.count("hf download some/thing --repo-type dataset") >= 1
+
+
 # --- show ---
 
 

@@ -77,8 +77,9 @@ NEUTRAL: dict[str, Any] = {
 
 
 def apply(kind: str, x: Any, y: Any, seed: int = 0, **options: Any) -> tuple[Any, Any]:
-    shifted, kept_y = shifts.kinds.function(kind)(x, y, shifts.generator(kind, seed), **options)
-    return shifted, kept_y
+    made = shifts.kinds.function(kind)(x, y, shifts.generator(kind, seed), **options)
+    assert isinstance(made, tuple) == (kind not in shifts.CHOICES)
+    return made if isinstance(made, tuple) else (x[made], y[made])
 
 
 def rows_of(kind: str) -> tuple[Any, Any]:

@@ -27,7 +27,7 @@ ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin
 BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "simulated_shifts"}
 FROM_FILES = {
     *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
-    *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult"),
+    *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
     "mnist_usps": {"rows": 1000},
@@ -193,6 +193,19 @@ def test_the_corrupted_digits_are_one_half_of_the_images_at_every_step(tmp_path:
 def test_the_groups_of_adult_do_not_see_what_makes_them(data_root: Path) -> None:
     if not (data_root / "adult" / "adult.data.gz").is_file():
         pytest.skip(f"no adult/adult.data.gz in {data_root}")
-    for name, columns in (("women", 105), ("degree", 90)):
-        domain = data.load(small("adult").domains[name], data_root)
-        assert tuple(domain.rows.x.shape[1:]) == (columns,) and domain.classes == ("<=50K", ">50K")
+    suite = small("adult")
+    for source, target in (("men", "women"), ("no_degree", "degree")):
+        alone = [data.load(suite.domains[name], data_root) for name in (source, target)]
+        assert alone[0].classes == ("<=50K", ">50K")
+        sources, fitted = data.fitted(alone[:1], alone[1])
+        assert sources[0].rows.x.shape[1] == fitted.rows.x.shape[1] == alone[0].rows.x.shape[1]
+
+
+@pytest.mark.data
+def test_the_schools_are_one_task_each(data_root: Path) -> None:
+    if not (data_root / "school" / "school.mat").is_file():
+        pytest.skip(f"no school/school.mat in {data_root}")
+    domains = loaded(small("school"), data_root)
+    assert sum(len(domain.rows) for domain in domains.values()) == 15362
+    assert len(domains["others"].groups) == 130 and domains["others"].targets == ("Y",) and domains["others"].classes == ()
+    assert domains["others"].rows.y.shape == (13304, 1) and domains["others"].rows.y.dtype == torch.float32

@@ -1,214 +1,198 @@
-"""What is predicted and how it is scored: regression, several target columns, groups, predictions beside the records."""
+"""Targets of a regression: numbers in one column or several, from every reader that has labels; and groups that follow rows."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.io
 import torch
-from support import CPU, blobs, case, domain, record, suite
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tlbench import checks, engine, methods, records
-from tlbench.engine import cell, score
-from tlbench.terms import Diverged, Domain, Labelled, Scores, TlbenchError
+from tlbench import data
+from tlbench.data import arrays, cards
+from tlbench.data.apart import apart
+from tlbench.terms import Domain, TlbenchError
 
-TARGETS = ("first", "second")
-
-
-def numbers(seed: int, rows: int = 60, shift: float = 0.0, scale: float = 1.0) -> Labelled:
-    rows_of = checks.toy_regression(seed, rows, shift)
-    return Labelled(rows_of.x, rows_of.y * scale)
-
-
-def regression(name: str, rows: Labelled, test: Labelled | None = None) -> Domain:
-    return Domain(name, rows, (), f"fingerprint of {name}", test, targets=TARGETS)
+X = np.arange(24, dtype=np.float64).reshape(12, 2)
+MARKS = np.linspace(-3, 3, 12)
+HOURS = np.arange(12) * 1.5
+quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def regressing(**protocol):
-    return suite(
-        protocol={"task": "regression", "target_labels": 10, "seeds": [0], **protocol},
-        train={"steps": 200, "batch": 32, "lr": 1e-2},
-        methods={"source_only": {}, "target_only": {}, "mcc": {}},
-    )
+def declared(table: dict[str, Any]) -> data.Declaration:
+    declaration, wrong = data.declare("d", table, {"task": "regression"})
+    assert declaration is not None, wrong
+    return declaration
 
 
-def test_a_regression_is_scored_in_the_targets_own_units():
-    domains = {"a": regression("a", numbers(1)), "b": regression("b", numbers(2))}
-    found = engine.run(case("source_only"), regressing(), domains, CPU)
-    assert (found.status, found.task, found.metric) == ("done", "regression", "r2"), found.why
-    scores = found.scores
-    assert scores.scored_rows == 50 and scores.target_accuracy is None and scores.predictions is None
-    assert scores.r2 is not None and scores.r2 > 0.8
-    assert scores.per_target_r2 is not None and set(scores.per_target_r2) == set(TARGETS)
-    assert scores.rmse is not None and 0.5 < scores.rmse < 15  # y spreads by about 25 around 50
+def load(table: dict[str, Any], root: Path) -> Domain:
+    return data.load(declared(table), root)
 
 
-def test_the_unit_of_a_target_does_not_matter():
-    """In units a thousand times as large all errors are a thousand times as small, and R2 stays."""
-    small, large = [
-        engine.run(
-            case("source_only"),
-            regressing(),
-            {"a": regression("a", numbers(1, scale=s)), "b": regression("b", numbers(2, scale=s))},
-            CPU,
-        ).scores
-        for s in (1.0, 1024.0)
-    ]
-    assert large.r2 == pytest.approx(small.r2, abs=1e-5)
-    assert large.rmse == pytest.approx(1024 * small.rmse, rel=1e-4) and large.mae == pytest.approx(1024 * small.mae, rel=1e-4)
+def refused(table: dict[str, Any], root: Path) -> str:
+    with pytest.raises(TlbenchError) as caught:
+        load(table, root)
+    return str(caught.value)
 
 
-def test_scores_of_a_regression_are_scikit_learns():
-    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
-
-    y = numbers(1).y
-    given = y + torch.randn(y.shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([3.0, 40.0])
-    found = score.regression(given, y, TARGETS)
-    assert found["r2"] == pytest.approx(r2_score(y, given), abs=1e-6)
-    assert found["rmse"] == pytest.approx(root_mean_squared_error(y, given), rel=1e-6)
-    assert found["mae"] == pytest.approx(mean_absolute_error(y, given), rel=1e-6)
-    assert list(found["per_target_r2"].values()) == pytest.approx(r2_score(y, given, multioutput="raw_values"), abs=1e-6)
-    same = score.regression(given, torch.ones_like(y), TARGETS)
-    assert same["r2"] is None and same["per_target_r2"] is None and same["rmse"] is not None
-    with pytest.raises(Diverged, match="1 of 60 predictions are not finite"):
-        score.regression(given.index_fill(0, torch.tensor([3]), torch.inf), y, TARGETS)
-
-
-def test_few_labelled_rows_of_a_regression_are_counted_in_all():
-    chosen = regressing(source_held_out=0.1)
-    parts = cell.make([regression("a", numbers(1))], regression("b", numbers(2)), chosen.protocol, lambda use: 0, CPU)
-    assert parts.granted.few is not None and len(parts.granted.few) == 10 and len(parts.scored) == 50
-    assert parts.granted.regression and parts.granted.classes == 2
-    with pytest.raises(TlbenchError, match="none is left to score; grant fewer"):
-        cell.check([regression("a", numbers(1))], regression("b", numbers(2, 10)), chosen.protocol)
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "mark": MARKS, "hours": HOURS, "school": list("pq") * 6})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    frame.to_parquet(tmp_path / "d.parquet")
+    frame.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
+    arrays_ = {"x": X, "mark": MARKS, "hours": HOURS[:, None], "both": np.stack([MARKS, HOURS], axis=1)}
+    np.savez(tmp_path / "d.npz", **arrays_)
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "both.npy", arrays_["both"])
+    scipy.io.savemat(tmp_path / "d.mat", arrays_)
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        for name, array in arrays_.items():
+            file[name] = array
+    return tmp_path
 
 
-def test_a_method_of_classes_is_skipped_in_a_regression():
-    domains = {"a": regression("a", numbers(1)), "b": regression("b", numbers(2))}
-    found = engine.run(case("mcc"), regressing(), domains, CPU)
-    assert found.status == "skipped"
-    assert found.why == "mcc does classification, and the suite is one of regression"
+TABLE = {"features": ["a", "b"], "label": ["mark", "hours"]}
+BOTH = [
+    {"reader": "csv", "path": "d.csv"} | TABLE,
+    {"reader": "parquet", "path": "d.parquet"} | TABLE,
+    {"reader": "jsonl", "path": "d.jsonl"} | TABLE,
+    {"reader": "datasets", "path": "d.parquet"} | TABLE,
+    *(
+        {"reader": r, "path": f"d.{s}", "x": "x", "y": ["mark", "hours"]}
+        for r, s in (("npz", "npz"), ("mat", "mat"), ("hdf5", "h5"))
+    ),
+]
 
 
-def test_a_domain_of_another_task_is_refused():
-    chosen = regressing()
-    with pytest.raises(TlbenchError, match=r"domain b is declared for classification; say task = 'regression' in both"):
-        cell.check([regression("a", numbers(1))], domain("b", blobs(1)), chosen.protocol)
-    with pytest.raises(TlbenchError, match=r"domain a is declared for regression"):
-        cell.check([regression("a", numbers(1))], domain("b", blobs(1)), suite().protocol)
-    other = dataclasses.replace(regression("b", numbers(2)), targets=("first", "third"))
-    with pytest.raises(TlbenchError, match="different target columns"):
-        cell.check([regression("a", numbers(1))], other, chosen.protocol)
+@pytest.mark.parametrize("table", BOTH, ids=lambda t: t["reader"])
+def test_several_columns_are_targets_from_every_reader(root: Path, table: dict[str, Any]) -> None:
+    domain = load(table, root)
+    assert domain.targets == ("mark", "hours") and domain.classes == ()
+    assert domain.rows.y.dtype == torch.float32 and domain.rows.y.shape == (12, 2)
+    assert torch.equal(domain.rows.y, torch.from_numpy(np.stack([MARKS, HOURS], axis=1)).float())
+    key = "y" if "y" in table else "label"
+    one = load(table | {key: "hours"}, root)
+    assert one.targets == ("hours",) and one.rows.y[:, 0].tolist() == HOURS.tolist()
+    assert one.fingerprint != load(table | {key: "mark"}, root).fingerprint
 
 
-@pytest.mark.parametrize(("task", "metric"), [("regression", "macro_f1"), ("classification", "rmse")])
-def test_a_metric_belongs_to_its_task(task, metric):
-    with pytest.raises(TlbenchError, match=f"metric '{metric}' is not one of {task}"):
-        suite(protocol={"task": task, "metric": metric})
+def test_one_array_may_hold_them_all(root: Path) -> None:
+    for table in (
+        {"reader": "npz", "path": "d.npz", "x": "x", "y": "both"},
+        {"reader": "npy", "x": "x.npy", "y": "both.npy"},
+        {"reader": "mat", "path": "d.mat", "x": "x", "y": "both"},
+    ):
+        assert load(table, root).targets == ("target_0", "target_1")
 
 
-def test_every_shipped_method_of_regression_says_so():
-    """Of the baselines, all do both: a suite of regression needs something to compare with."""
-    both = {name for name in methods.names() if methods.find(name).tasks == {"classification", "regression"}}
-    assert {"source_only", "target_only", "joint", "fine_tune", "multi_task", "coral", "dann"} <= both
+def test_without_the_task_several_columns_are_a_mistake(root: Path) -> None:
+    declaration, _ = data.declare("d", BOTH[0], {})
+    assert declaration is not None
+    with pytest.raises(TlbenchError, match="2 columns of labels are targets of a regression; set task = 'regression'"):
+        data.load(declaration, root)
 
 
-def grouped(rows: Labelled, groups: int = 3) -> Labelled:
-    return dataclasses.replace(rows, group=torch.arange(len(rows)) % groups)
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (["x"] * 12, "target 'mark' holds 'x' in row 0"),
+        ([*MARKS[:-1], "late"], "target 'mark' holds 'late' in row 11"),
+        ([*MARKS[:-1], None], "column 'mark' lacks a label in 1 of 12 rows"),
+        ([*MARKS[:-1], np.inf], "1 targets are missing or not finite in single precision, first 'mark' in row 11"),
+        ([*MARKS[:-1], 1e300], "1 targets are missing or not finite"),
+    ],
+)
+def test_targets_are_finite_numbers(tmp_path: Path, column: list[Any], said: str) -> None:
+    pd.DataFrame({"a": X[:, 0], "mark": column}).to_csv(tmp_path / "d.csv", index=False)
+    assert said in refused({"reader": "csv", "path": "d.csv", "label": "mark"}, tmp_path)
+    with pytest.raises(TlbenchError, match=r"y holds complex128; the targets of a regression must be numbers"):
+        arrays.targets(np.ones(3) * 1j)
+    with pytest.raises(TlbenchError, match="one number a row"):
+        arrays.targets(np.ones((3, 2, 2)))
 
 
-@pytest.mark.parametrize("scored", ["adapted", "held_out", "test"])
-def test_accuracy_of_each_group_of_the_scored_rows(scored):
-    """Whatever is held out: the groups' right answers add up to those of all rows."""
-    b = grouped(blobs(2, 45, shift=1.5, classes=3), 4)
-    target = dataclasses.replace(domain("b", b, b), groups=("north", "south", "east", "empty"))
-    target = dataclasses.replace(
-        target, rows=dataclasses.replace(b, group=b.group % 3), test=dataclasses.replace(b, group=b.group % 3)
-    )
-    domains = {"a": domain("a", blobs(1)), "b": target}
-    found = engine.run(case(), suite(protocol={"scored": scored, "target_labels": 2}), domains, CPU).scores
-    each = found.per_group_accuracy
-    assert each is not None and list(each) == list(target.groups) and each["empty"] is None
-    parts = cell.make(
-        [domains["a"]], target, suite(protocol={"scored": scored, "target_labels": 2}).protocol, lambda use: 1, CPU
-    )
-    assert parts.scored.group is not None and len(parts.scored.group) == found.scored_rows
-    assert (
-        min(v for v in each.values() if v is not None)
-        <= found.target_accuracy
-        <= max(v for v in each.values() if v is not None)
-    )
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": [0, 1]}, "classes is for class labels; with task = 'regression' labels are numbers"),
+        ({"label_map": {"a": "b"}}, "label_map is for class labels"),
+        ({"shifts": [{"kind": "label_shift", "alpha": 1.0}]}, "shifts[0] (label_shift): is for class labels"),
+        ({"shifts": ["inversion", {"kind": "concept_shift", "share": 0.1}]}, "shifts[1] (concept_shift): is for class labels"),
+        ({"task": "ranking"}, "task = 'ranking' should be 'classification' or 'regression'"),
+        ({"label": []}, "label = [] "),
+    ],
+)
+def test_mistakes_of_a_regression(change: dict[str, Any], said: str) -> None:
+    _, wrong = data.declare("d", BOTH[0] | {"task": "regression"} | change, {})
+    assert any(said in sentence for sentence in wrong), wrong
 
 
-def test_groups_are_scored_as_they_are_numbered():
-    predicted, y, group = torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 2, 2])
-    assert score.per_group(predicted, y, group, ("x", "y", "z")) == {"x": 1.0, "y": None, "z": 0.0}
+@given(
+    shifts=st.lists(
+        st.sampled_from(
+            [
+                {"kind": "part", "index": 1, "of": 2},
+                {"kind": "covariate_shift", "strength": 1.0, "share": 0.7},
+                {"kind": "covariate_shift", "strength": 1.0, "share": 1.0},
+                {"kind": "biased_sample", "gamma": 0.01},
+                {"kind": "missing", "share": 0.0},
+            ]
+        ),
+        max_size=3,
+    ),
+    rows=st.integers(6, 12),
+    regression=st.booleans(),
+)
+@quick
+def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[Any], rows: int, regression: bool) -> None:
+    """Whatever chooses rows: the label, the targets and the group of a row are those that stood beside it."""
+    table = {"reader": "csv", "path": "d.csv", "features": ["a", "b"], "group": "school", "rows": rows, "shifts": shifts}
+    label = {"task": "regression", "label": ["mark", "hours"]} if regression else {"label": "hours"}
+    declaration, wrong = data.declare("d", table | label, {})
+    assert declaration is not None, wrong
+    try:
+        domain = data.load(declaration, root)
+    except TlbenchError as error:
+        assert "leaves no row" in str(error)
+        return
+    place = (domain.rows.x[:, 0] / 2).long()
+    assert len(set(place.tolist())) == len(place) <= rows and domain.groups == ("p", "q")
+    assert domain.rows.group is not None and torch.equal(domain.rows.group, place % 2)
+    if regression:
+        assert torch.allclose(domain.rows.y[:, 1], place * 1.5)
+    else:
+        assert [float(domain.classes[y]) for y in domain.rows.y.tolist()] == (place * 1.5).tolist()
 
 
-def test_predictions_stand_beside_the_records(tmp_path):
-    domains = {"a": domain("a", blobs(1)), "b": domain("b", blobs(2, shift=1.5))}
-    found = engine.run(case(), suite(), domains, CPU)
-    records.prepare(tmp_path, "tiny")
-    records.append(tmp_path, found)
-    (line,) = records.read_all(tmp_path)
-    assert line == found and "attached" not in records.to_line(line)
-    read = records.predictions(tmp_path, line)
-    assert read is not None
-    predicted, right = read
-    assert len(predicted) == len(right) == line.scores.scored_rows
-    assert right.mean() == line.scores.target_accuracy
-    assert {f"{int(c)}" for c in np.unique(predicted)} <= set(line.scores.per_class_accuracy)
-
-    file = records.predictions_file(tmp_path, "tiny", line.scores.predictions)
-    before = file.stat().st_mtime_ns
-    records.append(tmp_path, found)
-    assert file.stat().st_mtime_ns == before  # the same predictions are written once
-    file.write_bytes(file.read_bytes()[:-30])
-    assert records.predictions(tmp_path, line) is None
-    file.unlink()
-    assert records.predictions(tmp_path, line) is None
-    assert records.predictions(tmp_path, record()) is None
-    assert records.predictions(tmp_path, record(scores=Scores(predictions="../../x"))) is None
+def test_a_regression_is_shown_and_compared(root: Path, tmp_path: Path) -> None:
+    domain = load(BOTH[0], root)
+    said = cards.card(declared(BOTH[0]), domain)
+    assert "targets      2: mark 0 ± 1.883 (-3 to 3), hours 8.25 ± 5.178 (0 to 16.5)" in said
+    assert apart([domain], domain).label_shift is None
+    for shape in (None, [1, 2, 1], [2, 1]):
+        table = BOTH[0] if shape is None else BOTH[0] | {"shape": shape}
+        cards.sheet([load(table, root)] * 2, tmp_path / "sheet.png")
+        assert (tmp_path / "sheet.png").stat().st_size > 2000
 
 
-def test_other_predictions_under_the_same_name_are_not_believed(tmp_path):
-    name, content = score.kept(torch.tensor([0, 1, 300]), torch.tensor([True, False, True]))
-    _, other = score.kept(torch.tensor([0, 1, 2]), torch.tensor([True, False, True]))
-    written = record(scores=Scores(predictions=name))
-    records.prepare(tmp_path, "tiny")
-    records.append(tmp_path, written.attach(content))
-    predicted, right = records.predictions(tmp_path, written)
-    assert predicted.tolist() == [0, 1, 300] and right.tolist() == [True, False, True]
-    records.predictions_file(tmp_path, "tiny", name).write_bytes(other)
-    assert records.predictions(tmp_path, written) is None
-
-
-def test_notes_of_a_method_stand_in_the_record_once(tmp_path):
-    from support import plugged
-
-    body = '''
-class Noting(Trained):
-    """Says something at each step."""
-    reads = frozenset({"source"})
-    def loss(self, step: Step) -> Tensor:
-        self.note("rows were taken twice")
-        return self.supervised(step)
-'''
-    domains = {"a": domain("a", blobs(1)), "b": domain("b", blobs(2))}
-    with plugged(tmp_path, "noting", body):
-        found = engine.run(case("noting"), suite(), domains, CPU)
-    assert found.notes == ("rows were taken twice",), found.why
-    assert json.loads(records.to_line(found))["notes"] == ["rows were taken twice"]
-
-
-def test_a_new_key_with_its_default_leaves_identities_as_they_are():
-    """Only what differs from its default is hashed: of the suite, and of the options."""
-    assert suite().decides()["protocol"] == {}
-    assert suite(protocol={"scored": "adapted", "held_out": 0.5}).decides() == suite().decides()
-    assert suite(protocol={"held_out": 0.4}).decides()["protocol"] == {"held_out": 0.4}
-    prints = {"a": "1", "b": "2"}
-    assert engine.identity(case("coral", options={"weight": 1.0}), suite(), prints) == engine.identity(
-        case("coral"), suite(), prints
-    )
+def test_cells_of_matlab_are_tasks(tmp_path: Path) -> None:
+    x, y = np.empty((1, 3), dtype=object), np.empty((1, 3), dtype=object)
+    for task, count in enumerate((2, 3, 1)):
+        x[0, task], y[0, task] = np.full((count, 2), task), np.full((count, 1), 10.0 * task)
+    scipy.io.savemat(tmp_path / "d.mat", {"x": x, "y": y, "plain": np.ones((2, 2)), "odd": x[:, :1]})
+    table = {"reader": "mat", "path": "d.mat", "x": "x", "y": "y", "cells": [3, 1]}
+    domain = load(table, tmp_path)
+    assert domain.rows.x[:, 0].tolist() == [2, 0, 0] and domain.rows.y[:, 0].tolist() == [20, 0, 0]
+    assert domain.groups == ("1", "3") and domain.rows.group is not None and domain.rows.group.tolist() == [1, 0, 0]
+    assert "y has 3 cells, and cells names 4" in refused(table | {"cells": [4], "x": "y"}, tmp_path)
+    assert "odd has 1 cells, and cells names 2" in refused(table | {"cells": [2], "x": "odd"}, tmp_path)
+    assert "plain is (2, 2) numbers, no cell array" in refused(table | {"x": "plain"}, tmp_path)
+    bare = {key: value for key, value in table.items() if key != "cells"}
+    assert "x is a cell array of 3" in refused(bare, tmp_path)

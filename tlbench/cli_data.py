@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at the data of a suite, check them, and see what is cached.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch what is not there from the hub, or as torchvision does.")]
 Root = Annotated[Path | None, typer.Option("--data", help="Data root; else TLBENCH_DATA, else the suite's folder.")]
 
 
@@ -23,28 +25,49 @@ def _warn(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def allow(download: bool) -> None:
+    """Let readers fetch, in this process and those that it starts."""
+    if download:
+        os.environ["TLBENCH_DOWNLOAD"] = "1"
+
+
 @app.command()
-def check(suite: Named, data: Root = None) -> None:
+def check(suite: Named, data: Root = None, download: Download = False) -> None:
     """Read every file of a suite without training: is it there, whole, the stated one, and no row in both parts?"""
     from tlbench import api
-    from tlbench.data import cards, load, root_of, sources
+    from tlbench.data import duplicates, load, root_of, sources
 
+    allow(download)
     loaded = api.load(suite)
     root = root_of(data, loaded.path)
     wrong = []
+    whole = {}
     for name, declaration in loaded.domains.items():
         try:
             domain = load(declaration, root)  # past the cache: the files themselves are meant
         except TlbenchError as error:
             wrong.append(str(error))
             continue
+        whole[name] = domain
         stated = len(declaration.sha256)
         files = sources.files_of(declaration, root)
         held = f"{len(files)} files, {stated} with a stated sha256" if files is not None else "no files below the data root"
         test = f" + {len(domain.test):,} test" if domain.test is not None else ""
-        typer.echo(f"ok  {name:20} {len(domain.rows):,}{test} rows, {len(domain.classes)} classes, {held}")
-        if domain.test is not None and (twice := cards.duplicates(domain.test, domain.rows)):
+        kinds = f"{len(domain.targets)} targets" if domain.targets else f"{len(domain.classes)} classes"
+        typer.echo(f"ok  {name:20} {len(domain.rows):,}{test} rows, {kinds}, {held}")
+        for note in domain.notes:
+            _warn(f"note: domains.{name}: {note}")
+        if domain.test is not None and (twice := duplicates(domain.test.x, domain.rows.x)):
             _warn(f"warning: domains.{name}: {twice:,} of {len(domain.test):,} test rows are training rows too")
+    for sources_, target in loaded.pairs:
+        for name in sources_ if target in whole else ():
+            own_test = whole[target].test if loaded.protocol.scored == "test" else None
+            scored = whole[target].rows if own_test is None else own_test
+            if name in whole and (twice := duplicates(scored.x, whole[name].rows.x)):
+                _warn(
+                    f"warning: pair {'+'.join(sources_)}:{target}: {twice:,} of {len(scored):,} rows of {target} that may be "
+                    f"scored are rows of {name} too"
+                )
     if wrong:
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))
 
@@ -55,12 +78,14 @@ def show(
     domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
     data: Root = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("out/data"),
+    download: Download = False,
 ) -> None:
     """Print a card of each domain, write a picture of them all, and say how far the two sides of each pair are apart."""
     from tlbench import api, runner
     from tlbench.data import cards, root_of
     from tlbench.suite import unknown
 
+    allow(download)
     loaded = api.load(suite)
     if domain is not None and domain not in loaded.domains:
         raise TlbenchError(unknown(f"domain of suite {loaded.name}", domain, loaded.domains))
@@ -93,7 +118,8 @@ def _distances(suite: Suite, domains: dict[str, Domain]) -> str:
         numbers = (found.label_shift, found.a_distance, found.mmd2, found.frechet)
         lines.append(f"{'+'.join(sources) + ':' + target:{width}} {''.join(map(said, numbers))}")
     lines.append(
-        "label shift: total variation, 0 to 1. The others compare at most 1,000 rows a side on 32 principal components: "
+        "label shift: total variation, 0 to 1 (none for a regression). "
+        "The others compare at most 1,000 rows a side on 32 principal components: "
         "A-distance 0 (alike) to 2 (told apart every time), MMD^2 and Frechet 0 where alike"
     )
     return "\n".join(lines)

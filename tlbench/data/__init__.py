@@ -9,6 +9,20 @@ from __future__ import annotations
 from tlbench.data import cache, prepare, readers, shifts, sources
 from tlbench.data.declaration import Declaration, declare
 from tlbench.data.files import root_of
+from tlbench.data.fitting import fitted
 from tlbench.data.loading import load
+from tlbench.data.repeats import duplicates
 
-__all__ = ["Declaration", "cache", "declare", "load", "prepare", "readers", "root_of", "shifts", "sources"]
+__all__ = [
+    "Declaration",
+    "cache",
+    "declare",
+    "duplicates",
+    "fitted",
+    "load",
+    "prepare",
+    "readers",
+    "root_of",
+    "shifts",
+    "sources",
+]

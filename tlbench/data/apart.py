@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data import shifts
+from tlbench.data.fitting import fitted
 from tlbench.terms import Domain, TlbenchError
 
 Floats = NDArray[np.float64]
@@ -27,8 +28,8 @@ ROWS, COMPONENTS, PIXELS = 1000, 32, 32
 class Apart:
     """Distances between two sides; those of the rows are None where the sides have rows of different shapes."""
 
-    label_shift: float
-    """Total variation between the class shares: 0 for the same, 1 for no class in common."""
+    label_shift: float | None
+    """Total variation between the class shares: 0 for the same, 1 for no class in common. None for a regression."""
     a_distance: float | None = None
     """Proxy A-distance 2 (1 - 2 err) of a cross-validated linear classifier of the side: 0 to 2 (Ben-David 2007)."""
     mmd2: float | None = None
@@ -39,8 +40,9 @@ class Apart:
 
 def apart(sources: Sequence[Domain], target: Domain) -> Apart:
     """How far the rows of some sources, taken together, are from the rows of a target."""
+    sources, target = fitted(sources, target)
     names = sorted({name for domain in (*sources, target) for name in domain.classes})
-    label_shift = 0.5 * float(np.abs(_shares(sources, names) - _shares([target], names)).sum())
+    label_shift = 0.5 * float(np.abs(_shares(sources, names) - _shares([target], names)).sum()) if names else None
     shapes = {tuple(domain.rows.x.shape[1:]) for domain in (*sources, target)}
     if len(shapes) > 1:
         return Apart(label_shift)

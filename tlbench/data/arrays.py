@@ -6,13 +6,15 @@ Rows are numpy arrays (N, ...) or scipy sparse arrays (N, D); labels come in as 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlbench.data import chunks
 from tlbench.data.mistakes import way_out
 from tlbench.terms import TlbenchError
 
@@ -21,19 +23,47 @@ Array = NDArray[Any]
 DENSE_LIMIT_BYTES = 8 * 2**30
 """Sparse rows that would take more than this as plain numbers are refused."""
 
-
 UNKNOWN = "unknown"
 """The class that labels outside the class list become where a declaration says so."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a reader may give beside rows x (N, ...) and labels y (N,): the group (N,) of each row, and notes to the user."""
+    """What a reader may give beside rows x (N, ...) and labels y (N,) or targets y (N, K).
+
+    The group (N,) of each row, notes to the user, and the names of the K targets. x may be `Cells`.
+    """
 
     x: Any
     y: Any
     group: Any = None
     notes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+class Cells(ABC):
+    """Rows that are not numbers yet: what makes numbers of them is learned from some of them (`data/encoders.py`)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """N."""
+
+    @abstractmethod
+    def __getitem__(self, rows: Any) -> Self:
+        """The rows of these numbers, or those that a mask keeps."""
+
+    @abstractmethod
+    def encoded(self, learned: Sequence[Self]) -> Any:
+        """Rows (N, D), by what is learned from the rows of `learned` taken together."""
+
+    @abstractmethod
+    def digest(self) -> bytes:
+        """A checksum of what the rows hold."""
+
+    @property
+    @abstractmethod
+    def learns(self) -> bool:
+        """Whether the numbers depend on the rows that are learned from."""
 
 
 def is_sparse(x: Any) -> bool:
@@ -66,7 +96,31 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
     Raises:
         TlbenchError: no rows, another number of labels, not numbers, not finite, or rows that don't fit the shape.
     """
-    x, y = (x if is_sparse(x) else np.asarray(x)), np.asarray(y)
+    y = labels(y)
+    return rows_of(x, len(y), shape), y
+
+
+def labels(y: Any) -> Array:
+    """Labels as a reader gave them -> (N,).
+
+    Raises:
+        TlbenchError: more than one label a row.
+    """
+    y = np.asarray(y)
+    if y.ndim == 2 and 1 in y.shape:
+        y = y.reshape(-1)
+    if y.ndim != 1:
+        raise TlbenchError(f"y has the shape {y.shape}; it must hold one label a row, (N,) or (N, 1)")
+    return y
+
+
+def rows_of(x: Any, count: int, shape: Sequence[int] | None) -> Any:
+    """Rows as a reader gave them -> `count` rows of numbers, of the declared shape.
+
+    Raises:
+        TlbenchError: as `checked`.
+    """
+    x = x if is_sparse(x) else np.asanyarray(x)
     if x.dtype.kind not in "biuf":
         mixed = " (rows of mixed shapes, or objects)" if x.dtype.kind == "O" else ""
         raise TlbenchError(f"x holds {x.dtype}{mixed}, not numbers; every row must be numbers of one shape")
@@ -74,13 +128,9 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
         raise TlbenchError("x is a single number; it must be rows (N, ...)")
     if x.ndim == 1:
         x = x.reshape(-1, 1)
-    if y.ndim == 2 and 1 in y.shape:
-        y = y.reshape(-1)
-    if y.ndim != 1:
-        raise TlbenchError(f"y has the shape {y.shape}; it must hold one label a row, (N,) or (N, 1)")
-    if x.shape[0] != len(y):
-        turned = "; rows seem to be stored as columns" if x.shape[-1] == len(y) else ""
-        raise TlbenchError(f"x has {x.shape[0]} rows {x.shape} and y {len(y)} labels{turned}; each row needs one label")
+    if x.shape[0] != count:
+        turned = "; rows seem to be stored as columns" if x.shape[-1] == count else ""
+        raise TlbenchError(f"x has {x.shape[0]} rows {x.shape} and y {count} labels{turned}; each row needs one label")
     if 0 in x.shape:
         raise TlbenchError(f"the domain is empty: x has the shape {x.shape}")
     x = x.tocsr() if is_sparse(x) else x
@@ -90,8 +140,44 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
             raise TlbenchError(f"shape = {list(shape)} needs {math.prod(shape)} numbers a row; rows are {x.shape[1:]}")
         x = dense(x).reshape(-1, *shape)
     if x.ndim == 4 and x.dtype != np.uint8:
-        x = x.astype(np.float32)
-    return x, y
+        x = chunks.changed(x, lambda part: part.astype(np.float32))
+    return x
+
+
+def targets(y: Any, names: Sequence[str] = (), rows: int | None = None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """What a reader gave as labels of `rows` rows -> targets of a regression (N, K), and their K names ("target" without any).
+
+    Raises:
+        TlbenchError: not numbers, missing or not finite, or more axes than two.
+    """
+    y = np.asarray(y)
+    y = y.reshape(-1) if y.ndim == 2 and rows is not None and y.shape == (1, rows) else y  # as MATLAB keeps a vector
+    if y.ndim not in (1, 2) or 0 in y.shape:
+        raise TlbenchError(
+            f"y has the shape {y.shape}; targets of a regression are one number a row, (N,), or K of them, (N, K)"
+        )
+    y = y[:, None] if y.ndim == 1 else y
+    names = tuple(names) or (("target",) if y.shape[1] == 1 else tuple(f"target_{k}" for k in range(y.shape[1])))
+    if y.dtype.kind in "SUO":
+        for k, name in enumerate(names):
+            for row, cell in enumerate(y[:, k]):
+                try:
+                    float(cell)
+                except (TypeError, ValueError) as error:
+                    raise TlbenchError(
+                        f"target {name!r} holds {_text(cell)[:40]!r} in row {row} (counted from 0); a regression needs numbers"
+                    ) from error
+    elif y.dtype.kind not in "biuf":
+        raise TlbenchError(f"y holds {y.dtype}; the targets of a regression must be numbers")
+    with np.errstate(over="ignore"):
+        y = y.astype(np.float32)
+    if not (there := np.isfinite(y)).all():
+        row, k = np.argwhere(~there)[0]
+        raise TlbenchError(
+            f"{int((~there).sum())} targets are missing or not finite in single precision, "
+            f"first {names[k]!r} in row {row} (counted from 0)"
+        )
+    return y, names
 
 
 def finite(x: Any, when: str) -> None:
@@ -106,8 +192,8 @@ def finite(x: Any, when: str) -> None:
         bad = ~np.isfinite(x.data)
         count, rows = int(bad.sum()), np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))[bad]
     else:
-        bad = ~np.isfinite(x).reshape(len(x), -1)
-        count, rows = int(bad.sum()), np.flatnonzero(bad.any(axis=1))
+        bad = np.concatenate([(~np.isfinite(x[part])).reshape(len(x[part]), -1).sum(axis=1) for part in chunks.parts(x)])
+        count, rows = int(bad.sum()), np.flatnonzero(bad)
     if count:
         raise TlbenchError(
             f"{count} features are NaN or infinite {when}, in {len(np.unique(rows))} rows, first in row {rows.min()} "

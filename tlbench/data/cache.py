@@ -27,8 +27,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tlbench.data import readers
+from tlbench.data import chunks, readers
 from tlbench.data.declaration import Declaration
+from tlbench.data.files import cache_folder
 from tlbench.data.sources import digest, files_of, hashes
 from tlbench.terms import Domain, Labelled, TlbenchError
 
@@ -40,16 +41,6 @@ PATIENCE_SECONDS = 1800
 """How long one process waits for another that decodes the same domain."""
 ASIDE = frozenset({"name", "licence", "citation", "source", "sha256"})
 """Keys of a declaration that decide nothing of what is loaded."""
-
-
-def default() -> Path | None:
-    """The folder that `TLBENCH_CACHE` names, else `~/.cache/tlbench` (below XDG_CACHE_HOME); None if it says `off`."""
-    named = os.environ.get("TLBENCH_CACHE", "")
-    if named.lower() in {"off", "0", "no", "false"}:
-        return None
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tlbench"
 
 
 def key(declaration: Declaration, files: Mapping[str, str]) -> str:
@@ -70,6 +61,8 @@ def _code(reader: str) -> str:
         own.add(Path(file))
     return digest([np.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(own)]])
 
+
+default = cache_folder
 
 # --- entries ---
 
@@ -106,12 +99,40 @@ def through(declaration: Declaration, root: Path, folder: Path, decode: Callable
         for one in caught:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         try:
-            if _stamps(files) != before:
-                return domain  # a file was changed meanwhile: what was read may not be what was hashed
+            if _stamps(files) != before or domain.unfitted is not None:
+                return domain  # a file was changed meanwhile: what was read may not be what was hashed; or rows of cells
             _store(domain, entry, said)
         except (OSError, TypeError) as error:
             return _without(folder, error, domain)
         return _mapped(entry, declaration.name) or domain
+
+
+def kept(folder: Path, key: str, name: str, make: Callable[[], Domain]) -> tuple[Domain, Path]:
+    """A domain that is made from others, from the entry of its key if there is one, and the entry's place.
+
+    Args:
+        folder: the cache.
+        key: a digest of all that decides what the domain holds.
+        name: what the domain is called.
+        make: makes it.
+    """
+    entry = folder / "domains" / key
+    if (found := _mapped(entry, name)) is not None:
+        return found, entry
+    with contextlib.ExitStack() as stack:
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS))
+        except (OSError, Timeout, NotImplementedError) as error:
+            return _without(folder, error, make()), entry
+        if (found := _mapped(entry, name)) is not None:
+            return found, entry  # another process made it meanwhile
+        domain = make()
+        try:
+            _store(domain, entry, [])
+        except (OSError, TypeError) as error:
+            return _without(folder, error, domain), entry
+        return _mapped(entry, name) or domain, entry
 
 
 def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
@@ -158,7 +179,7 @@ def _labelled(entry: Path, part: str, arrays: Mapping[str, int]) -> Labelled:
         file = entry / f"{part}.{field}.npy"
         if file.stat().st_size != size:
             raise ValueError(f"{file} has another size")
-        tensors[field] = torch.from_numpy(np.load(file, mmap_mode="c", allow_pickle=False))
+        tensors[field] = torch.from_numpy(chunks.remember(np.load(file, mmap_mode="c", allow_pickle=False)))
     return Labelled(**tensors)
 
 
@@ -170,7 +191,6 @@ def _warn(said: Iterable[str]) -> None:
 
 def _store(domain: Domain, entry: Path, said: list[str]) -> None:
     """Write an entry beside its place, then rename it there; what a killed process left behind is removed."""
-    import numpy as np
 
     for old in (entry, *entry.parent.glob(f"{entry.name}.tmp*")):
         shutil.rmtree(old, ignore_errors=True)
@@ -180,7 +200,8 @@ def _store(domain: Domain, entry: Path, said: list[str]) -> None:
         for field in dataclasses.fields(domain):
             value = getattr(domain, field.name)
             if not isinstance(value, Labelled):
-                facts[field.name] = value
+                if field.name != "unfitted":
+                    facts[field.name] = value
                 continue
             arrays[field.name] = {}
             for inner in dataclasses.fields(value):
@@ -188,7 +209,7 @@ def _store(domain: Domain, entry: Path, said: list[str]) -> None:
                     continue
                 file = Path(made) / f"{field.name}.{inner.name}.npy"
                 with file.open("wb") as stream:
-                    np.save(stream, tensor.numpy(), allow_pickle=False)
+                    _save(stream, tensor.numpy())
                     stream.flush()
                     os.fsync(stream.fileno())  # else a rename may outlive a power cut that its content does not
                 arrays[field.name][inner.name] = file.stat().st_size
@@ -200,6 +221,15 @@ def _store(domain: Domain, entry: Path, said: list[str]) -> None:
             os.fsync(text.fileno())
         Path(made).chmod(0o755)
         Path(made).rename(entry)
+
+
+def _save(stream: Any, array: Any) -> None:
+    """As numpy.save, some rows at a time."""
+    import numpy as np
+
+    np.lib.format.write_array_header_1_0(stream, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape})
+    for part in chunks.parts(array):
+        stream.write(np.ascontiguousarray(array[part]).data)
 
 
 # --- what is there ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
@@ -36,6 +36,7 @@ class Declaration(Strict):
     name: str
     main: Part
     test: Part | None = None
+    task: Literal["classification", "regression"] = "classification"
     classes: tuple[str, ...] | None = None
     label_map: dict[str, str] = Field(default_factory=dict)
     others: Literal["refuse", "drop", "unknown"] = "refuse"
@@ -59,6 +60,8 @@ class Common(Strict, strict=True):
     """The keys that every domain table may have; all others belong to the reader."""
 
     reader: str
+    task: Literal["classification", "regression"] = "classification"
+    """For regression the labels are targets: numbers, in one column or several; there are no classes then."""
     shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     rows: PositiveInt | None = None
     classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
@@ -82,6 +85,9 @@ class Common(Strict, strict=True):
     @model_validator(mode="after")
     def _one_label_set(self) -> Self:
         names = {str(label) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
+        of_classes = {"classes": self.classes, "label_map": self.label_map, "keep": self.keep}
+        if self.task == "regression" and (odd := [key for key, value in of_classes.items() if value]):
+            raise ValueError(f"{odd[0]} is for class labels; with task = 'regression' labels are numbers")
         if self.drop_others and self.unknown:
             raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown")
         if (self.drop_others or self.unknown or self.keep) and self.classes is None:
@@ -133,6 +139,8 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     if isinstance(test, dict):
         part, more = _test(merged, test, set(refused) | set(found), f"{place('test')}.test")
         wrong += more
+    if not wrong:
+        wrong += _choices(operations["shifts"], options, merged.get("task") == "regression", f"{place('shifts')}.shifts")
     if wrong:
         return None, wrong
 
@@ -144,6 +152,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         name=name,
         main=_part(checked, options),
         test=part,
+        task=checked.task,
         classes=classes,
         label_map={label: str(name) for label, name in checked.label_map.items()},
         others="drop" if checked.drop_others else "unknown" if checked.unknown else "refuse",
@@ -155,6 +164,29 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         source=checked.source,
         sha256=dict(checked.sha256),
     ), []
+
+
+def _choices(operations: Sequence[Operation], options: Mapping[str, Any], regression: bool, where: str) -> list[str]:
+    """Shifts that need what the domain does not have: class labels, or features before its rows are chosen."""
+    wrong = []
+    for i, operation in enumerate(operations):
+        if regression and operation.kind in shifts.OF_LABELS:
+            wrong.append(f"{where}[{i}] ({operation.kind}): is for class labels, and task = 'regression' has none")
+        if options.get("fit") == "source" and learns(options) and operation.kind in shifts.BY_FEATURES:
+            wrong.append(
+                f"{where}[{i}] ({operation.kind}): goes by the features of rows, which are learned from the source of "
+                "each pair here; declare them (categories), or name the rows to learn from (fit)"
+            )
+    return wrong
+
+
+def learns(options: Mapping[str, Any]) -> bool:
+    """Whether the options of a reader may make it learn features from rows."""
+    return (
+        options.get("features") == "tfidf"
+        or options.get("words") == "tfidf"
+        or any(options.get(key) for key in ("encode", "impute", "standardise"))
+    )
 
 
 def _reader_keys(reader: Any) -> set[str] | None:

@@ -7,11 +7,13 @@ import gzip
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from tlbench.terms import TlbenchError
+
+Item = TypeVar("Item")
 
 UNPACKED_LIMIT_BYTES = 8 * 2**30
 """A packed file that unpacks to more is refused."""
@@ -26,6 +28,21 @@ def root_of(given: Path | None, suite: Path | None = None) -> Path:
     if named := os.environ.get("TLBENCH_DATA"):
         return Path(named)
     return suite.parent if suite is not None else Path()
+
+
+def cache_folder() -> Path | None:
+    """The folder that `TLBENCH_CACHE` names, else `~/.cache/tlbench` (below XDG_CACHE_HOME); None if it says `off`."""
+    named = os.environ.get("TLBENCH_CACHE", "")
+    if named.lower() in {"off", "0", "no", "false"}:
+        return None
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tlbench"
+
+
+def may_fetch() -> bool:
+    """Whether readers may download what is not there: `--download` sets TLBENCH_DOWNLOAD for this run alone."""
+    return os.environ.get("TLBENCH_DOWNLOAD", "").lower() in {"1", "yes", "true"}
 
 
 def find(root: Path, path: str, *, folder: bool = False) -> Path:
@@ -85,6 +102,18 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except Exception as error:  # libraries raise nearly anything on damaged bytes: EOFError, zlib.error, KeyError...
         said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise TlbenchError(f"{path}: not a whole {what} file (truncated, or of another format): {said}") from error
+
+
+def each(path: Path, what: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each of them read as by `reading`."""
+    iterator = iter(items)
+    while True:
+        with reading(path, what):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
 
 
 @contextlib.contextmanager

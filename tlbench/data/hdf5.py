@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlbench.data import files
+from tlbench.data import chunks, files
 from tlbench.data.mistakes import way_out
 from tlbench.terms import TlbenchError
 
@@ -62,7 +62,12 @@ def _plain(path: Path, held: Any, key: str) -> Any:
     if held.dtype.kind not in "biufSUO":
         raise TlbenchError(f"{path}: {key!r} holds {held.dtype}; it must be plain numbers or texts")
     files.unpackable(path, held.size * held.dtype.itemsize, path.stat().st_size)
-    return held[()]
+    if held.ndim == 0 or held.dtype.kind not in "biuf" or held.size * held.dtype.itemsize <= chunks.MAPPED_BYTES:
+        return held[()]
+    out = chunks.empty(held.shape, held.dtype)
+    for part in chunks.parts(out):
+        out[part] = held[part]
+    return out
 
 
 def _matlab(path: Path, file: Any, key: str) -> Any:

@@ -1,6 +1,7 @@
 """Encoded images -> byte images of one size, decoded in parallel threads (Pillow lets go of the interpreter to decode).
 
-A JPEG is decoded at the smallest scale of its transform that is not below the size that is wanted.
+A JPEG is decoded at the smallest scale of its transform that is not below the size that is wanted. Encoded images are held
+a few at a time, decoded ones in memory or, if they are many, in a mapped file.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from tlbench.data import chunks
 from tlbench.data.arrays import Array
 from tlbench.terms import Strict, TlbenchError
 
@@ -22,7 +26,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is tried on the bytes of an image; Pillow knows many more, some of which start other programs."""
 PIXELS_LIMIT = 64 * 2**20
 """Images of more pixels than this are refused before they are decoded."""
-DECODED_LIMIT_BYTES = 16 * 2**30
+DECODED_LIMIT_BYTES = 256 * 2**30
+AHEAD = 8
+"""Encoded images that are held for each core."""
 SHOWN = 5
 """Bad images that a message names."""
 
@@ -36,46 +42,64 @@ class ImageOptions(Strict, strict=True):
     skip_bad: Annotated[bool, Field(description="whether images that don't decode are left out")] = False
 
 
-Encoded = tuple[str, bytes]
-"""The name of an image, for messages, and its bytes."""
+@dataclass(frozen=True)
+class Encoded:
+    """An image before it is decoded: the row that it becomes, its name for messages, and how to get at its bytes."""
+
+    row: int
+    name: str
+    held: Callable[[], bytes]
 
 
-def decoded(images: Sequence[Encoded], options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
-    """Encoded images -> uint8 (M, channels, side, side), the numbers (M,) of those that decoded, and notes on the others.
+def decoded(images: Iterable[Encoded], count: int, options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
+    """Encoded images -> uint8 (M, channels, side, side), the rows (M,) of those that decoded, and notes on the others.
+
+    Args:
+        images: one for each row, in any order.
+        count: how many there are.
+        options: what becomes of them.
 
     Raises:
-        TlbenchError: images that don't decode (unless skip_bad), none that does, or more than memory should hold.
+        TlbenchError: images that don't decode (unless skip_bad), none that does, or more than a disk should hold.
     """
     side, channels = options.crop or options.size, 3 if options.mode == "rgb" else 1
     if options.crop is not None and options.crop > options.size:
         raise TlbenchError(f"crop = {options.crop} is larger than size = {options.size}")
-    if (size := len(images) * channels * side * side) > DECODED_LIMIT_BYTES:
-        raise TlbenchError(f"{len(images)} images of {side}x{side} take {size / 2**30:.1f} GiB; set a smaller size")
-    x = np.empty((len(images), channels, side, side), dtype=np.uint8)
+    if (size := count * channels * side * side) > DECODED_LIMIT_BYTES:
+        raise TlbenchError(f"{count} images of {side}x{side} take {size / 2**30:.1f} GiB; set a smaller size")
+    x = chunks.empty((count, channels, side, side), np.uint8)
+    bad: dict[int, str] = {}
 
-    def one(number: int) -> str | None:
+    def one(image: Encoded) -> None:
         try:
-            x[number] = _pixels(images[number][1], options)
+            x[image.row] = _pixels(image.held(), options)
         except TlbenchError as error:
-            return str(error)
+            bad[image.row] = f"{image.name} ({error})"
         except Exception as error:  # decoders raise nearly anything on damaged bytes
-            return f"{type(error).__name__}: {error}".splitlines()[0]
-        return None
+            bad[image.row] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
 
+    waiting: deque[Future[None]] = deque()
+    pace = max(1, chunks.CHUNK_BYTES // (channels * side * side))
     with warnings.catch_warnings(), ThreadPoolExecutor(_cores()) as pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on odd but whole files
-        said = list(pool.map(one, range(len(images))))
-    bad = [number for number, text in enumerate(said) if text is not None]
+        for number, image in enumerate(images):
+            waiting.append(pool.submit(one, image))
+            if len(waiting) > AHEAD * _cores():
+                waiting.popleft().result()
+            if number % pace == 0:
+                chunks.release(x)
+        for rest in waiting:
+            rest.result()
     if not bad:
-        return x, np.arange(len(images)), ()
-    shown = "; ".join(f"{images[number][0]} ({said[number]})" for number in bad[:SHOWN])
-    text = f"{len(bad)} of {len(images)} images do not decode: {shown}{'; ...' if len(bad) > SHOWN else ''}"
+        return x, np.arange(count), ()
+    shown = "; ".join(bad[row] for row in sorted(bad)[:SHOWN])
+    text = f"{len(bad)} of {count} images do not decode: {shown}{'; ...' if len(bad) > SHOWN else ''}"
     if not options.skip_bad:
         raise TlbenchError(f"{text}; mend them, or set skip_bad = true to go on without them")
-    if len(bad) == len(images):
+    if len(bad) == count:
         raise TlbenchError(text)
-    good = np.setdiff1d(np.arange(len(images)), bad)
-    return x[good], good, (f"{text}; left out, as skip_bad says",)
+    good = np.setdiff1d(np.arange(count), list(bad))
+    return chunks.taken(x, good), good, (f"{text}; left out, as skip_bad says",)
 
 
 def _cores() -> int:

@@ -1,40 +1,51 @@
-"""A checked Declaration -> a Domain: read, check, shift, prepare, fingerprint."""
+"""A checked Declaration -> a Domain: read, check, choose rows, make numbers of them, shift, prepare, fingerprint."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlbench.data import arrays, prepare, readers, shifts, sources
-from tlbench.data.arrays import Array
+from tlbench.data import arrays, chunks, files, prepare, readers, shifts, sources
+from tlbench.data.arrays import Array, Cells
 from tlbench.data.cache import through
 from tlbench.data.declaration import Declaration, Operation, Part
+from tlbench.data.fitting import Unfitted
 from tlbench.terms import Domain, Labelled, TlbenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Domain:
     """The domain of a declaration: decoded from the files below the data root, or mapped from a cache folder.
 
-    `tlbench.data.cache.default()` is the folder that runs use. Stated checksums are held either way.
+    `tlbench.data.cache.default()` is the folder that runs use. Stated checksums are held either way. Features that are
+    learned from the source of a pair are here learned from the domain's own rows; `tlbench.data.fitted` learns them anew.
 
     Raises:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
-    with _about(f"domains.{declaration.name}"):
+    with files.about(f"domains.{declaration.name}"):
         sources.hold(declaration, root, cache)
     if cache is None:
         return decode(declaration, root)
     return through(declaration, root, cache, lambda: decode(declaration, root))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What was read of a part: rows (N, ...) or `Cells`, labels (N,) or targets (N, K), codes (N,) of groups or None."""
+
+    x: Any
+    y: NDArray[Any]
+    names: tuple[str, ...]
+    """Of the classes that the labels number, or of the targets."""
+    group: Any
+    notes: tuple[str, ...]
 
 
 def decode(declaration: Declaration, root: Path) -> Domain:
@@ -44,91 +55,159 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
     where = f"domains.{declaration.name}"
-    with _about(where):
-        x, names, y, group = _read(declaration.main, root, declaration)
-        classes = declaration.classes or tuple(names)
-        x, y, group = _settled(x, names, y, group, classes, declaration)
-        absent = [name for name in classes if name not in names and name != arrays.UNKNOWN]
+    with files.about(where):
+        raw = _read(declaration.main, root, declaration)
+        classes = () if declaration.task == "regression" else declaration.classes or raw.names
+        main = _settled(raw, classes, declaration)
+        absent = [name for name in classes if name not in raw.names and name != arrays.UNKNOWN]
         if absent and declaration.keep is None:
-            raise TlbenchError(f"no row has the class {absent[0]!r}; the labels are {', '.join(names)}")
-        groups = None if group is None else arrays.texts(group)[0]
-        x, y, group = _shifted(x, y, group, declaration, declaration.main.rows, root)
-        main = _prepared(x, x, declaration.prepare)
-    parts = [_finished(main, y, where)]
-    codes = [_coded(group, groups)]
+            raise TlbenchError(f"no row has the class {absent[0]!r}; the labels are {', '.join(raw.names)}")
+        groups = () if main.group is None else tuple(arrays.texts(np.asarray(main.group))[0])
+    test = None
     if declaration.test is not None:
-        where = f"{where}.test"
-        with _about(where):
-            test, names, y, group = _read(declaration.test, root, declaration)
-            test, y, group = _settled(test, names, y, group, classes, declaration)
-            if test.shape[1:] != x.shape[1:]:
-                raise TlbenchError(f"test rows are {test.shape[1:]}, main rows {x.shape[1:]}; both need one shape")
-            test, y, group = _shifted(test, y, group, declaration, declaration.test.rows, root)
-            test = _prepared(test, x, declaration.prepare)
-            codes.append(_coded(group, groups))
-        parts.append(_finished(test, y, where))
-    return Domain(
-        name=declaration.name,
-        rows=_labelled(*parts[0], codes[0]),
-        classes=classes,
-        fingerprint=_fingerprint([p if c is None else (*p, c) for p, c in zip(parts, codes, strict=True)], classes),
-        test=_labelled(*parts[1], codes[1]) if len(parts) > 1 else None,
-    )
+        with files.about(f"{where}.test"):
+            test = _settled(_read(declaration.test, root, declaration), classes, declaration)
+    own = None
+    if isinstance(main.x, Cells):
+        with files.about(where):
+            own = main.x[_chosen(declaration, main, declaration.main.rows, root)]
+    return Settled(declaration, root, main, test, classes, groups, own).made(() if own is None else [own])
 
 
-@contextlib.contextmanager
-def _about(where: str) -> Iterator[None]:
-    try:
-        yield
-    except TlbenchError as error:
-        raise TlbenchError(f"{where}: {error}") from error
+@dataclass(frozen=True)
+class Settled:
+    """A domain whose rows are read, and whose labels stand; what is left is to make numbers of its rows and to shift them."""
+
+    declaration: Declaration
+    root: Path
+    main: Raw
+    test: Raw | None
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    own: Cells | None
+    """The main rows that are left after all choices, where they are cells."""
+
+    def made(self, learned: Sequence[Cells]) -> Domain:
+        """The domain, with features that are learned from some rows where any are learned."""
+        declaration, where = self.declaration, f"domains.{self.declaration.name}"
+        with files.about(where):
+            base = _numbers(self.main, declaration.main, learned)
+            x, y, group = _shifted(base, self.main, declaration, declaration.main.rows, self.root)
+            prepared = _prepared(x, x, declaration.prepare)
+            parts = [_finished(prepared, y, _coded(group, self.groups))]
+        if self.test is not None and declaration.test is not None:
+            with files.about(f"{where}.test"):
+                other = _numbers(self.test, declaration.test, learned)
+                if other.shape[1:] != base.shape[1:]:
+                    raise TlbenchError(f"test rows are {other.shape[1:]}, main rows {base.shape[1:]}; both need one shape")
+                other, y, group = _shifted(other, self.test, declaration, declaration.test.rows, self.root)
+                parts.append(_finished(_prepared(other, x, declaration.prepare), y, _coded(group, self.groups)))
+        cells = [raw.x for raw in (self.main, self.test) if raw is not None and isinstance(raw.x, Cells)]
+        targets = self.main.names if declaration.task == "regression" else ()
+        labelled = [_labelled(*part) for part in parts]
+        return Domain(
+            name=declaration.name,
+            rows=labelled[0],
+            classes=self.classes,
+            fingerprint=_fingerprint(parts, (self.classes or targets), [one.digest() for one in cells]),
+            test=labelled[1] if len(labelled) > 1 else None,
+            groups=self.groups,
+            targets=targets,
+            notes=tuple(note for raw in (self.main, self.test) if raw is not None for note in raw.notes),
+            unfitted=None if self.own is None else Unfitted(self.own, self.made),
+        )
 
 
-def _read(part: Part, root: Path, declaration: Declaration) -> tuple[Any, list[str], NDArray[np.int64], Any]:
-    """Rows (N, ...), the names of their own classes, labels (N,) as positions in them, and groups (N,) or None."""
+def _read(part: Part, root: Path, declaration: Declaration) -> Raw:
+    """Rows, labels as positions in the names of their own classes (or targets and their names), and groups."""
     reader = readers.get(part.reader)
     read = reader.read(reader.Options.model_validate(part.options), root)
     table = read if isinstance(read, arrays.Table) else arrays.Table(*read)
     for note in table.notes:
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
-    x, y = arrays.checked(table.x, table.y, part.shape)
-    return x, *arrays.renamed(*arrays.texts(y), declaration.label_map), table.group
+    y: NDArray[Any]
+    if declaration.task == "regression":
+        y, names = arrays.targets(table.y, table.targets, table.x.shape[0] if hasattr(table.x, "shape") else None)
+    else:
+        if np.ndim(table.y) == 2 and 1 not in np.shape(table.y) and len(table.targets) > 1:
+            raise TlbenchError(f"{len(table.targets)} columns of labels are targets of a regression; set task = 'regression'")
+        labels = arrays.labels(table.y)
+        found, y = arrays.renamed(*arrays.texts(labels), declaration.label_map)
+        names = tuple(found)
+    x = table.x
+    if isinstance(x, Cells):
+        if len(x) != len(y):
+            raise TlbenchError(f"x has {len(x)} rows and y {len(y)} labels; each row needs one label")
+    else:
+        x = arrays.rows_of(x, len(y), part.shape)
+    return Raw(x, y, names, table.group, table.notes)
 
 
-def _settled(
-    x: Any, names: Sequence[str], y: NDArray[np.int64], group: Any, classes: Sequence[str], declaration: Declaration
-) -> tuple[Any, NDArray[np.int64], Any]:
+def _settled(raw: Raw, classes: Sequence[str], declaration: Declaration) -> Raw:
     """Rows of the declared classes only, their labels (N,) as positions in them."""
-    rows, y = arrays.settled(names, y, classes, declaration.others)
+    if declaration.task == "regression":
+        return raw
+    rows, y = arrays.settled(raw.names, raw.y, classes, declaration.others)
     if declaration.keep is not None:
         stay = np.isin(y, [list(classes).index(name) for name in declaration.keep])
         if not stay.any():
             raise TlbenchError(f"keep leaves no row: none has a class of {', '.join(declaration.keep)}")
         rows, y = rows[stay], y[stay]
-    return (x, y, group) if len(rows) == x.shape[0] else (x[rows], y, None if group is None else group[rows])
+    if len(rows) == len(raw.y):
+        return Raw(raw.x, y, tuple(classes), raw.group, raw.notes)
+    return Raw(_taken(raw.x, rows), y, tuple(classes), None if raw.group is None else raw.group[rows], raw.notes)
 
 
-def _coded(group: Any, groups: Sequence[str] | None) -> NDArray[np.int64] | None:
+def _taken(x: Any, rows: NDArray[np.integer[Any]]) -> Any:
+    return x[rows] if isinstance(x, Cells) else chunks.taken(x, rows)
+
+
+def _numbers(raw: Raw, part: Part, learned: Sequence[Cells]) -> Any:
+    if not isinstance(raw.x, Cells):
+        return raw.x
+    if not learned:
+        raise TlbenchError("its rows are not numbers, and those of the main part are; read both alike")
+    return arrays.rows_of(raw.x.encoded(learned), len(raw.y), part.shape)
+
+
+def _coded(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | None:
     """Groups (N,) as positions in the groups of the main rows."""
-    if group is None or groups is None:
+    if group is None or not groups:
         return None
-    names, codes = arrays.texts(group)
+    names, codes = arrays.texts(np.asarray(group))
     if odd := [name for name in names if name not in groups]:
         raise TlbenchError(f"group {odd[0]!r} is not among those of the main rows: {', '.join(groups)}")
     return np.array([list(groups).index(name) for name in names], dtype=np.int64)[codes]
 
 
-def _shifted(
-    x: Any, y: NDArray[np.int64], group: Any, declaration: Declaration, rows: int | None, root: Path
-) -> tuple[Any, NDArray[np.int64], Any]:
-    if rows is not None:
-        kept, y = shifts.subsample(np.arange(len(y)), y, rows, shifts.generator("rows", 0))
-        x, group = x[kept], None if group is None else group[kept]
+def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
+    """What choices of rows keep in proportion: the classes; targets of a regression are all of one kind."""
+    return y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
+
+
+def _chosen(declaration: Declaration, raw: Raw, rows: int | None, root: Path) -> NDArray[np.int64]:
+    """The numbers of the rows that stay, where no shift goes by features."""
+    y = _strata(raw.y)
+    stay = np.arange(len(y)) if rows is None else shifts.subsample(y, rows, shifts.generator("rows", 0))
     for shift in declaration.shifts:
-        before = len(y)
-        x, y = shifts.applied(shift.kind, shift.options, x, y, root)
-        if group is not None and len(y) != before:
-            raise TlbenchError(f"shift {shift.kind} leaves rows out, and a group can't follow it; leave one of the two out")
+        if shift.kind in shifts.CHOICES:
+            _, _, chosen = shifts.applied(shift.kind, shift.options, stay, y[stay], root)
+            stay = stay if chosen is None else stay[chosen]
+    return stay
+
+
+def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root: Path) -> tuple[Any, NDArray[Any], Any]:
+    """Rows, labels and groups after the limit of rows and each shift in turn."""
+    y, group = raw.y, None if raw.group is None else np.asarray(raw.group)
+    if rows is not None and rows < len(y):
+        stay = shifts.subsample(_strata(y), rows, shifts.generator("rows", 0))
+        x, y, group = chunks.taken(x, stay), y[stay], None if group is None else group[stay]
+    for shift in declaration.shifts:
+        x, labels, chosen = shifts.applied(shift.kind, shift.options, x, _strata(y), root)
+        if chosen is not None:
+            y, group = y[chosen], None if group is None else group[chosen]
+        elif y.ndim == 1:
+            y = labels
     return x, y, group
 
 
@@ -142,29 +221,42 @@ def _prepared(x: Any, main: Any, operations: Sequence[Operation]) -> Any:
     return x
 
 
-def _finished(x: Any, y: NDArray[np.int64], where: str) -> tuple[Array, Array]:
-    """Arrays as tensors will hold them: byte images stay bytes, all else becomes float32."""
+Finished = tuple[Array, Array, "Array | None"]
+
+
+def _finished(x: Any, y: NDArray[Any], group: Array | None) -> Finished:
+    """Arrays as tensors will hold them: byte images stay bytes, all else becomes float32; class numbers are int64."""
     x = arrays.dense(x)
-    kept = x.ndim == 4 and x.dtype == np.uint8
+    kind: Any = np.uint8 if x.ndim == 4 and x.dtype == np.uint8 else np.float32
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is said so below
-        x = np.require(x, np.uint8 if kept else np.float32, ["C", "W", "O"])
-    with _about(where):
-        arrays.finite(x, "after shifts and preparations, in single precision")
-    return x, np.require(y, np.int64, ["C", "W", "O"])
+        fits = x.dtype == kind and x.flags["C_CONTIGUOUS"] and x.flags["WRITEABLE"]
+        if not (fits and chunks.is_mapped(x)):  # else mapped so that writes stay out of the file, and left there
+            small = x.size * np.dtype(kind).itemsize <= chunks.MAPPED_BYTES
+            x = np.require(x, kind, ["C", "W", "O"]) if small else chunks.changed(x, lambda part: part.astype(kind))
+    arrays.finite(x, "after shifts and preparations, in single precision")
+    return x, np.require(y, np.int64 if y.ndim == 1 else np.float32, ["C", "W", "O"]), group
 
 
 def _labelled(x: Array, y: Array, group: Array | None) -> Labelled:
     import torch
 
-    rows: Tensor = torch.from_numpy(x)
-    return Labelled(rows, torch.from_numpy(y), group=None if group is None else torch.from_numpy(group))
+    rows, groups = torch.from_numpy(chunks.remember(x)), None if group is None else torch.from_numpy(group)
+    return Labelled(rows, torch.from_numpy(y), group=groups)
 
 
-def _fingerprint(parts: Sequence[tuple[Array, ...]], classes: Sequence[str]) -> str:
-    """16 hex digits of sha256 over all that a Domain holds but its name: the content, wherever it was read from."""
-    hasher = hashlib.sha256(repr((tuple(classes), len(parts))).encode())
+def _fingerprint(parts: Sequence[Finished], names: Sequence[str], cells: Sequence[bytes]) -> str:
+    """16 hex digits of sha256 over all that a Domain holds but its name: the content, wherever it was read from.
+
+    Of a domain whose features are learned for each pair, that is its own view and what its cells hold.
+    """
+    hasher = hashlib.sha256(repr((tuple(names), len(parts))).encode())
     for part in parts:
         for array in part:
+            if array is None:
+                continue
             hasher.update(f"{array.shape}{array.dtype.str}".encode())
-            hasher.update(np.ascontiguousarray(array).data)
+            for rows in chunks.parts(array):
+                hasher.update(np.ascontiguousarray(array[rows]).data)
+    for one in cells:
+        hasher.update(one)
     return hasher.hexdigest()[:16]

@@ -2,15 +2,19 @@
 
 A preparation is a function `(x, main, *, options) -> x`: x the rows to change, main the rows of the domain's main part,
 which statistics come from (so that test rows are prepared as the main ones). Adding a function adds a preparation.
+
+All of them pass over the rows some at a time: rows that memory does not hold are prepared on disk. Sparse rows are held whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
+from tlbench.data import chunks
 from tlbench.data.arrays import Array, dense, is_sparse
 from tlbench.data.kinds import Kinds
 from tlbench.terms import TlbenchError
@@ -19,19 +23,19 @@ kinds = Kinds(__name__, ("x", "main"))
 names = kinds.names
 summaries = kinds.summaries
 
-CHUNK = 4096
-"""Images that are resized at once."""
-
 
 def row_sum(x: Any, main: Any) -> Any:
     """Divide each row by its sum; a row that sums to 0 stays as it is."""
-    return _divided(x, x.sum(axis=1) if is_sparse(x) else _flat(x).sum(axis=1, dtype=np.float64))
+    return _divided(x, x.sum(axis=1) if is_sparse(x) else _by_row(x, lambda part: part.sum(axis=1, dtype=np.float64)))
 
 
 def l2(x: Any, main: Any) -> Any:
     """Give each row the Euclidean length 1; a row of zeros stays one."""
-    squares = x.multiply(x).sum(axis=1) if is_sparse(x) else np.square(_flat(x), dtype=np.float64).sum(axis=1)
-    return _divided(x, np.sqrt(squares))
+
+    def squared(part: Array) -> Array:
+        return np.asarray(np.square(part, dtype=np.float64).sum(axis=1))
+
+    return _divided(x, np.sqrt(x.multiply(x).sum(axis=1) if is_sparse(x) else _by_row(x, squared)))
 
 
 def zscore(x: Any, main: Any, *, ddof: Annotated[int, Field(ge=0, le=1)] = 0) -> Array:
@@ -39,22 +43,25 @@ def zscore(x: Any, main: Any, *, ddof: Annotated[int, Field(ge=0, le=1)] = 0) ->
     same = x is main
     x = dense(x)
     main = x if same else dense(main)
-    mean, std = main.mean(axis=0, dtype=np.float64), _std(main, ddof)
+    mean, std = _mean_and_std(main, ddof)
     constant = std == 0
-    return np.asarray(np.where(constant, 0.0, (x - mean) / np.where(constant, 1.0, std)))
+    if x.nbytes <= chunks.MAPPED_BYTES:
+        return np.asarray(np.where(constant, 0.0, (x - mean) / np.where(constant, 1.0, std)))
+    scale = np.where(constant, 1.0, std)
+    return chunks.changed(x, lambda part: np.where(constant, 0.0, (part - mean) / scale).astype(np.float32))
 
 
 def log1p(x: Any, main: Any) -> Any:
     """Take log(1 + x) of each feature, for counts; values of -1 and below are refused."""
-    low = x.min()
+    low = x.min() if is_sparse(x) else _range(x)[0]
     if low <= -1:
         raise TlbenchError(f"prepare log1p needs values above -1; the smallest is {low:g}")
-    return x.log1p() if is_sparse(x) else np.log1p(_floats(x))
+    return x.log1p() if is_sparse(x) else chunks.changed(x, lambda part: np.log1p(_floats(part)))
 
 
 def scale(x: Any, main: Any, *, divide: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 255.0) -> Any:
     """Divide by a constant (255 takes bytes to [0, 1])."""
-    return _floats(x) / divide
+    return _floats(x) / divide if is_sparse(x) else chunks.changed(x, lambda part: _floats(part) / divide)
 
 
 def to_uint8(x: Any, main: Any) -> Array:
@@ -62,11 +69,10 @@ def to_uint8(x: Any, main: Any) -> Array:
     images = _images(x, "to_uint8")
     if images.dtype == np.uint8:
         return images
-    if images.min() < 0 or images.max() > 1:
-        raise TlbenchError(
-            f"prepare to_uint8 needs values in [0, 1], these lie in [{images.min():g}, {images.max():g}]; put a scale before it"
-        )
-    return np.asarray(np.rint(images * 255), dtype=np.uint8)
+    low, high = _range(images)
+    if low < 0 or high > 1:
+        raise TlbenchError(f"prepare to_uint8 needs values in [0, 1], these lie in [{low:g}, {high:g}]; put a scale before it")
+    return chunks.changed(images, lambda part: np.rint(part * 255).astype(np.uint8))
 
 
 def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28) -> Array:
@@ -77,11 +83,10 @@ def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28
     import torch
     from torchvision.transforms.v2 import functional
 
-    out = np.empty((*images.shape[:2], size, size), dtype=images.dtype)
-    for start in range(0, len(images), CHUNK):
-        part = torch.from_numpy(np.array(images[start : start + CHUNK]))
-        out[start : start + CHUNK] = functional.resize(part, [size, size], antialias=True).numpy()
-    return out
+    def resized(part: Array) -> Array:
+        return np.asarray(functional.resize(torch.from_numpy(np.array(part)), [size, size], antialias=True).numpy())
+
+    return chunks.changed(images, resized)
 
 
 def grey(x: Any, main: Any) -> Array:
@@ -92,8 +97,12 @@ def grey(x: Any, main: Any) -> Array:
     if images.shape[1] != 3:
         raise TlbenchError(f"prepare grey takes images of 3 channels (or 1), these have {images.shape[1]}")
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    one = np.einsum("nchw,c->nhw", images, weights)[:, None]
-    return np.asarray(np.rint(one) if images.dtype == np.uint8 else one, dtype=images.dtype)
+
+    def greyed(part: Array) -> Array:
+        one = np.einsum("nchw,c->nhw", part, weights)[:, None]
+        return np.asarray(np.rint(one) if part.dtype == np.uint8 else one, dtype=part.dtype)
+
+    return chunks.changed(images, greyed)
 
 
 def _images(x: Any, kind: str) -> Array:
@@ -105,8 +114,18 @@ def _images(x: Any, kind: str) -> Array:
     return dense(x)
 
 
+def _range(x: Array) -> tuple[float, float]:
+    ends = [(float(x[part].min()), float(x[part].max())) for part in chunks.parts(x)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
 def _flat(x: Array) -> Array:
     return x.reshape(len(x), -1)
+
+
+def _by_row(x: Array, number: Callable[[Array], Array]) -> Array:
+    """One number of each row (N,)."""
+    return np.concatenate([number(_flat(x[part])) for part in chunks.parts(x)])
 
 
 def _floats(x: Any) -> Any:
@@ -116,12 +135,25 @@ def _floats(x: Any) -> Any:
     return x.astype(np.float32 if x.ndim == 4 else np.float64)
 
 
-def _std(x: Array, ddof: int) -> Array:
-    """Standard deviation of each feature, exactly 0 for a constant one (rounding of the mean would leave a trace)."""
+def _mean_and_std(x: Array, ddof: int) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature; exactly 0 for a constant one (rounding of the mean would leave a trace).
+
+    Of rows that memory does not hold the squares about the mean are summed in a second pass.
+    """
     if len(x) <= ddof:
         raise TlbenchError(f"prepare zscore with ddof = {ddof} needs more than {ddof} rows")
-    std: Array = x.std(axis=0, dtype=np.float64, ddof=ddof)
-    return np.where((x == x[0]).all(axis=0), 0.0, std)
+    if x.nbytes <= chunks.MAPPED_BYTES:
+        mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64, ddof=ddof)
+        return mean, np.where((x == x[0]).all(axis=0), 0.0, std)
+    first = x[0].copy()
+    total, squares, varies = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape[1:], dtype=bool)
+    for part in chunks.parts(x):
+        total += x[part].sum(axis=0, dtype=np.float64)
+        varies |= (x[part] != first).any(axis=0)
+    mean = total / len(x)
+    for part in chunks.parts(x):
+        squares += np.square(x[part] - mean).sum(axis=0)
+    return mean, np.where(varies, np.sqrt(squares / (len(x) - ddof)), 0.0)
 
 
 def _divided(x: Any, by_N: Any) -> Any:
@@ -132,4 +164,10 @@ def _divided(x: Any, by_N: Any) -> Any:
         from scipy import sparse
 
         return (sparse.diags_array(1 / by_N) @ x).tocsr()
-    return x / by_N.reshape(-1, *[1] * (x.ndim - 1))
+    if x.nbytes <= chunks.MAPPED_BYTES:
+        return x / by_N.reshape(-1, *[1] * (x.ndim - 1))
+    out = chunks.empty(x.shape, np.float32)
+    for part in chunks.parts(x):
+        out[part] = x[part] / by_N[part].reshape(-1, *[1] * (x.ndim - 1))
+        chunks.release(out)
+    return out

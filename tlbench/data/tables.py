@@ -1,21 +1,22 @@
 """Rows and columns of any file -> rows of numbers, labels and groups: what csv, parquet, jsonl and datasets share.
 
-What is learned from rows (the categories of a column, what fills a gap) is learned from the rows that `fit` names, so
-that a suite can name its source there; without `fit`, from all rows of the domain's own files before `where`. A
-category that the fitted rows lack becomes a row of zeros in its block. Scaling is no business of this file: see prepare.
+What is learned from rows (the categories of a column, what fills a gap) is learned from the source rows of each pair anew,
+or once and for all from the rows that `fit` names. Scaling is no business of this file: see prepare.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from tlbench.data import files
+from tlbench.data import encoders, files
 from tlbench.data.arrays import Array, Table
+from tlbench.data.encoders import TableCells
 from tlbench.data.selection import Where, known, selected
 from tlbench.terms import Strict, TlbenchError
 
@@ -38,6 +39,10 @@ Paths = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
 """One path or several, relative to the data root."""
 Column = Annotated[str, BeforeValidator(_name)]
 """A column by its name, or by its number from 0 where a file has no names."""
+Labels = Annotated[
+    list[Column], BeforeValidator(lambda given: given if isinstance(given, list) else [given]), Field(min_length=1)
+]
+"""The column of the labels; several are the targets of a multi-task regression."""
 
 
 class Fit(Strict, strict=True):
@@ -51,7 +56,7 @@ class TableOptions(Strict, strict=True):
     """The keys that every reader of tables has."""
 
     path: Annotated[Paths, Field(description="the file, or a list of files, relative to the data root")]
-    label: Annotated[Column, Field(description="the column of the labels")]
+    label: Annotated[Labels, Field(description="the column of the labels, or a list of columns of targets")]
     features: Annotated[list[Column], Field(min_length=1, description="the columns of the features")] | None = None
     """None: all columns of numbers (with encode = "onehot": all columns) but label, group and those in `where`."""
     group: Annotated[Column, Field(description="the column of the groups, for worst-group accuracy")] | None = None
@@ -65,7 +70,10 @@ class TableOptions(Strict, strict=True):
     impute: Annotated[Literal["mean", "median", "most_frequent"], Field(description="what fills a missing number")] | None = (
         None
     )
-    fit: Annotated[Fit, Field(description="the rows that categories and fillings are learned from")] | None = None
+    standardise: Annotated[bool, Field(description="whether numbers get mean 0 and deviation 1, learned as `fit` says")] = False
+    fit: Annotated[
+        Literal["source"] | Fit, Field(description="what categories and fillings are learned from: the source, or named rows")
+    ] = "source"
 
 
 Frame = Callable[[Path, "list[str] | None"], "pd.DataFrame"]
@@ -81,29 +89,38 @@ def read(options: TableOptions, root: Path, frame: Frame) -> Table:
     everything = whole(options.path, root, frame, _needed(options, options.where))
     kept = selected(everything, options.where)
     names = _features(everything, options)
-    y, group = label(kept, options.label), None if options.group is None else label(kept, options.group)
+    y, group = label(kept, options.label), None if options.group is None else label(kept, [options.group])
+    held = tuple(options.label)
     if len(names) == 1 and _nested(everything[names[0]]):
-        return Table(numbers(kept, names), y, group)
-    learned = everything
-    if options.fit is not None:
-        learned = whole(options.fit.path, root, frame, _needed(options, options.fit.where))
+        return Table(numbers(kept, names), y, group, targets=held)
+    texts = _texts(everything, names, options)
+    names = [name for name in names if name not in texts] + list(texts)
+    cells = TableCells(kept[names], texts, options.categories, options.impute, options.standardise)
+    if options.fit == "source" and cells.learns:
+        return Table(cells, y, group, targets=held)
+    learned = cells
+    if isinstance(options.fit, Fit):
+        found = whole(options.fit.path, root, frame, _needed(options, options.fit.where))
         for name in names:
-            known(learned, name)
-        learned = selected(learned, options.fit.where)
-    return Table(np.concatenate(_blocks(kept, learned, names, options), axis=1), y, group)
+            known(found, name)
+        learned = replace(cells, frame=selected(found, options.fit.where)[names])
+    return Table(cells.encoded([learned]), y, group, targets=held)
 
 
-def label(frame: pd.DataFrame, name: str) -> Array:
-    """One column as labels.
+def label(frame: pd.DataFrame, names: Sequence[str]) -> Array:
+    """One column as labels (N,), or several as targets (N, K).
 
     Raises:
         TlbenchError: a column that is not there, or a label that is missing.
     """
-    known(frame, name)
-    column = frame[name]
-    if missing := int(column.isna().sum()):
-        raise TlbenchError(f"column {name!r} lacks a label in {missing} of {len(frame)} rows; leave them out by `where`")
-    return np.asarray(column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object))
+    columns = []
+    for name in names:
+        known(frame, name)
+        column = frame[name]
+        if missing := int(column.isna().sum()):
+            raise TlbenchError(f"column {name!r} lacks a label in {missing} of {len(frame)} rows; leave them out by `where`")
+        columns.append(column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object))
+    return np.asarray(columns[0]) if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
@@ -119,7 +136,7 @@ def numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
             raise TlbenchError(f"column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}), not numbers")
         if missing := int(frame[name].isna().sum()):
             raise TlbenchError(f"column {name!r} lacks a number in {missing} rows; leave them out by `where`")
-    return _numbers(frame, names)
+    return encoders.numbers(frame, names)
 
 
 def stacked(cells: Sequence[Any], name: str) -> Array:
@@ -170,7 +187,7 @@ def _needed(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
     if options.features is None:
         return None
     group = [] if options.group is None else [options.group]
-    return list(dict.fromkeys([*options.features, options.label, *group, *where]))
+    return list(dict.fromkeys([*options.features, *options.label, *group, *where]))
 
 
 def _nested(column: pd.Series[Any]) -> bool:
@@ -182,17 +199,19 @@ def _features(frame: pd.DataFrame, options: TableOptions) -> list[str]:
     for name in (*(options.features or ()), *options.categories):
         known(frame, name)
     if options.features is not None:
-        if options.label in options.features:
-            raise TlbenchError(f"features name the label {options.label!r}")
+        if both := [name for name in options.label if name in options.features]:
+            raise TlbenchError(f"features name the label {both[0]!r}")
         return options.features
-    others = [name for name in frame.columns if name not in {options.label, options.group, *options.where}]
+    others = [name for name in frame.columns if name not in {*options.label, options.group, *options.where}]
     lists = [name for name in others if _nested(frame[name])]
     names = [
         name for name in others if name not in lists and (options.encode or name in options.categories or _numeric(frame, name))
     ]
     if names or not lists:
         if not names:
-            raise TlbenchError(f"no column of numbers beside {options.label!r}; there are {', '.join(frame.columns)}")
+            raise TlbenchError(
+                f"no column of numbers beside {', '.join(map(repr, options.label))}; there are {', '.join(frame.columns)}"
+            )
         return names
     return lists[:1]
 
@@ -219,62 +238,17 @@ def _numeric(frame: pd.DataFrame, name: str) -> bool:
     return False
 
 
-def _blocks(kept: pd.DataFrame, learned: pd.DataFrame, names: Sequence[str], options: TableOptions) -> list[Array]:
-    """The features as blocks of columns: the numbers, then each column of categories; learned from other rows or the same."""
-    texts = [name for name in names if name in options.categories or not _numeric(kept, name)]
-    plain = [name for name in names if name not in texts]
+def _texts(frame: pd.DataFrame, names: Sequence[str], options: TableOptions) -> tuple[str, ...]:
+    """The columns of categories.
+
+    Raises:
+        TlbenchError: a column of texts without a way to encode it.
+    """
+    texts = tuple(name for name in names if name in options.categories or not _numeric(frame, name))
     for name in texts:
         if options.encode is None and name not in options.categories:
             raise TlbenchError(
-                f"column {name!r} holds texts ({str(kept[name].iloc[0])[:40]!r}); "
+                f"column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}); "
                 "set encode = 'onehot', or leave it out of features"
             )
-    blocks: list[Array] = []
-    if plain:
-        x_ND = _numbers(kept, plain)
-        gaps = np.isnan(x_ND)
-        if gaps.any() and options.impute is None:
-            first = plain[int(gaps.any(axis=0).argmax())]
-            raise TlbenchError(
-                f"{int(gaps.sum())} numbers are missing, first in column {first!r}; "
-                "set impute = 'median', or leave rows out by `where`"
-            )
-        if options.impute is not None:
-            from sklearn.impute import SimpleImputer
-
-            # a column that the fitted rows lack altogether is kept, as zeros: the width must not follow the rows
-            imputer = SimpleImputer(strategy=options.impute, keep_empty_features=True).fit(_numbers(learned, plain))
-            x_ND = imputer.transform(x_ND)
-        blocks.append(x_ND)
-    return blocks + [_onehot(kept[name], learned[name], options.categories.get(name, []), name) for name in texts]
-
-
-def _numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
-    import pandas as pd
-
-    columns = [frame[name] if frame[name].dtype.kind in "biuf" else pd.to_numeric(frame[name]) for name in names]
-    return np.stack([np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)) for column in columns], axis=1)
-
-
-def _onehot(column: pd.Series[Any], learned: pd.Series[Any], declared: Sequence[str | int], name: str) -> Array:
-    """One column for each category (N, categories); a missing value is a category of its own, named ''."""
-    from sklearn.preprocessing import OneHotEncoder
-
-    cells, seen = _words(column), _words(learned)
-    if declared:
-        categories = [str(category) for category in declared]
-        if unknown := sorted(set(cells[:, 0]) - set(categories)):
-            raise TlbenchError(
-                f"column {name!r} holds {unknown[0]!r}, which is not among its categories {', '.join(categories)}"
-            )
-        encoder = OneHotEncoder(categories=[categories], sparse_output=False)
-    else:
-        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return np.asarray(encoder.fit(seen if not declared else cells).transform(cells))
-
-
-def _words(column: pd.Series[Any]) -> Array:
-    words = column.astype(object).where(column.notna(), "")
-    return np.array([str(int(w)) if isinstance(w, float) and w.is_integer() else str(w).strip() for w in words], dtype=object)[
-        :, None
-    ]
+    return texts

@@ -1,11 +1,13 @@
 """Data of the Hugging Face hub pinned to a revision, or local folders and files, through the library `datasets`.
 
-Nothing is fetched unless `download = true` says so: a hub data set is looked for below the data root and in the hub's own
-cache. Data sets that bring code of their own are refused.
+Nothing is fetched without `--download`: a hub data set is looked for below the data root and in the hub's own cache. Data
+sets that bring code of their own are refused.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tlbench.data import files, images, selection, tables
-from tlbench.data.arrays import Table
+from tlbench.data.arrays import Array, Table
 from tlbench.data.mistakes import way_out
 from tlbench.data.readers import text
 from tlbench.terms import Strict, TlbenchError
@@ -34,7 +36,7 @@ class Options(Strict, strict=True):
     path: Annotated[tables.Paths, Field(description="a folder, or files of one kind, relative to the data root")] | None = None
     config: Annotated[str, Field(description="the configuration, where a data set has several")] | None = None
     split: Annotated[str, Field(description="the split")] = "train"
-    label: Annotated[str, Field(description="the column of the labels")]
+    label: Annotated[tables.Labels, Field(description="the column of the labels, or a list of columns of targets")]
     group: Annotated[str, Field(description="the column of the groups, for worst-group accuracy")] | None = None
     where: Annotated[selection.Where, Field(description="rows to keep")] = Field(default_factory=dict)
     image: Annotated[str, Field(description="the column of the images")] | None = None
@@ -44,8 +46,15 @@ class Options(Strict, strict=True):
     crop: Annotated[int, Field(gt=0, le=4096, description="pixels of the square that is cut from the centre")] | None = None
     mode: Annotated[Literal["rgb", "grey"], Field(description="three channels or one")] = "rgb"
     skip_bad: Annotated[bool, Field(description="whether images that don't decode are left out")] = False
+    words: Annotated[
+        Literal["hashed", "tfidf", "encoder"], Field(description="texts become hashed counts, tf-idf, or what an encoder says")
+    ] = "hashed"
     ngrams: Annotated[int, Field(ge=1, le=5, description="the longest run of words that is a feature")] = 1
-    download: Annotated[bool, Field(description="whether a hub data set that is not here may be fetched")] = False
+    encoder: Annotated[str, Field(description="the folder of the sentence encoder, relative to the data root")] | None = None
+    fit: Annotated[Literal["source"], Field(description="what tf-idf learns from: the source of a pair")] = "source"
+    above: (
+        Annotated[float, Field(allow_inf_nan=False, description="labels become 1 from this number on, and 0 below it")] | None
+    ) = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -55,8 +64,12 @@ class Options(Strict, strict=True):
             raise ValueError("hub needs a revision (the commit, 40 hex digits), and path takes none")
         if sum(part is not None for part in (self.image, self.text, self.features)) != 1:
             raise ValueError("give one of image, text and features")
-        if self.size is None and (self.image or self.text):
+        if self.size is None and (self.image or (self.text and self.words != "encoder")):
             raise ValueError("image and text need a size")
+        if (self.encoder is None) == (self.words == "encoder"):
+            raise ValueError("words = 'encoder' and encoder = a folder belong together")
+        if self.above is not None and len(self.label) > 1:
+            raise ValueError("above is for one column of labels")
         if self.image and self.size and self.size > 4096:
             raise ValueError("size is at most 4096 pixels")
         return self
@@ -68,22 +81,26 @@ def read(options: Options, root: Path) -> Table:
     Raises:
         TlbenchError: a data set that is not here (with what to fetch and where it belongs), no such column, or bad rows.
     """
-    frame, home = _frame(options, root)
+    home, opened = _opened(options, root)
+    frame = _frame(opened, options, home)
     kept = selection.selected(frame, options.where)
     y = tables.label(kept, options.label)
-    group = None if options.group is None else tables.label(kept, options.group)
+    if options.above is not None:
+        y = (tables.numbers(kept, options.label)[:, 0] >= options.above).astype(np.int64)
+    group = None if options.group is None else tables.label(kept, [options.group])
+    held = tuple(options.label)
     if options.image is not None:
-        cells = kept[options.image].tolist()
-        encoded = [(f"row {i}", _bytes(cell, home, i)) for i, cell in zip(kept.index, cells, strict=True)]
         wanted = images.ImageOptions(size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad)
-        x, good, notes = images.decoded(encoded, wanted)
-        return Table(x, y[good], None if group is None else group[good], notes)
+        encoded = _images(opened, options.image, home, kept.index.to_numpy())
+        x, good, notes = images.decoded(encoded, len(kept), wanted)
+        return Table(x, y[good], None if group is None else group[good], notes, held)
     if options.text is not None:
         texts = kept[options.text].tolist()
         if odd := [i for i, one in enumerate(texts) if not isinstance(one, str)]:
             raise TlbenchError(f"column {options.text!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
-        return Table(text.counted(texts, texts, "hashed", options.size or 1, options.ngrams), y, group)
-    return Table(tables.numbers(kept, options.features or []), y, group)
+        x = text.rows(texts, options.words, options.size or 1, options.ngrams, options.encoder, root)
+        return Table(x, y, group, targets=held)
+    return Table(tables.numbers(kept, options.features or []), y, group, targets=held)
 
 
 def sources(options: Options, root: Path) -> list[Path]:
@@ -96,15 +113,13 @@ def _own(options: Options) -> str:
     return f"hub/{options.hub}/{options.revision}"
 
 
-def _frame(options: Options, root: Path) -> tuple[pd.DataFrame, Path]:
-    """The needed columns, images still encoded, and the folder that they may lie in."""
-    import pandas as pd
+def _opened(options: Options, root: Path) -> tuple[Path, Any]:
+    """The folder that images may lie in, and the data set, images still encoded; no row is read yet."""
     from datasets import Image, load_dataset
 
+    place = home = root
     if options.hub is not None:
         place, home = _hub(options, root)
-    else:
-        place = home = root
     with files.reading(place, "data set"):
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:
@@ -119,23 +134,41 @@ def _frame(options: Options, root: Path) -> tuple[pd.DataFrame, Path]:
             found = load_dataset(BUILDERS[kinds.pop()], data_files=held, split=options.split, streaming=True)
         if found.features is None:
             found = found._resolve_features()
-        more = [name for name in (options.group, options.image, options.text) if name is not None]
-        needed = list(dict.fromkeys([options.label, *more, *(options.features or ()), *options.where]))
-        for name in needed:
+        for name in [*_plain(options), *([options.image] if options.image else [])]:
             if name not in found.features:
                 raise TlbenchError(f"no column {name!r}; {way_out(name, found.features)}")
-        if options.image is not None:
-            found = found.cast_column(options.image, Image(decode=False))
-        features = found.features
-        frame = pd.DataFrame.from_records(list(found.select_columns(needed)), columns=needed)
+        return home, found if options.image is None else found.cast_column(options.image, Image(decode=False))
+
+
+def _plain(options: Options) -> list[str]:
+    """All columns that are needed but that of the images."""
+    more = [name for name in (options.group, options.text) if name is not None]
+    return list(dict.fromkeys([*options.label, *more, *(options.features or ()), *options.where]))
+
+
+def _frame(opened: Any, options: Options, home: Path) -> pd.DataFrame:
+    """The needed columns but that of the images, which may be more than memory holds."""
+    import pandas as pd
+
+    needed, features = _plain(options), opened.features
+    with files.reading(home, "data set"):
+        frame = pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed)
         if not len(frame):
-            raise TlbenchError(f"{place}: holds no row")
+            raise TlbenchError(f"{home}: holds no row")
         for name in needed:
             if hasattr(features[name], "int2str") and frame[name].notna().all():
                 if (frame[name] < 0).any():
                     raise TlbenchError(f"column {name!r} has rows without a label (-1); is {options.split!r} a labelled split?")
                 frame[name] = np.array(features[name].names, dtype=object)[frame[name].to_numpy()]
-    return frame, home
+    return frame
+
+
+def _images(opened: Any, name: str, home: Path, rows: Array) -> Iterator[images.Encoded]:
+    """The encoded images of some rows, one after the other."""
+    place = {int(row): number for number, row in enumerate(rows)}
+    for row, cells in enumerate(files.each(home, "data set", opened.select_columns([name]))):
+        if row in place:
+            yield images.Encoded(place[row], f"row {row}", functools.partial(bytes, _bytes(cells[name], home, row)))
 
 
 def _hub(options: Options, root: Path) -> tuple[Path, Path]:
@@ -149,11 +182,11 @@ def _hub(options: Options, root: Path) -> tuple[Path, Path]:
     try:
         folder = Path(
             snapshot_download(
-                str(options.hub), repo_type="dataset", revision=options.revision, local_files_only=not options.download
+                str(options.hub), repo_type="dataset", revision=options.revision, local_files_only=not files.may_fetch()
             )
         )
     except Exception as error:  # the hub's client raises its own and those of its http library
-        why = "could not be fetched" if options.download else "is not on this machine, and download = true is not set"
+        why = "could not be fetched" if files.may_fetch() else "is not on this machine, and --download is not given"
         raise TlbenchError(
             f"hub data set {options.hub!r} at {options.revision} {why} ({type(error).__name__}); on a machine with a network: "
             f"hf download {options.hub} --repo-type dataset --revision {options.revision} --local-dir {own}, "

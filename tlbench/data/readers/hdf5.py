@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tlbench.data import files, hdf5
 from tlbench.data.arrays import Table
+from tlbench.data.readers import npz
 from tlbench.terms import Strict
 
 
@@ -17,7 +18,7 @@ class Options(Strict, strict=True):
 
     path: Annotated[str, Field(description="the HDF5 file, relative to the data root")]
     x: Annotated[str, Field(description="the name of the rows, as in 'train/x'")]
-    y: Annotated[str, Field(description="the name of the labels")]
+    y: Annotated[npz.Keys, Field(description="the name of the labels, or a list of names of targets")]
     group: Annotated[str, Field(description="the name of the groups, for worst-group accuracy")] | None = None
 
 
@@ -28,4 +29,7 @@ def read(options: Options, root: Path) -> Table:
         TlbenchError: no such file or array, not a whole HDF5 file, or arrays that lie in another file.
     """
     more = [] if options.group is None else [options.group]
-    return Table(*hdf5.arrays_of(files.find(root, options.path), [options.x, options.y, *more]))
+    x, *rest = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *more])
+    y = npz.together(rest[: len(options.y)], options.y)
+    held = tuple(options.y) if y.ndim == 1 or len(options.y) == y.shape[1] else ()
+    return Table(x, y, rest[-1] if more else None, targets=held)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files
+from tlbench.data import chunks, files
 from tlbench.data.arrays import Array
 from tlbench.terms import Strict, TlbenchError
 
@@ -44,6 +44,9 @@ def _array(path: Path) -> Array:
             raise TlbenchError(f"{path}: not an IDX file (its first bytes are not those of one)")
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
         size = math.prod(shape) * np.dtype(TYPES[kind]).itemsize
+        head = 4 + 4 * axes
+        if size > chunks.MAPPED_BYTES and path.stat().st_size == head + size:  # plain, not gzip
+            return np.memmap(path, TYPES[kind], "c", head, shape)
         held = bytearray()  # grows with what is there, whatever the head promises
         while len(held) <= size and (more := stream.read(1 << 20)):
             held += more

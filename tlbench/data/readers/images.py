@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from tlbench.data import files, images
 from tlbench.data.arrays import Table
+from tlbench.data.images import Encoded
 from tlbench.data.mistakes import way_out
 from tlbench.terms import TlbenchError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IMAGE_LIMIT_BYTES = 256 * 2**20
-ENCODED_LIMIT_BYTES = 8 * 2**30
+ENCODED_LIMIT_BYTES = 256 * 2**30
 
 
 class Options(images.ImageOptions, strict=True):
@@ -39,15 +41,57 @@ def read(options: Options, root: Path) -> Table:
         raise TlbenchError(f"domain {options.domain!r} leaves {options.path!r}")
     there = root / options.path
     path = files.find(root, options.path, folder=not there.is_file())
-    found = sorted(_archived(path, inside) if path.is_file() else _lying(path, inside))
+    found = sorted(_listed(path, inside) if path.is_file() else _lying(path, inside))
     if not found:
         raise TlbenchError(f"{path}: no image in folders <class>/* under {options.domain or '.'!r}")
-    x, good, notes = images.decoded([(name, held) for _, name, held in found], options)
-    return Table(x, np.array([label for label, _, _ in found])[good], notes=notes)
+    encoded = _archived(path, found) if path.is_file() else _filed(found)
+    x, good, notes = images.decoded(encoded, len(found), options)
+    return Table(x, np.array([one.label for one in found])[good], notes=notes)
 
 
-def _lying(path: Path, inside: PurePosixPath) -> Iterator[tuple[str, str, bytes]]:
-    """Class, name and bytes of each image in a folder."""
+class Found(NamedTuple):
+    """An image that was found: its class, its name below the domain, and where its bytes are."""
+
+    label: str
+    name: str
+    file: str
+    """The file, or the member of the archive."""
+    begin: int = 0
+    size: int = 0
+
+
+def _filed(found: list[Found]) -> Iterator[Encoded]:
+    for row, one in enumerate(found):
+        yield Encoded(row, one.name, Path(one.file).read_bytes)
+
+
+def _archived(path: Path, found: list[Found]) -> Iterator[Encoded]:
+    """The images of an archive: by their places if it is plain, in its own order if it is packed."""
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"\x1f\x8b"
+        for row, one in enumerate(() if zipped else found):
+            stream.seek(one.begin)
+            yield Encoded(row, one.name, functools.partial(bytes, stream.read(one.size)))
+    if not zipped:
+        return
+    rows = {one.begin: (row, one.name) for row, one in enumerate(found)}
+    yield from files.each(path, "tar", _unpacked(path, rows))
+
+
+def _unpacked(path: Path, rows: dict[int, tuple[int, str]]) -> Iterator[Encoded]:
+    with files.unzipped(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+        for member in archive:
+            if member.offset_data in rows and member.isfile():
+                row, name = rows[member.offset_data]
+                held = archive.extractfile(member)
+                content = b"" if held is None else held.read()
+                if len(content) != member.size:
+                    raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
+                yield Encoded(row, name, functools.partial(bytes, content))
+
+
+def _lying(path: Path, inside: PurePosixPath) -> Iterator[Found]:
+    """The images in a folder."""
     real = path.resolve()
     home = files.find(path, str(inside), folder=True)
     size = 0
@@ -61,12 +105,14 @@ def _lying(path: Path, inside: PurePosixPath) -> Iterator[tuple[str, str, bytes]
             if one.suffix.lower() in SUFFIXES and label != name:
                 size += (more := one.stat().st_size)
                 _allowed(one, more, size)
-                yield label, str(one.relative_to(home)), one.read_bytes()
+                yield Found(label, str(one.relative_to(home)), str(one))
 
 
-def _archived(path: Path, inside: PurePosixPath) -> Iterator[tuple[str, str, bytes]]:
-    """Class, name and bytes of each image in a tar archive, gzip or plain; nothing is unpacked to disk."""
+def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
+    """The images in a tar archive, gzip or plain; nothing is unpacked to disk."""
     depth, size, tops = len(inside.parts), 0, set()
+    with path.open("rb") as plain:
+        zipped = plain.read(2) == b"\x1f\x8b"
     with files.reading(path, "tar"), files.unzipped(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             name = PurePosixPath(member.name)
@@ -78,11 +124,10 @@ def _archived(path: Path, inside: PurePosixPath) -> Iterator[tuple[str, str, byt
             if member.isfile() and name.suffix.lower() in SUFFIXES and len(name.parts) > depth + 1:
                 size += member.size
                 _allowed(path / name, member.size, size)
-                held = archive.extractfile(member)
-                content = b"" if held is None else held.read()
-                if len(content) != member.size:
+                if not zipped and member.offset_data + member.size > path.stat().st_size:
                     raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
-                yield name.parts[depth], str(name.relative_to(inside)), content
+                place = (member.offset_data, member.size)
+                yield Found(name.parts[depth], str(name.relative_to(inside)), member.name, *place)
         if not size and tops:
             raise TlbenchError(f"{path}: no folder {str(inside)!r} with images; {way_out(str(inside), sorted(tops))}")
 

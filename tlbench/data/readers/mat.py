@@ -1,4 +1,8 @@
-"""MATLAB files (.mat) of versions 5 to 7, and of 7.3 (extra `hdf5`): one variable of rows, one of labels."""
+"""MATLAB files (.mat) of versions 5 to 7, and of 7.3 (extra `hdf5`): one variable of rows, one of labels.
+
+Where the variables are cell arrays with one task a cell, `cells` names the tasks that make up the domain, counted from 1 as
+MATLAB does; the number of its cell is then the group of each row.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from tlbench.data import files, hdf5
+from tlbench.data.arrays import Table
 from tlbench.data.mistakes import way_out
+from tlbench.data.readers import npz
 from tlbench.terms import Strict, TlbenchError
 
 HEAD = 128
@@ -28,12 +34,15 @@ class Options(Strict, strict=True):
 
     path: Annotated[str, Field(description="the .mat file, relative to the data root")]
     x: Annotated[str, Field(description="the variable of the rows")]
-    y: Annotated[str, Field(description="the variable of the labels")]
+    y: Annotated[npz.Keys, Field(description="the variable of the labels, or a list of variables of targets")]
     columns: Annotated[bool, Field(description="whether each row is stored as a column")] = False
+    cells: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="the cells to read, from 1")] | None = (
+        None
+    )
 
 
-def read(options: Options, root: Path) -> tuple[Any, Any]:
-    """The two variables, rows as rows.
+def read(options: Options, root: Path) -> Table:
+    """The variables, rows as rows.
 
     Raises:
         TlbenchError: no such file or variable, or not a whole MATLAB file of versions 5 to 7.
@@ -41,36 +50,74 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     from scipy.io import loadmat, whosmat
 
     path = files.find(root, options.path)
+    keys = [options.x, *options.y]
     with files.reading(path, "MATLAB"):
         held = path.read_bytes()
         if b"MATLAB 7.3" in held[:HEAD]:
-            x, y = hdf5.arrays_of(path, [options.x, options.y], matlab=True)
-            return _turned(x, y, path, options)
+            if options.cells is not None:
+                raise TlbenchError(f"{path}: cells of MATLAB 7.3 files are not read; save it with -v7")
+            x, *ys = hdf5.arrays_of(path, keys, matlab=True)
+            return _turned(x, npz.together(ys, options.y), path, options)
         order = {b"IM": "<", b"MI": ">"}.get(held[HEAD - 2 : HEAD])
         if order is None:
             raise TlbenchError(f"{path}: not a MATLAB file of versions 5 to 7 (its head is not that of one), or truncated")
         _sound(memoryview(held)[HEAD:], order, outermost=True)
         there = {name: shape for name, shape, _ in whosmat(io.BytesIO(held))}
-        for name in (options.x, options.y):
+        for name in keys:
             if name not in there:
                 raise TlbenchError(f"{path}: no variable {name!r}; {way_out(name, there)}")
-        variables = loadmat(io.BytesIO(held), variable_names=[options.x, options.y])
-        x, y = variables[options.x], variables[options.y]
+        variables = loadmat(io.BytesIO(held), variable_names=keys)
+        if options.cells is not None:
+            return _joined([variables[name] for name in keys], path, options)
+        x, ys = variables[options.x], [_plain(variables[name]) for name in options.y]
         if hasattr(x, "check_format"):
             x.check_format(full_check=True)  # of a sparse matrix: its indices may point anywhere
-    if y.dtype == object:  # a cell array of texts
-        cells = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in y.reshape(-1)]
-        y = np.array([*cells, None], dtype=object)[:-1]  # one axis, whatever the cells are
-    return _turned(x, y, path, options)
+        if x.dtype == object:
+            raise TlbenchError(
+                f"{path}: {options.x} is a cell array of {x.size}: rows of mixed shapes, or tasks; cells = [1, 2] names tasks"
+            )
+    return _turned(x, npz.together(ys, options.y), path, options)
 
 
-def _turned(x: Any, y: Any, path: Path, options: Options) -> tuple[Any, Any]:
+def _plain(y: Any) -> Any:
+    if y.dtype != object:
+        return y
+    cells = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in y.reshape(-1)]
+    return np.array([*cells, None], dtype=object)[:-1]  # one axis, whatever the cells are: texts
+
+
+def _joined(arrays: list[Any], path: Path, options: Options) -> Table:
+    """The rows of some cells, one cell after the other."""
+    names, wanted = [options.x, *options.y], options.cells or []
+    for name, array in zip(names, arrays, strict=True):
+        if array.dtype != object:
+            raise TlbenchError(f"{path}: {name} is {array.shape} numbers, no cell array; leave cells out")
+        if (most := max(wanted)) > array.size:
+            raise TlbenchError(f"{path}: {name} has {array.size} cells, and cells names {most}")
+    parts = []
+    for number in wanted:
+        x, *ys = (array.reshape(-1)[number - 1] for array in arrays)
+        table = _turned(x, npz.together(ys, options.y), path, options)
+        if table.x.ndim != 2 or len(table.x) != len(table.y):
+            raise TlbenchError(f"{path}: cell {number} holds {table.x.shape} rows and {table.y.shape} labels")
+        parts.append((table.x, table.y.reshape(len(table.x), -1)))
+    if len({x.shape[1] for x, _ in parts}) > 1:
+        raise TlbenchError(
+            f"{path}: the cells have rows of {sorted({x.shape[1] for x, _ in parts})} features; all need as many"
+        )
+    group = np.repeat(wanted, [len(x) for x, _ in parts])
+    x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    return Table(x, y, group, targets=tuple(options.y) if y.shape[1] == len(options.y) else ())
+
+
+def _turned(x: Any, y: Any, path: Path, options: Options) -> Table:
     """Rows as rows."""
     if options.columns:
         x = x.T
-    elif x.ndim == 2 and x.shape[0] != y.size == x.shape[1]:
+    elif x.ndim == 2 and x.shape[0] != len(y.reshape(-1)) == x.shape[1]:
         raise TlbenchError(f"{path}: {options.x} is {x.shape} for {y.size} labels; set columns = true")
-    return x, y
+    held = tuple(options.y) if len(options.y) > 1 or 1 in y.shape or y.ndim == 1 else ()
+    return Table(x, y, targets=held)
 
 
 def _sound(elements: memoryview, order: str, outermost: bool = False) -> list[int]:

@@ -33,7 +33,7 @@ def _array(path: Path) -> Any:
         if stream.read(6) != b"\x93NUMPY":
             raise TlbenchError(f"{path}: not an npy file; numpy.save writes one")
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.load(path, mmap_mode="c", allow_pickle=False)
         except ValueError as error:
             if "Python objects" not in str(error) and "allow_pickle" not in str(error):
                 raise

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from tlbench.data import files
+from tlbench.data import chunks, files
 from tlbench.data.arrays import Table
 from tlbench.data.mistakes import way_out
 from tlbench.data.selection import Where, met
 from tlbench.terms import Strict, TlbenchError
+
+Keys = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given), Field(min_length=1)]
+"""One key, or a list of keys: several are the targets of a multi-task regression."""
 
 
 class Options(Strict, strict=True):
@@ -22,7 +25,7 @@ class Options(Strict, strict=True):
 
     path: Annotated[str, Field(description="the .npz file, relative to the data root")]
     x: Annotated[str, Field(description="the key of the rows")]
-    y: Annotated[str, Field(description="the key of the labels")]
+    y: Annotated[Keys, Field(description="the key of the labels, or a list of keys of targets")]
     group: Annotated[str, Field(description="the key of the groups, for worst-group accuracy")] | None = None
     where: Annotated[Where, Field(description="rows to keep: key = value, list of values or { min, max }")] = Field(
         default_factory=dict
@@ -36,9 +39,11 @@ def read(options: Options, root: Path) -> Table:
         TlbenchError: no such file or key, or not a whole archive of plain arrays.
     """
     group = [] if options.group is None else [options.group]
-    x, y, *more = arrays_of(options.path, [options.x, options.y, *group, *options.where], root)
+    x, *rest = arrays_of(options.path, [options.x, *options.y, *group, *options.where], root)
+    y, more = together(rest[: len(options.y)], options.y), rest[len(options.y) :]
+    held = tuple(options.y) if y.ndim == 1 or len(options.y) == y.shape[1] else ()
     if not (more or options.where):
-        return Table(x, y)
+        return Table(x, y, targets=held)
     columns = dict(zip([*group, *options.where], more, strict=True))
     for name, column in columns.items():
         if column.ndim != 1 or not x.ndim or len(column) != len(x) or len(y) != len(x):
@@ -48,7 +53,22 @@ def read(options: Options, root: Path) -> Table:
         keep &= met(columns[name], wanted, name)
     if not keep.any():
         raise TlbenchError(f"where selects none of {len(x)} rows; it asks for {options.where}")
-    return Table(x[keep], y[keep], None if options.group is None else columns[options.group][keep])
+    kept = np.flatnonzero(keep)
+    return Table(chunks.taken(x, kept), y[keep], None if options.group is None else columns[options.group][keep], targets=held)
+
+
+def together(ys: Sequence[Any], names: Sequence[str]) -> Any:
+    """One array of labels as it is; several as the columns of one (N, K).
+
+    Raises:
+        TlbenchError: columns of unequal length.
+    """
+    if len(ys) == 1:
+        return ys[0]
+    columns = [np.asarray(y).reshape(-1) for y in ys]
+    if len({len(column) for column in columns}) > 1:
+        raise TlbenchError(f"{', '.join(names)} hold {', '.join(str(len(c)) for c in columns)} numbers; all need as many")
+    return np.stack(columns, axis=1)
 
 
 def arrays_of(given: str, keys: Sequence[str], root: Path) -> list[Any]:
@@ -65,9 +85,33 @@ def arrays_of(given: str, keys: Sequence[str], root: Path) -> list[Any]:
         with zipfile.ZipFile(stream) as archive:
             unpacked = sum(member.file_size for member in archive.infolist() if member.filename.removesuffix(".npy") in keys)
             files.unpackable(path, unpacked, path.stat().st_size)
+            lying = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as archive:
-            return [_array(archive, key, path) for key in keys]
+            return [
+                _mapped(path, stream, lying[key]) if key in lying and _is_large(lying[key]) else _array(archive, key, path)
+                for key in keys
+            ]
+
+
+def _is_large(member: zipfile.ZipInfo) -> bool:
+    return member.compress_type == zipfile.ZIP_STORED and member.file_size > chunks.MAPPED_BYTES
+
+
+def _mapped(path: Path, stream: Any, member: zipfile.ZipInfo) -> Any:
+    """A large array that lies unpacked in the archive, mapped from there.
+
+    Its own head tells where it begins (APPNOTE 4.3.7), and the checksum of the archive is not looked at.
+    """
+    stream.seek(member.header_offset + 26)
+    name, extra = np.frombuffer(stream.read(4), dtype="<u2")
+    stream.seek(member.header_offset + 30 + int(name) + int(extra))
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise TlbenchError(f"{path}: array {member.filename!r} holds pickled objects, which are never loaded")
+    return np.memmap(path, dtype, "c", stream.tell(), shape, "F" if fortran else "C")
 
 
 def _array(archive: Any, key: str, path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Texts as counts of their words: plain or pseudo-XML files, one or more a class, or a text column of a csv or jsonl file.
 
-Hashed n-grams (the default) learn nothing. tf-idf learns its words and their weights from the rows of `fit`, or where that
-is not told from the domain's own rows. Sparse rows of unit length.
+Hashed n-grams (the default) learn nothing. tf-idf learns its words and their weights from the source rows of each pair anew,
+or from the files that `fit` names. Both give sparse rows of unit length. A sentence encoder (extra `text`) is a folder of a
+trained one; it learns nothing either.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from tlbench.data import files, selection, tables
+from tlbench.data import encoders, files, selection, sentences, tables
 from tlbench.data.arrays import Table
 from tlbench.terms import Strict, TlbenchError
 
@@ -33,32 +34,39 @@ class Options(Strict, strict=True):
     tag: Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without: a line")] | None = None
     path: Annotated[tables.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
     column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
-    label: Annotated[tables.Column, Field(description="the column of the labels in the table")] | None = None
+    label: Annotated[tables.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
     group: Annotated[tables.Column, Field(description="the column of the groups in the table")] | None = None
     where: Annotated[selection.Where, Field(description="rows of the table to keep")] = Field(default_factory=dict)
     encoding: Annotated[str, Field(description="of the text")] = "utf-8"
-    features: Annotated[Literal["hashed", "tfidf"], Field(description="counts of hashed n-grams, or tf-idf")] = "hashed"
+    features: Annotated[
+        Literal["hashed", "tfidf", "encoder"], Field(description="counts of hashed n-grams, tf-idf, or a sentence encoder")
+    ] = "hashed"
+    encoder: Annotated[str, Field(description="the folder of the sentence encoder, relative to the data root")] | None = None
     size: Annotated[int, Field(gt=0, le=2**22, description="features of a row: hashes, or at most so many words")] = 2**12
     ngrams: Annotated[int, Field(ge=1, le=5, description="the longest run of words that is a feature")] = 1
-    fit: Annotated[Files, Field(description="the files that tf-idf learns from, by class as `files`")] | None = None
+    fit: Annotated[
+        Literal["source"] | Files, Field(description="what tf-idf learns from: the source, or files by class as `files`")
+    ] = "source"
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.files is None) == (self.path is None):
             raise ValueError("give either files = { class = file } or path = a table")
         if self.path is not None and (
-            self.column is None or self.label is None or self.tag is not None or self.fit is not None
+            self.column is None or self.label is None or self.tag is not None or self.fit != "source"
         ):
             raise ValueError("a table needs column and label, and takes neither tag nor fit")
         if self.files is not None and (self.column or self.label or self.group or self.where):
             raise ValueError("column, label, group and where are for a table, not for files")
-        if self.fit is not None and self.features != "tfidf":
-            raise ValueError("fit is for features = 'tfidf'; hashes learn nothing")
+        if self.fit != "source" and self.features != "tfidf":
+            raise ValueError("fit is for features = 'tfidf'; nothing else learns")
+        if (self.encoder is None) == (self.features == "encoder"):
+            raise ValueError("features = 'encoder' and encoder = a folder belong together")
         return self
 
 
 def read(options: Options, root: Path) -> Table:
-    """Sparse rows (N, size) float32 and labels (N,).
+    """Sparse rows (N, size) float32 (of an encoder: rows (N, D)), or texts that are still to be learned from; and labels (N,).
 
     Raises:
         TlbenchError: no such file or column, text of another encoding, a tag that is not there or not closed, no words.
@@ -68,25 +76,28 @@ def read(options: Options, root: Path) -> Table:
         group = None
     else:
         texts, y, group = _column(options, root)
-    learned = texts if options.fit is None else _by_class(options.fit, options, root)[0]
-    return Table(counted(texts, learned, options.features, options.size, options.ngrams), y, group)
+    held = tuple(options.label or ())
+    learned = None if options.fit == "source" else _by_class(options.fit, options, root)[0]
+    x = rows(texts, options.features, options.size, options.ngrams, options.encoder, root, learned)
+    return Table(x, y, group, targets=held)
 
 
-def counted(texts: list[str], learned: list[str], features: Literal["hashed", "tfidf"], size: int, ngrams: int) -> Any:
-    """Texts as sparse rows (N, features) float32 of unit length; tf-idf learns from `learned`.
-
-    Raises:
-        TlbenchError: texts to learn from that hold no word.
-    """
-    from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-
-    shared: dict[str, Any] = {"ngram_range": (1, ngrams), "dtype": np.float32}
-    try:
-        if features == "hashed":
-            return HashingVectorizer(n_features=size, alternate_sign=False, **shared).transform(texts)
-        return TfidfVectorizer(max_features=size, **shared).fit(learned).transform(texts)
-    except ValueError as error:
-        raise TlbenchError(f"the texts can't become features: {error}") from error
+def rows(
+    texts: list[str],
+    features: Literal["hashed", "tfidf", "encoder"],
+    size: int,
+    ngrams: int,
+    encoder: str | None,
+    root: Path,
+    learned: list[str] | None = None,
+) -> Any:
+    """Texts as rows, or as `TextCells` where tf-idf is to learn from the source of a pair; here it learns from `learned`."""
+    if features == "hashed":
+        return encoders.hashed(texts, size, ngrams)
+    if features == "encoder":
+        return sentences.encoded(texts, files.folder(root, encoder or ""))
+    cells = encoders.TextCells(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
+    return cells if learned is None else cells.encoded([encoders.TextCells(np.array([*learned, None])[:-1], size, ngrams)])
 
 
 def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
@@ -125,7 +136,7 @@ def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
 
     assert options.column is not None and options.label is not None and options.path is not None
     shared: dict[str, Any] = {"path": options.path, "label": options.label, "encoding": options.encoding}
-    needed = list(dict.fromkeys([options.column, options.label, *([options.group] if options.group else []), *options.where]))
+    needed = list(dict.fromkeys([options.column, *options.label, *([options.group] if options.group else []), *options.where]))
     kinds = {Path(path.removesuffix(".gz")).suffix for path in options.path}
     if kinds <= {".csv", ".tsv"}:
         frame = csv.frames(csv.Options(**shared, separator="\t" if ".tsv" in kinds else ",", missing=[]))
@@ -137,5 +148,5 @@ def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
     texts = kept[options.column].tolist()
     if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
-    group = None if options.group is None else tables.label(kept, options.group)
+    group = None if options.group is None else tables.label(kept, [options.group])
     return texts, tables.label(kept, options.label), group

@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows by name, from files already in place; fetched only where `download = true` says so.
+"""Data sets that torchvision knows by name, from files already in place; fetched only with `--download`.
 
 CIFAR-10 is read from its binary version (`cifar-10-batches-bin`): the Python version is pickled, and nothing here is ever
 unpickled.
@@ -40,7 +40,6 @@ class Options(Strict, strict=True):
     ]
     split: Annotated[Literal["train", "test"], Field(description="train or test; EuroSAT has only train")] = "train"
     path: Annotated[str, Field(description="the folder that torchvision calls root, relative to the data root")] = "torchvision"
-    download: Annotated[bool, Field(description="whether files that are not there may be fetched")] = False
 
 
 def read(options: Options, root: Path) -> Table:
@@ -51,14 +50,11 @@ def read(options: Options, root: Path) -> Table:
     """
     if options.name == "EuroSAT" and options.split == "test":
         raise TlbenchError("EuroSAT has no test part of its own; leave split out")
-    if options.download:
-        if options.name == "CIFAR10":
-            raise TlbenchError(
-                "torchvision fetches CIFAR10 as pickled files, which are not read; put the binary version in place"
-            )
+    ours = options.name == "CIFAR10"
+    if files.may_fetch() and not ours:
         (root / options.path).mkdir(parents=True, exist_ok=True)
     lacking = f"put {PLACES[options.name]} into {root / options.path}" + (
-        "" if options.name == "CIFAR10" else ", or set download = true"
+        " (--download can't: torchvision's own version is pickled)" if ours else ", or give --download"
     )
     try:
         folder = files.find(root, options.path, folder=True)
@@ -74,13 +70,13 @@ def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
     with files.reading(folder, options.name):
         kind = getattr(datasets, options.name)
         if options.name == "EuroSAT":
-            if options.download:
+            if files.may_fetch():
                 kind(str(folder), download=True)
             table = images.read(images.Options(path=str(Path(options.path, "eurosat", "2750")), size=64), root)
             return table.x, table.y
         by_split = options.name in ("SVHN", "STL10")
         part = {"split": options.split} if by_split else {"train": options.split == "train"}
-        found = kind(str(folder), download=options.download, **part)
+        found = kind(str(folder), download=files.may_fetch(), **part)
         return np.asarray(found.data), np.asarray(found.labels if by_split else found.targets)
 
 

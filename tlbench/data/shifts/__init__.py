@@ -1,7 +1,8 @@
 """Declared distribution shifts: domains made to order from one data set.
 
-A shift is a function `(x, y, rng, *, options) -> (x, y)` that leaves its inputs as they are; one that reads files takes
-the data root as a fourth argument `root`. Adding a function to a file here, and its name below, adds a shift. The
+A shift is a function `(x, y, rng, *, options)` that leaves its inputs as they are. It gives changed rows and labels `(x, y)`,
+or it chooses: then it gives the numbers of the rows that stay. One that reads files takes the data root as a fourth argument
+`root`. Adding a function to a file here, and its name below, adds a shift. The
 generator follows from the kind and the seed alone, so `part` cuts the same parts whatever its index, and a ladder of
 severities differs in nothing but severity.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tlbench.data import chunks
 from tlbench.data.kinds import Kinds, Plain
 from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
 from tlbench.data.shifts.rows import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
@@ -23,6 +25,9 @@ from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
 from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
 
 __all__ = [
+    "BY_FEATURES",
+    "CHOICES",
+    "OF_LABELS",
     "applied",
     "biased_sample",
     "blend",
@@ -58,6 +63,13 @@ class Seeded(Plain):
     seed: int = 0
 
 
+OF_LABELS = frozenset({"label_shift", "concept_shift"})
+"""Kinds that are about class labels."""
+BY_FEATURES = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
+"""Kinds that choose rows, or labels, by the features of the rows."""
+CHOICES = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})
+"""Kinds that choose rows and change none."""
+
 kinds = Kinds(__name__, ("x", "y", "rng"), Seeded)
 names = kinds.names
 summaries = kinds.summaries
@@ -69,8 +81,11 @@ def generator(kind: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels]:
-    """Rows and labels after one shift, with checked options (the seed is one of them).
+def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels, Labels | None]:
+    """One shift, with checked options (the seed is one of them).
+
+    Returns:
+        Rows and labels after it, and the numbers (M,) of the rows that it chose; None where all stay in their places.
 
     Raises:
         TlbenchError: rows that the shift is not for, no row left, or files of the data root that can't be read.
@@ -79,5 +94,6 @@ def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path
     function = kinds.function(kind)
     given = (x, y, generator(kind, options["seed"]))
     if "root" in inspect.signature(function).parameters:
-        return function(*given, root, **own)
-    return function(*given, **own)
+        given = (*given, root)  # type: ignore[assignment]
+    made = function(*given, **own)
+    return (*made, None) if isinstance(made, tuple) else (chunks.taken(x, made), y[made], made)

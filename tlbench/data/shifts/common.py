@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tlbench.data import chunks
 from tlbench.data.arrays import Array, dense
 from tlbench.terms import TlbenchError
 
@@ -77,23 +78,22 @@ def limits(x: Array) -> tuple[float, float]:
 def repainted(x: Array, change: Callable[[Array], Array]) -> Array:
     """Images changed as float32, chunk by chunk, clipped to their range; bytes are rounded to bytes again."""
     low, high = limits(x)
-    out = np.empty_like(x)
+    out = chunks.empty(x.shape, x.dtype)
     for start in range(0, len(x), CHUNK):
         changed = np.clip(change(x[start : start + CHUNK].astype(np.float32)), low, high)
         out[start : start + CHUNK] = np.rint(changed) if x.dtype == np.uint8 else changed
     return out
 
 
-def kept(x: Any, y: Labels, rows: Labels, kind: str) -> tuple[Any, Labels]:
-    """The rows of these numbers, in their old order.
+def kept(y: Labels, rows: Labels, kind: str) -> Labels:
+    """These row numbers, in their old order.
 
     Raises:
         TlbenchError: there is none.
     """
     if not len(rows):
         raise TlbenchError(f"{kind} leaves no row of {len(y)}; soften it, or begin with more rows")
-    rows = np.sort(rows)
-    return x[rows], y[rows]
+    return np.sort(rows)
 
 
 def rounded(sizes: NDArray[np.floating[Any]]) -> Labels:

@@ -1,4 +1,7 @@
-"""Shifts by the choice of rows, and of their labels: on vectors and images alike; sparse rows stay sparse where they can."""
+"""Shifts by the choice of rows, and of their labels, on vectors and images alike.
+
+A choice gives the numbers of the rows that stay, in their old order, so that whatever belongs to a row goes with it.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,14 @@ def part(
     *,
     index: Annotated[int, Field(ge=0)],
     of: Annotated[int, Field(ge=2)],
-) -> tuple[Any, Labels]:
+) -> Labels:
     """Keep one of `of` disjoint random parts of the rows, each class spread evenly over them.
 
     Two domains made from one data set by two parts of the same seed share no row.
     """
     order = rng.permutation(len(y))
     by_class = order[np.argsort(y[order], kind="stable")]
-    return kept(x, y, by_class[index::of], "part")
+    return kept(y, by_class[index::of], "part")
 
 
 def _shares(priors: list[float]) -> list[float]:
@@ -48,7 +51,7 @@ def label_shift(
     *,
     priors: Annotated[list[float], Field(min_length=1), AfterValidator(_shares)] | None = None,
     alpha: Positive | None = None,
-) -> tuple[Any, Labels]:
+) -> Labels:
     """Keep as many rows as meet given class shares: `priors` in class order, or drawn from a Dirichlet of `alpha`.
 
     Rows are drawn without replacement, within each class at random; rounding moves a class by less than one row. Priors
@@ -65,10 +68,10 @@ def label_shift(
         counts = np.pad(counts, (0, len(shares) - len(counts)))
     asked = shares > 0
     rows = math.floor(float((counts[asked] / shares[asked]).min()) + 1e-9)
-    return kept(x, y, drawn(y, rounded(shares * rows), rng), "label_shift")
+    return kept(y, drawn(y, rounded(shares * rows), rng), "label_shift")
 
 
-def biased_sample(x: Any, y: Labels, rng: np.random.Generator, *, gamma: Positive = 0.05) -> tuple[Array, Labels]:
+def biased_sample(x: Any, y: Labels, rng: np.random.Generator, *, gamma: Positive = 0.05) -> Labels:
     """Keep a vector with probability exp(-gamma ||z||^2), z its z-scored features: covariate shift towards the mean.
 
     The biased sample of Huang et al., Correcting sample selection bias by unlabeled data, NIPS 2006.
@@ -77,7 +80,7 @@ def biased_sample(x: Any, y: Labels, rng: np.random.Generator, *, gamma: Positiv
     std = x.std(axis=0)
     z = (x - x.mean(axis=0)) / np.where(std == 0, 1, std)
     chosen = rng.random(len(x)) < np.exp(-gamma * np.square(z).sum(axis=1))
-    return kept(x, y, np.flatnonzero(chosen), "biased_sample")
+    return kept(y, np.flatnonzero(chosen), "biased_sample")
 
 
 def covariate_shift(
@@ -88,7 +91,7 @@ def covariate_shift(
     strength: NotNegative,
     share: Annotated[float, Field(gt=0, le=1)] = 0.5,
     feature: Annotated[int, Field(ge=0)] | None = None,
-) -> tuple[Any, Labels]:
+) -> Labels:
     """Keep a `share` of the rows, those far along a direction more often: with odds that grow as exp(strength t).
 
     t is a row's place along the direction in standard deviations: along one z-scored `feature`, else along a random
@@ -97,7 +100,7 @@ def covariate_shift(
     """
     t_N = _along(x, rng, "covariate_shift", feature)
     keys = strength * t_N + rng.gumbel(size=len(t_N))
-    return kept(x, y, np.argsort(-keys, kind="stable")[: round(share * len(y))], "covariate_shift")
+    return kept(y, np.argsort(-keys, kind="stable")[: round(share * len(y))], "covariate_shift")
 
 
 def concept_shift(
@@ -123,11 +126,11 @@ def concept_shift(
     return x.copy(), moved
 
 
-def subsample(x: Any, y: Labels, rows: int, rng: np.random.Generator) -> tuple[Any, Labels]:
-    """At most `rows` rows at random, classes in the proportions that they have; in their old order."""
+def subsample(y: Labels, rows: int, rng: np.random.Generator) -> Labels:
+    """At most `rows` rows at random, classes in the proportions that they have: their numbers, in their old order."""
     if rows >= len(y):
-        return x, y
-    return kept(x, y, drawn(y, rounded(np.bincount(y) * (rows / len(y))), rng), "rows")
+        return np.arange(len(y))
+    return kept(y, drawn(y, rounded(np.bincount(y) * (rows / len(y))), rng), "rows")
 
 
 def _along(x: Any, rng: np.random.Generator, kind: str, feature: int | None) -> Array:

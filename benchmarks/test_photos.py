@@ -1,0 +1,84 @@
+"""Office-Caltech10, 2,533 photographs at 224x224: decoded, mapped, and the memory of a run over them.
+
+Run: python -m pytest benchmarks/test_photos.py -s -p no:cacheprovider     (file: DATA/office_caltech10/images.tar)
+
+Figures to reach on two cores: a first load of all four domains in at most 45 s, a second one in under 1 s, and at most 1.2 GiB
+resident in a process that loads them and runs one case of a pair (a MobileNetV3 of random weights, 20 steps of 16). The memory
+of the process is the peak that the kernel reports when it ends; what torch takes before anything is loaded is printed too.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tlbench import data
+
+ARCHIVE = "office_caltech10/images.tar"
+DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
+FIRST_SECONDS, SECOND_SECONDS, RUN_BYTES = 45.0, 1.0, 1.2 * 2**30
+
+RUN = """
+import resource, sys, tomllib
+from pathlib import Path
+import torch
+from tlbench import api, data, engine, methods
+from tlbench.nn import trunks
+from tlbench.suite import locate, parse
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+raw = tomllib.loads(locate("office_caltech10_images").read_text())
+raw["data"].update(size=256, crop=224)
+raw["train"].update(steps=20, batch=16, trace=0)
+raw["net"] = {"trunk": "torchvision:mobilenet_v3_small"}
+suite = parse(raw, "photos", (trunks.mistakes, methods.mistakes))
+root, cache = Path(sys.argv[1]), Path(sys.argv[2])
+domains = {name: data.load(one, root, cache) for name, one in suite.domains.items()}
+record = engine.run(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
+assert record.status == "done", record.why
+print(before, sum(len(domain.rows) for domain in domains.values()))
+"""
+
+
+@pytest.fixture
+def root() -> Path:
+    found = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (found / ARCHIVE).is_file():
+        pytest.skip(f"no {ARCHIVE} in {found}; set TLBENCH_DATA")
+    return found
+
+
+def load_all(root: Path, cache: Path) -> tuple[float, int]:
+    """Seconds and rows of a load of the four domains."""
+    start, rows = time.perf_counter(), 0
+    for name in DOMAINS:
+        table = {"reader": "images", "path": ARCHIVE, "domain": f"images/{name}", "size": 256, "crop": 224}
+        declaration, wrong = data.declare(name, table, {})
+        assert declaration is not None, wrong
+        rows += len(data.load(declaration, root, cache).rows)
+    return time.perf_counter() - start, rows
+
+
+def test_photographs(root: Path, tmp_path: Path) -> None:
+    import torch  # what a load needs in any case is not timed
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    first, rows = load_all(root, tmp_path)
+    second, again = load_all(root, tmp_path)
+    assert rows == again == 2533 and torch.get_num_threads() > 0
+    command = [sys.executable, "-c", RUN, str(root), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    before, there = map(int, done.stdout.split())
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    assert there == rows
+    print(
+        f"\n2,533 photographs at 224x224 on {cores} cores: first load {first:.1f} s, second {second:.3f} s; "
+        f"a run over them holds {peak / 2**30:.2f} GiB at most, {before * 1024 / 2**30:.2f} GiB of it before any is loaded"
+    )
+    assert first <= FIRST_SECONDS and second < SECOND_SECONDS and peak <= RUN_BYTES
