@@ -520,7 +520,17 @@ SLOW = HEADER + (
 )
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("signals", "slow", "finished", "code"),
+    [
+        ([signal.SIGINT], "0.01", ["nearest_neighbor", "slow"], 130),
+        ([signal.SIGINT, signal.SIGINT], "0.5", ["nearest_neighbor"], 130),
+        ([signal.SIGTERM], "0.5", ["nearest_neighbor"], 143),
+    ],
+    ids=["once", "twice", "SIGTERM"],
+)
+def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, finished, code):
+    """Ctrl-C once: the running case ends first; twice, or SIGTERM: at once. The next run goes on."""
     write_domains(tmp_path)
     (tmp_path / "slow.py").write_text(SLOW.format(name="slow"))
     text = SUITE.replace("steps = 5", "steps = 200").partition("[methods.source_only]")[0]
@@ -529,23 +539,28 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on(tmp_path):
         + "[methods.nearest_neighbor]\n[methods.slow]\n[methods.coral]\n"
     )
     words = ("run", "tiny.toml", "--plugin", "slow.py", "--no-tables")
-    process = start_tlbench(*words, cwd=tmp_path, SLOW="0.5")
+    process = start_tlbench(*words, cwd=tmp_path, SLOW=slow)
     first = tmp_path / "results" / "tiny" / "nearest_neighbor.jsonl"
     for _ in range(600):
         if first.is_file() and first.read_bytes().endswith(b"\n"):
             break
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
-    time.sleep(0.7)  # well inside the slow case
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
+    for one in signals:
+        time.sleep(0.7)  # well inside the slow case
+        process.send_signal(one)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err and out == ""
     assert err.splitlines()[-1] == "stopped; every finished case is on file, and the same command goes on from there"
-    assert rows(tmp_path) == {"nearest_neighbor": ["done"]}
-    kept = first.read_bytes()
-    done = tlbench(*words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "2 cases to run on cpu, 1 on file" in done.stderr
-    assert rows(tmp_path) == {"coral": ["done"], "nearest_neighbor": ["done"], "slow": ["done"]}
-    assert first.read_bytes() == kept and out == ""
+    assert ("finishing what runs, then stopping; Ctrl-C again stops now" in err) == (signal.SIGINT in signals)
+    assert rows(tmp_path) == {row: ["done"] for row in finished}
+    clean = {f"{row}.jsonl" for row in finished} | {".lock", "predictions"}
+    assert {p.name for p in first.parent.iterdir()} == clean
+    if len(signals) == 2:
+        kept = first.read_bytes()
+        done = tlbench(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "2 cases to run on cpu, 1 on file" in done.stderr
+        assert rows(tmp_path) == {"coral": ["done"], "nearest_neighbor": ["done"], "slow": ["done"]}
+        assert first.read_bytes() == kept

@@ -15,6 +15,15 @@ def settle() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def limit(threads: int) -> None:
+    """So many threads from now on, for torch and for the libraries of linear algebra that SciPy and scikit-learn call."""
+    import threadpoolctl
+    import torch
+
+    torch.set_num_threads(threads)
+    threadpoolctl.threadpool_limits(threads)
+
+
 def others_run() -> bool:
     """Whether other programs keep half of the cores busy at this moment, where that can be told (Linux)."""
     try:

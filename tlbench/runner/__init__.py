@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from statistics import median
 
-from tlbench import data, engine, records
+from tlbench import data, engine, methods, records
+from tlbench.records import Log
+from tlbench.runner.costs import Cell, Costs, seconds_of
+from tlbench.runner.work import NO_LIMITS, Job, Limits, Work
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record, TlbenchError
+
+__all__ = ["Plan", "estimate", "load", "plan", "seconds_of"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,26 @@ class Plan:
     domains: dict[str, Domain]
     earlier: list[Record] = field(default_factory=list)
     """All records of the suite on file, of other versions too: what a case takes is learnt from them."""
+    root: Path = Path()
+    """The data root."""
+    identities: list[str] = field(default_factory=list)
+    """Of the cases in `todo`, in their order."""
+    log: Log | None = None
+    """What was read of the results files, so that what other runs add is seen."""
+
+    def jobs(self) -> list[Job]:
+        """The cases in `todo`, as places take them."""
+        found = self.identities or engine.identities(self.todo, self.suite, self.fingerprints)
+        return [Job(case, identity) for case, identity in zip(self.todo, found, strict=True)]
+
+    def work(self, limits: Limits = NO_LIMITS, places: int = 1, checkpoints: Path | None = None) -> Work:
+        """What a place needs to run the cases."""
+        return Work(self.suite, self.root, self.fingerprints, limits, tuple(methods.plugged()), checkpoints, places)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of each domain, by name."""
+        return {name: domain.fingerprint for name, domain in self.domains.items()}
 
 
 def plan(
@@ -42,22 +66,26 @@ def plan(
     Raises:
         TlbenchError: bad filter, data that can't be loaded, or pairs that can't be run; all of them in one text.
     """
-    cases = suite.cases(rows, pairs, seeds)
+    with records.uncollected():
+        cases = suite.cases(rows, pairs, seeds)
     wanted = dict.fromkeys((case.sources, case.target) for case in cases)
     names = dict.fromkeys(name for sources, target in wanted for name in (*sources, target))
     domains = load(suite, list(names), root)
     engine.check(suite, domains, list(wanted))
-    earlier = [r for row in suite.methods for r in _on_file(results, suite.name, row)]
-    ended = {record.identity: record for record in earlier if record.status != "failed"}
-    todo, kept = [], []
-    for case in cases:
-        pair = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-        record = ended.get(engine.identity(case, suite, pair))
-        if record is None or record.row != case.row or fresh:
-            todo.append(case)
-        else:
-            kept.append(record)
-    return Plan(suite, todo, kept, domains, earlier)
+    with records.uncollected():
+        log = records.Log(results, suite.name)
+        earlier = [record for row in suite.methods for record in log.new(row)]
+        ended = {record.identity: record for record in earlier if record.status != "failed"}
+        todo, kept, left = [], [], []
+        fingerprints = {name: domain.fingerprint for name, domain in domains.items()}
+        for case, identity in zip(cases, engine.identities(cases, suite, fingerprints), strict=True):
+            record = ended.get(identity)
+            if record is None or record.row != case.row or fresh:
+                todo.append(case)
+                left.append(identity)
+            else:
+                kept.append(record)
+    return Plan(suite, todo, kept, domains, earlier, root, left, log)
 
 
 def load(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
@@ -77,30 +105,10 @@ def load(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
     return domains
 
 
-def seconds_of(record: Record) -> float:
-    """Wall seconds between a record's start and end."""
-    return (datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)).total_seconds()
-
-
 def estimate(cases: Sequence[Case], finished: Sequence[Record]) -> tuple[float, int]:
     """Seconds that cases will take, from finished records of their method and pair, else of their method.
 
     Returns:
         The seconds of the cases that can be estimated, and how many can't.
     """
-    by_cell: dict[tuple[str, ...], list[float]] = {}
-    for record in finished:
-        if record.status == "done":
-            for key in ((record.row, record.pair), (record.row,)):
-                by_cell.setdefault(key, []).append(seconds_of(record))
-    total, blind = 0.0, 0
-    for case in cases:
-        known = by_cell.get((case.row, case.pair)) or by_cell.get((case.row,))
-        total += median(known) if known else 0.0
-        blind += not known
-    return total, blind
-
-
-def _on_file(results: Path, suite: str, row: str) -> list[Record]:
-    file = records.file_of(results, suite, row)
-    return records.read(file) if file.is_file() else []
+    return Costs(finished).total(Counter(Cell(case.row, case.pair) for case in cases))

@@ -1,38 +1,72 @@
-"""Cases one after the other in this process."""
+"""Cases one after the other in this process, and the short probes of `--plan`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import torch
 
-from tlbench import engine, records
-from tlbench.engine.train import OnStep
+from tlbench import engine
 from tlbench.runner import Plan
+from tlbench.runner.checkpoints import checkpoints
+from tlbench.runner.pools import Ended, Lost, Message, Stepped
+from tlbench.runner.schedule import drive
+from tlbench.runner.work import NO_LIMITS, Job, Limits, Worker
 from tlbench.suite import Suite
-from tlbench.terms import Case, Record
+from tlbench.terms import Record, TlbenchError
 
 
-def run(
-    plan: Plan, results: Path, device: torch.device, on_case: Callable[[Case], OnStep | None] = lambda case: None
-) -> Iterator[Record]:
-    """Run what a plan has left; each record is on the disk before it is given out and before the next case starts.
+class Here:
+    """A pool of one place: this process. `wait` runs the case that was started, to its end."""
 
-    Args:
-        plan: from `runner.plan`.
-        results: the results directory; `records.prepare` has made it ready.
-        device: where to run.
-        on_case: told of a case before it starts; may give a function that is told (steps done, steps in all).
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._job: Job | None = None
 
-    Raises:
-        TlbenchError: a record can't be written.
-    """
-    for case in plan.todo:
-        record = engine.run(case, plan.suite, plan.domains, device, on_case(case))
-        records.append(results, record)
-        yield record
+    def size(self) -> int:
+        """One."""
+        return 1
+
+    def idle(self) -> Sequence[int]:
+        """Place 0, between two cases."""
+        return [0] if self._job is None else []
+
+    def start(self, place: int, job: Job) -> None:
+        """Remember the job for `wait`."""
+        self._job = job
+
+    def wait(self, seconds: float, tell: Callable[[Message], None]) -> None:
+        """Run the job that was started; without one, wait."""
+        job, self._job = self._job, None
+        if job is None:
+            threading.Event().wait(seconds)
+            return
+        try:
+            record = self._worker.run(job, lambda done, total: tell(Stepped(0, done, total)))
+        except TlbenchError as error:
+            tell(Lost(0, str(error), again=False))
+        else:
+            tell(Ended(0, record))  # what goes wrong with the record is no fault of the place
+
+    def stop(self, place: int) -> None:
+        """Nothing runs outside `wait`."""
+
+    def close(self) -> None:
+        """Nothing runs outside `wait`."""
+
+
+def run(plan: Plan, results: Path, device: torch.device, *, limits: Limits = NO_LIMITS) -> Iterator[Record]:
+    """Run what a plan has left in this process; see `schedule.drive`."""
+    return drive(plan, results, here(plan, device, limits, results), device=device, limits=limits)
+
+
+def here(plan: Plan, device: torch.device, limits: Limits = NO_LIMITS, results: Path | None = None) -> Here:
+    """This process as a pool for a plan, with the domains that are loaded already; checkpoints lie below `results`."""
+    work = plan.work(limits, checkpoints=None if results is None else checkpoints(results, plan.suite.name))
+    return Here(Worker(work, str(device), dict(plan.domains)))
 
 
 def probe(plan: Plan, device: torch.device, steps: int = 12) -> list[Record]:

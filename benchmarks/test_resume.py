@@ -1,0 +1,85 @@
+"""A directory of 50,000 records, resumed: from the command to the first new case. Figure to reach: under 3 s.
+
+Run: python -m pytest benchmarks/test_resume.py -s -p no:cacheprovider     (most of its time goes into writing the records)
+
+The records are those of a suite of 10 rows, 20 pairs and 251 seeds, all but one seed of which are on file, with traces and
+scores per class as real ones have. What is timed is `records.prepare` and `runner.plan`, as `tlbench run` calls them, up to
+the moment at which the first case could start; imports and the data of the suite, which cost the same without records, are
+timed apart.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tlbench import api, engine, records, runner
+from tlbench.runner import local
+from tlbench.terms import Cost, Record, Scores, TracePoint
+
+ROWS, DOMAINS, SEEDS = 10, 5, 251
+LIMIT_SECONDS = 3.0
+
+
+def suite_file(folder: Path) -> Path:
+    """A suite of small domains."""
+    draw = np.random.default_rng(0)
+    names = [f"d{number}" for number in range(DOMAINS)]
+    for name in names:
+        np.savez(folder / f"{name}.npz", x=draw.normal(size=(60, 4)).astype(np.float32), y=np.arange(60) % 3)
+    lines = ['name = "many"', "version = 1", "[data]", 'reader = "npz"', 'x = "x"', 'y = "y"']
+    lines += [f'[domains.{name}]\npath = "{name}.npz"' for name in names]
+    lines += ["[pairs]", "all = true", "[protocol]", f"seeds = {[*range(SEEDS)]}", 'baseline = "row0"']
+    lines += ["[net]", 'trunk = "mlp"', "hidden = [8]"]
+    lines += [f'[methods.row{number}]\nmethod = "ridge"\nc = {1.0 + number}' for number in range(ROWS)]
+    (folder / "many.toml").write_text("\n".join(lines) + "\n")
+    return folder / "many.toml"
+
+
+def written(plan: runner.Plan, results: Path) -> int:
+    """Write a record for all cases but those of the last seed; one real record lends its facts."""
+    device = torch.device("cpu")
+    real = engine.run(plan.todo[0], plan.suite, plan.domains, device)
+    trace = [TracePoint(step=100 * k, loss=0.1, source_validation_accuracy=0.5, target_entropy=0.3) for k in range(5)]
+    scores = Scores(target_accuracy=0.5, per_class_accuracy={str(k): 0.5 for k in range(10)}, scored_rows=60, trace=trace)
+    facts = {**real.model_dump(by_alias=True), "scores": scores, "cost": Cost(wall_seconds=1.0, train_seconds=0.9, steps=1000)}
+    lines: dict[str, list[str]] = {}
+    for job in plan.jobs():
+        if job.case.seed < SEEDS - 1:
+            pair = {name: plan.fingerprints[name] for name in (*job.case.sources, job.case.target)}
+            record = Record(**{**facts, **job.case.model_dump(), "identity": job.identity, "data": pair})
+            lines.setdefault(job.case.row, []).append(records.to_line(record) + "\n")
+    for row, several in lines.items():
+        records.file_of(results, plan.suite.name, row).write_text("".join(several), encoding="utf-8")
+    return sum(map(len, lines.values()))
+
+
+def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> None:
+    suite = api.load(suite_file(tmp_path))
+    results = tmp_path / "results"
+    records.prepare(results, suite.name)
+    start = time.perf_counter()
+    empty = runner.plan(suite, results, tmp_path)
+    without = time.perf_counter() - start
+    assert written(empty, results) == 50_000
+    size = sum(file.stat().st_size for file in records.files(results))
+    rounds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        records.prepare(results, suite.name)
+        plan = runner.plan(suite, results, tmp_path)
+        rounds.append(time.perf_counter() - start)
+        assert (len(plan.kept), len(plan.todo)) == (50_000, 200)
+    start = time.perf_counter()
+    first = next(iter(local.run(plan, results, torch.device("cpu"))))
+    case = time.perf_counter() - start
+    assert first.status == "done"
+    print(
+        f"\n50,000 records, {size / 2**20:.0f} MiB: ready for the first new case after {min(rounds):.2f} s "
+        f"(rounds: {', '.join(f'{seconds:.2f}' for seconds in rounds)}); without records {without:.2f} s; "
+        f"the first case itself {case:.2f} s"
+    )
+    assert min(rounds) < LIMIT_SECONDS

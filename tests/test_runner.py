@@ -1,0 +1,395 @@
+"""Where cases run and what becomes of them there: the same numbers everywhere, and nothing that goes wrong ends a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from support import CPU, SUITE, blobs, case, domain, plugged, record, start_tlbench, suite, tlbench, write_domains
+
+from tlbench import api, engine, methods, records, runner
+from tlbench.engine import halves
+from tlbench.runner import local, places, schedule
+from tlbench.runner.costs import Cell, Costs
+from tlbench.runner.pools import Ended, Lost
+from tlbench.runner.processes import Processes
+from tlbench.runner.standing import standing, useless
+from tlbench.runner.work import Limits
+from tlbench.suite import digest
+from tlbench.terms import Cost, Scores
+
+ONE_THREAD = Limits(threads=1)
+SOLVED = "from tlbench.methods.base import Solved\nclass Odd(Solved):\n    reads = frozenset({'source'})\n"
+
+
+def planned(folder: Path, rows: str, *, seeds: int = 1, fresh: bool = False) -> tuple[runner.Plan, Path]:
+    """A plan for the tiny suite with these rows, and its results directory."""
+    write_domains(folder)
+    text = SUITE.partition("[methods.source_only]")[0].replace("seeds = [0]", f"seeds = {[*range(seeds)]}")
+    first = rows.strip().splitlines()[0].removeprefix("[methods.").removesuffix("]")
+    text = text.replace("[protocol]", f'[protocol]\nbaseline = "{first}"')
+    (folder / "tiny.toml").write_text(text + rows)
+    chosen, results = api.load(folder / "tiny.toml"), folder / "results"
+    records.prepare(results, chosen.name)
+    return runner.plan(chosen, results, folder, fresh=fresh), results
+
+
+def facts(found) -> dict[tuple[str, str, int], tuple[object, ...]]:
+    """All of the records that no clock and no process number had a part in."""
+    return {
+        (r.row, r.pair, r.seed): (r.identity, r.status, r.why, r.scores, r.notes, r.options, r.data, r.machine.threads)
+        for r in found
+    }
+
+
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+def test_workers_give_the_same_numbers_and_outlive_their_cases(tmp_path):
+    """Record by record those of this process; a worker that dies is replaced, and its case tried again up to a limit."""
+    marker = tmp_path / "died"
+    once = SOLVED + (
+        "    def fit(self, task):\n        import os, pathlib\n"
+        f"        marker = pathlib.Path({str(marker)!r})\n"
+        "        if not marker.exists():\n            marker.touch()\n            os.kill(os.getpid(), 9)\n"
+        "        return lambda x: torch.eye(3)[torch.arange(len(x)) % 3]\n"
+    )
+    always = SOLVED + "    def fit(self, task):\n        import os\n        os._exit(7)\n"
+    healthy = "[methods.source_only]\n[methods.coral]\n[methods.nearest_neighbor]\n"
+    torch.set_num_threads(1)
+    plan, results = planned(tmp_path, healthy, seeds=2)
+    alone = facts(local.run(plan, results, CPU, limits=ONE_THREAD))
+    with plugged(tmp_path, "once", once, "import torch\n"), plugged(tmp_path, "always", always, ""):
+        plan, results = planned(tmp_path, healthy + "[methods.once]\n[methods.always]\n", seeds=2, fresh=True)
+        limits = Limits(threads=1, attempts=2)
+        events: list[schedule.Event] = []
+        pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
+        with_workers = facts(schedule.drive(plan, results, pool, limits=limits, tell=events.append))
+    assert {key: value for key, value in with_workers.items() if key[0] not in {"once", "always"}} == alone
+    assert [value[1] for key, value in with_workers.items() if key[0] == "once"] == ["done", "done"]
+    for seed in (0, 1):
+        _, status, why, *_ = with_workers["always", "a:b", seed]
+        assert status == "failed" and why == "its worker ended with exit code 7 (tried 2 times)"
+    retried = Counter(event.case.row for event in events if isinstance(event, schedule.Retried))
+    assert retried == {"once": 1, "always": 2}
+    assert any("killed by signal 9" in event.why for event in events if isinstance(event, schedule.Retried))
+    assert len(records.read_all(results)) == 6 + 10
+    assert {r.machine.places for r in records.read_all(results) if r.row == "once"} == {2}
+
+
+def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch):
+    """A case that Python can interrupt ends by itself; one that it can't ends with its process."""
+    monkeypatch.setattr(schedule, "GRACE_SECONDS", 0.5)
+    slow = SOLVED + "    def fit(self, task):\n        import time\n        time.sleep(60)\n"
+    # a worker's first seconds go into imports: deaf from the moment at which the method is found
+    deaf = "import multiprocessing, signal\nif multiprocessing.parent_process():\n"
+    deaf += "    signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
+    stuck = deaf + slow
+    with plugged(tmp_path, "slow", slow, ""), plugged(tmp_path, "stuck", stuck, ""):
+        plan, results = planned(tmp_path, "[methods.slow]\n[methods.stuck]\n")
+        limits = Limits(threads=1, timeout_seconds=0.5)
+        pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
+        ended = {r.row: r for r in schedule.drive(plan, results, pool, limits=limits)}
+    assert {r.status for r in ended.values()} == {"failed"}
+    assert ended["slow"].why == "it ran past --timeout 0.5 s"
+    assert ended["stuck"].why == "it ran past --timeout 0.5 s, and its worker was ended"
+
+
+def test_workers_die_with_their_driver(tmp_path):
+    """The driver is killed within a case: within seconds none of its workers is left."""
+    write_domains(tmp_path)
+    (tmp_path / "sleepy.py").write_text(
+        SOLVED + f"    def fit(self, task):\n        import os, pathlib, time\n"
+        f"        pathlib.Path({str(tmp_path)!r}, f'pid-{{os.getpid()}}').touch()\n        time.sleep(60)\n"
+    )
+    text = SUITE.partition("[methods.source_only]")[0].replace("seeds = [0]", 'seeds = [0, 1]\nbaseline = "sleepy"')
+    (tmp_path / "tiny.toml").write_text(text + "[methods.sleepy]\n")
+    process = start_tlbench("run", "tiny.toml", "--plugin", "sleepy.py", "--workers", "2", cwd=tmp_path)
+    workers = until(lambda: [*tmp_path.glob("pid-*")], 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for worker in workers:
+        number = int(worker.name.removeprefix("pid-"))
+        assert until(lambda number=number: [1] if gone(number) else [], 1)
+    assert records.read_all(tmp_path / "results") == []
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended (one that nobody has waited for yet is a zombie)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def until(look, count: int) -> list:
+    """What `look` gives, as soon as it gives enough."""
+    for _ in range(600):
+        if len(found := look()) >= count:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within a minute")
+
+
+def test_cores_are_shared_out():
+    cores = len(os.sched_getaffinity(0))
+    assert places.share(Limits(), places.Places()).threads is None
+    assert places.share(Limits(), places.Places(workers=2)).threads == max(cores // 2, 1)
+    assert places.share(Limits(), places.Places(devices=2)).threads == max(cores // 2, 1)
+    assert places.share(Limits(), places.Places(ray="auto")).threads == 1
+    assert places.share(Limits(), places.Places(workers=1000)).threads == 1
+    assert places.share(Limits(threads=7), places.Places(workers=1000)).threads == 7
+
+
+# --- this process ---------------------------------------------------------------------------------------------------
+
+
+def test_a_case_that_takes_too_long_fails_and_the_others_are_done(tmp_path):
+    slow = "    def loss(self, step):\n        import time\n        time.sleep(0.2)\n        return self.supervised(step)\n"
+    stubborn = (
+        "    def fit(self, task):\n        import time\n        try:\n            time.sleep(60)\n        except Exception:\n"
+    )
+    stubborn += "            time.sleep(60)\n"
+    head = "class Slow(Trained):\n    reads = frozenset({'source'})\n"
+    with plugged(tmp_path, "slow", head + slow), plugged(tmp_path, "stubborn", SOLVED + stubborn, ""):
+        plan, results = planned(tmp_path, "[methods.slow]\n[methods.stubborn]\n[methods.nearest_neighbor]\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(runner.alarm, "REPEATED", 0.2)
+            limits = Limits(timeout_seconds=0.6)
+            ended = {r.row: (r.status, r.why) for r in local.run(plan, results, CPU, limits=limits)}
+    late = ("failed", "it ran past --timeout 0.6 s")
+    assert ended == {"slow": late, "stubborn": late, "nearest_neighbor": ("done", None)}
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+HUNGRY = (
+    "class Hungry(Trained):\n    reads = frozenset({{'source'}})\n"
+    "    def loss(self, step):\n"
+    "        if len(step.source) > {most}:\n"
+    "            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB')\n"
+    "        return self.supervised(step)\n"
+)
+
+
+def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
+    """The mean over a batch is the mean of its halves: numbers are those of the whole batch, but for rounding."""
+    chosen = suite(train={"batch": 9, "steps": 20}, methods={"source_only": {}})
+    domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60, shift=0.5))}
+    whole = engine.run(case(), chosen, domains, CPU)
+    with plugged(tmp_path, "hungry", "import torch\n" + HUNGRY.format(most=5)):
+        halved = engine.run(case("hungry"), chosen, domains, CPU)
+        again = engine.run(case("hungry"), chosen, domains, CPU)
+    assert halved.status == "done" and halved.notes == (*whole.notes, halves.NOTE)
+    assert halved.scores.model_dump(exclude={"trace"}) == whole.scores.model_dump(exclude={"trace"})
+    for ours, theirs in zip(halved.scores.trace, whole.scores.trace, strict=True):
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+    assert again.scores == halved.scores
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (HUNGRY.format(most=2), "out of memory, with half the batch too; lower train.batch: CUDA out of memory"),
+        (
+            HUNGRY.format(most=5)
+            + "    def phases(self):\n        return (Phase((Turn(self.loss), Turn(self.loss)), self.reads),)\n",
+            "out of memory; its step is a game of several updates, which has no halves; lower train.batch",
+        ),
+        (
+            HUNGRY.format(most=5) + "    def phases(self):\n        both = lambda step: (self.loss(step), self.loss(step))\n"
+            "        return (Phase(both, self.reads, combine=lambda KP: KP.mean(dim=0)),)\n",
+            "it combines the gradients of several losses, which has no halves; lower train.batch",
+        ),
+        (SOLVED + "    def fit(self, task):\n        raise MemoryError('no room')\n", "takes all its rows at once: no room"),
+    ],
+    ids=["too large", "a game", "several losses", "in closed form"],
+)
+def test_out_of_memory_that_halves_do_not_mend_fails(tmp_path, body, words):
+    domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
+    with plugged(tmp_path, "hungry", "import torch\nfrom tlbench.methods.base import Phase, Turn\n" + body):
+        ended = engine.run(case("hungry"), suite(methods={"source_only": {}}), domains, CPU)
+    assert ended.status == "failed" and words in (ended.why or "")
+    assert not halves.in_halves.get()
+
+
+# --- what is left, and in which order -------------------------------------------------------------------------------
+
+
+def test_identities_are_hashes_of_the_canonical_facts():
+    """The quick way for many cases gives what the plain way says."""
+    chosen = suite(methods={"source_only": {}, "strong": {"method": "coral", "weight": 5.0}})
+    prints = {"a": "1 é", "b": "2"}
+    for one in chosen.cases():
+        kind = methods.find(one.method)
+        options = {"weight": 5.0} if one.row == "strong" else {}
+        plain = {
+            "suite": ["tiny", 1],
+            "method": [one.method, kind.version, options],
+            "pair": [one.sources, one.target],
+            "seed": 0,
+            "data": prints,
+            "decides": chosen.decides(),
+        }
+        assert engine.identity(one, chosen, prints) == digest(plain)
+    assert len(set(engine.identities(chosen.cases(), chosen, prints))) == len(chosen.cases())
+
+
+def test_long_cases_start_first_and_unknown_ones_are_tried_early():
+    def timed(row: str, seconds: float, sources: tuple[str, ...] = ("a",)):
+        return record(row=row, sources=sources, cost=Cost(wall_seconds=seconds))
+
+    costs = Costs([timed("short", 1.0), timed("long", 9.0), timed("long", 11.0), timed("long", 4.0, ("c",))])
+    cases = [case(row) for row in ("short", "long", "new", "new")] + [case("long", sources=("c",))]
+    order = costs.longest_first(cases)
+    assert [cases[i].row for i in order] == ["new", "long", "new", "long", "short"] and order[0] == 2
+    assert costs.seconds(Cell("long", "a:b")) == 10.0 and costs.seconds(Cell("long", "x:b")) == 9.0
+    assert costs.total({Cell("long", "a:b"): 2, Cell("new", "a:b"): 3}) == (20.0, 3)
+    assert costs.wall_seconds({Cell("long", "a:b"): 2}, 2) == 10.0
+    assert Costs().wall_seconds({Cell("long", "a:b"): 2}, 2) is None
+    assert costs.learn(timed("new", 1.0)) and not costs.learn(timed("new", 1.0))
+
+
+class Places:
+    """A pool whose places end at once, in an order that a seed decides; a place may die instead."""
+
+    def __init__(self, plan: runner.Plan, count: int, *, dies: float) -> None:
+        self.plan, self.count, self.dies = plan, count, dies
+        self.busy: dict[int, object] = {}
+        self.draw, self.most, self.closed = random.Random(0), 0, False
+
+    def size(self):
+        return self.count
+
+    def idle(self):
+        return [place for place in range(self.count) if place not in self.busy]
+
+    def start(self, place, job):
+        self.busy[place] = job
+        self.most = max(self.most, len(self.busy))
+
+    def wait(self, seconds, tell):
+        place = self.draw.choice(sorted(self.busy))
+        job = self.busy.pop(place)
+        if self.draw.random() < self.dies:
+            tell(Lost(place, "a node was removed"))
+            return
+        facts = {**record(job.case.seed).model_dump(by_alias=True), **job.case.model_dump(), "identity": job.identity}
+        tell(Ended(place, type(record())(**facts)))
+
+    def stop(self, place):
+        self.busy.pop(place)
+
+    def close(self):
+        self.closed = True
+
+
+def test_every_case_has_one_record_whatever_places_do(tmp_path):
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=50)
+    pool = Places(plan, 7, dies=0.3)
+    ended = list(schedule.drive(plan, results, pool, limits=Limits(attempts=3)))
+    assert len(ended) == len(records.read_all(results)) == 100 == len({r.identity for r in ended})
+    assert pool.closed and pool.most == 7
+    failed = [r for r in ended if r.status == "failed"]
+    assert 0 < len(failed) < 12 and {r.why for r in failed} == {"a node was removed (tried 3 times)"}
+    assert not (results / "tiny" / ".claims").exists()
+    again = runner.plan(plan.suite, results, tmp_path)
+    assert len(again.todo) == len(failed)
+
+
+def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):
+    plan, results = planned(tmp_path, "[methods.source_only]\n", seeds=3)
+    job = plan.jobs()[1]
+    other = record(1, identity=job.identity, scores=Scores(target_accuracy=0.123))
+    records.append(results, other)  # after the plan was made
+    events: list[schedule.Event] = []
+    pool = Places(plan, 1, dies=0.0)
+    ended = list(schedule.drive(plan, results, pool, tell=events.append))
+    assert len(ended) == 3 and other in ended and len(records.read_all(results)) == 3
+    assert [e.elsewhere for e in events if isinstance(e, schedule.Finished)].count(True) == 1
+    assert plan.log.append(other.model_copy(update={"why": "again"})) == other  # and none is written beside it
+
+
+# --- what a directory holds -----------------------------------------------------------------------------------------
+
+
+def test_standing_and_useless_records(tmp_path):
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n[methods.target_only]\n", seeds=2)
+    ended = list(local.run(plan, results, CPU))
+    now = standing(plan.suite, ended)
+    assert (now.done, now.skipped, now.failed, now.left, now.left_seconds) == (4, 2, [], [], 0.0)
+    by = {(r.row, r.seed): r for r in ended}
+    fail = {"status": "failed", "why": "it diverged", "scores": Scores()}
+    failed = by["coral", 1].model_copy(update=fail)
+    before, after = by["coral", 0].model_copy(update=fail), by["source_only", 0].model_copy(update={"finished": "later"})
+    stale = by["source_only", 1].model_copy(update={"identity": "0" * 16})
+    found = [by["source_only", 0], after, stale, before, by["coral", 0], failed]
+    now = standing(plan.suite, found)
+    assert (now.done, now.skipped, now.failed, len(now.left)) == (2, 0, [failed], 3)
+    kinds = {0: "superseded", 2: "stale", 3: "superseded", 5: "failed"}
+    assert useless(plan.suite, found) == kinds
+    assert useless(None, found) == {at: kind for at, kind in kinds.items() if kind != "stale"}
+    assert useless(plan.suite, [by["coral", 0], before]) == {1: "superseded"}
+
+
+def test_status_and_prune_from_the_command_line(tmp_path):
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=2)
+    first, second, *_ = local.run(plan, results, CPU)
+    records.append(results, first.model_copy(update={"finished": "later"}))
+    records.append(
+        results, second.model_copy(update={"status": "failed", "why": "x", "scores": Scores(), "identity": "0" * 16})
+    )
+    said = tlbench("status", "results", "--suite", "tiny.toml", cwd=tmp_path).stdout.splitlines()
+    assert said[0] == "tiny: 4 cases: 4 done, 0 skipped, 0 failed, 0 left" and "data files are not looked at" in said[-1]
+    said = tlbench("results", "prune", "--suite", "tiny.toml", cwd=tmp_path).stdout.splitlines()
+    assert said[0] == "tiny: 2 records would go: 1 superseded, 0 failed, 1 stale" and len(records.read_all(results)) == 6
+    done = tlbench("results", "prune", "--suite", "tiny.toml", "--keep", "superseded", "--yes", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["tiny: 1 records removed: 0 superseded, 0 failed, 1 stale"], done.stderr
+    assert len(found := records.read_all(results)) == 5 and first in found
+    assert records.predictions(results, first) is not None
+    done = tlbench("status", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("tlbench: no results directory nowhere")
+
+
+def test_events_for_other_programs_and_quiet(tmp_path):
+    planned(tmp_path, "[methods.source_only]\n[methods.coral]\n")
+    done = tlbench("run", "tiny.toml", "--json", "--timeout", "60", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["event"] for e in events if e["event"] != "step"] == ["plan", "start", "record", "start", "record", "end"]
+    assert (events[0]["to_run"], events[0]["on_file"], events[0]["schema"]) == (2, 0, 1)
+    on_file = {r.row: r for r in records.read_all(tmp_path / "results")}
+    for event in events:
+        if event["event"] == "record":
+            assert records.from_line(json.dumps(event["record"])) == on_file[event["record"]["row"]]
+    last = {key: events[-1][key] for key in ("done", "skipped", "failed", "left", "stopped")}
+    assert last == {"done": 2, "skipped": 0, "failed": 0, "left": 0, "stopped": False}
+    done = tlbench("run", "tiny.toml", "--quiet", "--fresh", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (places.Places(workers=2, devices=2), "--workers and --devices can't be combined"),
+        (places.Places(workers=2, ray="auto"), "--workers and --ray can't be combined"),
+        (places.Places(gpus_per_case=0.5), "--gpus-per-case is for --ray"),
+    ],
+)
+def test_places_that_cannot_be_combined(asked, words):
+    assert any(words in sentence for sentence in asked.mistakes())
+    assert places.Places(workers=2).mistakes() == places.Places(ray="local", gpus_per_case=0.5).mistakes() == []
+
+
+def test_ray_by_itself_means_the_cluster_of_this_machine():
+    from tlbench.cli import _words
+
+    assert _words(["run", "x", "--ray"]) == ["run", "x", "--ray", "auto"]
+    assert _words(["run", "--ray", "--quiet", "x"]) == ["run", "--ray", "auto", "--quiet", "x"]
+    assert _words(["run", "--ray", "h:6379", "x"]) == ["run", "--ray", "h:6379", "x"]

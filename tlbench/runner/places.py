@@ -1,0 +1,96 @@
+"""From what a user asks for to a pool."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from tlbench.runner import Plan
+from tlbench.runner.checkpoints import checkpoints
+from tlbench.runner.local import here
+from tlbench.runner.pools import Pool
+from tlbench.runner.processes import Processes
+from tlbench.runner.ranks import Ranks
+from tlbench.runner.ray import Cluster
+from tlbench.runner.work import Limits
+from tlbench.terms import TlbenchError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where cases are to run."""
+
+    workers: int = 1
+    """How many cases at once on this machine."""
+    devices: int = 1
+    """On how many devices of this machine each case runs."""
+    ray: str | None = None
+    """The address of a Ray cluster, `auto` or `local`."""
+    gpus_per_case: float = 0.0
+    """On a Ray cluster; a fraction shares a GPU."""
+    every_gpu: bool = False
+    """Spread workers over all GPUs, and not over one alone."""
+
+    def mistakes(self) -> list[str]:
+        """What can't be asked for at once."""
+        several = [
+            name for name, on in (("--workers", self.workers > 1), ("--devices", self.devices > 1), ("--ray", self.ray)) if on
+        ]
+        wrong = [f"{' and '.join(several)} can't be combined: give one of them"] if len(several) > 1 else []
+        if self.gpus_per_case and not self.ray:
+            wrong.append("--gpus-per-case is for --ray ADDRESS; on one machine say --device cuda --workers N")
+        return wrong
+
+
+def share(limits: Limits, places: Places) -> Limits:
+    """The limits with the cores shared out: where several processes run at once, each has `cores // processes` threads.
+
+    On a Ray cluster a case has one. A stated number of threads stands. Sums of floats can differ in their last bits between
+    numbers of threads: the same number gives the same bits, wherever a case runs.
+    """
+    processes = max(places.workers, places.devices)
+    if places.ray and limits.threads is None:
+        return replace(limits, threads=1)
+    if processes == 1 or limits.threads is not None:
+        return limits
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return replace(limits, threads=max(cores // processes, 1))
+
+
+def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, results: Path | None = None) -> Pool:
+    """Where a plan's cases run: here, in processes that share the device, in several for each case, or on a Ray cluster.
+
+    Args:
+        plan: what is to be run.
+        device: where; its GPU takes several workers as long as their cases fit in its memory.
+        limits: from `share`.
+        places: what was asked for.
+        results: the results directory, below which checkpoints lie; None: none are kept.
+
+    Raises:
+        TlbenchError: there are not so many devices, or no such cluster.
+    """
+    if plan.todo and places.ray:
+        return Cluster(plan.work(limits), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
+    if plan.todo and places.devices > 1:
+        return Ranks(plan.work(limits), _several(device, places.devices))
+    if places.workers == 1 or not plan.todo:
+        return here(plan, device, limits, results)
+    workers = min(places.workers, len(plan.todo))
+    devices = [str(device)] * workers
+    if places.every_gpu and device.type == "cuda":
+        devices = [f"cuda:{number % torch.cuda.device_count()}" for number in range(workers)]
+    folder = None if results is None else checkpoints(results, plan.suite.name)
+    return Processes(plan.work(limits, workers, folder), devices)
+
+
+def _several(device: torch.device, count: int) -> list[str]:
+    """The devices of one case; on a CPU they are processes."""
+    if device.type != "cuda":
+        return [str(device)] * count
+    if count > torch.cuda.device_count():
+        raise TlbenchError(f"--devices {count}: there are {torch.cuda.device_count()} CUDA devices here")
+    return [f"cuda:{number}" for number in range(count)]
