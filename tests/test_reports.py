@@ -4,37 +4,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import HOSTILE, cells, record, value
 from scipy import stats
 
 from tlbench import reports
 from tlbench.reports import statistics
-from tlbench.terms import Record, TlbenchError
-
-HOSTILE = "a|b\n| x | y |\x1b[31m\u202e\\ `*_<b>_[c] & 100% $\\pm$ {#}~^\ud800"
-
-
-def record(row="source_only", pair="a:b", seed=0, accuracy=0.5, **more):
-    sources, target = pair.rsplit(":", 1)
-    cost = more.pop("cost", {})
-    machine = {"device": more.pop("device", "cpu"), "torch": "2.11", "precision": more.pop("precision", "fp32")}
-    fields = {"suite": "toy", "suite_version": 1, "row": row, "method": row, "identity": "i", "status": "done"}
-    fields |= {"baseline": "source_only", "data": {target: "f"}, "code": {"tlbench": "0"}, "machine": machine}
-    fields |= {"started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z", "cost": cost}
-    fields |= {"sources": tuple(sources.split("+")), "target": target, "seed": seed}
-    return Record(**fields | {"scores": {"target_accuracy": accuracy}} | more)
-
-
-def cells(row, pairs, **more):
-    """Records of a row from {pair: [score of seed 0, 1, ...]}."""
-    return [record(row, pair, seed, score, **more) for pair, scores in pairs.items() for seed, score in enumerate(scores)]
-
-
-def value(table, row, quantity, pair=None):
-    data = table.data
-    at_pair = data["pair"].isna() if pair is None else data["pair"] == pair
-    found = data[(data["row"] == row) & (data["quantity"] == quantity) & at_pair]["value"]
-    return found.item() if len(found) else None
-
+from tlbench.reports.table import pair_texts
+from tlbench.terms import TlbenchError
 
 SOURCE_ONLY = {"a:b": [0.50, 0.52, 0.57], "b:a": [0.60, 0.61, 0.59]}
 DANN = {"a:b": [0.60, 0.64, 0.62], "b:a": [0.55, 0.58, 0.57]}
@@ -81,9 +57,12 @@ def test_one_table_is_of_one_suite_and_tables_takes_them_in_order():
     with pytest.raises(TlbenchError, match="'z' v1, 'a' v1"):
         reports.accuracy(frame)
     made = reports.tables(frame)
-    assert [(table.suite, table.kind) for table in made] == [
-        (suite, kind) for suite in ("z v1", "a v1") for kind in reports.KINDS
+    assert [(table.suite, table.kind) for table in made if table.kind in reports.MAIN] == [
+        (suite, kind) for suite in ("z v1", "a v1") for kind in reports.MAIN
     ]
+    kinds = [table.kind for table in made]
+    assert sorted(set(kinds), key=kinds.index) == [kind for kind in reports.KINDS if kind in kinds]
+    assert [table.kind for table in reports.tables(frame, "main")] == [*reports.MAIN, *reports.MAIN]
     assert [table.kind for table in reports.tables(frame, "transfer")] == ["transfer", "transfer"]
     with pytest.raises(TlbenchError, match="no table 'acuracy'"):
         reports.tables(frame, "acuracy")
@@ -111,7 +90,7 @@ def test_means_and_intervals_are_those_of_scipy(two_rows):
     assert value(table, "dann", "mean") == pytest.approx(59.3333, abs=1e-4)
     assert value(table, "dann", "high") - value(table, "dann", "mean") == pytest.approx(half)
     assert table.cells.loc["dann", "mean"] == f"59.3 ± {half:.1f}"
-    assert table.cells.columns.to_list() == ["mean", "rank", "a:b", "b:a"]
+    assert table.cells.columns.to_list() == ["mean", "IQM", "rank", "a:b", "b:a"]
     for said in ("3 seeds", "other seeds", "2 pairs", "last step of a fixed budget"):
         assert said in table.caption
 
@@ -132,8 +111,8 @@ def test_a_partial_row_has_blanks_and_neither_mean_nor_rank():
         for seed in range(3)
     ]
     table = reports.accuracy(reports.frame([*partial, *cells("source_only", SOURCE_ONLY), *skipped]))
-    assert table.cells.loc["partial"].to_list() == ["", "", "99.0 ± 0.0", ""]
-    assert table.cells.loc["few"].to_list() == ["", "", "", ""]
+    assert table.cells.loc["partial"].to_list() == ["", "", "", "99.0 ± 0.0", ""]
+    assert table.cells.loc["few"].to_list() == ["", "", "", "", ""]
     assert table.cells.loc["source_only", "rank"] == "1"
     assert table.cells.index[0] == "source_only"
     assert value(table, "partial", "mean") is None
@@ -160,10 +139,10 @@ def test_a_score_in_a_record_that_is_not_done_counts_nowhere_but_its_seed_is_mis
 
 def test_one_seed_has_no_interval_and_two_are_too_few():
     one = reports.accuracy(reports.frame(cells("dann", {"a:b": [0.51], "b:a": [0.61]})))
-    assert one.cells.loc["dann"].to_list() == ["56.0", "1", "51.0", "61.0"]
+    assert one.cells.loc["dann"].to_list() == ["56.0", "56.0", "1", "51.0", "61.0"]
     assert "One seed" in one.caption and "no interval" in one.caption
     two = reports.accuracy(reports.frame(cells("dann", {"a:b": [0.5, 0.6], "b:a": [0.6, 0.7]})))
-    assert two.cells.loc["dann"].to_list() == ["60.0", "1", "55.0", "65.0"]
+    assert two.cells.loc["dann"].to_list() == ["60.0", "60.0", "1", "55.0", "65.0"]
     assert "too few" in two.caption
     assert not set(two.data["quantity"]) & {"low", "high"}
 
@@ -199,8 +178,10 @@ def test_the_delta_is_paired_by_pair_and_seed(two_rows):
     assert table.title == "toy v1: adaptation delta against source_only"
     assert table.cells.index.to_list() == ["dann"]
     for pair, delta in deltas.items():
-        low, high = stats.t.interval(0.95, 2, delta.mean(), stats.sem(delta))
         assert value(table, "dann", "mean", pair) == pytest.approx(delta.mean())
+        # the two pairs vary alike, so that their common variance stands for both: 2 + 2 degrees of freedom
+        pooled = np.sqrt(np.mean([one.var(ddof=1) for one in deltas.values()]) / 3)
+        low, high = stats.t.interval(0.95, 4, delta.mean(), pooled)
         assert value(table, "dann", "low", pair) == pytest.approx(low)
         assert value(table, "dann", "high", pair) == pytest.approx(high)
     welch = stats.ttest_ind(deltas["a:b"], deltas["b:a"], equal_var=False).confidence_interval(0.95)
@@ -238,7 +219,13 @@ def test_partial_office_31_says_that_dann_hurts():
     shown = table.cells.loc["dann"]
     assert shown["verdict"] == "hurts"
     assert shown["mean delta"].startswith("-7.7 ± ")
-    assert shown["pairs hurt"] == "6 / 6"
+    assert shown["pairs hurt"] == "6 / 6, 6 *"
+    assert shown["pairs helped"] == "0 / 6"
+    assert all(shown[pair].endswith(" *") for pair in shift)
+    (harm,) = reports.harm(reports.frame(records))
+    assert harm.cells.loc["dann", ["hurt %", "P(better)"]].to_list() == ["100", "0.00"]
+    text = reports.render([table])
+    assert "hurts" in next(line for line in text.splitlines() if line.startswith("dann"))
 
 
 def test_a_seed_missing_in_the_baseline_blanks_the_pair_in_every_row():
@@ -253,7 +240,7 @@ def test_a_seed_missing_in_the_baseline_blanks_the_pair_in_every_row():
 def test_without_an_interval_there_is_no_verdict():
     one = [*cells("source_only", {"a:b": [0.5]}), *cells("dann", {"a:b": [0.4]})]
     (table,) = reports.transfer(reports.frame(one))
-    assert table.cells.loc["dann"].to_list() == ["-10.0", "", "1 / 1", "a:b -10.0", "-10.0"]
+    assert table.cells.loc["dann"].to_list() == ["-10.0", "", "0 / 1", "1 / 1", "a:b -10.0", "-10.0"]
     assert "no verdict" in table.caption
 
 
@@ -399,19 +386,19 @@ def test_a_hostile_name_breaks_no_text_table():
 def test_a_hostile_name_breaks_no_markdown_table():
     lines = [line for line in reports.render(hostile_tables()[:1], "markdown").splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 5
-    assert {line.count("|") for line in lines} == {6}
+    assert {line.count("|") for line in lines} == {7}
     name = next(line for line in lines if "a&#124;b" in line)
-    assert not set("`*<>[]\\$~") & set(name)
+    assert not set("`*<>[]\\$~") & set(name.split("|")[1])
     assert "source_only" in lines[-2]
 
 
 def test_a_hostile_name_breaks_no_latex_table():
-    text = reports.render(hostile_tables()[1:2], "latex")
+    text = reports.render([table for table in hostile_tables() if table.kind == "transfer"], "latex", width=1000)
     assert [text.count(rule) for rule in ("\\toprule", "\\midrule", "\\bottomrule", "\\hline")] == [1, 1, 1, 0]
     body = text[text.index("\\midrule") : text.index("\\bottomrule")].splitlines()[1:]
     assert len(body) == 4
     for line in body:
-        assert line.replace("\\&", "").count("&") == 6
+        assert line.replace("\\&", "").count("&") == 7
         assert line.endswith("\\\\")
         assert line.replace("\\{", "").replace("\\}", "").count("{") == line.replace("\\{", "").replace("\\}", "").count("}")
         assert not line.lstrip().startswith("[")
@@ -420,11 +407,11 @@ def test_a_hostile_name_breaks_no_latex_table():
 
 
 def test_formats_are_named_when_one_is_misspelt_and_no_table_is_said():
-    with pytest.raises(TlbenchError, match="there are text, markdown, latex, csv, json"):
-        reports.render([], "html")
+    with pytest.raises(TlbenchError, match="there are text, markdown, latex, csv, json, html"):
+        reports.render([], "xlsx")
     assert "No such table" in reports.render([])
     assert reports.render([], "csv").strip() == ",".join(reports.TIDY)
-    assert json.loads(reports.render([], "json")) == {"tables": []}
+    assert json.loads(reports.render([], "json")) == {"schema": 1, "tables": []}
 
 
 # --- statistics
@@ -460,13 +447,11 @@ def test_equal_values_have_exactly_no_variance():
     assert half.item() == 0
 
 
-def test_a_pair_whose_own_interval_excludes_zero_has_a_star() -> None:
-    from tlbench.reports.statistics import Estimate
-    from tlbench.reports.table import pair_texts
-
+def test_a_pair_that_surely_helps_or_hurts_has_a_star():
     class One:
-        pairs = ("a:b", "a:c", "a:d")
+        pairs, decimals = ("a:b", "a:c", "a:d"), 1
 
-    estimate = Estimate(np.array([[5.0, 0.5, -3.0]]), np.array([[1.0, 1.0, 2.0]]))
-    assert pair_texts(One, estimate, signed=True) == {"a:b": ["+5.0 ± 1.0 *"], "a:c": ["+0.5 ± 1.0"], "a:d": ["-3.0 ± 2.0 *"]}  # type: ignore[arg-type]
-    assert pair_texts(One, estimate)["a:b"] == ["5.0 ± 1.0"]  # type: ignore[arg-type]
+    estimate = statistics.Estimate(np.array([[5.0, 0.5, -3.0]]), np.array([[1.0, 1.0, 2.0]]))
+    shown = pair_texts(One, estimate, np.array([[1.0, 0.0, -1.0]]))
+    assert shown == {"a:b": ["+5.0 ± 1.0 *"], "a:c": ["+0.5 ± 1.0"], "a:d": ["-3.0 ± 2.0 *"]}
+    assert pair_texts(One, estimate)["a:b"] == ["5.0 ± 1.0"]

@@ -1,16 +1,24 @@
 """Records -> tables: every mean, interval, delta and rank of the house is born in this room.
 
-`frame` flattens records, `accuracy`, `transfer` and `throughput` make the tables of one suite, `tables` those of all of
-them, and `render` writes tables as text, Markdown, LaTeX, CSV or JSON.
+`frame` flattens records, `accuracy`, `transfer`, `throughput` and their like make the tables of one suite, `tables` those
+of all of them, and `render` writes tables as text, Markdown, LaTeX, CSV, JSON or HTML.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
-from tlbench.reports.costs import throughput
+from tlbench.reports.average_ranks import Ranking, ranking, ranks
+from tlbench.reports.comparing import compare
+from tlbench.reports.costs import details, frontier, throughput
 from tlbench.reports.frames import frame, not_empty
-from tlbench.reports.output import FORMATS, legible, render
+from tlbench.reports.legible import legible
+from tlbench.reports.negative_flips import flips
+from tlbench.reports.negative_transfer import harm
+from tlbench.reports.output import FORMATS, render
+from tlbench.reports.parts import classes, groups
 from tlbench.reports.scores import accuracy, transfer
 from tlbench.reports.table import TIDY, Table
 from tlbench.terms import TlbenchError
@@ -18,34 +26,59 @@ from tlbench.terms import TlbenchError
 __all__ = [
     "FORMATS",
     "KINDS",
+    "MAIN",
     "TIDY",
+    "Ranking",
     "Table",
     "accuracy",
+    "classes",
+    "compare",
+    "details",
+    "flips",
     "frame",
+    "frontier",
+    "groups",
+    "harm",
     "legible",
+    "ranking",
+    "ranks",
     "render",
     "tables",
     "throughput",
     "transfer",
 ]
 
-KINDS = ("accuracy", "transfer", "throughput")
+KINDS = ("accuracy", "ranks", "transfer", "harm", "classes", "groups", "throughput", "frontier", "detail")
+"""All kinds of table, in the order in which they are made."""
+
+MAIN = ("accuracy", "transfer", "harm", "throughput")
+"""The kinds that answer the three questions: does it help, does it hurt, what does it cost."""
 
 
-def tables(frame: pd.DataFrame, which: str = "all") -> list[Table]:
-    """The tables of every suite (and version of it) in the frame, in the frame's order; `which` is a kind or "all".
+def tables(
+    frame: pd.DataFrame, which: str = "all", flips: pd.DataFrame | None = None, half_width: float | None = None
+) -> list[Table]:
+    """The tables of every suite (and version of it) in the frame, in the frame's order; `which` is a kind, "main" or "all".
+
+    `flips` are those of `reports.flips`, which reads files; without them their columns are blank. `half_width` is one that
+    the reader wants: captions say how many seeds it takes.
 
     Raises TlbenchError for an unknown kind and for a frame without records.
     """
-    if which not in ("all", *KINDS):
-        raise TlbenchError(f"no table {which!r}; there are all, {', '.join(KINDS)}")
+    kinds = {"all": KINDS, "main": MAIN}.get(which, (which,))
+    if not set(kinds) <= set(KINDS):
+        raise TlbenchError(f"no table {which!r}; there are all, main, {', '.join(KINDS)}")
     not_empty(frame)
-    made: list[Table] = []
-    for _, part in frame.groupby(["suite", "suite_version"], sort=False):
-        if which in ("all", "accuracy"):
-            made.append(accuracy(part))
-        if which in ("all", "transfer"):
-            made.extend(transfer(part))
-        if which in ("all", "throughput"):
-            made.extend(throughput(part))
-    return made
+    makers: dict[str, Callable[[pd.DataFrame], list[Table]]] = {
+        "accuracy": lambda part: [accuracy(part, half_width)],
+        "ranks": ranks,
+        "transfer": lambda part: transfer(part, half_width),
+        "harm": lambda part: harm(part, flips),
+        "classes": classes,
+        "groups": groups,
+        "throughput": throughput,
+        "frontier": frontier,
+        "detail": details,
+    }
+    parts = [part for _, part in frame.groupby(["suite", "suite_version"], sort=False)]
+    return [table for part in parts for kind in kinds for table in makers[kind](part)]

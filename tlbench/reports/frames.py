@@ -1,37 +1,61 @@
-"""Records -> one flat data frame, a row per record; and from it the cube of scores that every table starts from."""
+"""Records -> one flat data frame, a row per record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tlbench.reports import statistics
-from tlbench.terms import Record, TlbenchError
-
-SCORES = ("target_accuracy", "source_accuracy", "macro_f1")
-"""The scores that a suite may name as its metric: shares in [0, 1]."""
+from tlbench.terms import METRICS, Cost, Record, TlbenchError
 
 _json = json.JSONEncoder(sort_keys=True, default=str).encode
 
-_REAL = (*SCORES, "train_seconds", "train_samples_per_second", "predict_samples_per_second", "energy_joules")
+_COSTS = ("train_seconds", "train_samples_per_second", "predict_samples_per_second", "peak_memory_bytes", "energy_joules")
+
+DETAILS = tuple(
+    name
+    for name, field in Cost.model_fields.items()
+    if name not in (*_COSTS, "steps", "batch") and field.annotation in (int | None, float | None)
+)
+"""The numbers of a `Cost` that the main cost tables do not show, by their field names."""
+
+SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
+"""The scores of a record, the metrics that a suite may be compared by among them, in the units of the record."""
+
+_REAL = (*SCORES, "mean_class_accuracy", *_COSTS[:3], "energy_joules", *DETAILS)
 _WHOLE = ("schema", "suite_version", "seed", "target_labels")
-_WHOLE_OR_NULL = ("scored_rows", "peak_memory_bytes", "steps", "batch", "cores")
+_WHOLE_OR_NULL = ("scored_rows", "peak_memory_bytes", "steps", "batch", "cores", "threads", "places", "classes")
 
 COLUMNS = (
     *("suite", "suite_version", "row", "method", "options", "sources", "target", "pair", "seed", "status", "why"),
     *("kind", "reads", "metric", "baseline", "target_labels"),
-    *(*SCORES, "scored_rows"),
+    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "scored_rows", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
-    *("peak_memory_bytes", "energy_joules", "steps", "batch"),
-    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "tlbench", "commit", "dirty"),
+    *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
+    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "places"),
+    *("tlbench", "commit", "dirty"),
     *("data", "suite_hash", "started", "finished", "schema", "identity"),
 )
-"""The columns of a frame, in order. `options` and `data` are JSON text, `sources` and `reads` are joined by "+"."""
+"""The columns of a frame, in order. `options` and `data` are JSON text, `sources` and `reads` are joined by "+"; `per_class`
+and `per_group` hold the record's mapping of accuracies, `mean_class_accuracy` its mean and `classes` its length, over the
+classes with scored rows; `worst_group_accuracy` is the least of the groups."""
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(_REAL, "float64"),
+    **dict.fromkeys(_WHOLE, "int64"),
+    **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
+    "dirty": "boolean",
+    **dict.fromkeys(("per_class", "per_group"), object),
+    **dict.fromkeys(("why", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit", "suite_hash"), "str"),
+}
+"""Of the columns whose kind a part of the records can't tell, because they may all be missing there."""
+
+_AT_ONCE = 5000
+"""Records that are turned into columns together: all at once would take several times the memory."""
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -39,31 +63,49 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
     All records are kept, also those that a later record of the same case stands in for: tables leave those out.
     """
-    rows = [_flat(record) for record in records]
+    parts, left = [], iter(records)
+    while rows := [_flat(record) for record in islice(left, _AT_ONCE)]:
+        parts.append(_frame(rows))
+    return pd.concat(parts, ignore_index=True) if parts else _frame([])
+
+
+def _frame(rows: list[tuple[object, ...]]) -> pd.DataFrame:
     try:
         flat = pd.DataFrame(rows, columns=list(COLUMNS))
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and Arrow can't hold
         flat = pd.DataFrame([tuple(map(_encodable, row)) for row in rows], columns=list(COLUMNS))
-    kinds = dict.fromkeys(_REAL, "float64") | dict.fromkeys(_WHOLE, "int64") | dict.fromkeys(_WHOLE_OR_NULL, "Int64")
-    return flat.astype({**kinds, "dirty": "boolean"})
+    return flat.astype(_KINDS)
 
 
 def _flat(record: Record) -> tuple[object, ...]:
     scores, cost, machine, code = record.scores, record.cost, record.machine, record.code
+    groups, classes = _values(scores.per_group_accuracy), _values(scores.per_class_accuracy)
+    derived = {"worst_group_accuracy": min(groups, default=None)}
     return (
         *(record.suite, record.suite_version, record.row, record.method, _json(record.options)),
         *("+".join(record.sources), record.target, record.pair, record.seed, record.status, record.why),
         *(record.kind, "+".join(record.reads), record.metric, record.baseline, record.target_labels),
-        *(scores.target_accuracy, scores.source_accuracy, scores.macro_f1, scores.scored_rows),
+        *(derived[name] if name in derived else getattr(scores, name) for name in SCORES),
+        *(sum(classes) / len(classes) if classes else None, len(classes) or None),
+        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.scored_rows, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
+        *(getattr(cost, name) for name in DETAILS),
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
+        *(machine.threads, machine.places),
         *(code.tlbench, code.commit, code.dirty),
         *(_json(record.data), record.suite_hash, record.started, record.finished, record.schema_, record.identity),
     )
 
 
+def _values(shares: Mapping[str, float | None] | None) -> list[float]:
+    """The shares that were measured."""
+    return [share for share in (shares or {}).values() if share is not None]
+
+
 def _encodable(value: object) -> object:
+    if isinstance(value, dict):
+        return {_encodable(name): share for name, share in value.items()}
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
@@ -86,55 +128,14 @@ def _by_time(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[when.sort_values(kind="stable", na_position="first").index]
 
 
-@dataclass(frozen=True, eq=False)
-class Cube:
-    """The scores of one suite in per cent: values (R rows, P pairs, S seeds), NaN where there is no score.
-
-    Pairs and seeds are all that any record of the suite shows, whatever its row and status, so that a partial run has
-    blanks. Rows stand best mean first, rows without a mean last.
-    """
-
-    suite: str
-    version: int
-    metric: str
-    rows: pd.Index[str]
-    pairs: pd.Index[str]
-    seeds: pd.Index[int]
-    values: npt.NDArray[np.float64]
-
-    @property
-    def name(self) -> str:
-        """The suite with its version, as titles show it."""
-        return f"{self.suite} v{self.version}"
-
-
-def cube(frame: pd.DataFrame) -> Cube:
-    """The cube of one suite's frame, over the records that count.
-
-    Raises TlbenchError for no record, for more than one suite or version, and for a metric that records do not hold.
-    """
-    suite, version = _one_suite(frame)
-    metric = str(latest(frame, "metric"))
-    if metric not in SCORES:
-        raise TlbenchError(f"suite {suite!r}: no metric {metric!r} in its records; there are {', '.join(SCORES)}")
-    last = counted(frame)
-    rows, pairs = pd.Index(frame["row"].unique()), pd.Index(frame["pair"].unique())
-    seeds = pd.Index(np.sort(frame["seed"].unique()))
-    score = last[metric].where(last["status"] == "done").to_numpy(dtype=np.float64)
-    values = np.full((len(rows), len(pairs), len(seeds)), np.nan)
-    at = (rows.get_indexer(last["row"]), pairs.get_indexer(last["pair"]), seeds.get_indexer(last["seed"]))
-    values[at] = 100 * np.where(np.isfinite(score), score, np.nan)
-    best_first = np.argsort(-statistics.these_pairs(values).mean.round(9), kind="stable")
-    return Cube(suite, version, metric, rows[best_first], pairs, seeds, values[best_first])
-
-
 def not_empty(frame: pd.DataFrame) -> None:
     """Raise TlbenchError for a frame without records."""
     if frame.empty:
         raise TlbenchError("no records, so no tables; run a suite first, e.g. `tlbench run quickstart`")
 
 
-def _one_suite(frame: pd.DataFrame) -> tuple[str, int]:
+def one_suite(frame: pd.DataFrame) -> tuple[str, int]:
+    """The suite and the version that a frame is of; raises TlbenchError for none and for several."""
     not_empty(frame)
     suites = frame[["suite", "suite_version"]].drop_duplicates()
     if len(suites) > 1:

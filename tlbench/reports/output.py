@@ -1,49 +1,42 @@
-"""Tables -> text for a terminal, Markdown, LaTeX, CSV or JSON. Names from records are hostile until escaped here."""
+"""Tables -> text for a terminal, Markdown, LaTeX, CSV, JSON or HTML. Names from records are hostile until escaped here."""
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 from tabulate import MIN_PADDING, tabulate
 
+from tlbench.reports import latex
+from tlbench.reports.legible import legible
+from tlbench.reports.schema import Tables
 from tlbench.reports.table import TIDY, Table
 from tlbench.terms import TlbenchError
 
-FORMATS = ("text", "markdown", "latex", "csv", "json")
+FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 
-WIDTH = 160
-"""Columns of a terminal that text is wrapped to unless told."""
+WIDTH = {"text": 160, "markdown": 120, "latex": 76}
+"""Columns that a table fills before it goes on in a further one, unless told. Markdown: what a page shows without scrolling;
+LaTeX: what a page of small print holds."""
 
 _LINE = 100
 """Columns that a caption is filled to, for reading."""
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-_LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # after a line's \\ a bracket or a star would be an argument
-    "]": "{]}",
-    "*": "{*}",
-    "±": r"$\pm$",
-    "…": r"\dots{}",
-}
 _MARKDOWN = re.compile(r"[\\`*|<>&~$\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word marks nothing up
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r])")
+
+Cells = list[list[str]]
+"""Header and rows, the row's name first."""
 
 
 def render(tables: Sequence[Table], format: str = "text", width: int | None = None) -> str:
     """All tables in one of `FORMATS`, ending in a newline.
 
-    `width` (default 160) is for text: a wider table goes on in further blocks below, each with the row names. csv is
+    `width` is for text, Markdown and LaTeX: a wider table goes on in further ones below, each with the row names. csv is
     one tidy frame of all tables, json holds cells and data of each. Raises TlbenchError for an unknown format.
     """
     if format not in FORMATS:
@@ -51,57 +44,32 @@ def render(tables: Sequence[Table], format: str = "text", width: int | None = No
     if format == "csv":
         return _csv(tables)
     if format == "json":
-        return _json(tables)
+        return json.dumps(Tables.of(tables).model_dump(by_alias=True), indent=1, allow_nan=False) + "\n"
+    none = "No such table: the records hold nothing to fill it with."
     if not tables:
-        return f"{'% ' if format == 'latex' else ''}No such table: the records hold nothing to fill it with.\n"
-    if format == "text":
-        return "\n".join(_text(table, width or WIDTH) for table in tables)
-    return "\n".join((_latex if format == "latex" else _markdown)(table) for table in tables)
+        return {"latex": f"% {none}\n", "html": f"<p>{none}</p>\n"}.get(format, f"{none}\n")
+    if format == "html":
+        return "".join(map(_html, tables))
+    write = {"text": _text, "markdown": _markdown, "latex": _latex}[format]
+    made = [write(table, width or WIDTH[format]) for table in tables]
+    return latex.joined(made) if format == "latex" else "\n".join(made)
 
 
-def legible(text: str) -> str:
-    """Text on one line that moves no cursor and turns no direction: what is not printable is shown by its code point.
-
-    That is every character of Unicode's categories C (controls, ANSI's escape among them, formats, surrogates) and the
-    line and paragraph separators.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_code(char) if unicodedata.category(char) in _UNSEEN else char for char in text)
-
-
-def _code(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _cells(table: Table, escape: Callable[[str], str]) -> list[list[str]]:
+def cells_of(table: Table, escape: Callable[[str], str] = str) -> Cells:
     """Header and rows as text, the row's name first, each one made safe."""
     header = [str(table.cells.index.name), *table.cells.columns]
     rows = zip(table.cells.index, *(table.cells[column] for column in table.cells.columns), strict=True)
     return [[escape(legible(str(cell))) for cell in row] for row in (header, *rows)]
 
 
-def _tabulate(cells: list[list[str]], format: str) -> str:
-    return str(
-        tabulate(
-            cells[1:],
-            headers=cells[0],
-            tablefmt=format,
-            disable_numparse=True,
-            colalign=("left",) + ("right",) * (len(cells[0]) - 1),
-        )
-    )
+def marks_of(table: Table) -> Cells:
+    """The marks of the cells in the places of `cells_of`; the names have none."""
+    shape = table.cells
+    marks = pd.DataFrame("", shape.index, shape.columns) if table.marks is None else table.marks
+    return [[""] * (1 + len(shape.columns)), *(["", *row] for row in marks.to_numpy().tolist())]
 
 
-def _text(table: Table, width: int) -> str:
-    cells = _cells(table, lambda cell: cell)
-    blocks = [_tabulate([[row[at] for at in block] for row in cells], "simple") for block in _blocks(cells, width)]
-    caption = textwrap.fill(legible(table.caption), min(width, _LINE), break_on_hyphens=False)
-    return "\n\n".join([legible(table.title), *blocks, caption]) + "\n"
-
-
-def _blocks(cells: list[list[str]], width: int) -> Iterator[list[int]]:
+def blocks(cells: Cells, width: int) -> Iterator[list[int]]:
     """The column numbers of each block: always the name, then as many columns as fit, at least one."""
     header, rows = cells[0], cells[1:]
     name, *widths = (max(len(title) + MIN_PADDING, *(len(row[at]) for row in rows)) for at, title in enumerate(header))
@@ -115,44 +83,73 @@ def _blocks(cells: list[list[str]], width: int) -> Iterator[list[int]]:
     yield block
 
 
-def _markdown(table: Table) -> str:
+def _tabulate(cells: Cells, block: list[int], format: str) -> str:
+    header, *rows = ([row[at] for at in block] for row in cells)
+    alignment = ("left",) + ("right",) * (len(block) - 1)
+    return str(tabulate(rows, headers=header, tablefmt=format, disable_numparse=True, colalign=alignment))
+
+
+def _text(table: Table, width: int) -> str:
+    cells = cells_of(table)
+    made = [_tabulate(cells, block, "simple") for block in blocks(cells, width)]
+    return "\n\n".join([legible(table.title), *made, caption(table, width)]) + "\n"
+
+
+def caption(table: Table, width: int) -> str:
+    """The caption filled for reading on a terminal."""
+    return textwrap.fill(legible(table.caption), min(width, _LINE), break_on_hyphens=False)
+
+
+def _markdown(table: Table, width: int) -> str:
     def escape(text: str) -> str:
         return _MARKDOWN.sub(lambda mark: f"&#{ord(mark[0])};", text)
 
-    title, caption = escape(legible(table.title)), escape(legible(table.caption))
-    return f"### {title}\n\n{_tabulate(_cells(table, escape), 'pipe')}\n\n{caption}\n"
+    shown = list(blocks(cells_of(table), width))
+    cells = [
+        [f"**{cell}**" if "best" in mark.split() else cell for cell, mark in zip(row, marks, strict=True)]
+        for row, marks in zip(cells_of(table, escape), marks_of(table), strict=True)
+    ]
+    made = [_tabulate(cells, block, "pipe") for block in shown]
+    return "\n\n".join([f"### {escape(legible(table.title))}", *made, escape(legible(table.caption))]) + "\n"
 
 
-def _latex(table: Table) -> str:
-    """A booktabs table; a wide one needs `\\resizebox` or a landscape page around it."""
+def _latex(table: Table, width: int) -> str:
+    plain = cells_of(table)
+    cells = [
+        [latex.emphasised(latex.cell(text), mark.split()) for text, mark in zip(row, marks, strict=True)]
+        for row, marks in zip(plain, marks_of(table), strict=True)
+    ]
+    bodies = [_tabulate(cells, block, "latex_raw") for block in blocks(plain, width)]
+    return latex.floats(legible(table.title), legible(table.caption), bodies)
 
-    def escape(text: str) -> str:
-        return re.sub(r"(?<![^ ])-(?=\d)", "$-$", "".join(_LATEX.get(char, char) for char in text))
 
-    rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
-    lines = _tabulate(_cells(table, escape), "latex_raw").splitlines()
-    body = "\n".join(next(rules) if line.strip() == "\\hline" else line.rstrip() for line in lines)
-    title, caption = escape(legible(table.title)), escape(legible(table.caption))
+def _html(table: Table) -> str:
+    """A <table> that asks for no style: marks are classes, the caption holds title and caption."""
+
+    def tag(name: str, text: str, mark: str = "", scope: str = "") -> str:
+        attributes = f' scope="{scope}"' * bool(scope) + f' class="{html.escape(mark)}"' * bool(mark)
+        return f"<{name}{attributes}>{text}</{name}>"
+
+    header, *rows = cells_of(table, html.escape)
+    _, *marks = marks_of(table)
+    head = "".join(tag("th", cell, scope="col") for cell in header)
+    body = "\n".join(
+        "<tr>"
+        + tag("th", row[0], scope="row")
+        + "".join(map(lambda cell, mark: tag("td", cell, mark), row[1:], of[1:]))
+        + "</tr>"
+        for row, of in zip(rows, marks, strict=True)
+    )
+    title, said = html.escape(legible(table.title)), html.escape(legible(table.caption))
     return (
-        "% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n"
-        f"\\caption{{{title}. {caption}}}\n{body}\n\\end{{table}}\n"
+        f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {said}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
     )
 
 
 def _csv(tables: Sequence[Table]) -> str:
+    """Names that a spreadsheet would take for a formula get an apostrophe in front."""
     data = pd.concat([table.data for table in tables]) if tables else pd.DataFrame(columns=list(TIDY))
-    safe = {name: data[name].map(legible, na_action="ignore") for name in ("suite", "table", "row", "pair")}
+    names = ("suite", "table", "row", "pair", "part")
+    safe = {name: data[name].map(lambda text: _FORMULA.sub("'", legible(str(text))), na_action="ignore") for name in names}
     return str(data.assign(**safe).to_csv(index=False, lineterminator="\n"))
-
-
-def _json(tables: Sequence[Table]) -> str:
-    """{"tables": [{suite, kind, title, caption, cells: {columns, index, data}, data: [{...} of `TIDY`]}]}."""
-    made = [
-        {
-            **{key: getattr(table, key) for key in ("suite", "kind", "title", "caption")},
-            "cells": table.cells.to_dict("split"),
-            "data": table.data.astype(object).where(table.data.notna(), None).to_dict("records"),
-        }
-        for table in tables
-    ]
-    return json.dumps({"tables": made}, indent=1, allow_nan=False) + "\n"
