@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tlbench import methods
+from tlbench.checks.contribution import contribution
 from tlbench.checks.files import results, suite
 from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_regression, toy_suite, toy_task
 from tlbench.engine import cell, score
@@ -20,7 +21,19 @@ from tlbench.engine.seeds import seeded
 from tlbench.methods.base import Solved, Trained
 from tlbench.terms import PARTS, STREAM, Domain, Labelled, Step, Task, TlbenchError
 
-__all__ = ["METHOD_PROMISES", "fit", "method", "outcome", "results", "scores", "suite", "toy", "toy_suite", "toy_task"]
+__all__ = [
+    "METHOD_PROMISES",
+    "contribution",
+    "fit",
+    "method",
+    "outcome",
+    "results",
+    "scores",
+    "suite",
+    "toy",
+    "toy_suite",
+    "toy_task",
+]
 
 
 def declares(name: str) -> None:
@@ -177,7 +190,7 @@ def scored_labels_do_not_matter(name: str) -> None:
         test = toy(5, 60, shift=0.7)
         target = Domain("b", toy(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
         parts = cell.make(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
-        seen.append(outcome(name, parts.granted))
+        seen.append(outcome(name, parts.granted.task()))
     if not torch.equal(*seen):
         raise TlbenchError(f"{name}: labels of scored rows change its result")
 

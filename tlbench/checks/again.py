@@ -110,7 +110,7 @@ def _sample(found: list[Record], sample: int) -> list[Record]:
     last = {(record.pair, record.seed): record for record in found}
     mixed = sorted(last.values(), key=lambda record: hashlib.sha256(record.identity.encode()).hexdigest())
     nth: dict[str, int] = defaultdict(int)
-    turns = []
+    turns: list[tuple[int, int, Record]] = []
     for record in mixed:
         turns.append((nth[record.pair], len(turns), record))
         nth[record.pair] += 1

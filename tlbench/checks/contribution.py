@@ -73,8 +73,8 @@ def _asked(now: list[Record], suite: Suite) -> Iterator[str]:
         except TlbenchError as error:
             yield f"{error}; a method of yours is named with --plugin"
             continue
-        if other := sorted({record.method for record in of_row} - {name}):
-            yield f"methods.{row}: the records are of {', '.join(other)}, in the suite it is {name}"
+        if strange := sorted({record.method for record in of_row} - {name}):
+            yield f"methods.{row}: the records are of {', '.join(strange)}, in the suite it is {name}"
             continue
         default = methods.options(name, {})
         strayed = [r for r in of_row if {**default, **r.options} != options]  # options younger than a record had their default
@@ -164,7 +164,8 @@ def _predictions(file: Path, record: Record) -> Iterator[str]:
     if len(kept[0]) != record.scores.scored_rows:
         yield f"its predictions are of {len(kept[0])} rows, it says {record.scores.scored_rows}"
     elif record.scores.target_accuracy is not None and round(record.scores.target_accuracy * len(kept[0])) != right:
-        yield f"its predictions have {right} of {len(kept[0])} rows right, its target_accuracy is {record.scores.target_accuracy:g}"
+        said = f"its target_accuracy is {record.scores.target_accuracy:g}"
+        yield f"its predictions have {right} of {len(kept[0])} rows right, {said}"
 
 
 def _cell(record: Record) -> str:

@@ -68,7 +68,9 @@ def mistakes(file: Path, found: list[Record]) -> list[str]:
     for number, record in enumerate(found, 1):
         if (record.row, record.suite) != (file.stem, file.absolute().parent.name):
             wrong.append(f"record {number}: of row {record.row!r} of suite {record.suite!r}, which belongs in another file")
-        wrong += [f"record {number}: {what}" for what in (*_ending(record), *_scores(record), *_cost(record), *_machine(record))]
+        wrong += [
+            f"record {number}: {what}" for what in (*_ending(record), *_scores(record), *_cost(record), *_machine(record))
+        ]
     twice = Counter(record.identity for record in found if record.status != "failed")
     wrong += [
         f"{count} records of one case (identity {key}); `tlbench results prune` keeps the last"

@@ -1,44 +1,240 @@
-"""Tables -> a static page: one file that asks for nothing from elsewhere, for a file system or any host."""
+"""Records -> a static site: pages that ask for nothing from elsewhere, for a file system or any host.
+
+`build` writes the site, `leaderboard` the same in one Markdown file.
+"""
 
 from __future__ import annotations
 
-import os
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-import pandas as pd
-from jinja2 import Environment, StrictUndefined
+import tlbench
+from tlbench import merging, pictures, reports
+from tlbench.reports import Table
+from tlbench.site import charts, facts, sheets, words
+from tlbench.site.sheets import Row, Sheet, cell
+from tlbench.site.words import OfMethod
+from tlbench.site.writing import Writer, slug
+from tlbench.terms import Record
 
-from tlbench.reports import Table, legible, tables
-from tlbench.terms import TlbenchError
-
-__all__ = ["build"]
-
-_TEMPLATE = "index.html.j2"
+__all__ = ["build", "leaderboard"]
 
 
-def build(frame: pd.DataFrame, out: Path) -> Path:
-    """Write all tables of the frame to `out`/index.html, whole or not at all, and return its path.
+def build(
+    records: Sequence[Record], out: Path, results: Path | None = None, methods: Mapping[str, Path] = MappingProxyType({})
+) -> Path:
+    """Write the site of some records to `out`, and return its front page, which is written last.
 
-    Raises TlbenchError for a frame without records and for a place that can't be written to.
+    Files of an earlier build that are no more are taken away; others in `out` stay.
+
+    Args:
+        records: those of a results directory.
+        out: the folder to write to.
+        results: that directory; negative flips are counted from its predictions files, and blank without it.
+        methods: the files of the methods that ship, by name; their pages show paper and code.
+
+    Raises:
+        TlbenchError: no records, or a place that can't be written to.
     """
-    suites = [(suite, list(made)) for suite, made in groupby(tables(frame), key=lambda table: table.suite)]
-    page = _page(suites, records=len(frame), last=str(frame["finished"].max()))
-    path, part = out / "index.html", out / f".index.html.{os.getpid()}.part"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(page, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise TlbenchError(f"can't write the page to {out}: {error.strerror}; name another directory") from error
-    return path
+    frame = reports.frame(records)
+    made = reports.tables(frame, flips=None if results is None else reports.flips(results, frame))
+    last = max(record.finished for record in records)
+    writer = Writer(out, {"version": tlbench.__version__, "records": len(records), "last": last})
+    writer.assets()
+    suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(made, records)]
+    for suite in suites:
+        suite.pages()
+    abouts = {name: words.of_method(file) for name, file in methods.items()}
+    front = _front(writer, suites, _methods(writer, suites, abouts), abouts)
+    writer.finish()
+    return out / front
 
 
-def _page(suites: list[tuple[str, list[Table]]], records: int, last: str) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["legible"] = lambda text: legible(str(text))
-    template = environment.from_string(Path(__file__).with_name(_TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(suites=suites, records=records, last=last)
+def leaderboard(records: Sequence[Record]) -> str:
+    """The leaderboard in Markdown: of each suite one table with the three answers.
+
+    Raises TlbenchError for no records.
+    """
+    parts = [
+        "# Leaderboard",
+        "Generated from the records beside this file by `make leaderboard`; change nothing here by hand. "
+        "`tlbench report` prints all tables, `tlbench site` makes pages with pictures of them.",
+    ]
+    for _, made, own in _by_suite(reports.tables(reports.frame(records)), records):
+        about = words.of_suite(own)
+        rows, pairs, seeds = ({getattr(r, what) for r in own} for what in ("row", "pair", "seed"))
+        counts = f"{len(own)} records: {len(rows)} methods, {len(pairs)} pairs, {len(seeds)} seeds."
+        title = f"{about.title} ({about.citation}). " if about.title else ""
+        heading, _, table = reports.render([sheets.summary(made)], "markdown", width=_ENDLESS).strip().partition("\n\n")
+        parts += [heading.replace("###", "##", 1).removesuffix(": summary"), f"{title}{counts}", table]
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_suite(made: Sequence[Table], records: Sequence[Record]) -> list[tuple[str, list[Table], list[Record]]]:
+    """Name with version, tables and records of each suite."""
+    own: dict[str, list[Record]] = {}
+    for record in records:
+        own.setdefault(f"{record.suite} v{record.suite_version}", []).append(record)
+    return [(name, [table for table in made if table.suite == name], of) for name, of in own.items()]
+
+
+class _Suite:
+    """What the pages of one suite share."""
+
+    def __init__(self, writer: Writer, name: str, tables: list[Table], records: list[Record]) -> None:
+        self.writer, self.name, self.tables, self.records = writer, name, tables, records
+        self.slug = slug(name.replace(" v", "-v"))
+        self.path = f"suites/{self.slug}.html"
+        self.rows: dict[str, list[Record]] = {}
+        for record in records:
+            self.rows.setdefault(record.row, []).append(record)
+        self.conflicts = {row: merging.conflicts(of) for row, of in self.rows.items()}
+        self.summary = sheets.summary(tables)
+        self.about = words.of_suite(records)
+
+    def page_of(self, row: str) -> str:
+        """The first page of a row's records, from the root of the site."""
+        return f"records/{self.slug}/{slug(row)}.html"
+
+    def pages(self) -> None:
+        """The suite's page, its pictures and downloads, and the pages of its records."""
+
+        def link(row: str) -> str | None:
+            return f"../{self.page_of(row)}" if row in self.rows else None
+
+        shown: list[Sheet] = []
+        for number, table in enumerate([self.summary, *self.tables]):
+            one = sheets.at(sheets.sheet(table, f"table-{number}", link), f"tables/{self.slug}-{number}-{table.kind}")
+            for path, content in sheets.files(table, one).items():
+                self.writer.file(path, content)
+            shown.append(one)
+        self.writer.page(
+            "suite.html.j2",
+            self.path,
+            name=self.name,
+            about=self.about,
+            count=len(self.records),
+            rows=len(self.rows),
+            pairs=len({record.pair for record in self.records}),
+            seeds=len({record.seed for record in self.records}),
+            conflicts=sum(map(len, self.conflicts.values())),
+            summary=shown[0],
+            tables=shown[1:],
+            pictures=self._pictures(),
+            chart=charts.accuracy_and_cost(self.tables, self.records[-1].baseline),
+        )
+        for row, records in self.rows.items():
+            facts.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
+
+    def _pictures(self) -> list[dict[str, object]]:
+        drawn = []
+        with pictures.styled():
+            for picture in pictures.pictures(self.tables, self.records):
+                vector = pictures.svg(picture.figure, picture.title, picture.caption)
+                width, height = pictures.size(vector)
+                path = self.writer.file(f"pictures/{self.slug}-{slug(picture.kind)}.svg", vector)
+                drawn.append({"path": path, "title": picture.title, "said": picture.said, "width": width, "height": height})
+        return drawn
+
+
+def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMethod]) -> dict[str, str]:
+    """The page of each method, over all suites; method -> path."""
+    rows: dict[str, list[tuple[_Suite, str]]] = {}
+    for suite in suites:
+        for row, records in suite.rows.items():
+            rows.setdefault(records[-1].method, []).append((suite, row))
+    marks = {table.title: sheets.marks_of(table) for suite in suites for table in suite.tables if table.kind == "transfer"}
+    paths = {}
+    for name in sorted(rows):
+        lines, lists, columns = [], [], dict[str, None]()
+        for suite, row in rows[name]:
+            if row in suite.summary.cells.index:
+                columns |= dict.fromkeys(_renamed(column) for column in suite.summary.cells.columns)
+        for suite, row in rows[name]:
+            said = (
+                {_renamed(str(k)): v for k, v in suite.summary.cells.loc[row].items()}
+                if row in suite.summary.cells.index
+                else {}
+            )
+            cells = [cell(row), *(cell(str(said.get(column, ""))) for column in columns)]
+            lines.append(Row(suite.name, f"../{suite.page_of(row)}", cells))
+            for delta in (table for table in suite.tables if row in marks.get(table.title, ())):
+                found = marks[delta.title][row]
+                title = f"{row} on {delta.title}"
+                lists.append({"title": title, **{word: ", ".join(some) or "no pair" for word, some in found.items()}})
+        caption = "A line per suite and row; its name leads to the records. Metrics are those of the suites."
+        title = f"{name} in {len({suite.name for suite, _ in rows[name]})} suites"
+        shown = sheets.at(
+            sheets.plain("where-table", title, caption, ["suite", "row", *columns], lines), f"tables/method-{slug(name)}"
+        )
+        for path, content in sheets.cells_files(shown).items():
+            writer.file(path, content)
+        records = [record for suite, row in rows[name] for record in suite.rows[row]]
+        reads = words.reads(records[-1].reads)
+        about = abouts.get(name, OfMethod())
+        paths[name] = writer.page(
+            "method.html.j2", f"methods/{slug(name)}.html", name=name, about=about, reads=reads, where=shown, lists=lists
+        )
+    return paths
+
+
+def _renamed(column: str) -> str:
+    """The metrics of different suites stand in one column on a method's page."""
+    known = {"rank", "mean delta", "verdict", "pairs helped", "pairs hurt", "worst pair", "train seconds", "Pareto front"}
+    return column if column in known else "metric"
+
+
+def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str], abouts: Mapping[str, OfMethod]) -> str:
+    """The front page, which leads to all suites and methods."""
+    lines = []
+    for suite in suites:
+        cells = suite.summary.cells
+        best = next((str(row) for row, place in cells.get("rank", {}).items() if place == "1"), "")
+        verdicts = list(cells.get("verdict", []))
+        counts = [str(len(suite.rows)), str(len({r.pair for r in suite.records})), str(len({r.seed for r in suite.records}))]
+        lines.append(
+            Row(
+                suite.name,
+                suite.path,
+                [
+                    cell(suite.about.title, "text"),
+                    *(cell(text) for text in (*counts, str(len(suite.records)))),
+                    cell(best),
+                    cell(str(verdicts.count("helps"))),
+                    cell(str(verdicts.count("hurts"))),
+                ],
+            )
+        )
+    columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "help", "hurt"]
+    caption = "Help, hurt: how many of the methods surely do, on the mean of all pairs, against the suite's baseline."
+    made = sheets.at(sheets.plain("suites-table", "Suites", caption, columns, lines), "tables/suites")
+    verdict: dict[str, list[str]] = {name: [] for name in methods}
+    for suite in suites:
+        for row, said in suite.summary.cells.get("verdict", {}).items():
+            if row in suite.rows:
+                verdict[suite.rows[str(row)][-1].method].append(str(said))
+    known = [
+        Row(
+            name,
+            path,
+            [cell(abouts.get(name, OfMethod()).summary, "text"), *(cell(str(verdict[name].count(w))) for w in _VERDICTS)],
+        )
+        for name, path in methods.items()
+    ]
+    caption = (
+        "How many rows of how many suites the method surely helps, surely hurts or leaves undecided, on the mean of all pairs."
+    )
+    of = sheets.at(
+        sheets.plain("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known), "tables/methods"
+    )
+    for one in (made, of):
+        for path, content in sheets.cells_files(one).items():
+            writer.file(path, content)
+    return writer.page("index.html.j2", "index.html", suites=made, methods=of)
+
+
+_ENDLESS = 10_000
+"""Columns: the table of a suite goes on in no second block."""
+
+_VERDICTS = ("helps", "hurts", "undecided")

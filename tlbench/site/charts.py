@@ -1,0 +1,51 @@
+"""What the chart of a suite's page is drawn from: the numbers of its tables of accuracy against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlbench.reports import Table, legible
+from tlbench.terms import METRICS
+
+COSTS = (
+    ("train_seconds", "training time of a case", "s", True, 1.0),
+    ("train_samples_per_second", "training throughput", "samples/s", False, 1.0),
+    ("predict_samples_per_second", "prediction throughput", "samples/s", False, 1.0),
+    ("peak_memory_bytes", "peak memory", "MiB", True, 2.0**-20),
+    ("energy_joules", "energy", "J", True, 1.0),
+)
+"""Quantity, its title, its unit on the axis, whether less is better, and the factor to that unit."""
+
+
+def accuracy_and_cost(tables: Sequence[Table], baseline: str | None) -> dict[str, Any] | None:
+    """Machines with their rows, and the costs that were measured; None where no table holds two rows with both."""
+    machines = []
+    measured: set[str] = set()
+    metric = ""
+    for table in (table for table in tables if table.kind == "frontier"):
+        wide = table.data.pivot(index="row", columns="quantity", values="value").reindex(table.cells.index)
+        rows = []
+        for row, found in zip(wide.index, wide.to_dict("records"), strict=True):
+            value = {str(key): None if np.isnan(number) else float(number) for key, number in found.items()}
+            costs = {key: factor * cost for key, _, _, _, factor in COSTS if (cost := value.get(key)) is not None}
+            measured |= set(costs)
+            shown = {
+                "name": legible(str(row)),
+                "baseline": row == baseline,
+                "score": value.get("score"),
+                "delta": value.get("delta"),
+            }
+            rows.append({**shown, **costs})
+        if sum(row["score"] is not None for row in rows) > 1:
+            machines.append({"title": legible(table.title.split(" on ", 1)[-1]), "rows": rows})
+            metric = table.metric
+    if not machines or not measured:
+        return None
+    of = METRICS[metric]
+    costs_shown = [
+        {"key": key, "title": title, "unit": unit, "less": less} for key, title, unit, less, _ in COSTS if key in measured
+    ]
+    return {"machines": machines, "costs": costs_shown, "metric": of.title, "unit": of.unit, "higher": of.higher_is_better}
