@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-short bench-gpu growth leaderboard coverage-simulation clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,8 +23,30 @@ lint: $(STAMP)
 test: lint
 	$(BIN)/python -m pytest
 
+# the JSON is kept in out/bench and compared with the last one there; benchmarks.run --all runs those of several minutes too
 bench: $(STAMP)
-	$(BIN)/python -m pytest benchmarks -q -p no:cacheprovider
+	$(BIN)/python -m benchmarks.run
+
+# the form for CI: under a minute, its file is kept and nothing fails for being slow
+bench-short: $(STAMP)
+	$(BIN)/python -m benchmarks.run --short
+
+# at most 9 minutes on one CUDA GPU; table and JSON go to results/bench. Elsewhere, to try it: make bench-gpu DEVICE=cpu SHORT=1
+DEVICE ?= cuda
+bench-gpu: $(STAMP)
+	SHORT=$(SHORT) $(BIN)/python -m benchmarks.on_gpu --device $(DEVICE)
+
+# seconds per suite against rows, classes, pairs, seeds and methods, each doubled three times
+growth: $(STAMP)
+	$(BIN)/python -m benchmarks.growth
+
+# results/README.md from the records beside it; a test says when it is stale
+leaderboard: $(STAMP)
+	$(BIN)/tlbench site --results results --markdown results/README.md
+
+# how often the tables' intervals and marks are right, by simulation; the figures stand in docs/reports.md
+coverage-simulation: $(STAMP)
+	$(BIN)/python -m benchmarks.coverage
 
 clean:
 	rm -rf .venv out build dist

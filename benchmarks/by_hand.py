@@ -1,13 +1,14 @@
-"""The DANN step in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
+"""Training steps in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
 
-LeNet (20, 50, 500), a domain discriminator of two hidden layers of 256, gradient reversal, fused Adam; the images stay on
-the device as uint8 and are drawn by index; one forward for source and target; the losses are read once, at the end.
+Two networks: LeNet (20, 50, 500) on images that stay on the device as uint8 and are drawn by index, and a linear head on
+features that a frozen trunk has made. Four losses: source only, DANN (a discriminator of two hidden layers of 256, gradient
+reversal), Deep CORAL and MCC. One forward for source and target, fused Adam; the losses are read once, at the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -31,16 +32,30 @@ def reverse(x: Tensor, k: float) -> Tensor:
     return reversed_
 
 
+def lenet() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.ReLU()),
+        *(nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(800, 500), nn.ReLU()),
+    )
+
+
 class Model(nn.Module):
-    def __init__(self, start: Iterable[Tensor], channels_last: bool) -> None:
+    def __init__(
+        self,
+        start: Iterable[Tensor],
+        channels_last: bool,
+        *,
+        trunk: Callable[[], nn.Module] = lenet,
+        width: int = 500,
+        discriminator: bool = True,
+    ) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(
-            *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.ReLU()),
-            *(nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(800, 500), nn.ReLU()),
-        )
-        self.head = nn.Linear(500, 10)
-        self.discriminator = nn.Sequential(nn.Linear(500, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+        self.trunk = trunk()
+        self.head = nn.Linear(width, 10)
+        self.discriminator = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+        if not discriminator:
+            del self.discriminator
         with torch.no_grad():
             for mine, given in zip(self.parameters(), start, strict=True):
                 mine.copy_(given)
@@ -60,6 +75,30 @@ def ramp(progress: float) -> float:
     return 2 / (1 + math.exp(-10 * progress)) - 1
 
 
+def dann(model: Model, features: Tensor, batch: int, progress: float, is_source: Tensor) -> Tensor:
+    domain = model.discriminator(reverse(features, ramp(progress))).squeeze(1)
+    return F.binary_cross_entropy_with_logits(domain, is_source)
+
+
+def coral(model: Model, features: Tensor, batch: int, progress: float, is_source: Tensor) -> Tensor:
+    difference = torch.cov(features[:batch].T) - torch.cov(features[batch:].T)
+    return difference.square().sum() / (4 * features.shape[1] ** 2)
+
+
+def mcc(model: Model, features: Tensor, batch: int, progress: float, is_source: Tensor) -> Tensor:
+    logits = model.head(features[batch:]) / 2.5
+    share, logs = logits.softmax(1), logits.log_softmax(1)
+    weight = 1 + (share * logs).sum(1).exp()
+    weight = (batch * weight / weight.sum()).detach()
+    together = share.T @ (weight[:, None] * share)
+    together = together / together.sum(1, keepdim=True)
+    return (together.sum() - together.trace()) / len(together)
+
+
+TERMS = {"dann": dann, "coral": coral, "mcc": mcc}
+"""What each method adds to the loss of source_only."""
+
+
 def train(
     model: Model,
     source: tuple[Tensor, Tensor],
@@ -69,11 +108,13 @@ def train(
     steps: int,
     batch: int,
     channels_last: bool,
+    method: str = "dann",
 ) -> list[float]:
-    """Train in place from images (N, 1, 28, 28) as uint8; the loss of every step."""
+    """Train in place from images (N, 1, 28, 28) as uint8 or features (N, D); the loss of every step."""
     source_x, source_y = source
+    term = TERMS.get(method)
     source_rows = order(len(source_x), steps, batch, seeds[0])
-    target_rows = order(len(target), steps, batch, seeds[1])
+    target_rows = order(len(target), steps, batch, seeds[1]) if term else source_rows
     layout = torch.channels_last if channels_last else torch.contiguous_format
     is_source = torch.cat([torch.ones(batch), torch.zeros(batch)])
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
@@ -81,11 +122,13 @@ def train(
     model.train()
     for step in range(steps):
         drawn = source_rows[step]
-        images = torch.cat([source_x[drawn], target[target_rows[step]]])
-        features = model.trunk(images.to(torch.float32, memory_format=layout).mul_(2 / 255).sub_(1))
-        task = F.cross_entropy(model.head(features[:batch]), source_y[drawn])
-        domain = model.discriminator(reverse(features, ramp(step / steps))).squeeze(1)
-        loss = task + F.binary_cross_entropy_with_logits(domain, is_source)
+        x = torch.cat([source_x[drawn], target[target_rows[step]]]) if term else source_x[drawn]
+        if x.dtype == torch.uint8:
+            x = x.to(torch.float32, memory_format=layout).mul_(2 / 255).sub_(1)
+        features = model.trunk(x)
+        loss = F.cross_entropy(model.head(features[:batch]), source_y[drawn])
+        if term:
+            loss = loss + term(model, features, batch, step / steps, is_source)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

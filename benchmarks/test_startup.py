@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.timing import timed
+from benchmarks.timing import rounds, timed
 
 TLBENCH = str(Path(sys.executable).with_name("tlbench"))
 COMMANDS = {
@@ -23,5 +23,5 @@ COMMANDS = {
 @pytest.mark.benchmark(group="start-up")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_startup(benchmark: BenchmarkFixture, command: str) -> None:
-    ended = timed(benchmark, lambda: subprocess.run(COMMANDS[command], capture_output=True, text=True), rounds=7)
+    ended = timed(benchmark, lambda: subprocess.run(COMMANDS[command], capture_output=True, text=True), rounds=rounds(7))
     assert ended.returncode == 0, ended.stderr

@@ -1,13 +1,27 @@
-"""pytest-benchmark's fixed number of rounds, with types."""
+"""pytest-benchmark's fixed number of rounds, with types; and contenders in turn, so that ratios come from one run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
 T = TypeVar("T")
+
+SHORT = bool(os.environ.get("SHORT"))
+"""The short form, for CI: fewer rounds and steps; its times are kept, not judged."""
+
+now = time.process_time if os.environ.get("PROCESSOR_TIME") else time.perf_counter
+"""PROCESSOR_TIME=1 with one thread: what other programs on the machine disturb least; it is blind to waiting and to workers."""
+
+
+def rounds(full: int) -> int:
+    """So many rounds, or two in the short form."""
+    return 2 if SHORT else full
 
 
 def timed(
@@ -22,3 +36,41 @@ def timed(
         function, arguments, setup=setup, rounds=rounds, warmup_rounds=1
     )
     return last
+
+
+class Turns:
+    """Contenders in turn, round after round, nobody always first; seconds of every round after an untimed one.
+
+    Two readings of a ratio: `paired` is the median over the rounds of the ratio within each, `medians` the ratio of the two
+    medians. Where they differ, the run was too noisy.
+    """
+
+    def __init__(self, contenders: Mapping[str, Callable[[], Callable[[], Any]]]) -> None:
+        self._contenders = contenders
+        self.seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        self._rounds = 0
+
+    def run(self, benchmark: BenchmarkFixture, rounds: int) -> None:
+        timed(benchmark, self._turn, rounds=rounds)
+        self.seconds = {name: values[-rounds:] for name, values in self.seconds.items()}
+
+    def _turn(self) -> None:
+        names = list(self._contenders)
+        at = self._rounds % len(names)
+        self._rounds += 1
+        for name in (*names[at:], *names[:at]):
+            run = self._contenders[name]()
+            start = now()
+            run()
+            self.seconds[name].append(now() - start)
+
+    def keep(self, benchmark: BenchmarkFixture, steps: int) -> None:
+        """Seconds a step of each contender's rounds go into the JSON; `tlbench bench --compare` looks at those."""
+        benchmark.extra_info["seconds"] = {name: [s / steps for s in values] for name, values in self.seconds.items()}
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, a: str, b: str) -> dict[str, float]:
+        pairs = zip(self.seconds[a], self.seconds[b], strict=True)
+        return {"paired": statistics.median(x / y for x, y in pairs), "medians": self.median(a) / self.median(b)}

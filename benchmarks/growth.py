@@ -1,0 +1,153 @@
+"""Seconds per suite against rows, classes, pairs, seeds and methods, each doubled three times on simulated data.
+
+    python -m benchmarks.growth [--rounds 3] [--out results/bench]        (make growth)
+
+A suite is run from its file to its tables, in this process, with nothing cached. From a common start one size is doubled at
+a time; the sizes take turns, round after round. Writes growth.csv, growth.png and growth.svg.
+
+How it is judged: the exponent is that of a power law through the seconds at 2, 4 and 8 times the start (the start itself is
+mostly what every suite costs), by least squares in logarithms, one for each round. A size grows faster than linearly if the
+95 % interval (t over the rounds) of its exponent lies above 1, at most linearly if it lies below 1.1; else the run does not
+settle it. Exit code 1: one grows faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from scipy import stats
+
+FACTORS = (1, 2, 4, 8)
+START = {"rows": 2000, "classes": 2, "pairs": 1, "seeds": 3, "methods": 2}
+"""Rows are those of a domain."""
+STEPS = 100
+MARGIN = 1.1
+"""An exponent below it counts as linear."""
+TITLES = {"rows": "rows of a domain", "classes": "classes", "pairs": "pairs", "seeds": "seeds", "methods": "method rows"}
+
+
+def suite(sizes: Mapping[str, int], path: Path) -> Path:
+    """Write a suite of such sizes."""
+    lines = ['name = "growth"', "version = 1", "[data]", 'reader = "simulated"', 'shift = "subspace"', "amount = 0.6"]
+    lines += [f"labels = {sizes['classes']}", "dimensions = 32", f"count = {sizes['rows']}"]
+    for pair in range(sizes["pairs"]):
+        for part in ("source", "target"):
+            lines += [f"[domains.{part}_{pair}]", f'part = "{part}"', f"seed = {pair}"]
+    pairs = ", ".join(f'"source_{pair}:target_{pair}"' for pair in range(sizes["pairs"]))
+    lines += ["[pairs]", f"list = [{pairs}]", "[protocol]", f"seeds = {list(range(sizes['seeds']))}"]
+    lines += ["[net]", 'trunk = "mlp"', "hidden = [64]", "[train]", f"steps = {STEPS}", "batch = 64", "[methods.source_only]"]
+    for number in range(1, sizes["methods"]):  # rows of one cost
+        lines += [f"[methods.coral_{number}]", 'method = "coral"', f"weight = {number}.0"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def seconds(sizes: Mapping[str, int]) -> float:
+    """From the suite's file to its tables."""
+    from tlbench import api, reports
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = suite(sizes, Path(folder) / "growth.toml")
+        gc.collect()
+        begun = time.perf_counter()
+        frame = api.run(file, results=Path(folder) / "results", device="cpu")
+        reports.render(reports.tables(frame), "text")
+        took = time.perf_counter() - begun
+    assert (frame["status"] == "done").all() and len(frame) == sizes["pairs"] * sizes["seeds"] * sizes["methods"]
+    return took
+
+
+def measure(rounds: int) -> dict[str, list[list[float]]]:
+    """Size -> round -> seconds at each of `FACTORS`."""
+    seconds({**START, "rows": 500})  # imports
+    found: dict[str, list[list[float]]] = {name: [] for name in START}
+    for number in range(rounds):
+        for name in (*list(START)[number % len(START) :], *list(START)[: number % len(START)]):
+            found[name].append([seconds({**START, name: factor * START[name]}) for factor in FACTORS])
+            print(f"round {number + 1}, {name}: " + ", ".join(f"{s:.2f} s" for s in found[name][-1]), flush=True)
+    return found
+
+
+def exponents(runs: list[list[float]]) -> list[float]:
+    """One for each round: the slope of log seconds over log factor, the start left out."""
+    x = [math.log(factor) for factor in FACTORS[1:]]
+    return [statistics.linear_regression(x, [math.log(s) for s in run[1:]]).slope for run in runs]
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half-width of the 95 % interval; infinite with fewer than two values."""
+    if len(values) < 2:
+        return statistics.fmean(values), math.inf
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values), float(half)
+
+
+def verdict(runs: list[list[float]]) -> str:
+    """In words, see the top."""
+    mean, half = interval(exponents(runs))
+    if mean - half > 1:
+        return "faster than linearly"
+    return "at most linearly" if mean + half < MARGIN else "undecided"
+
+
+def draw(found: Mapping[str, list[list[float]]], out: Path) -> None:
+    """One plot of all sizes, medians over the rounds, with a line of slope 1."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, ticker
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
+    for (name, runs), marker in zip(found.items(), "osD^v", strict=True):
+        medians = [statistics.median(run[at] for run in runs) for at in range(len(FACTORS))]
+        mean, half = interval(exponents(runs))
+        label = f"{TITLES[name]}, from {START[name]:,}: exponent {mean:.2f}" + (f" ± {half:.2f}" if half < 10 else "")
+        axes.plot(FACTORS, medians, marker=marker, label=label)
+    least = min(statistics.median(run[0] for run in runs) for runs in found.values())
+    axes.plot(FACTORS, [least * factor for factor in FACTORS], "k:", label="linear")
+    axes.set(xscale="log", yscale="log", xlabel="times the start", ylabel="seconds per suite, file to tables")
+    axes.set_xticks(FACTORS, [str(factor) for factor in FACTORS])
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    for kind in ("png", "svg"):
+        figure.savefig(out / f"growth.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    pyplot.close(figure)
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description="Seconds per suite against its sizes.")
+    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--out", type=Path, default=Path("results/bench"))
+    words = asked.parse_args()
+    os.environ["TLBENCH_CACHE"] = "off"
+    found = measure(words.rounds)
+    words.out.mkdir(parents=True, exist_ok=True)
+    with (words.out / "growth.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["size", "start", "factor", "round", "seconds"])
+        for name, runs in found.items():
+            for number, run in enumerate(runs, start=1):
+                table.writerows([name, START[name], f, number, f"{s:.4f}"] for f, s in zip(FACTORS, run, strict=True))
+    draw(found, words.out)
+    for name, runs in found.items():
+        mean, half = interval(exponents(runs))
+        print(f"{TITLES[name]:18} exponent {mean:.2f} ± {half:.2f}: {verdict(runs)}")
+    print(f"wrote {words.out / 'growth'}.csv, .png and .svg")
+    return int(any(verdict(runs) == "faster than linearly" for runs in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What the engine is held against on a large network: a plain compiled supervised loop, and a script on JPEG files.
+
+Of tlbench they take the network alone. `supervised` is the loop of an expert who wants speed: images on the device as uint8,
+drawn by index, autocast, channels_last, fused Adam, a compiled network, one read of the loss at the end.
+`script` is DANN as script-style libraries write it: JPEG files decoded by PIL in a DataLoader's workers for each domain, two
+forwards, Adam as it comes, three host reads a step.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torchvision import transforms
+
+from benchmarks.by_hand import ramp, reverse
+from tlbench.bench.throughput import Settings
+from tlbench.nn import trunks
+
+FILES = 512
+"""Different JPEG files of a domain."""
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def supervised(settings: Settings, precision: str, device: torch.device) -> dict[str, Any]:
+    """Images a second of a plain compiled loop that puts as many images through the trunk as a DANN step does."""
+    batch, warm = 2 * settings.batch, settings.steps // 3
+    source = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (settings.rows, *settings.shape), dtype=torch.uint8, generator=source).to(device)
+    y = (torch.arange(settings.rows) % settings.classes).to(device)
+    trunk = trunks.build(settings.trunk, settings.shape, {})
+    net = nn.Sequential(trunk, nn.Linear(trunk.width, settings.classes))
+    net.to(device).to(memory_format=torch.channels_last).train()
+    compiled: Callable[[Tensor], Tensor] = torch.compile(net)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    rows = torch.randint(0, settings.rows, (settings.steps, batch), generator=source).to(device)
+    begun, marks = time.perf_counter(), []
+    for step in range(settings.steps):
+        at = rows[step]
+        images = x[at].to(torch.float32, memory_format=torch.channels_last).mul_(2 / 255).sub_(1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = compiled(images)
+        loss = F.cross_entropy(logits.float(), y[at])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if step + 1 == warm:
+            wait(device)
+            marks = [time.perf_counter()]
+    wait(device)
+    seconds = time.perf_counter() - marks[0]
+    return {
+        "samples_per_second": (settings.steps - warm) * batch / seconds,
+        "warm_up_seconds": marks[0] - begun,
+        "loss": float(loss.detach()),
+    }
+
+
+class Files(Dataset[tuple[Tensor, int]]):
+    """JPEG files in memory, decoded and normalised when they are asked for."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        channels, height, width = settings.shape
+        assert channels == 3
+        noise = np.random.default_rng(seed)
+        self.files = []
+        for _ in range(min(FILES, settings.rows)):
+            coarse = noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            out = io.BytesIO()
+            Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(out, "JPEG", quality=90)
+            self.files.append(out.getvalue())
+        self.rows, self.classes = settings.rows, settings.classes
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        image = Image.open(io.BytesIO(self.files[row % len(self.files)])).convert("RGB")
+        return self.transform(image), row % self.classes
+
+
+def script(settings: Settings, precision: str, device: torch.device, workers: int, short: bool) -> dict[str, Any]:
+    """Images a second of DANN by PIL and DataLoaders; the workers are shared by the two domains."""
+    steps, warm = (6, 2) if short else (60, 15)
+    loaders: list[Iterator[Any]] = []
+    for seed in range(2):
+        files = Files(settings, seed)
+        drawn = RandomSampler(files, replacement=True, num_samples=(steps + 1) * settings.batch)
+        loader = DataLoader(
+            files,
+            settings.batch,
+            sampler=drawn,
+            num_workers=max(1, workers // 2),
+            pin_memory=device.type == "cuda",
+            drop_last=True,
+        )
+        loaders.append(iter(loader))
+    net = trunks.build(settings.trunk, settings.shape, {}).to(device).train()
+    head = nn.Linear(net.width, settings.classes).to(device)
+    hidden = [nn.Linear(net.width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)]
+    discriminator = nn.Sequential(*hidden).to(device)
+    parameters = [*net.parameters(), *head.parameters(), *discriminator.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=1e-3)
+    took, log = [], []
+    for step in range(steps):
+        begun = time.perf_counter()
+        (source_x, source_y), (target_x, _) = (next(loader) for loader in loaders)
+        source_x, source_y, target_x = source_x.to(device), source_y.to(device), target_x.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            source, target = net(source_x), net(target_x)
+            logits = head(source)
+            k = ramp(step / steps)
+            of_source, of_target = (discriminator(reverse(part, k)).squeeze(1) for part in (source, target))
+        task = F.cross_entropy(logits.float(), source_y)
+        domain = 0.5 * (
+            F.binary_cross_entropy_with_logits(of_source.float(), torch.ones_like(of_source, dtype=torch.float32))
+            + F.binary_cross_entropy_with_logits(of_target.float(), torch.zeros_like(of_target, dtype=torch.float32))
+        )
+        loss = task + domain
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        right = (logits.argmax(1) == source_y).float().mean()
+        log.append((loss.item(), domain.item(), right.item()))  # each waits for the device, so that the times below are true
+        took.append(time.perf_counter() - begun)
+    return {
+        "samples_per_second": 2 * settings.batch * (steps - warm) / sum(took[warm:]),
+        "step_seconds_median": statistics.median(took[warm:]),
+        "loss": log[-1][0],
+    }

@@ -1,0 +1,170 @@
+"""Everything that is measured on one GPU, in one command of at most 9 minutes: a table and JSON in results/bench.
+
+    python -m benchmarks.on_gpu [--device cuda] [--precision bf16] [--minutes 9]        (make bench-gpu)
+
+Three parts: `tlbench bench` of ten methods on LeNet; DANN on LeNet as written, captured, and with seeds together; a ResNet-50
+on 224 x 224 beside a plain compiled supervised loop and beside PIL, JPEG files and a DataLoader. The next thing is begun only
+while there is time for it; what was left out is said. SHORT=1 takes tiny sizes, to try the command on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import jpeg
+from tlbench import engine
+from tlbench.bench import table, throughput
+from tlbench.bench.throughput import Settings, case_of, domains_of, suite_of
+from tlbench.engine.machine import device_of, machine
+
+SHORT = bool(os.environ.get("SHORT"))
+METHODS = ("source_only", "dann", "cdan", "coral", "dan", "mcc", "mcd", "mean_teacher", "fixmatch", "shot")
+SEEDS = (3, 8)
+OUT = Path("results/bench")
+LENET = Settings(rows=1000, steps=12, batch=16) if SHORT else Settings(rows=20_000, steps=600)
+RESNET = (
+    Settings(shape=(3, 32, 32), rows=200, steps=12, batch=8)
+    if SHORT
+    else Settings(trunk="torchvision:resnet50", shape=(3, 224, 224), rows=2000, steps=120, batch=64)
+)
+WORKERS = 2 if SHORT else 16
+
+
+class Report:
+    """What was measured, and how much time is left."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.monotonic() + 60 * minutes
+        self.rates: dict[str, dict[str, Any]] = {}
+        self.left_out: list[str] = []
+
+    def measure(self, name: str, about_seconds: float, work: Callable[[], dict[str, Any]]) -> None:
+        """Do it, if it will be over in time. What goes wrong is said, and the rest goes on."""
+        left = self._end - time.monotonic()
+        if left < about_seconds and not SHORT:
+            self.left_out.append(f"{name}: takes about {about_seconds:.0f} s, {max(left, 0):.0f} s were left")
+            return
+        begun = time.monotonic()
+        try:
+            self.rates[name] = work()
+        except Exception as error:  # one figure that fails must not cost the others
+            self.left_out.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+    def ratio(self, a: str, b: str) -> float | None:
+        both = [self.rates.get(name, {}).get("samples_per_second") for name in (a, b)]
+        return None if None in both else both[0] / both[1]  # type: ignore[operator]
+
+
+def of_engine(settings: Settings, precision: str, device: torch.device, seeds: int = 1, **train: str) -> dict[str, Any]:
+    """Facts of a DANN training by the engine, all seeds together where there are several."""
+    chosen = {"precision": precision, **train, **({"together": "on"} if seeds > 1 else {})}
+    settings = dataclasses.replace(settings, train=tuple(chosen.items()))
+    cases = [case_of("dann", seed) for seed in range(seeds)]
+    records = engine.run_together(cases, suite_of(settings), domains_of(settings), device)
+    if wrong := [record.why for record in records if record.status != "done"]:
+        raise RuntimeError(str(wrong[0]))
+    cost, notes = records[0].cost, records[0].notes
+    if seeds > 1 and not any("trained together" in note for note in notes):
+        raise RuntimeError(f"the seeds were not trained together: {notes}")
+    return {"samples_per_second": cost.train_samples_per_second, "cost": cost.model_dump(mode="json"), "notes": list(notes)}
+
+
+def figures(report: Report, precision: str, device: torch.device) -> list[dict[str, Any]]:
+    """Measure all, most important first, and say what was aimed at."""
+    report.measure("LeNet DANN, as written", 20, lambda: of_engine(LENET, precision, device, compile="off", together="off"))
+    report.measure("LeNet DANN, captured", 20, lambda: of_engine(LENET, precision, device, compile="graph", together="off"))
+    for seeds in SEEDS:
+        name = f"LeNet DANN, captured, {seeds} seeds together"
+        report.measure(name, 30, lambda seeds=seeds: of_engine(LENET, precision, device, seeds, compile="graph"))  # type: ignore[misc]
+    net = f"{RESNET.trunk.rpartition(':')[2]} {RESNET.shape[-1]}"
+    report.measure(f"{net} DANN, captured", 40, lambda: of_engine(RESNET, precision, device, compile="graph"))
+    report.measure(f"{net} DANN, compiled", 150, lambda: of_engine(RESNET, precision, device, compile="step"))
+    report.measure(f"{net} supervised by hand, compiled", 130, lambda: jpeg.supervised(RESNET, precision, device))
+    for precise in dict.fromkeys((precision, "fp32")):
+        name = f"{net} DANN, PIL and {WORKERS} workers, {precise}"
+        report.measure(name, 60, lambda precise=precise: jpeg.script(RESNET, precise, device, WORKERS, SHORT))  # type: ignore[misc]
+    report.measure(f"{net} DANN, as written", 40, lambda: of_engine(RESNET, precision, device, compile="off"))
+    together = f"LeNet DANN, captured, {SEEDS[-1]} seeds together"
+    fastest = max(
+        (n for n in report.rates if n.startswith(f"{net} DANN") and "PIL" not in n),
+        key=lambda n: report.rates[n]["samples_per_second"],
+        default="",
+    )
+    return [
+        {"a": a, "b": b, "ratio": report.ratio(a, b), "aim": aim}
+        for a, b, aim in (
+            (together, "LeNet DANN, as written", "at least 10"),
+            (fastest, f"{net} supervised by hand, compiled", "at least 0.9"),
+            (fastest, f"{net} DANN, PIL and {WORKERS} workers, fp32", "at least 3"),
+            (fastest, f"{net} DANN, PIL and {WORKERS} workers, bf16", "" if precision == "bf16" else None),
+        )
+        if aim is not None
+    ]
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description="Everything that is measured on one GPU.")
+    asked.add_argument("--device", default="cuda")
+    asked.add_argument("--precision", default="bf16", choices=("fp32", "tf32", "bf16"))
+    asked.add_argument("--minutes", type=float, default=9.0)
+    asked.add_argument("--out", type=Path, default=OUT)
+    words = asked.parse_args()
+    device = device_of(words.device)
+    report = Report(words.minutes - 0.3)  # for the files
+    ratios = figures(report, words.precision, device)
+    settings = dataclasses.replace(LENET, steps=min(LENET.steps, 200), train=(("precision", words.precision),))
+    # the table of all methods last: it takes what time is left
+    report.measure("table", 100, lambda: throughput.run(settings, METHODS[:2] if SHORT else METHODS, device))
+    methods = report.rates.pop("table", None)
+    facts = machine(device, words.precision)
+    made = {
+        "kind": "tlbench bench-gpu",
+        "machine": facts.model_dump(mode="json"),
+        "settings": {"lenet": LENET.facts(), "resnet": RESNET.facts(), "short": SHORT},
+        "rates": report.rates,
+        "ratios": ratios,
+        "left_out": report.left_out,
+        "methods": methods,
+    }
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{facts.device} torch{facts.torch} {words.precision}").strip("-").lower()
+    words.out.mkdir(parents=True, exist_ok=True)
+    (words.out / f"{name}.json").write_text(json.dumps(made, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = said(made)
+    (words.out / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+    print(f"wrote {words.out / name}.json and .md")
+    return 0 if report.rates else 1
+
+
+def said(made: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    where = made["machine"]
+    lines = [f"# {where['device']}, torch {where['torch']}, {where['precision']}", ""]
+    lines += ["| training | samples/s |", "| --- | ---: |"]
+    lines += [f"| {name} | {facts['samples_per_second']:,.0f} |" for name, facts in made["rates"].items()]
+    lines += ["", "| ratio of samples/s | | aim |", "| --- | ---: | --- |"]
+    for one in made["ratios"]:
+        ratio = "not measured" if one["ratio"] is None else f"{one['ratio']:.2f}"
+        lines.append(f"| {one['a']} / {one['b']} | {ratio} | {one['aim']} |")
+    lines += ["", *(f"- left out: {text}" for text in made["left_out"])]
+    notes = {f"- {name}: {note}" for name, facts in made["rates"].items() for note in facts.get("notes", ())}
+    lines += sorted(notes)
+    if made["methods"] is not None:
+        lines += ["", table.render(made["methods"], "markdown")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""A suite on a frozen trunk: ten methods x 12 pairs x 3 seeds, against one extraction of the features and the heads' own time.
+
+    .venv/bin/python -m pytest benchmarks/test_frozen.py -q -s      (about 4 minutes on two cores)
+
+The features are made once for all 360 cases. What is left beside the extraction and the heads' training and prediction is the
+engine's own: splits, networks, records.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.timing import timed
+from tlbench import engine, methods, runner, suite
+from tlbench.engine import frozen
+from tlbench.nn import trunks
+from tlbench.terms import Domain, Record
+
+ROWS, SIDE, CLASSES = int(os.environ.get("TLBENCH_FROZEN_ROWS", "1000")), 64, 10
+DOMAINS = ("first", "second", "third", "fourth")
+TRAINED = ("source_only", "coral", "dann", "cdan", "dan", "mcc", "shot", "adabn")
+SOLVED = ("nearest_neighbor", "logistic")
+
+SUITE = """
+name = "frozen"
+version = 1
+[data]
+reader = "npz"
+x = "x"
+y = "y"
+{domains}
+[pairs]
+all = true
+[net]
+trunk = "torchvision:resnet18"
+frozen = true
+bottleneck = 64
+[train]
+steps = 100
+batch = 32
+trace = 0
+{methods}
+"""
+
+
+def write(folder: Path) -> Path:
+    """Four domains of images, and the suite."""
+    draw = np.random.default_rng(0)
+    for number, name in enumerate(DOMAINS):
+        y = np.arange(ROWS) % CLASSES
+        x = draw.integers(0, 64, (ROWS, 3, SIDE, SIDE), dtype=np.uint8)
+        for label in range(CLASSES):  # a bright bar where the class stands, in a shade of the domain
+            x[y == label, :, 6 * label : 6 * label + 6, :] += np.uint8(60 + 40 * number)
+        np.savez(folder / f"{name}.npz", x=x, y=y)
+    path = folder / "frozen.toml"
+    rows = "\n".join(f"[methods.{name}]" for name in (*TRAINED, *SOLVED))
+    places = "\n".join(f'[domains.{name}]\npath = "{name}.npz"' for name in DOMAINS)
+    path.write_text(SUITE.format(domains=places, methods=rows), encoding="utf-8")
+    return path
+
+
+def test_a_frozen_suite_costs_one_extraction_and_its_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
+    extracted = frozen._extracted
+    seen: list[str] = []
+
+    def watched(domain: Domain, *rest: Any) -> Domain:
+        seen.append(domain.name)
+        return extracted(domain, *rest)
+
+    monkeypatch.setattr(frozen, "_extracted", watched)
+    chosen = suite.load(write(tmp_path), (methods.mistakes, trunks.mistakes))
+    domains = runner.load(chosen, list(DOMAINS), tmp_path)
+    device = torch.device("cpu")
+    begun = time.perf_counter()
+
+    def whole() -> list[Record]:
+        return [engine.run(case, chosen, domains, device) for case in chosen.cases()]
+
+    records: list[Record] = benchmark.pedantic(whole, rounds=1, warmup_rounds=0)  # type: ignore[no-untyped-call]
+    seconds = time.perf_counter() - begun
+    assert [record.why for record in records if record.status == "failed"] == []
+    assert len(records) == 10 * 12 * 3 and sorted(seen) == sorted(DOMAINS)
+    done = [record for record in records if record.status == "done"]
+    of_pair = {record.pair: record.cost.feature_seconds or 0.0 for record in done}
+    extraction = sum(of_pair.values()) / (2 * (len(DOMAINS) - 1))  # each domain stands in 6 of the 12 pairs
+    heads = sum(
+        (record.cost.train_seconds or 0.0) + (record.scores.scored_rows or 0) / (record.cost.predict_samples_per_second or 1)
+        for record in done
+    )
+    ratio = seconds / (extraction + heads)
+    benchmark.extra_info.update({"seconds": seconds, "extraction": extraction, "heads": heads, "ratio": ratio})
+    with capsys.disabled():
+        print(
+            f"\n\n{len(records)} cases ({len(done)} done) on a frozen resnet18, {len(DOMAINS)} x {ROWS} images of {SIDE}x{SIDE}"
+        )
+        print(f"  the suite {seconds:.1f} s; extraction {extraction:.1f} s, heads {heads:.1f} s")
+        print(f"  suite / (extraction + heads): {ratio:.3f}   aim: at most 1.30")
+
+
+@pytest.mark.parametrize("switch", ["learning", "frozen"])
+def test_a_case(switch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: BenchmarkFixture) -> None:
+    """One case with a trunk that learns, and with a frozen one whose features are made."""
+    monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
+    text = write(tmp_path).read_text(encoding="utf-8").replace("steps = 100", "steps = 10")
+    if switch == "learning":
+        text = text.replace("frozen = true", "").replace("bottleneck = 64", "")
+    (tmp_path / "frozen.toml").write_text(text, encoding="utf-8")
+    chosen = suite.load(tmp_path / "frozen.toml", (methods.mistakes, trunks.mistakes))
+    domains = runner.load(chosen, list(DOMAINS[:2]), tmp_path)
+    case = next(case for case in chosen.cases() if case.row == "coral")
+    record = timed(benchmark, lambda: engine.run(case, chosen, domains, torch.device("cpu")), rounds=1)
+    assert record.status == "done", record.why

@@ -1,0 +1,85 @@
+"""DANN and MCC with LeNet, 128 + 128 rows of 28x28, fp32, CPU: the engine as it comes beside scripts and peers, in one run.
+
+Times are printed and saved, never asserted. What is asserted: each contender learns, from the same start.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks import peers
+from benchmarks.contenders import BATCH, Ready, Work
+from benchmarks.timing import SHORT, Turns, rounds
+
+STEPS = 5 if SHORT else 20
+AIMS = {"PIL": 1.7, "pytorch-adapt": 1.3}
+"""Part of a contender's name -> how many times its samples per second the engine's should be, at least."""
+
+
+@functools.cache
+def work(method: str) -> Work:
+    return Work("lenet", method)
+
+
+def contenders(method: str) -> dict[str, Callable[[int], Ready]]:
+    one = work(method)
+    found: dict[str, Callable[[int], Ready]] = {"engine": one.engine, "by hand": one.by_hand}
+    if method == "dann":
+        found |= {
+            "by hand, contiguous": lambda steps: one.by_hand(steps, channels_last=False),
+            "PIL + DataLoader": lambda steps: one.script(steps, encoded=False, workers=0),
+            "PIL + DataLoader, 2 workers": lambda steps: one.script(steps, encoded=False, workers=2),
+            "PNG + PIL + DataLoader": lambda steps: one.script(steps, encoded=True, workers=0),
+        }
+    if peers.missing("pytorch_adapt") is None:
+        found["pytorch-adapt, its loader"] = lambda steps: peers.pytorch_adapt(one, steps, loader=True)
+        found["pytorch-adapt, batches by index"] = lambda steps: peers.pytorch_adapt(one, steps, loader=False)
+    if method == "dann" and peers.missing("skada") is None:
+        found["skada"] = lambda steps: peers.skada(one, steps)
+    return found
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_the_script_computes_the_losses_by_hand(encoded: bool) -> None:
+    expected = work("dann").by_hand(10)()
+    assert work("dann").script(10, encoded=encoded, workers=0)() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("package", "method"), [("pytorch_adapt", "dann"), ("pytorch_adapt", "mcc"), ("skada", "dann")])
+def test_a_peer_takes_the_same_steps_and_learns(package: str, method: str) -> None:
+    if reason := peers.missing(package):
+        pytest.skip(reason)
+    for name, ready in contenders(method).items():
+        if name.startswith(package.replace("_", "-")):
+            losses = ready(20)()
+            assert len(losses) == 20 and sum(losses[-5:]) < sum(losses[:5])
+
+
+@pytest.mark.benchmark(group=f"LeNet, {BATCH} + {BATCH} rows of 28x28, in turn")
+@pytest.mark.parametrize("method", ["dann", "mcc"])
+def test_beside_others(method: str, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = Turns({name: functools.partial(ready, STEPS) for name, ready in contenders(method).items()})
+    turns.run(benchmark, rounds(5))
+    rate = {name: 2 * BATCH * STEPS / turns.median(name) for name in turns.seconds}
+    ratios = {name: turns.ratio(name, "engine") for name in turns.seconds if name != "engine"}
+    benchmark.extra_info["ratios"] = {f"engine's samples per second / {name}'s": ratio for name, ratio in ratios.items()}
+    turns.keep(benchmark, STEPS)
+    left_out = [reason for package in ("pytorch_adapt", "skada") if (reason := peers.missing(package))]
+    with capsys.disabled():
+        print(
+            f"\n\n{method}, LeNet, {BATCH} + {BATCH} rows of 28x28, fp32, {torch.get_num_threads()} threads, torch "
+            f"{torch.__version__}; {len(turns.seconds['engine'])} alternating rounds of {STEPS} steps"
+        )
+        for name, value in rate.items():
+            said = "" if name == "engine" else f"  engine has {ratios[name]['paired']:.2f} times as many"
+            print(f"  {name:32} {value:8,.0f} samples/s{said}")
+        for family, aim in AIMS.items():
+            if names := [name for name in rate if family in name]:
+                fastest = max(names, key=rate.__getitem__)
+                print(f"  against {fastest}, the fastest of its kind: {ratios[fastest]['paired']:.2f} (aim: at least {aim})")
+        print("".join(f"  left out: {reason}\n" for reason in left_out), end="")
