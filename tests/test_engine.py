@@ -19,6 +19,7 @@ from support import blobs, case, domain, plugged, suite
 from tlbench import checks, clock, engine, methods, records
 from tlbench.engine import cell, fitting, score
 from tlbench.engine.inputs import Inputs, draw, in_chunks
+from tlbench.engine.rows import Part
 from tlbench.engine.seeds import seed_of, seeded
 from tlbench.engine.train import train
 from tlbench.methods.base import Trained
@@ -168,8 +169,8 @@ def tagged(rows: int, offset: int) -> Labelled:
     return Labelled(x, found.y)
 
 
-def ids(rows: Labelled | torch.Tensor | None) -> set[float]:
-    return set() if rows is None else set((rows.x if isinstance(rows, Labelled) else rows)[:, 0].tolist())
+def ids(rows: Part | None) -> set[float]:
+    return set() if rows is None else set(rows.x[:, 0].tolist())
 
 
 def make(**protocol) -> cell.Cell:
@@ -215,7 +216,7 @@ def test_splits(protocol, sizes):
             assert everything.y[int(row) - 2000] == label
 
 
-def _rest(parts: cell.Cell) -> tuple[Labelled, Labelled | None]:
+def _rest(parts: cell.Cell) -> tuple[Part, Part | None]:
     return parts.scored, parts.validation
 
 

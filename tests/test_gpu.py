@@ -43,3 +43,34 @@ def test_the_clock_bills_queued_work_to_the_stretch_that_queued_it():
     with watch.measure("nothing"):
         pass
     assert watch.seconds["nothing"] < 0.1 * watch.seconds["work"]
+
+
+def test_steps_are_billed_for_their_own_work_and_nothing_waits_in_them():
+    device = torch.device("cuda")
+    a = torch.randn(8192, 8192, device=device)
+    a @ a
+    watch = clock.Clock(device)
+    steps = watch.steps()
+    with watch.measure("train"):
+        asked = clock.seconds()
+        steps.start()
+        for _ in range(16):
+            steps.part("data")
+            for _ in range(4):
+                a @ a
+            steps.part("work")
+            steps.end()
+        asked = clock.seconds() - asked
+    steps.read()
+    assert asked < 0.5 * watch.seconds["train"]  # all was asked for long before it was done
+    assert sum(steps.seconds) == pytest.approx(watch.seconds["train"], rel=0.1)
+    assert list(steps.parts["work"]) == [0, 8]  # of every eighth step
+    assert all(steps.parts["data"][at] < 0.05 * steps.parts["work"][at] for at in (0, 8))
+
+
+def test_a_record_says_what_only_a_gpu_can_say():
+    chosen = suite(protocol={"scored": "test"}, train={"steps": 100, "batch": 32}, methods={"dann": {}, "source_only": {}})
+    cost = engine.run(case("dann"), chosen, domains(), torch.device("cuda")).cost
+    assert cost.peak_reserved_bytes >= cost.peak_memory_bytes > 0
+    assert 0 < cost.train_samples_per_second * cost.train_flops_per_sample < cost.device_flops_per_second
+    assert 0 < cost.step_seconds_median <= cost.step_seconds_p95

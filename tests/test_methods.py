@@ -484,6 +484,8 @@ TRUNKS = [
     ("torchvision:resnet18", (3, 32, 32), {}),
     ("torchvision:squeezenet1_1", (1, 32, 32), {}),
     ("torchvision:mobilenet_v3_small", (1, 32, 32), {}),
+    ("features", (5,), {}),
+    ("features", (5,), {"width": 3}),
     ("auto", (5,), {}),
     ("auto", (1, 8, 8), {}),
     ("auto", (1, 28, 28), {}),

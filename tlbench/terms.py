@@ -100,6 +100,10 @@ class Domain:
     """The names that `rows.group` and `test.group` number; empty where no group is declared."""
     targets: tuple[str, ...] = ()
     """The names of the K target columns of a regression; empty for classification."""
+    notes: tuple[str, ...] = ()
+    """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
+    unfitted: Any = field(default=None, compare=False, repr=False)
+    """Its rows before features were learned from them (`tlbench.data.fitted`); None where none are."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Step:
     """All that a trained method sees of one training step: a batch of each part that it reads.
 
     `rows` holds the numbers of the drawn rows within their part (for memories); `progress` runs from 0 to 1 over the
-    phase.
+    phase; in a compiled or captured step it is a tensor ().
     """
 
     source: Labelled = field(default=None)  # type: ignore[assignment]  # None exactly where the method does not read it
@@ -176,12 +180,13 @@ class Scores(Strict):
     """By the declared group of the scored rows; the worst of them is derived, not stored."""
     macro_f1: float | None = None
     r2: float | None = None
-    """Regression: share of the variance of the scored rows that is explained, the mean over target columns; below 0 where
-    the mean of the scored rows would do better."""
+    """Regression: explained share of the scored rows' variance, mean over target columns; below 0: worse than their mean."""
     rmse: float | None = None
     mae: float | None = None
     """Regression: in the units of the target, the mean over target columns."""
     per_target_r2: dict[str, float] | None = None
+    source_r2: float | None = None
+    """Regression: on the source rows that were kept."""
     scored_rows: int | None = None
     predictions: str | None = None
     """Names the file beside the records that holds the predicted class of every scored row."""
@@ -191,6 +196,8 @@ class Scores(Strict):
 class Cost(Strict):
     """What a case cost. Null means that it was not measured."""
 
+    wall_seconds: float | None = None
+    """The whole case from its data to its record, by a clock that only runs forward."""
     train_seconds: float | None = None
     train_samples_per_second: float | None = None
     """Rows of all parts through the trunk, over the steps after the warm-up."""
@@ -211,6 +218,8 @@ class Cost(Strict):
     """Floating-point operations, forward and backward, of one row through the trunk and all that the method adds."""
     device_flops_per_second: float | None = None
     """The device's limit at this precision: the best large matrix product of this process."""
+    feature_seconds: float | None = None
+    """Of a frozen trunk over the domains of the pair, when they were made; in no other number, for all cases share them."""
     peak_memory_bytes: int | None = None
     """Allocated on a GPU, resident in the process on a CPU."""
     peak_reserved_bytes: int | None = None
@@ -230,6 +239,12 @@ class Machine(Strict):
     precision: str = "fp32"
     cpu: str | None = None
     cores: int | None = None
+    threads: int | None = None
+    """Of one case, on the CPU."""
+    places: int | None = None
+    """How many cases ran at once, this one among them."""
+    devices: int | None = None
+    """How many devices trained the case together, each with its share of every batch; null where it was one."""
 
 
 class Code(Strict):

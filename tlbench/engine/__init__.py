@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tlbench import clock, methods
-from tlbench.engine import cell, score
-from tlbench.engine.fitting import Fitted, fit, granted_to, predict, scores
-from tlbench.engine.inputs import CHUNK
+from tlbench.engine import cell
+from tlbench.engine.fitting import Fitted, fit, scores
+from tlbench.engine.halves import retried
+from tlbench.engine.identity import identities, identity
 from tlbench.engine.machine import code, device_of, machine
-from tlbench.engine.seeds import seed_of, seeded
+from tlbench.engine.measuring import Measured, measure, measure_together
+from tlbench.engine.precision import chosen
+from tlbench.engine.seeds import seeded
 from tlbench.engine.train import OnStep
+from tlbench.engine.trial import worth_it
 from tlbench.methods.base import Trained
 from tlbench.nn import trunks
-from tlbench.suite import Suite, digest
-from tlbench.terms import Case, Cost, Diverged, Domain, NotApplicable, Record, Scores, TlbenchError
+from tlbench.suite import Suite
+from tlbench.terms import Case, Diverged, Domain, NotApplicable, Record, TlbenchError
 
-__all__ = ["Fitted", "check", "device_of", "failed", "fit", "identity", "run", "scores"]
-
-
-def identity(case: Case, suite: Suite, fingerprints: Mapping[str, str]) -> str:
-    """Hash of all that decides a case's numbers: what was asked, the data's content and the method's version.
-
-    Options at their defaults are left out, as in `Suite.decides`: a method may get a new option without a new version.
-    """
-    kind = methods.find(case.method)
-    defaults = kind.Options.model_construct().model_dump()
-    chosen = {k: v for k, v in methods.options(case.method, case.options).items() if k not in defaults or v != defaults[k]}
-    return digest(
-        {
-            "suite": [case.suite, case.suite_version],
-            "method": [case.method, kind.version, chosen],
-            "pair": [case.sources, case.target],
-            "seed": case.seed,
-            "data": dict(fingerprints),
-            "decides": suite.decides(),
-        }
-    )
+__all__ = [
+    "Fitted",
+    "check",
+    "device_of",
+    "failed",
+    "fit",
+    "identities",
+    "identity",
+    "run",
+    "run_together",
+    "scores",
+    "worth_it",
+]
 
 
 def check(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tuple[str, ...], str]]) -> None:
@@ -63,7 +60,15 @@ def check(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tup
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))
 
 
-def run(case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None = None) -> Record:
+def run(
+    case: Case,
+    suite: Suite,
+    domains: Mapping[str, Domain],
+    device: torch.device,
+    on_step: OnStep | None = None,
+    *,
+    largest: bool = False,
+) -> Record:
     """Run one case. What goes wrong inside it becomes its record: `skipped` or `failed`, with the reason.
 
     Args:
@@ -72,12 +77,52 @@ def run(case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.d
         domains: the loaded domains of the pair, by name.
         device: where to run.
         on_step: told (steps done, steps in all) now and then.
+        largest: find and time the largest number of rows that are predicted at once too; for benches, it takes seconds.
     """
     facts = _asked(case, suite, {name: domains[name].fingerprint for name in (*case.sources, case.target)}, device)
+    trained = issubclass(methods.find(case.method), Trained)
+    work = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
+    return _ended(facts, lambda: retried(work, trained, device))
+
+
+def run_together(
+    cases: Sequence[Case],
+    suite: Suite,
+    domains: Mapping[str, Domain],
+    device: torch.device,
+    on_step: OnStep | None = None,
+) -> list[Record]:
+    """Run cases that differ in their seed alone, in one program where `train.together` wants it and the method allows it.
+
+    Else one after the other, and the records say why. Arguments and results as those of `run`, case by case.
+
+    Raises:
+        ValueError: the cases differ in more than their seed.
+    """
+    if len({case.model_copy(update={"seed": 0}).model_dump_json() for case in cases}) != 1:
+        raise ValueError("cases that are run together differ in their seed alone")
+    why: str | None = None
+    if len(cases) > 1 and worth_it(cases, suite, domains, device):
+        pair = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
+        asked = [_asked(case, suite, pair, device) for case in cases]
+        try:
+            endings = measure_together(cases, suite, domains, device, on_step)
+            return [_ended(facts, ending) for facts, ending in zip(asked, endings, strict=True)]
+        except NotApplicable:
+            pass  # one by one they say so themselves
+        except Exception as error:  # what a method can't do together it may do alone
+            why = f"seeds apart: {' '.join(str(error).split())[:200] or type(error).__name__}"
+    alone = [run(case, suite, domains, device, on_step) for case in cases]
+    return alone if why is None else [record.model_copy(update={"notes": (*record.notes, why)}) for record in alone]
+
+
+def _ended(facts: Mapping[str, Any], work: Callable[[], Measured]) -> Record:
+    """The record of a case from what was asked and what comes of it."""
     predictions: bytes | None = None
     try:
-        measured, cost, notes, predictions = _measure(case, suite, domains, device, on_step)
-        ending: dict[str, Any] = {"status": "done", "scores": measured, "cost": cost, "notes": notes}
+        measured = work()
+        ending: dict[str, Any] = {"status": "done", "scores": measured.scores, "cost": measured.cost, "notes": measured.notes}
+        predictions = measured.predictions
     except NotApplicable as error:
         ending = {"status": "skipped", "why": str(error)}
     except (Diverged, TlbenchError) as error:
@@ -111,58 +156,8 @@ def _asked(case: Case, suite: Suite, pair: Mapping[str, str], device: torch.devi
         "task": suite.protocol.task,
         "target_labels": suite.protocol.target_labels,
         "suite_hash": suite.hash,
-        "machine": machine(device),
+        "machine": machine(device, chosen(suite.train, device) if issubclass(kind, Trained) else "fp32"),
         "code": code(),
         "data": dict(pair),
         "started": clock.utc(),
     }
-
-
-def _measure(
-    case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None
-) -> tuple[Scores, Cost, tuple[str, ...], bytes | None]:
-    pair = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-
-    def seed(use: str) -> int:
-        return seed_of(case, use, pair)
-
-    parts = cell.make([domains[n] for n in case.sources], domains[case.target], suite.protocol, seed, device)
-    memory, energy, watch = clock.Memory(device), clock.Energy(device), clock.Clock(device)
-    fitted = fit(case, suite, parts.granted, watch, seed, device, validation=parts.validation, on_step=on_step)
-    joules = energy.joules()
-    held = None if suite.protocol.task == "regression" else parts.validation
-    # before the scored rows: some methods go on learning on those
-    source_accuracy = held and score.accuracy(score.predicted(predict(fitted, held.x)), held.y)
-    predict(fitted, parts.scored.x[:CHUNK])  # warm-up
-    given, y = scores(fitted, parts.scored.x, suite.train.batch, seed("stream"), watch), parts.scored.y
-    facts: dict[str, Any] = {"scored_rows": len(y), "trace": fitted.outcome.trace}
-    predictions = None
-    if suite.protocol.task == "regression":
-        facts |= score.regression(given, y, parts.targets)
-    else:
-        predicted = score.predicted(given)
-        facts["predictions"], predictions = score.kept(predicted, predicted == y)
-        facts |= {
-            "target_accuracy": score.accuracy(predicted, y),
-            "source_accuracy": source_accuracy,
-            "per_class_accuracy": score.per_class(predicted, y, parts.classes),
-            "macro_f1": score.macro_f1(predicted, y, len(parts.classes)),
-        }
-        if parts.scored.group is not None:
-            facts["per_group_accuracy"] = score.per_group(predicted, y, parts.scored.group, parts.groups)
-    measured = Scores(**facts)
-    is_trained = isinstance(fitted.method, Trained)
-    rate = fitted.outcome.samples_per_second
-    if not is_trained:
-        seen = sum(len(p) for p in granted_to(fitted.method, parts.granted).values())
-        rate = seen / watch.seconds["train"]
-    cost = Cost(
-        train_seconds=watch.seconds["train"],
-        train_samples_per_second=rate,
-        predict_samples_per_second=len(y) / watch.seconds["predict"],
-        peak_memory_bytes=memory.peak(),
-        energy_joules=joules,
-        steps=len(fitted.outcome.losses) if is_trained else None,
-        batch=suite.train.batch if is_trained else None,
-    )
-    return measured, cost, fitted.notes, predictions

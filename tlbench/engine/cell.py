@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tlbench.data import fitted
+from tlbench.engine.rows import Granted, Part, is_resident, store_of
 from tlbench.engine.seeds import generator
 from tlbench.suite import Protocol
-from tlbench.terms import Domain, Labelled, Task, TlbenchError
+from tlbench.terms import Domain, Labelled, TlbenchError
 
 
 @dataclass(frozen=True)
 class Cell:
     """The parts of one pair and seed. `scored` holds the target labels that no method may reach."""
 
-    granted: Task
-    scored: Labelled
-    validation: Labelled | None
+    granted: Granted
+    scored: Part
+    validation: Part | None
     classes: tuple[str, ...]
     groups: tuple[str, ...] = ()
     """The names that `scored.group` numbers."""
@@ -29,6 +32,7 @@ class Cell:
 
 def check(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
     """Raise TlbenchError where a pair can't be run under a protocol, before anything is trained."""
+    sources, target = fitted(sources, target)
     pair = f"pair {'+'.join(s.name for s in sources)}:{target.name}"
     regression = protocol.task == "regression"
     for domain in (*sources, target):
@@ -86,29 +90,42 @@ def shared_classes(sources: Sequence[Domain], target: Domain) -> tuple[str, ...]
 
 
 def make(
-    sources: Sequence[Domain], target: Domain, protocol: Protocol, seed: Callable[[str], int], device: torch.device
+    sources: Sequence[Domain],
+    target: Domain,
+    protocol: Protocol,
+    seed: Callable[[str], int],
+    device: torch.device,
+    resident: str = "auto",
 ) -> Cell:
-    """Split and move to the device.
+    """Split; rows are not copied: where they fit they live on the device, once for all cells.
 
     Args:
         sources: at least one; their rows are pooled, `domain` says which one a row is from.
         target: rows (N, ...) of the same shape.
         protocol: the grants and what is scored.
         seed: use -> seed; the draws of rows are seeded, the same for every method.
-        device: where the parts are to live.
+        device: where batches are wanted.
+        resident: `on`, `off`, or `auto`: whether the rows live on the device, see `rows.is_resident`.
     """
+    sources, target = fitted(sources, target)
     regression = protocol.task == "regression"
     classes = () if regression else shared_classes(sources, target)
+    own = [source.rows.x for source in sources]
+    kept_from = [source.rows.x if source.test is None else source.test.x for source in sources]
+    scored_from = target.rows.x if target.test is None or protocol.scored != "test" else target.test.x
+    fits = is_resident(resident, [*own, *kept_from, target.rows.x, scored_from], device)
     trained: list[Labelled] = []
     validation: list[Labelled] = []
+    first = first_kept = 0
     for number, source in enumerate(sources):
-        rows = _numbered(source, classes, source.rows, number)
+        rows = _numbered(source, classes, source.rows, number, first)
         if source.test is not None:
-            validation.append(_numbered(source, classes, source.test, number))
+            validation.append(_numbered(source, classes, source.test, number, first_kept))
         elif protocol.source_held_out:
             kept, rows = _split(rows, protocol.source_held_out, seed(f"source held out {number}"))
-            validation.append(kept)
+            validation.append(dataclasses.replace(kept, x=kept.x + (first_kept - first)))
         trained.append(rows)
+        first, first_kept = first + len(source.rows), first_kept + len(kept_from[number])
 
     rest = _numbered(target, classes, target.rows, 0)
     scored: Labelled | None = None
@@ -122,15 +139,20 @@ def make(
     elif protocol.scored == "test" and target.test is not None:
         scored = _numbered(target, classes, target.test, 0)
     assert scored is not None  # check() has seen that test rows are there
-    granted = Task(
+
+    def part(rows: Labelled, tensors: Sequence[Tensor]) -> Part:
+        facts = (None if fact is None else fact.to(device) for fact in (rows.y, rows.domain, rows.group))
+        return Part(store_of(tensors, device, fits), rows.x.to(device) if fits else rows.x, *facts)
+
+    granted = Granted(
         classes=scored.y.shape[1] if regression else len(classes),
-        source=_to(_pool(trained), device) if "source" in protocol.grants else None,
-        target=rest.x.to(device) if "target" in protocol.grants else None,
-        few=None if few is None else _to(few, device),
+        source=part(_pool(trained), own) if "source" in protocol.grants else None,
+        target=part(rest, [target.rows.x]).unlabelled() if "target" in protocol.grants else None,
+        few=None if few is None else part(few, [target.rows.x]),
         regression=regression,
     )
-    validating = _to(_pool(validation), device) if validation else None
-    return Cell(granted, _to(scored, device), validating, classes, target.groups, target.targets)
+    validating = part(_pool(validation), kept_from) if validation else None
+    return Cell(granted, part(scored, [scored_from]), validating, classes, target.groups, target.targets)
 
 
 def _renumber(domain: Domain, classes: tuple[str, ...], y: Tensor) -> Tensor:
@@ -141,9 +163,10 @@ def _renumber(domain: Domain, classes: tuple[str, ...], y: Tensor) -> Tensor:
     return table[y]
 
 
-def _numbered(domain: Domain, classes: tuple[str, ...], rows: Labelled, number: int) -> Labelled:
+def _numbered(domain: Domain, classes: tuple[str, ...], rows: Labelled, number: int, first: int = 0) -> Labelled:
+    """Rows with their numbers (N,) in the place of x, counted from `first`: they are split and pooled as numbers."""
     y = _renumber(domain, classes, rows.y)
-    return Labelled(rows.x, y, torch.full((len(y),), number), rows.group)
+    return Labelled(torch.arange(first, first + len(y)), y, torch.full((len(y),), number), rows.group)
 
 
 def _split(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
@@ -171,9 +194,3 @@ def _pool(parts: Sequence[Labelled]) -> Labelled:
     domains = [p.domain for p in parts if p.domain is not None]
     # groups are numbered in each domain on its own: pooled, the numbers would say nothing
     return Labelled(torch.cat([p.x for p in parts]), torch.cat([p.y for p in parts]), torch.cat(domains))
-
-
-def _to(rows: Labelled, device: torch.device) -> Labelled:
-    domain = None if rows.domain is None else rows.domain.to(device)
-    group = None if rows.group is None else rows.group.to(device)
-    return Labelled(rows.x.to(device), rows.y.to(device), domain, group)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tlbench import clock, methods
 from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
+from tlbench.engine.precision import chosen as precision_of
+from tlbench.engine.precision import products, settle
 from tlbench.engine.rates import warm_up
+from tlbench.engine.rows import Granted, Part
 from tlbench.engine.seeds import generator, seeded
 from tlbench.engine.stream import predict_online
-from tlbench.engine.train import OnStep, Outcome, train
+from tlbench.engine.train import Learner, OnStep, Outcome, train_all
 from tlbench.methods.base import Method, Predictor, Solved, Trained
 from tlbench.nn import trunks
 from tlbench.nn.net import Net
 from tlbench.suite import Suite
-from tlbench.terms import PARTS, STREAM, Case, Labelled, NotApplicable, Task
+from tlbench.terms import PARTS, STREAM, Case, NotApplicable, Task
 
 WATCHED = 2000
 """Rows that a checkpoint of the trace looks at, at most: evenly spread over the source's kept rows, and over the target's."""
@@ -44,12 +48,12 @@ class Fitted:
 def fit(
     case: Case,
     suite: Suite,
-    granted: Task,
+    granted: Task | Granted,
     watch: clock.Clock,
     seed: Callable[[str], int],
     device: torch.device,
     *,
-    validation: Labelled | None = None,
+    validation: Part | None = None,
     on_step: OnStep | None = None,
 ) -> Fitted:
     """Train or solve the method of a case on what the suite grants and the method reads.
@@ -58,7 +62,74 @@ def fit(
         NotApplicable: the suite does not grant what the method reads.
         Diverged: the loss is no longer finite.
     """
+    granted = Granted.of(granted)
+    if issubclass(methods.find(case.method), Trained):
+        ready = about_to_train(case, suite, granted, seed, device, validation)
+        with seeded(seed("steps"), device), products(ready.precision, device):
+            (outcome,) = train_all([ready.learner], suite.train, ready.inputs, watch, on_step=on_step)
+        return ready.fitted(outcome)
+
+    kind, options, read = _asked(case, suite, granted)
+    assert issubclass(kind, Solved)
+    read, put_back = _scaled(read)
+    inputs = Inputs(suite.net, channels_last=False)
+    with seeded(seed("solve"), device), torch.no_grad(), products("fp32", device):
+        task = read.task(inputs)
+        solved = kind(**options)
+        with watch.measure("train"):
+            predictor = solved.fit(task)
+    return Fitted(put_back(predictor), inputs, Outcome(), solved)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A trained method of a case before its first step."""
+
+    learner: Learner
+    inputs: Inputs
+    precision: str
+    put_back: Callable[[Predictor], Predictor]
+
+    def fitted(self, outcome: Outcome) -> Fitted:
+        """After the last one."""
+        return Fitted(self.put_back(self.learner.method.predict), self.inputs, outcome, self.learner.method)
+
+
+def about_to_train(
+    case: Case, suite: Suite, granted: Granted, seed: Callable[[str], int], device: torch.device, validation: Part | None = None
+) -> Ready:
+    """Build the network and the method of a case, on the device.
+
+    Raises:
+        NotApplicable: the suite does not grant what the method reads.
+    """
     warm_up()
+    kind, options, read = _asked(case, suite, granted)
+    assert issubclass(kind, Trained)
+    read, put_back = _scaled(read)
+    some = next(part for part in (granted.source, granted.target, granted.few) if part is not None)
+    in_what = precision_of(suite.train, device)
+    with seeded(seed("network"), device):
+        net = Net(trunks.build(suite.net.trunk, some.store.shape, suite.net.options), granted.classes, granted.regression)
+    settle(net, in_what)
+    domains = 1
+    if granted.source is not None and granted.source.domain is not None:
+        domains = int(granted.source.domain.max()) + 1
+    with seeded(seed("method"), device):
+        method = kind(net, domains, **options)
+    channels_last = suite.train.layout == "channels_last" or (
+        suite.train.layout == "auto" and any(isinstance(m, nn.Conv2d) for m in net.modules())
+    )
+    method.to(device)
+    if channels_last:
+        method.to(memory_format=torch.channels_last)
+    watched = None if granted.target is None or granted.regression else granted.target[_spread(len(granted.target))]
+    validation = None if validation is None or granted.regression else validation[_spread(len(validation))]
+    return Ready(Learner(method, read, seed, validation, watched), Inputs(suite.net, channels_last), in_what, put_back)
+
+
+def _asked(case: Case, suite: Suite, granted: Granted) -> tuple[type[Method], dict[str, Any], Granted]:
+    """The method of a case, its options, and the granted parts that it reads."""
     kind = methods.find(case.method)
     options = methods.options(case.method, case.options)
     if suite.protocol.task not in kind.tasks:
@@ -68,59 +139,29 @@ def fit(
     there = {part for part in PARTS if getattr(granted, part) is not None} | {STREAM} & {*suite.protocol.grants}
     if missing := sorted(kind.reads - there):
         raise NotApplicable(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
-    read = {part: getattr(granted, part) if part in kind.reads else None for part in PARTS}
-    task, put_back = _scaled(Task(granted.classes, **read, regression=granted.regression))
-    some = next(part for part in (granted.source, granted.target, granted.few) if part is not None)
-    shape = tuple((some.x if isinstance(some, Labelled) else some).shape[1:])
-
-    if issubclass(kind, Solved):
-        inputs = Inputs(suite.net, channels_last=False)
-        with seeded(seed("solve"), device), torch.no_grad():
-            ready = {name: _ready(part, inputs) for name, part in granted_to(kind, task).items()}
-            solved = kind(**options)
-            with watch.measure("train"):
-                predictor = solved.fit(Task(task.classes, **ready, regression=task.regression))  # type: ignore[arg-type]
-        return Fitted(put_back(predictor), inputs, Outcome(), solved)
-
-    assert issubclass(kind, Trained)
-    with seeded(seed("network"), device):
-        net = Net(trunks.build(suite.net.trunk, shape, suite.net.options), granted.classes, granted.regression)
-    domains = 1
-    if granted.source is not None and granted.source.domain is not None:
-        domains = int(granted.source.domain.max()) + 1
-    with seeded(seed("method"), device):
-        method = kind(net, domains, **options)
-    channels_last = suite.train.layout == "channels_last" or (
-        suite.train.layout == "auto" and any(isinstance(m, nn.Conv2d) for m in net.modules())
-    )
-    inputs = Inputs(suite.net, channels_last)
-    method.to(device)
-    if channels_last:
-        method.to(memory_format=torch.channels_last)
-    watched = None if granted.target is None or granted.regression else granted.target[_spread(len(granted.target))]
-    validation = None if validation is None or granted.regression else validation[_spread(len(validation)).to(device)]
-    with seeded(seed("steps"), device):
-        outcome = train(method, task, suite.train, inputs, watch, seed, validation=validation, watched=watched, on_step=on_step)
-    return Fitted(put_back(method.predict), inputs, outcome, method)
+    others: dict[str, Any] = {part: None for part in PARTS if part not in kind.reads}
+    return kind, options, dataclasses.replace(granted, **others)
 
 
-def scores(fitted: Fitted, x: Tensor, batch: int, seed: int, watch: clock.Clock) -> Tensor:
+def scores(fitted: Fitted, rows: Tensor | Part, batch: int, seed: int, watch: clock.Clock) -> Tensor:
     """Scores of the scored rows: at once, or on a stream in a seeded order where the method goes on learning."""
+    rows = rows if isinstance(rows, Part) else Part.of(rows)
     online = fitted.method.online() if isinstance(fitted.method, Trained) else None
     if online is None or not isinstance(fitted.method, Trained):
         with watch.measure("predict"):
-            return predict(fitted, x)
-    order = torch.randperm(len(x), generator=generator(seed)).to(x.device)
-    with seeded(seed, x.device), watch.measure("predict"):
-        in_order = predict_online(fitted.method, online, x[order], fitted.inputs, batch)
+            return predict(fitted, rows)
+    device = rows.store.device
+    order = torch.randperm(len(rows), generator=generator(seed)).to(device)
+    with seeded(seed, device), watch.measure("predict"):
+        in_order = predict_online(fitted.method, online, rows[order], fitted.inputs, batch)
     return in_order[torch.argsort(order)]
 
 
-def _scaled(task: Task) -> tuple[Task, Callable[[Predictor], Predictor]]:
+def _scaled(granted: Granted) -> tuple[Granted, Callable[[Predictor], Predictor]]:
     """A regression's targets at mean 0 and variance 1 over the labelled rows there are, and how predictions are put back."""
-    labelled = {name: part for name in ("source", "few") if (part := getattr(task, name)) is not None}
-    if not task.regression or not labelled:
-        return task, lambda predictor: predictor
+    labelled = {name: part for name in ("source", "few") if (part := getattr(granted, name)) is not None}
+    if not granted.regression or not labelled:
+        return granted, lambda predictor: predictor
     y = torch.cat([part.y for part in labelled.values()]).double()
     mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
     deviation = torch.where(deviation > 0, deviation, 1.0)
@@ -131,7 +172,7 @@ def _scaled(task: Task) -> tuple[Task, Callable[[Predictor], Predictor]]:
     def put_back(predictor: Predictor) -> Predictor:
         return lambda x: predictor(x).double() * deviation + mean
 
-    return dataclasses.replace(task, **scaled), put_back
+    return dataclasses.replace(granted, **scaled), put_back
 
 
 def _spread(rows: int) -> Tensor:
@@ -139,16 +180,12 @@ def _spread(rows: int) -> Tensor:
     return torch.linspace(0, rows - 1, min(rows, WATCHED)).long()
 
 
-def predict(fitted: Fitted, x: Tensor) -> Tensor:
-    """Scores of stored rows x (N, ...), in chunks."""
-    return in_chunks(fitted.predictor, x, fitted.inputs, CHUNK)
+def predict(fitted: Fitted, rows: Tensor | Part) -> Tensor:
+    """Scores of stored rows, in chunks."""
+    return in_chunks(fitted.predictor, rows, fitted.inputs, CHUNK)
 
 
-def granted_to(method: Method | type[Method], task: Task) -> dict[str, Labelled | Tensor]:
+def granted_to(method: Method | type[Method], granted: Task | Granted) -> dict[str, Part]:
     """The parts that a method reads and that there are, by name."""
-    parts = {name: getattr(task, name) for name in PARTS if name in method.reads}
+    parts = {name: getattr(Granted.of(granted), name) for name in PARTS if name in method.reads}
     return {name: part for name, part in parts.items() if part is not None}
-
-
-def _ready(part: Labelled | Tensor, inputs: Inputs) -> Labelled | Tensor:
-    return Labelled(inputs(part.x), part.y, part.domain, part.group) if isinstance(part, Labelled) else inputs(part)

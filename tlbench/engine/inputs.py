@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from tlbench.engine.rows import Part
 from tlbench.engine.seeds import generator
 from tlbench.suite import Network
 
 CHUNK = 512
 """Rows of a forward outside the steps."""
+CHUNK_BYTES = 8 * 2**20
+"""Of its inputs, at most: all 512 of small images, and fewer of larger ones, whose activations would fill the memory."""
 
 
 class Inputs:
@@ -48,7 +52,9 @@ def draw(rows: int, steps: int, batch: int, seed: int, device: torch.device) -> 
     return order[:need].view(steps, batch).to(device)
 
 
-def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, inputs: Inputs, rows: int) -> Tensor:
-    """`function` over all rows of x, some at a time, without gradients."""
+def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor | Part, inputs: Inputs, size: int) -> Tensor:
+    """`function` over all rows, `size` at a time (fewer of large ones), without gradients."""
+    shape = rows.store.shape if isinstance(rows, Part) else tuple(rows.shape[1:])
+    size = max(1, min(size, CHUNK_BYTES // (4 * math.prod(shape) or 1)))
     with torch.no_grad():
-        return torch.cat([function(inputs(part)) for part in x.split(rows)])
+        return torch.cat([function(inputs(x)) for x in (rows.chunks(size) if isinstance(rows, Part) else rows.split(size))])

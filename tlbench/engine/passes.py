@@ -8,32 +8,33 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
+from tlbench.engine.rows import Granted, Part
 from tlbench.methods.base import Phase, Trained
-from tlbench.terms import STREAM, Labelled, Task, TlbenchError
+from tlbench.terms import STREAM, TlbenchError
 
 
 class GrantedRows:
     """`Rows` of methods/base.py: the parts that a phase reads or passes over, and no other."""
 
-    def __init__(self, method: Trained, task: Task, inputs: Inputs, phase: Phase) -> None:
+    def __init__(self, method: Trained, granted: Granted, inputs: Inputs, phase: Phase) -> None:
         self._method, self._inputs = method, inputs
-        self._parts = {part: getattr(task, part) for part in phase.reads | phase.passes if part != STREAM}
+        self._parts = {part: getattr(granted, part) for part in phase.reads | phase.passes if part != STREAM}
 
     def map(self, part: str, function: Callable[[Tensor], Tensor]) -> Tensor:
         """`function` over all inputs of a part, in chunks, in evaluation mode and without gradients."""
         rows = self._of(part)
         with evaluating(self._method):
-            return in_chunks(function, rows.x if isinstance(rows, Labelled) else rows, self._inputs, CHUNK)
+            return in_chunks(function, rows, self._inputs, CHUNK)
 
     def labels(self, part: str) -> Tensor:
         """Labels (N,) of `source` or `few`."""
-        rows = self._of(part)
-        if not isinstance(rows, Labelled):
+        y = self._of(part).y
+        if y is None:
             raise TlbenchError(f"{type(self._method).__name__} asks for the labels of {part!r}, which has none")
-        return rows.y
+        return y
 
-    def _of(self, part: str) -> Labelled | Tensor:
-        rows: Labelled | Tensor | None = self._parts.get(part)
+    def _of(self, part: str) -> Part:
+        rows: Part | None = self._parts.get(part)
         if rows is None:
             raise TlbenchError(
                 f"{type(self._method).__name__} passes over {part!r}, which neither its phase reads nor `passes` names"

@@ -7,29 +7,32 @@ from torch import Tensor
 
 from tlbench.engine.inputs import Inputs
 from tlbench.engine.rates import Rates
+from tlbench.engine.rows import Part
 from tlbench.methods.base import Online, Phase, Trained
 from tlbench.suite import Training
 
 
-def predict_online(method: Trained, online: Online, x: Tensor, inputs: Inputs, batch: int) -> Tensor:
-    """Scores (N, C) of stored rows x (N, ...), `batch` at a time; the method is changed on the way.
+def predict_online(method: Trained, online: Online, rows: Part, inputs: Inputs, batch: int) -> Tensor:
+    """Scores (N, C) of rows, `batch` at a time; the method is changed on the way.
 
     A last batch of one row is joined to the one before it: batch statistics need two.
     """
-    training = Training(steps=1, batch=max(batch, 2), optimiser="adam", lr=online.lr)
+    training = Training(steps=1, batch=max(batch, 2), optimiser="adam", lr=online.lr or 1.0)
     phase = Phase(None, frozenset(), groups=online.groups)
     rates = Rates(method, phase, training)
     rates.set(0.0)
-    sizes = [batch] * (len(x) // batch)
-    rest = len(x) - sum(sizes)
+    sizes = [batch] * (len(rows) // batch)
+    rest = len(rows) - sum(sizes)
     if rest == 1 and sizes:
         sizes[-1] += 1
     elif rest:
         sizes.append(rest)
     scores = []
-    for part in torch.split(x, sizes):
-        logits, loss = online.loss(inputs(part))
+    for numbers in torch.split(rows.numbers, sizes):
+        logits, loss = online.loss(inputs(rows.store.take(numbers)))
         scores.append(logits.detach())
+        if not online.lr:
+            continue  # batch statistics alone adapt
         rates.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         rates.optimiser.step()

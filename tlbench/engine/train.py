@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from tlbench.clock import Clock
+from tlbench.engine import parallel, together
+from tlbench.engine.batches import Batches
 from tlbench.engine.inputs import CHUNK, Inputs, draw, in_chunks
+from tlbench.engine.keeper import Position, keeping
 from tlbench.engine.passes import GrantedRows, evaluating
+from tlbench.engine.program import Program, on_device
 from tlbench.engine.rates import Rates
+from tlbench.engine.rows import Granted, Part
 from tlbench.engine.score import accuracy, entropy, predicted
-from tlbench.engine.update import update
+from tlbench.engine.speed import Speed
 from tlbench.methods.base import Phase, Trained
 from tlbench.suite import Training
-from tlbench.terms import PARTS, Diverged, Labelled, Step, Task, TracePoint
+from tlbench.terms import PARTS, Diverged, Labelled, Task, TracePoint
 
-WARM_UP = 10
-"""Steps at the start of each phase that the throughput leaves out."""
 WATCH = 100
 """Steps between two looks at the loss; each waits for the device."""
 
@@ -32,15 +37,38 @@ class Outcome:
     """What the loop leaves beside the trained method."""
 
     trace: list[TracePoint] = field(default_factory=list)
-    samples_per_second: float | None = None
+    speed: Speed = field(default_factory=Speed)
+    """Of all seeds that were trained together."""
     losses: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What ran otherwise than asked, and why."""
+    diverged: Diverged | None = None
+    """Of one seed among several; one that is trained alone raises it."""
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Rows of all parts through the trunk, over the steps after each phase's warm-up."""
+        return self.speed.samples_per_second()
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A method that is about to be trained: on its device, in its layout; it is changed in place."""
+
+    method: Trained
+    granted: Granted
+    """The parts that the method reads."""
+    seed: Callable[[str], int]
+    """Use -> seed."""
+    validation: Part | None = None
+    """Source rows that were kept, for the trace."""
+    watched: Part | None = None
+    """Target rows whose entropy goes into the trace; never labels."""
 
 
 def train(
     method: Trained,
-    task: Task,
+    task: Task | Granted,
     training: Training,
     inputs: Inputs,
     clock: Clock,
@@ -50,73 +78,122 @@ def train(
     watched: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Outcome:
-    """Run every phase of a method over its share of the budget; the last step counts.
-
-    Args:
-        method: on its device, in its layout; it is changed in place.
-        task: the parts that the method reads, on the device.
-        training: the budget.
-        inputs: stored rows -> network inputs.
-        clock: the training is billed to `train`, its steps after each warm-up to `steps`.
-        seed: use -> seed.
-        validation: source rows that were kept, for the trace.
-        watched: target inputs (N, ...) whose entropy goes into the trace; never labels.
-        on_step: told (steps done, steps in all) now and then.
+    """Train one method: `train_all` with one learner.
 
     Raises:
         Diverged: the loss is not finite.
     """
-    phases = method.phases()
+    looks = [None if rows is None else Part.of(rows) for rows in (validation, watched)]
+    learner = Learner(method, Granted.of(task), seed, *looks)
+    (outcome,) = train_all([learner], training, inputs, clock, on_step=on_step)
+    return outcome
+
+
+def train_all(
+    learners: Sequence[Learner],
+    training: Training,
+    inputs: Inputs,
+    clock: Clock,
+    *,
+    on_step: OnStep | None = None,
+) -> list[Outcome]:
+    """Run every phase of a method over its share of the budget; the last step counts.
+
+    Args:
+        learners: one, or several seeds of one case, which are then trained in one program.
+        training: the budget.
+        inputs: stored rows -> network inputs.
+        clock: the training is billed to `train`, compiling in it to `compile`; its steps are timed one by one, see
+            `Outcome.speed`.
+        on_step: told (steps done, steps in all) now and then.
+
+    Raises:
+        Diverged: the loss is not finite (of one that is alone, or of all seeds).
+        Apart: the seeds can't be trained together; their methods are then of no use any more.
+    """
+    methods = [learner.method for learner in learners]
+    alone = len(learners) == 1
+    if not alone and (reason := together.why_apart(methods[0].phases())) is not None:
+        raise together.Apart(reason)
+    method = methods[0] if alone else together.stacked(methods)
+    phases = method.phases() if alone else [together.joined(phase, method) for phase in method.phases()]
     device = next(method.parameters()).device
+    parallel.check(training.batch)
     budget = _budget(phases, training.steps)
-    total, done, timed_samples = sum(budget), 0, 0
-    losses = torch.full((total,), math.nan, device=device)
-    outcome = Outcome()
+    total, done = sum(budget), 0
+    losses = torch.full((total,) if alone else (total, len(learners)), math.nan, device=device)
+    outcomes = [Outcome() for _ in learners]
+    speed, notes = outcomes[0].speed, outcomes[0].notes
     looks = {round((i + 1) * total / training.trace) for i in range(training.trace)} if training.trace else set()
     last_look = 0
+    keeper = keeping.get() if alone and parallel.share() is None else None
+    held = None if keeper is None else keeper.load(method, phases)
     for number, (phase, steps) in enumerate(zip(phases, budget, strict=True)):
-        parts = {p: getattr(task, p) for p in PARTS if p in phase.reads}
-        passes = GrantedRows(method, task, inputs, phase)
+        if held is not None and number < held["position"]["phase"]:
+            done += steps  # the checkpoint was made after this phase
+            continue
+        first = 0 if held is None else held["position"]["step"]
+        parts = {p: [getattr(learner.granted, p) for learner in learners] for p in PARTS if p in phase.reads}
+        passes = GrantedRows(method, learners[0].granted, inputs, phase)
         rounds = [round(k * steps / phase.rounds) for k in range(phase.rounds)] if phase.begin is not None else []
-        with clock.measure("train"):
-            rows = {p: draw(len(x), steps, training.batch, seed(f"batches {p} {number}"), device) for p, x in parts.items()}
-            rates = Rates(method, phase, training)
-            if not steps and phase.begin is not None:
-                phase.begin(passes)
-        step = 0
-        while step < steps:
-            # a stretch without a look from outside: to the end of the warm-up, the next round, watch or look
-            ends = [s - done for s in looks if done + step < s <= done + steps]
-            ends += [r for r in rounds if r > step]
-            stop = min([*ends, steps, step + WATCH, *([WARM_UP] if step < WARM_UP < steps else [])])
-            warm = step >= WARM_UP or steps <= WARM_UP
-            if phase.begin is not None and step in rounds:
-                with clock.measure("train"):
+        samples = training.batch * len(parts) * len(learners)
+        with contextlib.ExitStack() as stack:
+            with clock.measure("train"):
+                rows = {
+                    p: [
+                        parallel.own(draw(len(part), steps, training.batch, learner.seed(f"batches {p} {number}"), device))
+                        for part, learner in zip(several, learners, strict=True)
+                    ]
+                    for p, several in parts.items()
+                }
+                batches = Batches(parts, rows, inputs, first)
+                stack.callback(batches.close)
+                rates = Rates(method, phase, training, on_device(training.compile, device))
+                if keeper is not None and held is not None:
+                    last_look = keeper.restore(held, method, rates, losses, outcomes[0].trace, clock)
+                    held = None
+                elif phase.begin is not None:  # the first of its rounds
                     phase.begin(passes)
-            with clock.measure("train"), clock.measure("steps" if warm else "warm-up"):
-                for at in range(step, stop):
-                    rates.set(at / steps)
-                    batch = _step(parts, {p: r[at] for p, r in rows.items()}, inputs, at / steps)
-                    losses[done + at] = update(phase, batch, rates)
-            timed_samples += (stop - step) * training.batch * len(parts) if warm else 0
-            recent = losses[done + step : done + stop]
-            if not bool(torch.isfinite(recent).all()):
-                first = done + step + int((~torch.isfinite(recent)).nonzero()[0])
-                raise Diverged(
-                    f"the loss is {float(losses[first])} at step {first + 1} of {total}; lower train.lr or the weight"
-                )
-            step = stop
-            if on_step is not None:
-                on_step(done + step, total)
-            if done + step in looks:
-                outcome.trace.append(_look(method, inputs, done + step, losses[last_look : done + step], validation, watched))
-                last_look = done + step
+                phase = parallel.shared(method, phase, rates, steps, lambda text: _add(notes, text))
+                own = losses[done : done + steps]
+                note = functools.partial(_add, notes)
+                program = Program(method, phase, batches, rates, training, own, clock, note, first)
+            step, timed = first, clock.steps()
+            while step < steps:
+                # a stretch without a look from outside: to the next round, watch or look
+                ends = [s - done for s in looks if done + step < s <= done + steps]
+                ends += [r for r in rounds if r > step]
+                stop = min([*ends, steps, step + WATCH])
+                if phase.begin is not None and step in rounds and step:
+                    with clock.measure("train"):
+                        phase.begin(passes)
+                with clock.measure("train"):
+                    program.run(step, stop, timed, lambda steps=steps, samples=samples: speed.counting(steps, samples))  # type: ignore[misc]
+                timed.read()
+                _watch(parallel.averaged(losses[done + step : done + stop]), done + step, total, outcomes)
+                step = stop
+                if on_step is not None:
+                    on_step(done + step, total)
+                if done + step in looks:
+                    if not alone:
+                        together.unstack(method, methods)
+                    for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
+                        recent = losses[last_look : done + step]
+                        outcome.trace.append(_look(learner, inputs, done + step, recent if alone else recent[:, at]))
+                    last_look = done + step
+                if keeper is not None and keeper.due():
+                    keeper.save(method, phases, rates, Position(number, step, last_look), losses, outcomes[0].trace, clock)
+        speed.add(timed, samples)
         done += steps
-    outcome.losses = losses.tolist()
-    if clock.seconds.get("steps"):
-        outcome.samples_per_second = timed_samples / clock.seconds["steps"]
-    method.eval()
-    return outcome
+    for text in keeper.notes if keeper is not None else ():
+        _add(notes, text)
+    if not alone:
+        together.unstack(method, methods)
+    for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
+        outcome.losses = (losses if alone else losses[:, at]).tolist()
+        outcome.speed, outcome.notes = speed, notes
+        learner.method.eval()
+    return outcomes
 
 
 def _budget(phases: Sequence[Phase], steps: int) -> list[int]:
@@ -127,22 +204,32 @@ def _budget(phases: Sequence[Phase], steps: int) -> list[int]:
     return [max(end - start, 1) if phase.loss is not None else 0 for phase, start, end in spans]
 
 
-def _step(parts: Mapping[str, Labelled | Tensor], rows: dict[str, Tensor], inputs: Inputs, progress: float) -> Step:
-    drawn: dict[str, Labelled | Tensor] = {}
-    for name, part in parts.items():
-        batch = part[rows[name]]
-        drawn[name] = Labelled(inputs(batch.x), batch.y, batch.domain) if isinstance(batch, Labelled) else inputs(batch)
-    return Step(**drawn, rows=rows, progress=progress)  # type: ignore[arg-type]
+def _watch(recent: Tensor, first: int, total: int, outcomes: Sequence[Outcome]) -> None:
+    """Look whether the losses of a stretch, (steps,) or (steps, seeds), are finite; a seed that is not leaves the others be."""
+    if bool(torch.isfinite(recent).all()):
+        return
+    for outcome, own in zip(outcomes, recent.reshape(len(recent), -1).T, strict=True):
+        if outcome.diverged is None and not bool(torch.isfinite(own).all()):
+            at = int((~torch.isfinite(own)).nonzero()[0])
+            outcome.diverged = Diverged(
+                f"the loss is {float(own[at])} at step {first + at + 1} of {total}; lower train.lr or the weight"
+            )
+    if all(outcome.diverged is not None for outcome in outcomes):
+        raise outcomes[0].diverged or Diverged("the loss is not finite")
 
 
-def _look(
-    method: Trained, inputs: Inputs, step: int, losses: Tensor, validation: Labelled | None, watched: Tensor | None
-) -> TracePoint:
+def _look(learner: Learner, inputs: Inputs, step: int, losses: Tensor) -> TracePoint:
     """What is known now without any target label; the network is as before afterwards."""
     right = spread = None
+    method, kept = learner.method, learner.validation
     with evaluating(method):
-        if validation is not None:
-            right = accuracy(predicted(in_chunks(method.predict, validation.x, inputs, CHUNK)), validation.y)
-        if watched is not None:
-            spread = entropy(in_chunks(method.predict, watched, inputs, CHUNK))
+        if kept is not None and kept.y is not None:
+            right = accuracy(predicted(in_chunks(method.predict, kept, inputs, CHUNK)), kept.y)
+        if learner.watched is not None:
+            spread = entropy(in_chunks(method.predict, learner.watched, inputs, CHUNK))
     return TracePoint(step=step, loss=float(losses.mean()), source_validation_accuracy=right, target_entropy=spread)
+
+
+def _add(notes: list[str], text: str) -> None:
+    if text not in notes:
+        notes.append(text)

@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from tlbench.engine.halves import backward, in_halves
 from tlbench.engine.rates import Rates
+from tlbench.engine.speed import FORWARD_BACKWARD, OPTIMISER
 from tlbench.methods.base import Phase, Turn
-from tlbench.terms import Step
+from tlbench.terms import NotApplicable, Step
+
+Part = Callable[[str], None]
 
 
-def update(phase: Phase, step: Step, rates: Rates) -> Tensor:
-    """Make one step; the loss (for several the sum, for a game that of the first turn) without its graph."""
-    if isinstance(phase.loss, tuple):
-        loss = _play(phase.loss, step, rates)
+def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
+    """Make one step; the loss (for several the sum, for a game that of the first turn) without its graph.
+
+    Where several seeds are trained together it is (S,).
+
+    `part` is told what ended, for the clock.
+    """
+    if in_halves.get():
+        rates.optimiser.zero_grad(set_to_none=True)
+        loss = backward(phase, step)
+        part(FORWARD_BACKWARD)
+        rates.optimiser.step()
+        part(OPTIMISER)
+    elif isinstance(phase.loss, tuple):
+        loss = _play(phase.loss, step, rates, part)
     else:
         assert phase.loss is not None  # a phase without a loss has no steps
         made = phase.loss(step)
         rates.optimiser.zero_grad(set_to_none=True)
         if phase.combine is None:
             loss = cast(Tensor, made)
-            loss.backward()
+            (loss.sum() if loss.ndim else loss).backward()  # of several seeds: none reaches another's parameters
         else:
             loss = _combined(phase, cast("tuple[Tensor, ...]", made), rates)
+        part(FORWARD_BACKWARD)
         rates.optimiser.step()
+        part(OPTIMISER)
     if phase.after is not None:
         with torch.no_grad():
             phase.after(step.progress)
     return loss.detach()
 
 
-def _play(turns: tuple[Turn, ...], step: Step, rates: Rates) -> Tensor:
+def _play(turns: tuple[Turn, ...], step: Step, rates: Rates, part: Part) -> Tensor:
     """Each turn in order: its loss is made anew, and only its own modules move."""
     first: Tensor | None = None
     for turn in turns:
         movable = rates.open() if turn.modules is None else [p for m in turn.modules for p in m.parameters()]
+        if not movable:
+            raise NotApplicable("a turn of this method has nothing to learn: all that it moves is frozen")
         for _ in range(turn.repeat):
             loss = turn.loss(step)
             rates.optimiser.zero_grad(set_to_none=True)
             loss.backward(inputs=[p for p in movable if p.requires_grad])
+            part(FORWARD_BACKWARD)
             rates.optimiser.step()  # passes over what has no gradient
+            part(OPTIMISER)
             first = loss.detach() if first is None else first
     assert first is not None  # a game has a turn
     return first

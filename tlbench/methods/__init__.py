@@ -6,6 +6,7 @@ Methods from elsewhere come in by `plug(file)` or through the entry-point group 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -26,9 +27,12 @@ _plugged: dict[str, Path] = {}
 
 def files() -> dict[str, Path]:
     """Where each shipped or plugged method stands, by name; nothing is imported to answer."""
-    here = Path(__file__).parent
-    shipped = {file.stem: file for file in here.glob("*/*.py") if not file.stem.startswith("_")}
-    return dict(sorted({**shipped, **_plugged}.items()))
+    return dict(sorted({**_shipped(), **_plugged}.items()))
+
+
+@functools.cache
+def _shipped() -> dict[str, Path]:
+    return {file.stem: file for file in Path(__file__).parent.glob("*/*.py") if not file.stem.startswith("_")}
 
 
 def names() -> list[str]:
@@ -58,6 +62,11 @@ def plug(file: Path) -> str:
         raise TlbenchError(f"plugin {file}: a method's file is named as a Python identifier, such as my_method.py")
     _plugged[file.stem] = file.resolve()
     return file.stem
+
+
+def plugged() -> list[Path]:
+    """The files that `plug` has made known."""
+    return list(_plugged.values())
 
 
 def find(name: str) -> type[Method]:
@@ -130,6 +139,7 @@ def _options(name: str, given: Mapping[str, Any], where: str) -> tuple[list[str]
         ], {}
 
 
+@functools.cache
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     return {point.name: point for point in importlib.metadata.entry_points(group="tlbench.methods")}
 

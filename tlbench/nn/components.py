@@ -17,6 +17,8 @@ from tlbench.nn.designs import Design
 
 DENSE = 1200
 """Up to so many columns, and 10 for each component, every eigenvector is computed; else the leading ones, by iteration."""
+SPACE = 600
+"""Columns that the iteration's space grows to, and at least six blocks: a restart costs more products than a wide space."""
 
 
 def contrasts(ns: int, nt: int, like: Tensor) -> Tensor:
@@ -122,7 +124,7 @@ def leading(
     The space grows by the residuals of a whole block, orthogonalised twice; the start is drawn from a fixed seed.
     """
     count = min(count, width)
-    block = min(count + 10, width)
+    block = min(count + max(4, count // 10), width)
     drawn = torch.randn(width, block, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(like)
     if start is not None:
         drawn[:, : start.shape[1]] = start[:, :block]
@@ -136,7 +138,7 @@ def leading(
         rest = mapped - vectors * values
         if float(rest[:, :count].norm(dim=0).max()) <= tolerance * float(values[0].abs()) or basis.shape[1] == width:
             break
-        if basis.shape[1] + block > min(6 * block, width):
+        if basis.shape[1] + block > min(max(SPACE, 6 * block), width):
             basis, images = vectors, mapped
         for _ in range(2):
             rest = rest - basis @ (basis.T @ rest)

@@ -17,8 +17,19 @@ class Trunk(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.width = width
 
+        self.autocast: torch.dtype | None = None
+        """What the stages compute in, where that is not float32; the engine sets it. Features are float32 either way."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Rows (B, ...) -> features (B, D)."""
+        if self.autocast is None:
+            return self._through(x)
+        # without its cache: a captured step may not use a cast that was made outside it
+        with torch.autocast(x.device.type, self.autocast, cache_enabled=False):
+            features = self._through(x)
+        return features.float()
+
+    def _through(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
         return x

@@ -6,32 +6,44 @@ Ganin and Lempitsky, Unsupervised domain adaptation by backpropagation, ICML 201
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
 
 class _Reverse(torch.autograd.Function):
+    generate_vmap_rule = True  # so that several networks can be trained by one vectorised program
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, k: float) -> Tensor:
-        ctx.k = k
+    def forward(x: Tensor, k: float | Tensor) -> Tensor:
         return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
+        ctx.k = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return -ctx.k * gradient, None
 
 
-def reverse(x: Tensor, k: float = 1.0) -> Tensor:
+def reverse(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
     """The same values; on the way back the gradient is multiplied by -k."""
     reversed_: Tensor = _Reverse.apply(x, k)
     return reversed_
 
 
-def ramp(progress: float, gamma: float = 10.0) -> float:
+@overload
+def ramp(progress: float, gamma: float = 10.0) -> float: ...
+@overload
+def ramp(progress: Tensor, gamma: float = 10.0) -> Tensor: ...
+def ramp(progress: float | Tensor, gamma: float = 10.0) -> float | Tensor:
     """The authors' schedule of k: 2 / (1 + exp(-gamma p)) - 1, from 0 to nearly 1 over the progress p of the training.
 
-    Tied to the progress, not to an absolute step number: else a short run trains with a weaker k than a long one.
+    Tied to the progress, not to an absolute step number: else a short run trains with a weaker k than a long one. A compiled
+    step gives the progress as a tensor ().
     """
+    if isinstance(progress, Tensor):
+        return 2.0 / (1.0 + (-gamma * progress).exp()) - 1.0
     return 2.0 / (1.0 + math.exp(-gamma * progress)) - 1.0

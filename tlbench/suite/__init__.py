@@ -88,16 +88,18 @@ class Suite:
         ]
 
     def decides(self) -> dict[str, Any]:
-        """What of the suite decides a case's numbers, beside its domains, method and seed.
+        """What of the suite decides a case's numbers, beside its domains, method and seed; how a step is run decides none.
 
         Only what differs from its default: a key that a later tlbench adds leaves the records on file valid. A default that
         changes numbers is never changed in place.
         """
-        protocol = self.protocol.model_dump(mode="json", exclude={"seeds", "baseline", "metric"}, exclude_defaults=True)
+        protocol = self.protocol.model_dump(
+            mode="json", exclude={"seeds", "baseline", "metric", "selection"}, exclude_defaults=True
+        )
         return {
             "protocol": protocol,
             "net": self.net.model_dump(mode="json", exclude_defaults=True),
-            "train": self.train.model_dump(mode="json", exclude_defaults=True),
+            "train": self.train.model_dump(mode="json", exclude={"compile", "resident", "together"}, exclude_defaults=True),
         }
 
     @property

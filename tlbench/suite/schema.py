@@ -30,6 +30,10 @@ class Protocol(Table):
     metric: Literal["target_accuracy", "macro_f1", "worst_group_accuracy", "r2", "rmse", "mae"] = "target_accuracy"
     """r2, rmse and mae are of regression, and r2 is its default."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
+    selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
+        ("source_validation",), min_length=1, strict=False
+    )
+    """The rules by which a sweep may choose options; none of them sees a scored row's label."""
 
     @model_validator(mode="before")
     @classmethod
@@ -54,6 +58,9 @@ class Network(BaseModel):
     mean: float = 0.5
     """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
     std: float = Field(0.5, gt=0)
+    frozen: bool = False
+    """The trunk does not learn: its features are made once for each domain, and shared by all methods, seeds and runs."""
+    bottleneck: int = Field(0, ge=0, description="width of a layer that learns on frozen features; 0: the head alone learns")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -73,6 +80,14 @@ class Training(Table):
     schedule: Literal["constant", "cosine", "inverse"] = "constant"
     """inverse: lr / (1 + 10 p)^0.75 over the progress p (Ganin and Lempitsky 2015)."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Of the trunk: bf16 is autocast, and auto takes it on a GPU that has it. tf32 is of all products of a step, on CUDA."""
+    compile: Literal["auto", "off", "step", "graph"] = "auto"
+    """How a step runs: compiled, or captured as a CUDA graph; auto does on a GPU what pays, and nothing on a CPU."""
+    resident: Literal["auto", "on", "off"] = "auto"
+    """Whether the rows live on the device; off: batches are sent there ahead of the steps. auto: where they fit."""
+    together: Literal["auto", "on", "off"] = "auto"
+    """Whether the seeds of a case are trained in one program; auto: on a GPU, where it is faster."""
     trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tlbench.nn.net import Trunk
 
 
+OURS = frozenset({"trunk", "mean", "std", "frozen", "bottleneck"})
+"""Keys of the `[net]` table that are no trunk's option."""
+
+
 def names() -> list[str]:
     """The trunks that exist, by their file names; nothing is imported to answer."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
@@ -59,7 +63,9 @@ def mistakes(raw: Mapping[str, Any]) -> list[str]:
     net = raw.get("net", {})
     if not isinstance(net, Mapping) or not isinstance(net.get("trunk", "auto"), str):
         return []  # the suite's own schema says so
-    name, options = _split(net.get("trunk", "auto"), {k: v for k, v in net.items() if k not in {"trunk", "mean", "std"}})
+    if net.get("bottleneck") and not net.get("frozen"):
+        return ["net.bottleneck: a layer on frozen features; it needs frozen = true"]
+    name, options = _split(net.get("trunk", "auto"), {k: v for k, v in net.items() if k not in OURS})
     if name == "auto":
         return [f"net.{key}: unknown; trunk = 'auto' has no options, name a trunk to set them" for key in options]
     if name not in names():

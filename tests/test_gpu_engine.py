@@ -1,0 +1,142 @@
+"""The engine's switches on a CUDA device: captured and compiled steps, bf16, rows sent from the host, seeds together.
+
+Written on a machine without one: each test says what it expects, and none has been seen to pass yet.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support import case, domain, suite
+
+from tlbench import engine
+from tlbench.checks import toy
+from tlbench.engine.precision import chosen, products
+from tlbench.engine.rows import Store, is_resident, moved
+from tlbench.suite import Training
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: torch.cuda.is_available() is False"),
+    pytest.mark.filterwarnings("ignore"),  # those of the compiler and of the capture
+]
+PLAIN = {"precision": "fp32", "compile": "off", "together": "off", "resident": "on"}
+
+
+def cuda() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def domains():
+    return {"a": domain("a", toy(1)), "b": domain("b", toy(2, shift=0.7), toy(5, 300, shift=0.7))}
+
+
+def run(name, net=None, options=None, **train):
+    settings = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, "schedule": "cosine", **PLAIN, **train}
+    asked = suite(
+        protocol={"scored": "test", "target_labels": 3, "grants": ["source", "target", "stream"]},
+        net=net or {},
+        train=settings,
+        methods={"source_only": {}},
+    )
+    record = engine.run(case(name, options=options or {}), asked, domains(), cuda())
+    assert record.status == "done", record.why
+    return record
+
+
+def curve(record):
+    return [point.loss for point in record.scores.trace]
+
+
+@pytest.mark.parametrize("name", ["source_only", "dann", "coral", "dan", "mcc", "mcd", "mean_teacher", "linear_probe"])
+def test_a_captured_step_gives_the_same_losses(name):
+    options = {"weight": 0.0} if name == "mean_teacher" else {}  # with views, its draws go on from another place
+    plain, graph = run(name, options=options), run(name, options=options, compile="graph")
+    assert not [note for note in graph.notes if note.startswith("graph off")]
+    assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
+    assert graph.scores.target_accuracy == pytest.approx(plain.scores.target_accuracy, abs=0.02)
+    assert graph.cost.compile_seconds is not None and graph.identity == plain.identity
+
+
+def test_batch_statistics_move_in_a_captured_step():
+    plain, graph = (run("dann", net={"batch_norm": True}, compile=how) for how in ("off", "graph"))
+    assert not [note for note in graph.notes if note.startswith("graph off")]
+    assert graph.scores.target_accuracy == pytest.approx(plain.scores.target_accuracy, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("shot", {}, "passes over all rows are made anew"),
+        ("fine_tune", {"gradual": True}, "layers are opened or frozen"),
+        ("pcgrad", {}, "random numbers are drawn on the host"),
+    ],
+)
+def test_what_is_not_captured_says_why(name, options, words):
+    plain, graph = run(name, options=options), run(name, options=options, compile="graph")
+    assert any(note.startswith("graph off") and words in note for note in graph.notes)
+    assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
+
+
+def test_a_compiled_step_gives_the_same_losses():
+    plain, compiled = run("dann"), run("dann", compile="step")
+    assert not [note for note in compiled.notes if note.startswith("compile off")]
+    assert curve(compiled) == pytest.approx(curve(plain), abs=1e-2)
+
+
+def test_auto_captures_and_says_nothing():
+    record = run("dann", compile="auto")
+    assert record.cost.compile_seconds is not None
+    assert not [note for note in record.notes if " off: " in note]
+
+
+def test_bf16_is_chosen_and_stated():
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this device has no bf16")
+    assert chosen(Training(), cuda()) == "bf16"
+    plain, half = run("dan"), run("dan", precision="auto")
+    assert (plain.machine.precision, half.machine.precision) == ("fp32", "bf16")
+    assert half.scores.target_accuracy == pytest.approx(plain.scores.target_accuracy, abs=0.05)
+
+
+def test_products_are_in_full_unless_tf32_is_asked_for():
+    a = torch.randn(512, 512, device=cuda())
+    exact = a.double() @ a.double()
+    errors = {}
+    for precision in ("fp32", "tf32"):
+        with products(precision, cuda()):
+            errors[precision] = float((a @ a - exact).abs().max())
+    assert errors["fp32"] < 1e-3
+    if torch.cuda.get_device_capability()[0] >= 8:
+        assert errors["tf32"] > 2 * errors["fp32"]
+
+
+@pytest.mark.parametrize("name", ["dann", "shot", "tent"])
+def test_rows_sent_from_the_host_give_the_same_losses(name):
+    here, there = (run(name, net={"batch_norm": True}, resident=where) for where in ("on", "off"))
+    assert curve(there) == pytest.approx(curve(here), abs=1e-3)
+    assert there.scores.target_accuracy == pytest.approx(here.scores.target_accuracy, abs=0.02)
+
+
+def test_a_domain_is_on_the_device_once():
+    tensor = torch.arange(12.0).view(6, 2)
+    assert moved(tensor, cuda()) is moved(tensor, cuda()) and is_resident("auto", [tensor], cuda())
+    assert Store([tensor], cuda()).take(torch.tensor([3, 0], device=cuda())).tolist() == [[6.0, 7.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("how", ["off", "graph"])
+@pytest.mark.parametrize("name", ["dann", "coral"])
+def test_seeds_together_give_the_losses_of_seeds_alone(name, how):
+    settings = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, **PLAIN, "compile": how}
+    asked = suite(protocol={"scored": "test"}, train={**settings, "together": "on"}, methods={"source_only": {}})
+    joint = engine.run_together([case(name, seed=seed) for seed in range(3)], asked, domains(), cuda())
+    for seed, found in enumerate(joint):
+        alone = engine.run(case(name, seed=seed), asked, domains(), cuda())
+        assert found.notes and found.notes[0].startswith("3 seeds trained together"), found.notes
+        assert curve(found) == pytest.approx(curve(alone), abs=1e-2)
+
+
+def test_auto_tries_before_it_trains_seeds_together():
+    asked = suite(protocol={"scored": "test"}, train={"steps": 120, "trace": 0}, methods={"source_only": {}})
+    records = engine.run_together([case("dann", seed=seed) for seed in range(3)], asked, domains(), cuda())
+    assert [record.status for record in records] == ["done"] * 3

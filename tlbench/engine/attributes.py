@@ -1,0 +1,27 @@
+"""What a method keeps beside parameters and buffers: a replayed or vectorised step would not change it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+def state_of(method: nn.Module) -> dict[str, Any]:
+    """The attributes of a method and its modules: equal before and after a step that changes none of them."""
+    return {
+        f"{name}.{key}": _fingerprint(value)
+        for name, module in method.named_modules()
+        for key, value in vars(module).items()
+        if key not in {"_parameters", "_buffers", "_modules", "noted", "training"}
+    }
+
+
+def _fingerprint(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str | None):
+        return value
+    if isinstance(value, dict):
+        return {key: _fingerprint(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_fingerprint(one) for one in value]
+    return id(value)

@@ -1,0 +1,44 @@
+"""In what the steps compute: chosen by the suite or for the device, and stated in the record.
+
+The trunk computes in bf16 where that is asked for; heads, losses and optimisers are always in float32, so that covariances,
+kernels and eigenvectors of features stay what their papers say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from tlbench.nn.net import Trunk
+from tlbench.suite import Training
+
+
+def chosen(training: Training, device: torch.device) -> str:
+    """`fp32`, `tf32` or `bf16`: what `train.precision` says, for "auto" bf16 on a GPU that has it; tf32 is of CUDA alone."""
+    if training.precision == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "fp32" if training.precision == "tf32" and device.type != "cuda" else training.precision
+
+
+def settle(module: nn.Module, precision: str) -> None:
+    """Let the trunks in a module compute in a precision; copies that are made of them later do so too."""
+    for part in module.modules():
+        if isinstance(part, Trunk):
+            part.autocast = torch.bfloat16 if precision == "bf16" else None
+
+
+@contextlib.contextmanager
+def products(precision: str, device: torch.device) -> Iterator[None]:
+    """Inside, float32 products on a CUDA device run in TF32 if that is the precision, and else in full."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,220 @@
+"""Rows that stay where they are stored: parts are numbers of rows, and no row is copied before it is asked for.
+
+A domain that fits lives on the device once, for all cases that use it. A larger one stays on the host, mapped from disk:
+its rows are gathered by number and sent over, and pages of its file that were read are given back now and then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlbench.terms import Labelled, Task
+
+FITS = {"cuda": 0.4, "cpu": 0.5}
+"""Share of the free memory of a device that the rows of one pair may take, for train.resident = "auto"."""
+_READ_BYTES = 2**27
+"""Bytes of rows read from a mapped file before its pages are given back."""
+_AROUND_BYTES = 2**16
+"""What the system maps around a page that is asked for, and counts as memory of this process."""
+_MADV_DONTNEED = 4
+
+_stores: weakref.WeakValueDictionary[tuple[object, ...], Store] = weakref.WeakValueDictionary()
+_on_device: dict[tuple[int, torch.device], tuple[weakref.ref[Tensor], Tensor]] = {}
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a device has left; None where it can't be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def is_resident(choice: str, tensors: Sequence[Tensor], device: torch.device) -> bool:
+    """Whether the rows of a pair live on the device: `train.resident`, where "auto" looks at the free memory."""
+    if choice != "auto":
+        return choice == "on"
+    if all((id(tensor), device) in _on_device for tensor in tensors):
+        return True
+    free = free_bytes(device)
+    need = sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in tensors}.values())
+    return free is None or need <= FITS.get(device.type, FITS["cpu"]) * free
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A stored tensor on a device: moved once, and kept for as long as the stored one lives."""
+    if tensor.device == device or device.type == "cpu":
+        return tensor.to(device)
+    key = (id(tensor), device)
+    if key not in _on_device:
+        _on_device[key] = (weakref.ref(tensor, lambda _: _on_device.pop(key, None)), tensor.to(device))
+    return _on_device[key][1]
+
+
+def store_of(tensors: Sequence[Tensor], device: torch.device, resident: bool) -> Store:
+    """The store of these tensors: the one that is in use, where there is one."""
+    key = (*(id(tensor) for tensor in tensors), device, resident)
+    found = _stores.get(key)
+    if found is None:
+        found = _stores[key] = Store(tensors, device, resident)
+    return found
+
+
+class Store:
+    """The rows of one or several domains, one after the other, in the form they are stored in.
+
+    Args:
+        tensors: rows (N_i, ...) of one shape and type.
+        device: where rows are wanted.
+        resident: whether all of them live there.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], device: torch.device, resident: bool = True) -> None:
+        self.device, self.resident = device, resident
+        self.shape = tuple(tensors[0].shape[1:])
+        self.dtype = tensors[0].dtype
+        self._rows: Tensor | None = None
+        self._arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
+        self._held = list(tensors)
+        if resident:
+            one = len(tensors) == 1
+            self._rows = moved(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
+            return
+        self._arrays = [tensor.numpy() for tensor in tensors]
+        self._starts = np.cumsum([0, *(len(array) for array in self._arrays)])
+        self._files = [span for tensor in tensors if (span := _mapped_file(tensor)) is not None]
+        self._read = 0
+
+    def take(self, numbers: Tensor) -> Tensor:
+        """Rows (..., row shape) on the device; their numbers (...) are there too, or on the host for a store that is."""
+        if self._rows is not None:
+            return self._rows[numbers]
+        return self.gather(numbers).to(self.device)
+
+    def gather(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
+        """Rows of a store on the host, there; into `out` (rows, row shape) where one is given."""
+        wanted = numbers.cpu().numpy().reshape(-1)
+        rows = torch.empty((len(wanted), *self.shape), dtype=self.dtype) if out is None else out
+        into = rows.numpy()
+        if len(self._arrays) == 1:
+            # mode "clip" writes straight into `out`; all numbers lie within
+            np.take(self._arrays[0], wanted, axis=0, out=into, mode="clip")
+        else:
+            which = np.searchsorted(self._starts, wanted, side="right") - 1
+            for number, array in enumerate(self._arrays):
+                mine = which == number
+                into[mine] = array[wanted[mine] - self._starts[number]]
+        self._read += into.nbytes + len(wanted) * _AROUND_BYTES
+        if self._read > _READ_BYTES:
+            self._read = 0
+            for start, length in self._files:
+                _give_back(start, length)
+        return rows.view(*numbers.shape, *self.shape)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a store by their numbers (N,), and what is known of each: y, domain and group as in `Labelled`, on the device."""
+
+    store: Store
+    numbers: Tensor
+    y: Tensor | None = None
+    domain: Tensor | None = None
+    group: Tensor | None = None
+
+    @classmethod
+    def of(cls, rows: Labelled | Tensor) -> Part:
+        """All rows of plain tensors, on the device that they are on."""
+        x = rows.x if isinstance(rows, Labelled) else rows
+        numbers = torch.arange(len(x), device=x.device)
+        store = Store([x], x.device)
+        return cls(store, numbers, rows.y, rows.domain, rows.group) if isinstance(rows, Labelled) else cls(store, numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: Tensor) -> Part:
+        """The part's rows of these numbers; still none is copied."""
+
+        def of(fact: Tensor | None) -> Tensor | None:
+            return None if fact is None else fact[rows.to(fact.device)]
+
+        numbers = self.numbers[rows.to(self.numbers.device)]
+        return Part(self.store, numbers, of(self.y), of(self.domain), of(self.group))
+
+    @property
+    def x(self) -> Tensor:
+        """All rows (N, ...), on the device."""
+        return self.store.take(self.numbers)
+
+    def chunks(self, rows: int) -> Iterator[Tensor]:
+        """All rows, some at a time, on the device."""
+        for numbers in self.numbers.split(rows):
+            yield self.store.take(numbers)
+
+    def unlabelled(self) -> Part:
+        """The same rows, and nothing known of them."""
+        return Part(self.store, self.numbers)
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What `Task` says, with rows that stay where they are stored."""
+
+    classes: int
+    source: Part | None = None
+    target: Part | None = None
+    few: Part | None = None
+    regression: bool = False
+
+    @classmethod
+    def of(cls, task: Task | Granted) -> Granted:
+        """The parts of a task."""
+        if isinstance(task, Granted):
+            return task
+        parts = {name: None if (rows := getattr(task, name)) is None else Part.of(rows) for name in ("source", "target", "few")}
+        return cls(task.classes, **parts, regression=task.regression)
+
+    def task(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
+        """All rows as plain tensors on the device, each x after `change`."""
+
+        def plain(part: Part | None) -> Labelled | Tensor | None:
+            if part is None or part.y is None:
+                return None if part is None else change(part.x)
+            return Labelled(change(part.x), part.y, part.domain, part.group)
+
+        source, target, few = plain(self.source), plain(self.target), plain(self.few)
+        return Task(self.classes, source, target, few, self.regression)  # type: ignore[arg-type]  # labelled where labels are
+
+
+def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
+    """Start and length in memory of a tensor that is mapped from a file, in whole pages; None for any other memory."""
+    start, length, page = tensor.data_ptr(), tensor.nbytes, os.sysconf("SC_PAGE_SIZE")
+    first, last = -(-start // page) * page, (start + length) // page * page
+    try:
+        spans = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in spans:
+        where, _, _, _, inode, *path = line.split(maxsplit=5)
+        low, high = (int(edge, 16) for edge in where.split("-"))
+        if low <= start and start + length <= high:
+            return (first, last - first) if path and path[0].startswith("/") and inode != "0" and last > first else None
+    return None
+
+
+def _give_back(start: int, length: int) -> None:
+    """Let go of the pages of a mapped file: what is read again comes from the system's cache, or from the disk."""
+    ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
