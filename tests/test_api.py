@@ -40,7 +40,7 @@ def test_run_gives_records_as_a_frame_and_report_the_tables(folder):
     assert frame["target_accuracy"].between(0, 1).all() and frame["energy_joules"].isna().all()
     assert len(records.read_all(folder / "results")) == 2
     tables = tlbench.report()
-    assert [table.kind for table in tables] == ["accuracy", "transfer", "throughput"]
+    assert [table.kind for table in tables] == list(reports.MAIN)
     assert all(isinstance(table.cells, pd.DataFrame) and isinstance(table.data, pd.DataFrame) for table in tables)
     (accuracy,) = tlbench.report("results", ["tiny"], table="accuracy")
     assert accuracy.title == tables[0].title and "coral" in reports.render([accuracy], "markdown")
@@ -127,7 +127,7 @@ def test_the_wheel_holds_what_the_package_needs(tmp_path):
         assert "tlbench = tlbench.cli:main" in wheel.read(points).decode()
     suites = {f"tlbench/_suites/{file.name}" for file in (ROOT / "suites").glob("*.toml")}
     assert len(suites) >= 4 and suites <= held
-    for kept in ("starts/*.txt", "site/*.j2", "**/*.py"):
+    for kept in ("starts/*.txt", "site/templates/*.j2", "site/assets/*", "reproduce/*.toml", "**/*.py"):
         wanted = {f"tlbench/{file.relative_to(ROOT / 'tlbench').as_posix()}" for file in (ROOT / "tlbench").glob(kept)}
         assert wanted and wanted <= held, kept
     assert not [name for name in held if name.startswith(("tests", "benchmarks", "results")) or "__pycache__" in name]

@@ -16,8 +16,22 @@ import pytest
 import tlbench
 
 CORRIDOR = (
-    *("terms", "threads", "data", "suite", "nn", "methods", "clock", "engine", "records"),
-    *("runner", "reports", "site", "checks", "api", "progress", "cli_data", "cli", "__main__"),
+    *("terms", "threads", "data", "suite", "nn", "methods", "clock", "engine", "records", "merging"),
+    *("runner", "sweep", "reports", "pictures", "site", "checks", "bench"),
+    *(
+        "api",
+        "reproduce",
+        "progress",
+        "cli_data",
+        "cli_report",
+        "cli_reproduce",
+        "cli_results",
+        "cli_bench",
+        "cli_runs",
+        "cli_sweep",
+        "cli",
+        "__main__",
+    ),
 )
 PACKAGE = Path(tlbench.__file__).parent
 LINES, METHOD_LINES = 300, 80

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tlbench import engine, methods, records, reports, runner, suite
 from tlbench.data import root_of
 from tlbench.nn import trunks
-from tlbench.runner import local
+from tlbench.runner.places import Places, share
+from tlbench.runner.places import pool as pool_of
+from tlbench.runner.schedule import drive
+from tlbench.runner.work import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,10 @@ def run(
     pair: Sequence[str] = (),
     seed: Sequence[int] = (),
     plugin: Sequence[str | Path] = (),
+    workers: int = 1,
+    threads: int | None = None,
+    timeout: float | None = None,
+    checkpoint: float | None = None,
 ) -> pd.DataFrame:
     """Run what is left of a suite, and give all its chosen records.
 
@@ -46,6 +53,11 @@ def run(
         pair: pairs such as "a:b" or "a+c:b"; all without any.
         seed: seed numbers; the suite's own without any.
         plugin: files of methods outside the package.
+        workers: cases at once, each in a process; a script that asks for them keeps its own work below
+            `if __name__ == "__main__":`, for the processes import it.
+        threads: of a case on the CPU; else torch's own number, or cores // workers.
+        timeout: seconds after which a case is a failed one.
+        checkpoint: keep the state of a long case this often, in seconds.
 
     Returns:
         One row per record, see `tlbench.reports.frame`.
@@ -61,14 +73,21 @@ def run(
     root = root_of(None if data is None else Path(data), chosen.path)
     records.prepare(where, chosen.name)
     todo = runner.plan(chosen, where, root, rows=method, pairs=pair, seeds=seed)
-    return reports.frame([*todo.kept, *local.run(todo, where, on)])
+    asked = Places(workers, every_gpu=device in {"auto", "cuda"})
+    limits = share(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), asked)
+    pool = pool_of(todo, on, limits, asked, results=where)
+    return reports.frame([*todo.kept, *drive(todo, where, pool, device=on, limits=limits)])
 
 
 def report(
     results: str | Path = "results",
     suites: Sequence[str] = (),
     *,
-    table: Literal["all", "accuracy", "transfer", "throughput"] = "all",
+    table: str = "main",
 ) -> list[reports.Table]:
-    """The tables of a results directory: each has `title`, `caption`, `cells` (text) and `data` (numbers), as DataFrames."""
-    return reports.tables(reports.frame(records.read_all(Path(results), tuple(suites))), table)
+    """The tables of a results directory: each has `title`, `caption`, `cells` (text) and `data` (numbers), as DataFrames.
+
+    `table` is "main" (accuracy, transfer, harm, throughput), "all", or one kind of `tlbench.reports.KINDS`.
+    """
+    frame = reports.frame(records.each(Path(results), tuple(suites)))
+    return reports.tables(frame, table, reports.flips(Path(results), frame))
