@@ -28,7 +28,7 @@ RUN = """
 import resource, sys, tomllib
 from pathlib import Path
 import torch
-from tlbench import api, data, engine, methods
+from tlbench import data, engine, methods
 from tlbench.nn import trunks
 from tlbench.suite import locate, parse
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -23,6 +23,8 @@ from tlbench.terms import Record
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+MOST_SECONDS, MOST_GIB, MOST_EXTRA_MS = 60, 1, 100
+
 EMPTY = '''"""Nothing: every row is of the first class."""
 from __future__ import annotations
 from tlbench.methods.base import Predictor, Solved
@@ -90,6 +92,7 @@ def test_ten_thousand_empty_cases(plan: Planner) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\n10,000 empty cases: {seconds:.1f} s (aim 60), driver's peak {peak:.2f} GiB (aim 1)")
     assert done == 10_000 and len(records.read_all(results)) == 10_000
+    assert seconds < MOST_SECONDS and peak < MOST_GIB
 
 
 def test_overhead_of_a_case(plan: Planner) -> None:
@@ -102,3 +105,4 @@ def test_overhead_of_a_case(plan: Planner) -> None:
         extra.append(1000 * (far - alone) / 300)
         assert done == 300
     print(f"\na case over Ray costs {statistics.median(extra):+.1f} ms over a local one (aim 100); rounds {extra}")
+    assert statistics.median(extra) < MOST_EXTRA_MS

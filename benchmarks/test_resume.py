@@ -66,12 +66,13 @@ def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> 
     without = time.perf_counter() - start
     assert written(empty, results) == 50_000
     size = sum(file.stat().st_size for file in records.files(results))
-    rounds = []
+    rounds, computed = [], []
     for _ in range(3):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         records.prepare(results, suite.name)
         plan = runner.plan(suite, results, tmp_path)
         rounds.append(time.perf_counter() - start)
+        computed.append(time.process_time() - before)
         assert (len(plan.kept), len(plan.todo)) == (50_000, 200)
     start = time.perf_counter()
     first = next(iter(local.run(plan, results, torch.device("cpu"))))
@@ -79,7 +80,8 @@ def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> 
     assert first.status == "done"
     print(
         f"\n50,000 records, {size / 2**20:.0f} MiB: ready for the first new case after {min(rounds):.2f} s "
-        f"(rounds: {', '.join(f'{seconds:.2f}' for seconds in rounds)}); without records {without:.2f} s; "
+        f"(rounds: {', '.join(f'{seconds:.2f}' for seconds in rounds)}; "
+        f"{min(computed):.2f} s of it computing); without records {without:.2f} s; "
         f"the first case itself {case:.2f} s"
     )
     assert min(rounds) < LIMIT_SECONDS

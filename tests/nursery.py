@@ -1,23 +1,30 @@
-"""A process that has imported everything and forks runs on demand, so that a run that is to be killed costs milliseconds.
+"""A process that has imported everything and forks what it is asked for, so that a run or a command costs milliseconds.
 
-Run: python tests/nursery.py      each line on standard input: a folder that holds tiny.toml; the answer is the run's process
-id, then "planned ID" once its plan is made, and "ended ID STATUS" when it is over (negative: killed by that signal).
+Run: python tests/nursery.py      each line on standard input is a JSON object: {"run": FOLDER} runs its tiny.toml; with
+"words", "cwd", "environment", "out" and "err" it is `tlbench WORDS`, its output in two files. The answer is "started ID", of a
+run "planned ID" once its plan is made, and "ended ID STATUS" when it is over (negative: killed by that signal).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tlbench import api, records, runner
+from tlbench import api, checks, cli, progress, records, reports, runner, site
 from tlbench.engine import limits, rates
 from tlbench.engine.machine import code
-from tlbench.runner import local
+from tlbench.runner import local, places
+
+IMPORTED = (checks, places, progress, reports, site)
+"""What commands import once they run."""
 
 
 def say(*words: object) -> None:
@@ -32,6 +39,29 @@ def go(folder: Path) -> None:
     say("planned", os.getpid())
     for _ in local.run(plan, results, torch.device("cpu")):
         pass
+
+
+def command(asked: dict[str, Any]) -> int:
+    """`tlbench WORDS` in this process; its exit code."""
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
+    sys.argv = ["tlbench", *asked["words"]]
+    sys.path.insert(0, "")
+    status = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # as Python itself ends
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
 
 
 def warm_up() -> None:
@@ -58,8 +88,8 @@ def main() -> None:
             if child == 0:
                 status = 1
                 try:
-                    go(Path(line))
-                    status = 0
+                    asked = json.loads(line)
+                    status = command(asked) if "words" in asked else go(Path(asked["run"])) or 0
                 finally:
                     os._exit(status)
             running.add(child)

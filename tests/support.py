@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tlbench.suite import Suite, parse
 from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores
 
 CPU = torch.device("cpu")
+Completed = subprocess.CompletedProcess[str]
 
 HEADER = '''"""{name}: made for a test."""
 from __future__ import annotations
@@ -187,15 +188,24 @@ class Nursery:
         """How the next run ends."""
         return int(self.until("ended")[2])
 
-    def command(self, *words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str | Path, cwd: Path, **environment: str) -> Completed:
         """`tlbench WORDS` to its end."""
-        with self.lock, tempfile.TemporaryDirectory() as folder:
+        with self.lock, self.begun(*words, cwd=cwd, **environment) as (_, end):
+            return end()
+
+    @contextlib.contextmanager
+    def begun(self, *words: str | Path, cwd: Path, **environment: str) -> Iterator[tuple[int, Callable[[], Completed]]]:
+        """`tlbench WORDS`, as it begins: its process id, and what waits for its end."""
+        with tempfile.TemporaryDirectory() as folder:
             files = {name: str(Path(folder, name)) for name in ("out", "err")}
             given = {"words": [*map(str, words)], "cwd": str(cwd), "environment": variables(environment)}
-            self._ask({**given, **files})
-            status = self.ended()
-            out, err = (Path(file).read_text(encoding="utf-8") for file in files.values())
-        return subprocess.CompletedProcess(words, status, out, err)
+
+            def end() -> Completed:
+                status = self.ended()
+                out, err = (Path(file).read_text(encoding="utf-8") for file in files.values())
+                return Completed(words, status, out, err)
+
+            yield self._ask({**given, **files}), end
 
     def close(self) -> None:
         self.process.kill()
@@ -213,12 +223,12 @@ def nursery() -> Nursery:
     return Nursery()
 
 
-def tlbench(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def tlbench(*words: str | Path, cwd: Path, **environment: str) -> Completed:
     """`tlbench WORDS` as a process of its own, to its end; it is forked where everything is imported already."""
     return nursery().command(*words, cwd=cwd, **environment)
 
 
-def fresh_tlbench(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def fresh_tlbench(*words: str | Path, cwd: Path, **environment: str) -> Completed:
     """The same from the very start, as a user starts it."""
     process = start_tlbench(*words, cwd=cwd, **environment)
     try:
@@ -226,4 +236,4 @@ def fresh_tlbench(*words: str | Path, cwd: Path, **environment: str) -> subproce
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
+    return Completed(words, process.returncode, out, err)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import HEADER, SUITE, blobs, record, start_tlbench, tlbench, write_domains
+from support import HEADER, SUITE, blobs, fresh_tlbench, nursery, record, tlbench, write_domains
 
 from tlbench import records
 from tlbench.terms import Scores
@@ -43,7 +43,7 @@ def ran(tmp_path_factory) -> tuple[Path, Done]:
     folder = tmp_path_factory.mktemp("ran")
     write_domains(folder)
     (folder / "tiny.toml").write_text(FOUR)
-    return folder, tlbench("run", "tiny.toml", cwd=folder)
+    return folder, fresh_tlbench("run", "tiny.toml", cwd=folder)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_domains_of_one_suite_of_ones_own(ran):
 
 
 def test_help_and_no_words(tmp_path):
-    done = tlbench("--help", cwd=tmp_path)
+    done = fresh_tlbench("--help", cwd=tmp_path)
     assert done.returncode == 0 and all(w in done.stdout for w in ("run", "report", "list", "check", "new"))
     assert tlbench("run", "--help", cwd=tmp_path).returncode == 0
 
@@ -400,6 +400,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[
     "nothing to check": (None, ("check", "none.toml"), ("no file none.toml",)),
     "no file of ours to check": (text("x.txt", "x"), ("check", "x.txt"), ("give a suite (.toml), a method (.py)",)),
     "a word that is none": (None, ("report", "--table", "acuracy"), ("acuracy",)),
+    "workers that are none": (None, ("run", "tiny.toml", "--workers", "0"), ("neither a number from 1 nor auto",)),
     "an option that is none": (None, ("run", "tiny.toml", "--sed", "1"), ("--sed",)),
     "a seed that is none": (None, ("run", "tiny.toml", "--seed", "one"), ("--seed",)),
 }
@@ -513,51 +514,58 @@ def test_a_diverging_row_fails_and_the_others_are_done(ended):
 
 
 SLOW = HEADER + (
-    "import os, time\n"
+    "import os, pathlib, time\n"
     "class Slow(Trained):\n    reads = frozenset({{'source'}})\n"
     "    def loss(self, step: Step) -> Tensor:\n"
+    "        if 'SLOW' in os.environ:\n            pathlib.Path(f'pid-{{os.getpid()}}').touch()\n"
     "        time.sleep(float(os.environ.get('SLOW', 0)))\n        return self.supervised(step)\n"
 )
 
 
 @pytest.mark.parametrize(
-    ("signals", "slow", "finished", "code"),
+    ("signals", "slow", "workers", "finished", "code"),
     [
-        ([signal.SIGINT], "0.01", ["nearest_neighbor", "slow"], 130),
-        ([signal.SIGINT, signal.SIGINT], "0.5", ["nearest_neighbor"], 130),
-        ([signal.SIGTERM], "0.5", ["nearest_neighbor"], 143),
+        ([signal.SIGINT], "0.01", 1, ["nearest_neighbor", "slow"], 130),
+        ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130),
+        ([signal.SIGTERM], "0.5", 1, ["nearest_neighbor"], 143),
+        ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130),
+        ([signal.SIGINT, signal.SIGINT], "0.5", 2, ["nearest_neighbor"], 130),
     ],
-    ids=["once", "twice", "SIGTERM"],
+    ids=["once", "twice", "SIGTERM", "workers once", "workers twice"],
 )
-def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, finished, code):
-    """Ctrl-C once: the running case ends first; twice, or SIGTERM: at once. The next run goes on."""
+def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, workers, finished, code):
+    """Ctrl-C once: the running cases end first; twice, or SIGTERM: at once. No worker is left, and the next run goes on."""
     write_domains(tmp_path)
     (tmp_path / "slow.py").write_text(SLOW.format(name="slow"))
     text = SUITE.replace("steps = 5", "steps = 200").partition("[methods.source_only]")[0]
     (tmp_path / "tiny.toml").write_text(
         text.replace("seeds = [0]", 'seeds = [0]\nbaseline = "slow"')
-        + "[methods.nearest_neighbor]\n[methods.slow]\n[methods.coral]\n"
+        + "[methods.nearest_neighbor]\n[methods.slow]\n"
+        + '[methods.slower]\nmethod = "slow"\n' * (workers > 1)
+        + "[methods.coral]\n"
     )
-    words = ("run", "tiny.toml", "--plugin", "slow.py", "--no-tables")
-    process = start_tlbench(*words, cwd=tmp_path, SLOW=slow)
+    words = ("run", "tiny.toml", "--plugin", "slow.py", "--no-tables", "--workers", str(workers))
     first = tmp_path / "results" / "tiny" / "nearest_neighbor.jsonl"
-    for _ in range(600):
-        if first.is_file() and first.read_bytes().endswith(b"\n"):
-            break
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    for one in signals:
-        time.sleep(0.7)  # well inside the slow case
-        process.send_signal(one)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
-    assert "Traceback" not in err and out == ""
-    assert err.splitlines()[-1] == "stopped; every finished case is on file, and the same command goes on from there"
-    assert ("finishing what runs, then stopping; Ctrl-C again stops now" in err) == (signal.SIGINT in signals)
+    with nursery().begun(*words, cwd=tmp_path, SLOW=slow) as (process, end):
+        for _ in range(600):
+            if first.is_file() and first.read_bytes().endswith(b"\n") and len([*tmp_path.glob("pid-*")]) == workers:
+                break
+            time.sleep(0.1)
+        for one in signals:
+            time.sleep(0.7)  # well inside the slow cases
+            os.kill(process, one)
+        done = end()
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last == "stopped; every finished case is on file, and the same command goes on from there"
+    assert ("finishing what runs, then stopping; Ctrl-C again stops now" in done.stderr) == (signal.SIGINT in signals)
     assert rows(tmp_path) == {row: ["done"] for row in finished}
     clean = {f"{row}.jsonl" for row in finished} | {".lock", "predictions"}
     assert {p.name for p in first.parent.iterdir()} == clean
-    if len(signals) == 2:
+    assert len(pids := [int(p.name.removeprefix("pid-")) for p in tmp_path.glob("pid-*")]) == workers
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    if len(signals) == 2 and workers == 1:
         kept = first.read_bytes()
         done = tlbench(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

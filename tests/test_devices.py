@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
-from support import CPU, SUITE, blobs, plugged
+from support import CPU, SUITE, blobs, case, domain, plugged, suite
 
-from tlbench import api, records, runner
-from tlbench.runner import local, schedule
-from tlbench.runner.ranks import Ranks
+from tlbench import api, engine, records, reports, runner
+from tlbench.engine import parallel
+from tlbench.runner import local, ranks, schedule
 from tlbench.runner.work import Limits
+from tlbench.terms import Record
 
 ONE_THREAD = Limits(threads=1)
 
 
-@pytest.fixture
-def suite_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
+LOPSIDED = '''
+class Lopsided(Trained):
+    """Fails in one of two processes alone; the other waits for it."""
+    reads = frozenset({"source"})
+    rank: int = Field(0, description="which of them")
+    def loss(self, step: Step) -> Tensor:
+        if torch.distributed.is_initialized() and torch.distributed.get_rank() == self.rank and step.progress > 0.3:
+            raise RuntimeError("out of luck")
+        return self.supervised(step)
+'''
+ROWS = """
+[methods.dann]
+[methods.mcd]
+[methods.second_fails]
+method = "lopsided"
+rank = 1
+[methods.first_fails]
+method = "lopsided"
+[methods.after]
+method = "source_only"
+"""
+Runs = dict[str, Record]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Iterator[tuple[Runs, Runs]]:
+    """The records of a suite by row: of one process, and of two that share every case."""
+    folder = tmp_path_factory.mktemp("devices")
     for name, seed, shift in (("a", 1, 0.0), ("b", 2, 0.9)):
         rows = blobs(seed, 90, shift)
-        np.savez(tmp_path / f"{name}.npz", x=rows.x.numpy(), y=rows.y.numpy())
-    file = tmp_path / "tiny.toml"
-    file.write_text(SUITE.replace("steps = 5", "steps = 60\nlr = 1e-2") + "[methods.dann]\n[methods.mcd]\n", encoding="utf-8")
-    return file
+        np.savez(folder / f"{name}.npz", x=rows.x.numpy(), y=rows.y.numpy())
+    (folder / "tiny.toml").write_text(SUITE.replace("steps = 5", "steps = 60\nlr = 1e-2") + ROWS, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, plugged(folder, "lopsided", LOPSIDED):
+        patch.setenv("TLBENCH_CACHE", str(folder / "cache"))
+        patch.setattr(ranks, "GRACE_SECONDS", 1.0)
+        chosen = api.load(folder / "tiny.toml")
+
+        def planned(name: str) -> tuple[runner.Plan, Path]:
+            records.prepare(folder / name, chosen.name)
+            return runner.plan(chosen, folder / name, folder), folder / name
+
+        alone, shared = planned("one"), planned("two")
+        on_one = {r.row: r for r in local.run(*alone, CPU, limits=ONE_THREAD)}
+        pool = ranks.Ranks(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
+        yield on_one, {r.row: r for r in schedule.drive(*shared, pool, limits=ONE_THREAD)}
 
 
-def planned(file, results):
-    suite = api.load(file)
-    records.prepare(results, suite.name)
-    return runner.plan(suite, results, file.parent)
-
-
-def on_two(todo, results):
-    pool = Ranks(todo.work(ONE_THREAD), ("cpu", "cpu"))
-    return {r.row: r for r in schedule.drive(todo, results, pool, limits=ONE_THREAD)}
-
-
-def test_two_devices_give_what_one_gives(suite_file, tmp_path):
-    alone = {r.row: r for r in local.run(planned(suite_file, tmp_path / "one"), tmp_path / "one", CPU, limits=ONE_THREAD)}
-    shared = on_two(planned(suite_file, tmp_path / "two"), tmp_path / "two")
+def test_two_devices_give_what_one_gives(runs):
+    alone, shared = runs
     assert set(shared) == set(alone) and all(shared[row].identity == alone[row].identity for row in alone)
     for row in ("source_only", "dann"):  # losses that are means over rows
         assert shared[row].status == "done", shared[row].why
@@ -49,6 +77,11 @@ def test_two_devices_give_what_one_gives(suite_file, tmp_path):
         assert shared[row].notes == (
             "2 devices, each with its share of every batch; statistics of a batch are those of a share",
         )
+    # what two devices need is in no table with what one needs
+    assert {r.machine.devices for r in alone.values()} == {None}
+    assert {r.machine.devices for r in shared.values() if r.status == "done"} == {2}
+    made = reports.throughput(reports.frame([*alone.values(), *shared.values()]))
+    assert ["2 x cpu" in table.title for table in made] == [False, True]
     # covariances of half a batch are not those of the whole one, and so the numbers differ
     assert shared["coral"].status == "done"
     losses = [[point.loss for point in run["coral"].scores.trace] for run in (shared, alone)]
@@ -60,26 +93,18 @@ def test_two_devices_give_what_one_gives(suite_file, tmp_path):
     )
 
 
-def test_a_batch_that_cannot_be_shared_out(suite_file, tmp_path):
-    suite_file.write_text(suite_file.read_text().replace("batch = 8", "batch = 9"))
-    found = on_two(planned(suite_file, tmp_path / "two"), tmp_path / "two")
-    assert {record.status for record in found.values()} == {"failed"}
-    assert found["dann"].why == "train.batch = 9 can't be shared by 2 devices; give a batch that 2 divides"
+def test_a_batch_that_cannot_be_shared_out(monkeypatch):
+    monkeypatch.setattr(parallel, "_share", parallel.Share(0, 2))
+    domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
+    found = engine.run(case(), suite(train={"batch": 9}), domains, CPU)
+    assert found.status == "failed"
+    assert found.why == "train.batch = 9 can't be shared by 2 devices; give a batch that 2 divides"
 
 
-def test_one_device_that_fails_does_not_keep_the_other_waiting(suite_file, tmp_path):
-    body = '''
-class Lopsided(Trained):
-    """Fails on the second device alone."""
-    reads = frozenset({"source"})
-    def loss(self, step: Step) -> Tensor:
-        if torch.distributed.get_rank() == 1 and step.progress > 0.3:
-            raise RuntimeError("out of luck")
-        return self.supervised(step)
-'''
-    text = suite_file.read_text()
-    suite_file.write_text(text[: text.index("[methods.source_only]")] + "[methods.lopsided]\n[methods.source_only]\n")
-    with plugged(tmp_path, "lopsided", body):
-        found = on_two(planned(suite_file, tmp_path / "two"), tmp_path / "two")
-    assert found["lopsided"].status == "failed" and "RuntimeError: out of luck" in found["lopsided"].why
-    assert found["source_only"].status == "done"
+def test_one_device_that_fails_does_not_keep_the_other_waiting(runs):
+    """The other one would wait for it in the next case too: both are made anew, and that case has its own numbers."""
+    _, shared = runs
+    for row in ("first_fails", "second_fails"):
+        assert shared[row].status == "failed" and "RuntimeError: out of luck" in shared[row].why
+    assert shared["after"].status == "done"
+    assert shared["after"].scores == shared["source_only"].scores

@@ -6,14 +6,12 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import SUITE, case, record, start_tlbench, tlbench, write_domains
+import support
+from support import SUITE, Nursery, case, record, start_tlbench, tlbench, write_domains
 
 from tlbench import records, runner
 from tlbench.terms import Cost
@@ -28,43 +26,10 @@ c = 5.0
 """
 
 
-class Nursery:
-    """tests/nursery.py, and what it says."""
-
-    def __init__(self) -> None:
-        variables = {**os.environ, "OMP_NUM_THREADS": "1", "TLBENCH_CACHE": "off"}
-        file = Path(__file__).with_name("nursery.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=variables
-        )
-        self.until("ready")
-
-    def until(self, *wanted: str) -> list[str]:
-        """The first line that starts with one of the wanted words."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            words = line.split()
-            if words[0] in wanted:
-                return words
-        raise AssertionError("the nursery ended")
-
-    def start(self, folder: Path) -> int:
-        """A run in a folder; its process id."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{folder}\n")
-        return int(self.until("started")[1])
-
-    def ended(self) -> int:
-        """How the next run ends."""
-        return int(self.until("ended")[2])
-
-
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.process.kill()
-    made.process.communicate()
+def nursery() -> Nursery:
+    """Where runs are forked."""
+    return support.nursery()
 
 
 def folder_with(folder: Path, seeds: int) -> Path:

@@ -72,8 +72,13 @@ MORE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("more", MORE, ids=lambda more: "-".join(more) or "plain")
-@pytest.mark.parametrize("table", READERS, ids=lambda table: f"{table['reader']}-{table.get('images', '')}")
+# what follows a reader asks not which it was: each reader as it is and in part, and all that follows after one
+CASES = [(table, more) for table in READERS for more in MORE[:2]] + [(READERS[0], more) for more in MORE[2:]]
+
+
+@pytest.mark.parametrize(
+    ("table", "more"), CASES, ids=[f"{t['reader']}-{t.get('images', '')}-{'-'.join(more) or 'plain'}" for t, more in CASES]
+)
 def test_some_at_a_time_is_the_same_as_at_once(
     root: Path, table: dict[str, Any], more: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
@@ -129,8 +134,8 @@ print(len(domain.rows), resident() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="resident memory is read from /proc, which is not here")
 def test_a_large_file_is_loaded_and_kept_in_little_memory(tmp_path: Path) -> None:
-    """512 MiB, of which less than 100 MiB are resident at any time; what torch takes is there before."""
-    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(2**17, 1, 64, 64))
+    """272 MiB, of which less than 100 MiB are resident at any time; what torch takes is there before."""
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(17 * 2**12, 1, 64, 64))
     x[::1000] = 7
     x.flush()
     np.save(tmp_path / "y.npy", np.arange(len(x)) % 2)
@@ -138,7 +143,7 @@ def test_a_large_file_is_loaded_and_kept_in_little_memory(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     rows, more = done.stdout.split()
-    assert int(rows) == 2**17 and float(more) < 100
+    assert int(rows) == 17 * 2**12 and float(more) < 100
 
 
 # --- rows that two parts share ---
@@ -150,7 +155,7 @@ def test_a_large_file_is_loaded_and_kept_in_little_memory(tmp_path: Path) -> Non
     width=st.sampled_from([1, 3, 64, 65, 500]),
     dtype=st.sampled_from([torch.uint8, torch.float32]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_shared_rows_are_counted(rows: list[int], others: list[int], width: int, dtype: torch.dtype) -> None:
     def made(numbers: list[int]) -> torch.Tensor:
         x = torch.arange(width).repeat(len(numbers), 1) % 7

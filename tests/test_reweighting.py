@@ -451,8 +451,8 @@ def test_without_a_target_row_in_the_margin_the_exchange_is_one_fit():
     target = torch.tensor([[-5.0, 0.0], [-6.0, 2.0], [5.0, 1.0], [7.0, 0.0]]).double()
     ended = margins.exchange(source, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), target, c=1.0, count=1, rounds=50)
     assert ended.rounds == 0 and ended.source_left == 4
-    plain = margins.machine(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
-    assert torch.equal(ended.machine(target), plain(target))
+    plain, solved = margins.machine(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
+    assert solved and torch.equal(ended.machine(target), plain(target))
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import CPU, SUITE, blobs, case, domain, plugged, record, start_tlbench, suite, tlbench, write_domains
+from support import CPU, SUITE, blobs, case, domain, nursery, plugged, record, suite, tlbench, write_domains
 
 from tlbench import api, engine, methods, records, runner
 from tlbench.engine import halves
-from tlbench.runner import local, places, schedule
+from tlbench.runner import growing, local, places, schedule
 from tlbench.runner.costs import Cell, Costs
 from tlbench.runner.pools import Ended, Lost
 from tlbench.runner.processes import Processes
@@ -111,10 +111,11 @@ def test_workers_die_with_their_driver(tmp_path):
     )
     text = SUITE.partition("[methods.source_only]")[0].replace("seeds = [0]", 'seeds = [0, 1]\nbaseline = "sleepy"')
     (tmp_path / "tiny.toml").write_text(text + "[methods.sleepy]\n")
-    process = start_tlbench("run", "tiny.toml", "--plugin", "sleepy.py", "--workers", "2", cwd=tmp_path)
-    workers = until(lambda: [*tmp_path.glob("pid-*")], 2)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    words = ("run", "tiny.toml", "--plugin", "sleepy.py", "--workers", "2")
+    with nursery().begun(*words, cwd=tmp_path) as (process, end):
+        workers = until(lambda: [*tmp_path.glob("pid-*")], 2)
+        os.kill(process, signal.SIGKILL)
+        end()
     for worker in workers:
         number = int(worker.name.removeprefix("pid-"))
         assert until(lambda number=number: [1] if gone(number) else [], 1)
@@ -144,6 +145,7 @@ def test_cores_are_shared_out():
     assert places.share(Limits(), places.Places(workers=2)).threads == max(cores // 2, 1)
     assert places.share(Limits(), places.Places(devices=2)).threads == max(cores // 2, 1)
     assert places.share(Limits(), places.Places(ray="auto")).threads == 1
+    assert places.share(Limits(), places.Places(workers=places.AS_MANY_AS_FIT)).threads == 1
     assert places.share(Limits(), places.Places(workers=1000)).threads == 1
     assert places.share(Limits(threads=7), places.Places(workers=1000)).threads == 7
 
@@ -256,6 +258,10 @@ def test_long_cases_start_first_and_unknown_ones_are_tried_early():
     assert costs.learn(timed("new", 1.0)) and not costs.learn(timed("new", 1.0))
 
 
+GIB = 2**30
+PEAKS = {"source_only": 3 * GIB, "coral": 5 * GIB}
+
+
 class Places:
     """A pool whose places end at once, in an order that a seed decides; a place may die instead."""
 
@@ -280,7 +286,13 @@ class Places:
         if self.draw.random() < self.dies:
             tell(Lost(place, "a node was removed"))
             return
-        facts = {**record(job.case.seed).model_dump(by_alias=True), **job.case.model_dump(), "identity": job.identity}
+        cost = Cost(peak_reserved_bytes=PEAKS.get(job.case.row))
+        facts = {
+            **record(job.case.seed).model_dump(by_alias=True),
+            **job.case.model_dump(),
+            "identity": job.identity,
+            "cost": cost,
+        }
         tell(Ended(place, type(record())(**facts)))
 
     def stop(self, place):
@@ -301,6 +313,31 @@ def test_every_case_has_one_record_whatever_places_do(tmp_path):
     assert not (results / "tiny" / ".claims").exists()
     again = runner.plan(plan.suite, results, tmp_path)
     assert len(again.todo) == len(failed)
+
+
+@pytest.mark.parametrize("dies", [0.0, 1.0], ids=["measured", "all die"])
+def test_a_gpu_takes_as_many_cases_as_fit(tmp_path, dies):
+    """One case of each row by itself on each GPU, then as many as the largest of them leaves room for; no GPU is here."""
+    assert growing.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
+    assert growing.fitting(10 * GIB, 20 * GIB) == 1
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=20)
+    made: list[tuple[list[str], Places]] = []
+
+    def make(devices):
+        made.append((list(devices), Places(plan, len(devices), dies=dies)))
+        return made[-1][1]
+
+    def pool(known=()):
+        free = {"cuda:0": 80 * GIB, "cuda:1": 40 * GIB}  # the fuller one decides
+        return growing.Growing([*free], 16, make, PEAKS, known, free.__getitem__)
+
+    ended = list(schedule.drive(plan, results, pool(), limits=Limits(attempts=1)))
+    assert len(ended) == 40
+    assert [devices for devices, _ in made] == [["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"] * (8 if dies else 6)]
+    assert all(one.closed and one.most == len(devices) for devices, one in made)
+    if not dies:
+        assert pool(ended).size() == 12 and len(made) == 3  # what is on file is not measured again
+        assert pool([r for r in ended if r.row == "coral"]).size() == 16 and made[-1][0] == ["cuda:0", "cuda:1"]
 
 
 def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):

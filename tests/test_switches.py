@@ -286,6 +286,13 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     for _ in range(2):
         assert torch.equal(store.take(numbers), expected)
     assert given == [(start, length)] * 2
+    large = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c").reshape(8, -1))  # of small rows pages are kept
+    for x, spans in ((mapped, []), (large, [rows._mapped_file(large)] * 2)):
+        given.clear()
+        store, expected = Store([x], CPU, resident=True), x[torch.tensor([7, 1])].clone()
+        for _ in range(2):
+            assert torch.equal(store.take(torch.tensor([7, 1])), expected)
+        assert given == spans
 
 
 def test_what_fits_lives_on_the_device(monkeypatch):

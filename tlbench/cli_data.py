@@ -36,6 +36,7 @@ def check(suite: Named, data: Root = None, download: Download = False) -> None:
     """Read every file of a suite without training: is it there, whole, the stated one, and no row in both parts?"""
     from tlbench import api
     from tlbench.data import duplicates, load, root_of, sources
+    from tlbench.runner.repeats import repeated
 
     allow(download)
     loaded = api.load(suite)
@@ -60,14 +61,9 @@ def check(suite: Named, data: Root = None, download: Download = False) -> None:
         if domain.test is not None and (twice := duplicates(domain.test.x, domain.rows.x)):
             _warn(f"warning: domains.{name}: {twice:,} of {len(domain.test):,} test rows are training rows too")
     for sources_, target in loaded.pairs:
-        for name in sources_ if target in whole else ():
-            own_test = whole[target].test if loaded.protocol.scored == "test" else None
-            scored = whole[target].rows if own_test is None else own_test
-            if name in whole and (twice := duplicates(scored.x, whole[name].rows.x)):
-                _warn(
-                    f"warning: pair {'+'.join(sources_)}:{target}: {twice:,} of {len(scored):,} rows of {target} that may be "
-                    f"scored are rows of {name} too"
-                )
+        if all(name in whole for name in (*sources_, target)):
+            for said in repeated([whole[name] for name in sources_], whole[target], loaded.protocol, most=None):
+                _warn(f"warning: {said}")
     if wrong:
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))
 

@@ -24,6 +24,25 @@ results_app = typer.Typer(help="Look after a results directory.", no_args_is_hel
 app.add_typer(results_app, name="results")
 
 Results = Annotated[Path, typer.Option("--results", help="Directory of the records: <results>/<suite>/<row>.jsonl.")]
+
+
+def number_of_workers(text: str) -> int:
+    """A number from 1, or `auto`, which is 0: as many as fit."""
+    if text == "auto":
+        return 0
+    if not str(text).isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is neither a number from 1 nor auto")
+    return int(text)
+
+
+Workers = Annotated[
+    int,
+    typer.Option(
+        parser=number_of_workers,
+        metavar="N|auto",
+        help="Cases at once on this machine, each in a process; auto: one a core, on a GPU as many as fit.",
+    ),
+]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A file with a method outside the package.")]
 
 
@@ -51,7 +70,7 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run and about how long.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run finished cases again too.")] = False,
     download: cli_data.Download = False,
-    workers: Annotated[int, typer.Option(min=1, help="Cases at once on this machine, each in a process.")] = 1,
+    workers: Workers = 1,
     ray: Annotated[
         str | None, typer.Option(metavar="[ADDRESS]", help="Run on a Ray cluster: auto, local or HOST:PORT.")
     ] = None,
@@ -72,7 +91,7 @@ def run(
     cli_data.allow(download)
     _plug(plugin)
     loaded = _suites(suites)
-    from tlbench import engine, progress, records, reports, runner
+    from tlbench import engine, progress, records, runner
     from tlbench.data import root_of
     from tlbench.runner import local, places
     from tlbench.runner.stopping import Stop
@@ -108,6 +127,8 @@ def run(
                 if stop.asked:
                     raise KeyboardInterrupt
                 if tables and style is progress.Style.auto:
+                    from tlbench import reports  # pandas and scipy take their memory after the cases, not beside them
+
                     frame = reports.frame([*todo.kept, *ended])
                     cli_report.write(reports.tables(frame, "main", reports.flips(results, frame), half_width))
         except KeyboardInterrupt:

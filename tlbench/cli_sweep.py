@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tlbench import cli_runs
 from tlbench.terms import Record, TlbenchError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def sweep(
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed number.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; else out/sweeps/SUITE/ROW.")] = None,
     into: Annotated[Path | None, typer.Option(help="Write the chosen row into this suite file, as ROW_tuned.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Cases at once on this machine, each in a process.")] = 1,
+    workers: cli_runs.Workers = 1,
     ray: Annotated[
         str | None, typer.Option(metavar="[ADDRESS]", help="Run on a Ray cluster: auto, local or HOST:PORT.")
     ] = None,
@@ -92,7 +93,7 @@ def sweep(
                 pairs=pair or (),
                 seeds=seed or (),
                 ranges=ranges,
-                at_once=max(workers, 4 if ray else 1),
+                at_once=4 if ray else workers or 4,
                 tell=tell,
             )
         except KeyboardInterrupt:

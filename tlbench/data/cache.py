@@ -56,7 +56,9 @@ def _code(reader: str) -> str:
     import numpy as np
 
     room = Path(__file__).parent
-    own = {file for file in room.glob("*.py") if file.stem not in {"cache", "cards", "apart"}} | {*room.glob("shifts/*.py")}
+    own = {file for file in room.glob("*.py") if file.stem not in {"cache", "cards", "apart", "repeats"}} | {
+        *room.glob("shifts/*.py")
+    }
     if file := getattr(readers.get(reader), "__file__", None):
         own.add(Path(file))
     return digest([np.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(own)]])

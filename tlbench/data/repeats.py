@@ -1,4 +1,4 @@
-"""Rows that two parts share, number for number: what is scored must not be what was trained on."""
+"""Rows that are there twice, number for number: what is scored must not be what was trained on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ GLANCE = 64
 CHUNK_BYTES = 16 * 2**20
 
 
-def duplicates(a: Tensor, b: Tensor) -> int:
-    """How many rows of a (N, ...) are also rows of b (M, ...). Rows of other shapes or types are no rows of each other.
+def duplicates(a: Tensor, b: Tensor | None = None) -> int:
+    """How many rows of a (N, ...) are also rows of b (M, ...); without b, how many of a are there more than once.
+
+    Rows of other shapes or types are no rows of each other.
 
     Rows are compared by 64-bit hashes (a chance of N M / 2^64 that an accidental one counts); some at a time, so that rows
     that are mapped from disk are not all held.
     """
+    if b is None:
+        _, counts = np.unique(_hashes(a.detach().cpu().reshape(len(a), -1).numpy(), None, None), return_counts=True)
+        return int(counts[counts > 1].sum())
     if a.shape[1:] != b.shape[1:] or a.dtype != b.dtype or not len(a) or not len(b):
         return 0
     width = math.prod(a.shape[1:])

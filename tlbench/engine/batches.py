@@ -49,7 +49,10 @@ class Batches:
         rows = {}
         for name, part in self._parts.items():
             at = part.of(step, part.rows)
-            x = ready[name] if name in ready else part.store.take(part.of(step, part.numbers))
+            if name in ready:
+                x = ready[name]
+            else:
+                x = part.store.take(at if part.numbers is part.rows else part.of(step, part.numbers))
             x = self._inputs(x) if at.ndim == 1 else self._inputs(x.flatten(0, 1)).unflatten(0, at.shape)
             drawn[name] = part.labelled(x, at)
             rows[name] = at if part.offsets is None else at - part.offsets
@@ -81,7 +84,11 @@ class _Drawn:
             )
             assert joined is not None
             numbers = joined
-        self.numbers = numbers[self.rows.to(numbers.device)]
+        whole = numbers.device == self.rows.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
+        self.numbers = self.rows if whole else numbers[self.rows.to(numbers.device)]
+        # one source: the domain of a batch is the same at every step, and so is not drawn
+        alike = self.domain is not None and bool((self.domain == self.domain[0]).all())
+        self._alike = self.domain[self.rows[0]] if alike and self.domain is not None and len(self.rows) else None
 
     @staticmethod
     def of(step: int | Tensor, table: Tensor) -> Tensor:
@@ -92,7 +99,9 @@ class _Drawn:
         """The drawn rows with what is known of them."""
         if self.y is None:
             return x
-        domain = None if self.domain is None else self.domain[at]
+        domain = self._alike
+        if domain is None and self.domain is not None:
+            domain = self.domain[at]
         return Labelled(x, self.y[at], domain, None if self.group is None else self.group[at])
 
 

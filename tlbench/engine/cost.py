@@ -76,8 +76,10 @@ def _rates(fitted: Fitted, scored: Part, watch: Clock, *, largest: bool) -> dict
     allowed = patience(watch.seconds["train"], watch.seconds["predict"] / len(scored))
     if largest and allowed is None:
         allowed = 0.0
+    if allowed is None:
+        return {}  # before any row is copied
     x = scored[torch.arange(min(len(scored), CHUNK))].x
-    rates = {} if allowed is None else predicting(fitted.predictor, x, fitted.inputs, allowed, watch)
+    rates = predicting(fitted.predictor, x, fitted.inputs, allowed, watch)
     if largest and (found := largest_at_once(fitted.predictor, x, fitted.inputs, watch)):
         rates[found[0]] = found[1]
     return rates

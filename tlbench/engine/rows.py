@@ -21,7 +21,7 @@ from tlbench.terms import Labelled, Task
 
 FITS = {"cuda": 0.4, "cpu": 0.5}
 """Share of the free memory of a device that the rows of one pair may take, for train.resident = "auto"."""
-_READ_BYTES = 2**27
+_READ_BYTES = 2**26
 """Bytes of rows read from a mapped file before its pages are given back."""
 _AROUND_BYTES = 2**16
 """What the system maps around a page that is asked for, and counts as memory of this process."""
@@ -88,20 +88,26 @@ class Store:
         self._rows: Tensor | None = None
         self._arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
         self._held = list(tensors)
-        if resident:
-            one = len(tensors) == 1
-            self._rows = moved(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
-            return
-        self._arrays = [tensor.numpy() for tensor in tensors]
-        self._starts = np.cumsum([0, *(len(array) for array in self._arrays)])
-        self._files = [span for tensor in tensors if (span := _mapped_file(tensor)) is not None]
         self._read = 0
+        one = len(tensors) == 1
+        if resident:
+            self._rows = moved(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
+        self._files: list[tuple[int, int]] = []
+        large = tensors[0][:1].nbytes > _AROUND_BYTES  # of small rows each page serves many, and is soon read again
+        if not resident or (one and device.type == "cpu" and large):  # a domain that a CPU holds lies in its file, too
+            self._files = [span for tensor in tensors if (span := _mapped_file(tensor)) is not None]
+        if not resident:
+            self._arrays = [tensor.numpy() for tensor in tensors]
+            self._starts = np.cumsum([0, *(len(array) for array in self._arrays)])
 
     def take(self, numbers: Tensor) -> Tensor:
         """Rows (..., row shape) on the device; their numbers (...) are there too, or on the host for a store that is."""
-        if self._rows is not None:
-            return self._rows[numbers]
-        return self.gather(numbers).to(self.device)
+        if self._rows is None:
+            return self.gather(numbers).to(self.device)
+        rows = self._rows[numbers]
+        if self._files:
+            self._was_read(rows.nbytes, numbers.numel())
+        return rows
 
     def gather(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
         """Rows of a store on the host, there; into `out` (rows, row shape) where one is given."""
@@ -116,12 +122,16 @@ class Store:
             for number, array in enumerate(self._arrays):
                 mine = which == number
                 into[mine] = array[wanted[mine] - self._starts[number]]
-        self._read += into.nbytes + len(wanted) * _AROUND_BYTES
+        self._was_read(into.nbytes, len(wanted))
+        return rows.view(*numbers.shape, *self.shape)
+
+    def _was_read(self, size: int, rows: int) -> None:
+        """Count what was read of mapped files, and give their pages back now and then."""
+        self._read += size + rows * _AROUND_BYTES
         if self._read > _READ_BYTES:
             self._read = 0
             for start, length in self._files:
                 _give_back(start, length)
-        return rows.view(*numbers.shape, *self.shape)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tlbench.reports.frames import DETAILS, counted, latest
 from tlbench.reports.statistics import Array, Estimate
 from tlbench.reports.table import Table, figures, marked, text_cells, texts, tidy
 
-_MACHINE = ("device", "cpu", "cores", "threads", "places", "precision", "batch")
+_MACHINE = ("device", "devices", "cpu", "cores", "threads", "places", "precision", "batch")
 _WITHOUT_BATCH = _MACHINE[:-1]
 _UNITS = {
     "train_samples_per_second": "samples/s",
@@ -61,7 +61,7 @@ def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
 def _split(groups: list[pd.DataFrame]) -> str:
     """That the records of a suite are of several machines or precisions, where they are."""
     said = []
-    for columns, noun in ((_MACHINE[:5], "machine"), (("precision",), "precision")):
+    for columns, noun in ((_MACHINE[:-2], "machine"), (("precision",), "precision")):
         kinds = {tuple(map(str, group[list(columns)].iloc[0])) for group in groups}
         if len(kinds) > 1:
             said.append(captions.plural(len(kinds), noun))
@@ -230,7 +230,8 @@ def _where(group: pd.DataFrame, by: tuple[str, ...]) -> str:
         if first[column] and not (column == "places" and first[column] == "1")
     ]
     host = ", ".join(part for part in (first["cpu"], *counted) if part)
-    said = f"{first['device']}{f' ({host})' if host else ''}, {first['precision']}"
+    together = f"{first['devices']} x " if first["devices"] else ""
+    said = f"{together}{first['device']}{f' ({host})' if host else ''}, {first['precision']}"
     if "batch" not in by:
         return said
     return f"{said}, batch {first['batch']}" if first["batch"] else f"{said}, no batches"

@@ -27,7 +27,7 @@ SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
 
 _REAL = (*SCORES, "mean_class_accuracy", *_COSTS[:3], "energy_joules", *DETAILS)
 _WHOLE = ("schema", "suite_version", "seed", "target_labels")
-_WHOLE_OR_NULL = ("scored_rows", "peak_memory_bytes", "steps", "batch", "cores", "threads", "places", "classes")
+_WHOLE_OR_NULL = ("scored_rows", "peak_memory_bytes", "steps", "batch", "cores", "threads", "places", "devices", "classes")
 
 COLUMNS = (
     *("suite", "suite_version", "row", "method", "options", "sources", "target", "pair", "seed", "status", "why"),
@@ -35,7 +35,7 @@ COLUMNS = (
     *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "scored_rows", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
-    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "places"),
+    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "places", "devices"),
     *("tlbench", "commit", "dirty"),
     *("data", "suite_hash", "started", "finished", "schema", "identity"),
 )
@@ -92,7 +92,7 @@ def _flat(record: Record) -> tuple[object, ...]:
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
         *(getattr(cost, name) for name in DETAILS),
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
-        *(machine.threads, machine.places),
+        *(machine.threads, machine.places, machine.devices),
         *(code.tlbench, code.commit, code.dirty),
         *(_json(record.data), record.suite_hash, record.started, record.finished, record.schema_, record.identity),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from tlbench import data, engine, methods, records
 from tlbench.records import Log
 from tlbench.runner.costs import Cell, Costs, seconds_of
+from tlbench.runner.repeats import repeated
 from tlbench.runner.work import NO_LIMITS, Job, Limits, Work
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record, TlbenchError
@@ -61,7 +63,8 @@ def plan(
 ) -> Plan:
     """Load the domains that the chosen cases need, check the pairs, and sort the cases into done and left.
 
-    A case counts as done by its identity; a `failed` one is tried again.
+    A case counts as done by its identity; a `failed` one is tried again. Rows that a pair both trains on and scores are
+    warned of, with their count.
 
     Raises:
         TlbenchError: bad filter, data that can't be loaded, or pairs that can't be run; all of them in one text.
@@ -72,6 +75,9 @@ def plan(
     names = dict.fromkeys(name for sources, target in wanted for name in (*sources, target))
     domains = load(suite, list(names), root)
     engine.check(suite, domains, list(wanted))
+    for sources, target in wanted:
+        for said in repeated([domains[name] for name in sources], domains[target], suite.protocol):
+            warnings.warn(said, UserWarning, stacklevel=2)
     with records.uncollected():
         log = records.Log(results, suite.name)
         earlier = [record for row in suite.methods for record in log.new(row)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from tlbench.engine.machine import machine
 from tlbench.runner import Plan
 from tlbench.runner.checkpoints import checkpoints
+from tlbench.runner.growing import Growing, peak
 from tlbench.runner.local import here
 from tlbench.runner.pools import Pool
 from tlbench.runner.processes import Processes
@@ -18,13 +21,16 @@ from tlbench.runner.ray import Cluster
 from tlbench.runner.work import Limits
 from tlbench.terms import TlbenchError
 
+AS_MANY_AS_FIT = 0
+"""A number of workers: one a core, and on GPUs no more than their memory holds."""
+
 
 @dataclass(frozen=True)
 class Places:
     """Where cases are to run."""
 
     workers: int = 1
-    """How many cases at once on this machine."""
+    """How many cases at once on this machine, or AS_MANY_AS_FIT."""
     devices: int = 1
     """On how many devices of this machine each case runs."""
     ray: str | None = None
@@ -37,7 +43,7 @@ class Places:
     def mistakes(self) -> list[str]:
         """What can't be asked for at once."""
         several = [
-            name for name, on in (("--workers", self.workers > 1), ("--devices", self.devices > 1), ("--ray", self.ray)) if on
+            name for name, on in (("--workers", self.workers != 1), ("--devices", self.devices > 1), ("--ray", self.ray)) if on
         ]
         wrong = [f"{' and '.join(several)} can't be combined: give one of them"] if len(several) > 1 else []
         if self.gpus_per_case and not self.ray:
@@ -51,13 +57,12 @@ def share(limits: Limits, places: Places) -> Limits:
     On a Ray cluster a case has one. A stated number of threads stands. Sums of floats can differ in their last bits between
     numbers of threads: the same number gives the same bits, wherever a case runs.
     """
-    processes = max(places.workers, places.devices)
+    processes = max(places.workers or _cores(), places.devices)
     if places.ray and limits.threads is None:
         return replace(limits, threads=1)
     if processes == 1 or limits.threads is not None:
         return limits
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return replace(limits, threads=max(cores // processes, 1))
+    return replace(limits, threads=max(_cores() // processes, 1))
 
 
 def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, results: Path | None = None) -> Pool:
@@ -79,12 +84,26 @@ def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, re
         return Ranks(plan.work(limits), _several(device, places.devices))
     if places.workers == 1 or not plan.todo:
         return here(plan, device, limits, results)
-    workers = min(places.workers, len(plan.todo))
-    devices = [str(device)] * workers
-    if places.every_gpu and device.type == "cuda":
-        devices = [f"cuda:{number % torch.cuda.device_count()}" for number in range(workers)]
     folder = None if results is None else checkpoints(results, plan.suite.name)
-    return Processes(plan.work(limits, workers, folder), devices)
+    workers = min(places.workers or _cores(), len(plan.todo))
+    devices = [str(device)]
+    if places.every_gpu and device.type == "cuda":
+        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+    def processes(several: Sequence[str]) -> Pool:
+        return Processes(plan.work(limits, len(several), folder), several)
+
+    if places.workers == AS_MANY_AS_FIT and device.type == "cuda":
+        rows = {case.row for case in plan.todo}
+        like = machine(device).device
+        known = [record for record in plan.earlier if record.machine.device == like and record.row in rows and peak(record)]
+        return Growing(devices, workers, processes, rows, known)
+    return processes([devices[number % len(devices)] for number in range(workers)])
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _several(device: torch.device, count: int) -> list[str]:

@@ -117,17 +117,18 @@ class Processes:
 
     def _spawn(self, device: str) -> _Place:
         ours, theirs = multiprocessing.Pipe()
-        process = _context().Process(target=_serve, args=(theirs, self._work, device), name="tlbench worker", daemon=True)
+        process = context().Process(target=_serve, args=(theirs, self._work, device), name="tlbench worker", daemon=True)
         with _environment(self._work.limits.threads), shielded():
             process.start()
         theirs.close()
         return _Place(process, ours, device)
 
 
-def _context() -> Any:  # the classes of the contexts have no common type with `Process`
-    context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
-    context.set_forkserver_preload([__name__])
-    return context
+def context() -> Any:  # the classes of the contexts have no common type with `Process`
+    """How processes of this machine are started: see `Processes`."""
+    found = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
+    found.set_forkserver_preload([__name__])
+    return found
 
 
 def _end(place: _Place) -> None:

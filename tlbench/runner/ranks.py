@@ -9,22 +9,27 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tlbench import clock, engine
 from tlbench.engine import parallel
 from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.processes import die_with_the_driver, ending, shielded
+from tlbench.runner.processes import context, die_with_the_driver, ending, shielded
 from tlbench.runner.work import Job, Work, Worker
-from tlbench.terms import TlbenchError
+from tlbench.terms import Record, TlbenchError
+
+GRACE_SECONDS = 5.0
+"""How long after one process has failed the others may take to say the same; one that waits for it in vain never does."""
 
 
 @dataclass
 class _Rank:
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
     ready: bool = False
+    said: Record | str | None = None
+    """Of the case that runs: its record (of the first process), nothing but that it is done (""), or why it failed."""
 
 
 class Ranks:
@@ -38,8 +43,9 @@ class Ranks:
     def __init__(self, work: Work, devices: Sequence[str]) -> None:
         self._work, self._devices = work, tuple(devices)
         self._folder = tempfile.TemporaryDirectory(prefix="tlbench-ranks-")
-        self._meetings = self._jobs = 0
+        self._meetings = 0
         self._busy = False
+        self._ends: float | None = None
         self._ranks = self._spawn()
 
     def size(self) -> int:
@@ -52,10 +58,11 @@ class Ranks:
 
     def start(self, place: int, job: Job) -> None:
         """Send a job to all of them."""
-        self._busy, self._jobs = True, self._jobs + 1
+        self._busy, self._ends = True, None
         for rank in self._ranks:
+            rank.said = None
             try:
-                rank.pipe.send((self._jobs, job))
+                rank.pipe.send(job)
             except (BrokenPipeError, ConnectionResetError):
                 return  # it died while idle: `wait` says so
 
@@ -64,15 +71,18 @@ class Ranks:
         ends = clock.seconds() + seconds
         while True:
             by_pipe = {rank.pipe: rank for rank in self._ranks}
-            heard = wait(list(by_pipe), max(ends - clock.seconds(), 0.0))
+            heard = wait(list(by_pipe), max(min(ends, self._ends or ends) - clock.seconds(), 0.0))
             news = [self._hear(by_pipe[pipe], tell) for pipe in heard if isinstance(pipe, Connection) and pipe in by_pipe]
+            if self._ends is not None and clock.seconds() >= self._ends:
+                self._over(tell)
+                return
             if any(news) or clock.seconds() >= ends:
                 return
 
     def stop(self, place: int) -> None:
         """Kill them all, and start as many."""
         self._kill()
-        self._busy = False
+        self._busy, self._ends = False, None
         self._ranks = self._spawn()
 
     def close(self) -> None:
@@ -102,26 +112,35 @@ class Ranks:
         if kind == "ready":
             rank.ready = True
             return all(one.ready for one in self._ranks)
-        number, said = rest
-        if number != self._jobs or not self._busy:
-            return False  # all of them failed alike, and another one has said so
-        if kind == "ended" and rank is self._ranks[0]:
-            self._busy = False
-            tell(Ended(0, said))
-        else:
-            self.stop(0)
-            tell(Lost(0, said if kind == "failed" else said.why, again=False))
+        rank.said = rest[0]
+        failed = rank.said.status == "failed" if isinstance(rank.said, Record) else rank.said != ""
+        if failed and self._ends is None:
+            self._ends = clock.seconds() + GRACE_SECONDS
+        if any(one.said is None for one in self._ranks):
+            return False
+        self._over(tell)
         return True
+
+    def _over(self, tell: Callable[[Message], None]) -> None:
+        """A case that all have ended, or that one has failed and another waits for in vain: then all are made anew."""
+        first, *others = (rank.said for rank in self._ranks)
+        if first is None or None in others:
+            self.stop(0)
+        self._busy, self._ends = False, None
+        if isinstance(first, Record):
+            tell(Ended(0, first))
+        else:
+            tell(Lost(0, next(str(said) for said in (first, *others) if said), again=False))
 
     def _spawn(self) -> list[_Rank]:
         self._meetings += 1
         meeting = Path(self._folder.name) / f"meeting-{self._meetings}"
-        context = multiprocessing.get_context("spawn")
+        processes = context()
         made = []
         for number, device in enumerate(self._devices):
             ours, theirs = multiprocessing.Pipe()
             arguments = (theirs, self._work, number, len(self._devices), meeting, device)
-            process = context.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
+            process = processes.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
             with shielded():
                 process.start()
             theirs.close()
@@ -138,7 +157,7 @@ class Ranks:
 
 
 def _serve(pipe: Connection, work: Work, rank: int, world: int, meeting: Path, device: str) -> None:
-    """The life of one of the processes. The first one speaks for all; the others speak when they can't go on."""
+    """The life of one of the processes. The first one gives the record; the others say that they are done, or why not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=die_with_the_driver, daemon=True).start()
     worker = Worker(work, device)
@@ -146,13 +165,13 @@ def _serve(pipe: Connection, work: Work, rank: int, world: int, meeting: Path, d
         pipe.send(("ready",))
         while True:
             try:
-                number, job = pipe.recv()
+                job = pipe.recv()
             except EOFError:
                 return
             try:
                 record = worker.run(job, (lambda done, total: pipe.send(("step", done, total))) if not rank else None)
             except TlbenchError as error:
-                pipe.send(("failed", number, str(error)))
+                pipe.send(("ended", str(error)))
                 continue
-            if not rank or record.status == "failed":  # the others would wait for one that failed
-                pipe.send(("ended", number, record))
+            why = (record.why or "it failed") if record.status == "failed" else ""
+            pipe.send(("ended", why if rank else record))

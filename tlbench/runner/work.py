@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from tlbench import clock, data, engine, methods, threads
+from tlbench.engine import parallel
 from tlbench.engine.keeper import Keeper, keeping
 from tlbench.engine.machine import code, machine
 from tlbench.engine.train import OnStep
@@ -123,7 +124,9 @@ class Worker:
     def _placed(self, record: Record, wall_seconds: float) -> Record:
         """A record with what is known outside the case."""
         cost = record.cost.model_copy(update={"wall_seconds": wall_seconds})
-        where = {"threads": torch.get_num_threads(), "places": self.work.places}
+        share = parallel.share()
+        devices = None if share is None else share.world
+        where = {"threads": torch.get_num_threads(), "places": self.work.places, "devices": devices}
         return record.model_copy(update={"cost": cost, "machine": record.machine.model_copy(update=where)})
 
     def _keeper(self, job: Job, device: torch.device) -> Keeper | None:

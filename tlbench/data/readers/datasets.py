@@ -120,6 +120,8 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
     place = home = root
     if options.hub is not None:
         place, home = _hub(options, root)
+    elif len(options.path or []) == 1:
+        place = root / (options.path or [""])[0]
     with files.reading(place, "data set"):
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:

@@ -49,6 +49,15 @@ def read(options: Options, root: Path) -> Table:
     return Table(x, np.array([one.label for one in found])[good], notes=notes)
 
 
+def sources(options: Options, root: Path) -> list[Path]:
+    """The archive, or the files below the folder of the domain: those of the other domains beside it are not read."""
+    if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in (options.path, options.domain)):
+        return []
+    if (archive := root / options.path).is_file():
+        return [archive]
+    return sorted(file for file in (archive / options.domain).rglob("*") if file.is_file())
+
+
 class Found(NamedTuple):
     """An image that was found: its class, its name below the domain, and where its bytes are."""
 
@@ -128,6 +137,13 @@ def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
                     raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
                 place = (member.offset_data, member.size)
                 yield Found(name.parts[depth], str(name.relative_to(inside)), member.name, *place)
+        stream.seek(
+            archive.offset
+        )  # tarfile takes an archive that is cut between two members, or damaged there, for a whole one
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise TlbenchError(
+                f"{path}: not a whole tar file: no mark of its end at byte {archive.offset}; truncated or damaged"
+            )
         if not size and tops:
             raise TlbenchError(f"{path}: no folder {str(inside)!r} with images; {way_out(str(inside), sorted(tops))}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18, MATRIX})
 NEEDED = {4: 4, 5: 6, **dict.fromkeys(range(6, 16), 4)}
 """Class of an array (text, sparse, numbers) -> how many elements it has (flags, sizes, name, contents); complex: one more."""
 COMPLEX = 0x0800
+DEFLATE_RATIO = 1032
+"""Deflate makes nothing smaller than this. RFC 1951: 258 bytes by two bits."""
+PIECE_BYTES = 2**20
 
 
 class Options(Strict, strict=True):
@@ -62,6 +66,7 @@ def read(options: Options, root: Path) -> Table:
         if order is None:
             raise TlbenchError(f"{path}: not a MATLAB file of versions 5 to 7 (its head is not that of one), or truncated")
         _sound(memoryview(held)[HEAD:], order, outermost=True)
+        _unpackable(path, memoryview(held)[HEAD:], order)
         there = {name: shape for name, shape, _ in whosmat(io.BytesIO(held))}
         for name in keys:
             if name not in there:
@@ -147,3 +152,20 @@ def _sound(elements: memoryview, order: str, outermost: bool = False) -> list[in
         kinds.append(kind)
         elements = elements[step:]
     return kinds
+
+
+def _unpackable(path: Path, elements: memoryview, order: str) -> None:
+    """Hold what the compressed variables become to a size that the file can honestly have; no more than a piece is kept."""
+    packed = len(elements)
+    if packed * DEFLATE_RATIO <= files.BOMB_BYTES:
+        return
+    unpacked = 0
+    while len(elements):
+        kind, size = struct.unpack(f"{order}II", elements[:8])
+        if kind == COMPRESSED:
+            stream, rest = zlib.decompressobj(), bytes(elements[8 : 8 + size])
+            while rest and not stream.eof:
+                unpacked += len(stream.decompress(rest, PIECE_BYTES))
+                rest = stream.unconsumed_tail
+                files.unpackable(path, unpacked, packed)
+        elements = elements[8 + (size if kind == COMPRESSED else -(-size // 8) * 8) :]
