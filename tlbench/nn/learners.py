@@ -9,11 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tlbench.terms import TlbenchError
+
 Scorer = Callable[[Tensor], Tensor]
 """Rows (N, D) -> class scores (N, C); for regression predicted columns (N, K)."""
 
 Weighted = Literal["logistic", "svm", "ridge"]
 """The learners that take a weight for each row. A nearest neighbour does not: a row is near or it is not."""
+
+LONGEST_SQUARED = 1e16
+"""Of a row for the support vector machine: beyond it the kernel's values no longer tell rows apart in double precision."""
 
 
 def fit(
@@ -148,6 +153,11 @@ def svm(
     if len(y_N) and bool((y_N == y_N[0]).all()):
         only = F.one_hot(y_N[:1], classes).double()
         return lambda x: only.expand(len(x), classes)
+    longest = float(x_ND.double().square().sum(dim=1).amax()) if kernel == "linear" else 0.0
+    if longest > LONGEST_SQUARED:
+        raise TlbenchError(
+            f"rows of length {longest**0.5:.1g}: libsvm does not come to an end on them; scale them (prepare = ['zscore'])"
+        )
     weights = None if weight_N is None else weight_N.double().cpu().numpy()
     machine = SVC(kernel=kernel, C=c).fit(x_ND.double().cpu().numpy(), y_N.cpu().numpy(), sample_weight=weights)
 
