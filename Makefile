@@ -21,7 +21,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 # the JSON is kept in out/bench and compared with the last one there; benchmarks.run --all runs those of several minutes too
 bench: $(STAMP)
