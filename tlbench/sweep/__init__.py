@@ -33,24 +33,25 @@ class Rule:
     """What trials are chosen by: a number of a record that no scored row had a part in."""
 
     name: str
-    says: str
     value: Callable[[Record], float | None]
     higher_is_better: bool
 
 
 def _source_validation(record: Record) -> float | None:
+    """The score on source rows that no training saw."""
     return record.scores.source_r2 if record.task == "regression" else record.scores.source_accuracy
 
 
 def _target_entropy(record: Record) -> float | None:
+    """The mean entropy of the predictions on unlabelled target rows."""
     return record.scores.trace[-1].target_entropy if record.scores.trace else None
 
 
 RULES = {
     rule.name: rule
     for rule in (
-        Rule("source_validation", "the score on source rows that no training saw", _source_validation, True),
-        Rule("target_entropy", "the mean entropy of the predictions on unlabelled target rows", _target_entropy, False),
+        Rule("source_validation", _source_validation, True),
+        Rule("target_entropy", _target_entropy, False),
     )
 }
 
@@ -86,6 +87,10 @@ class Chosen:
         return "\n".join([*lines, *(f"{key} = {_toml(value)}" for key, value in sorted(self.options.items()))]) + "\n"
 
 
+Tell = Callable[[int, float | None, Mapping[str, Any]], None]
+"""Told of a trial that ended: its number, its value (None: it failed), its options."""
+
+
 class Drive(Protocol):
     """Runs what a plan has left and gives its records; `plan.todo` may be empty."""
 
@@ -106,7 +111,7 @@ def sweep(
     seeds: Sequence[int] = (),
     ranges: Mapping[str, Range] | None = None,
     at_once: int = 1,
-    tell: Callable[[int, float | None, Mapping[str, Any]], None] = lambda number, value, options: None,
+    tell: Tell = lambda number, value, options: None,
 ) -> Chosen:
     """Search the options of a suite's row until `trials` of them have ended, counting those of earlier calls.
 
@@ -127,16 +132,16 @@ def sweep(
     Raises:
         TlbenchError: unknown row or rule, nothing to search, another sweep in the folder, or no trial that ended with a value.
     """
-    chosen_rule = _rule(suite, rule)
     if row not in suite.methods:
         raise TlbenchError(unknown(f"--method of suite {suite.name}", row, suite.methods))
     base = suite.methods[row]
     searched = ranges or space(base.method or row, base.options)
+    search = _Search(suite, row, folder, root, drive, _rule(suite, rule), tuple(pairs), tuple(seeds), searched, at_once, tell)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
-            study = _study(folder, chosen_rule, searched)
-            _continue(study, suite, row, trials, folder, root, drive, chosen_rule, pairs, seeds, searched, at_once, tell)
+            study = _study(folder, search.rule, searched)
+            search.go_on(study, trials)
     except Timeout as error:
         raise TlbenchError(f"{folder}: another sweep runs there; wait for it, or give this one a folder with --out") from error
     except OSError as error:
@@ -147,7 +152,7 @@ def sweep(
     best = study.best_trial
     options = {**base.options, **best.params}
     failed = len([t for t in study.trials if t.state.is_finished()]) - len(ended)
-    return Chosen(row, base.method or row, options, float(study.best_value), best.number, len(ended), failed, chosen_rule)
+    return Chosen(row, base.method or row, options, float(study.best_value), best.number, len(ended), failed, search.rule)
 
 
 def _rule(suite: Suite, name: str | None) -> Rule:
@@ -183,72 +188,63 @@ def _study(folder: Path, rule: Rule, searched: Mapping[str, Range]) -> optuna.St
     return study
 
 
-def _continue(
-    study: optuna.Study,
-    suite: Suite,
-    row: str,
-    trials: int,
-    folder: Path,
-    root: Path,
-    drive: Drive,
-    rule: Rule,
-    pairs: Sequence[str],
-    seeds: Sequence[int],
-    searched: Mapping[str, Range],
-    at_once: int,
-    tell: Callable[[int, float | None, Mapping[str, Any]], None],
-) -> None:
-    """Trials that a stopped sweep left unfinished, then new ones."""
-    from optuna.trial import TrialState
+@dataclass(frozen=True)
+class _Search:
+    """What all trials of a sweep share; arguments as those of `sweep`."""
 
-    while True:
-        # a trial without all its options was stopped while it was proposed: it has run nothing
-        left = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
-        whole = {trial.number: dict(trial.params) for trial in left if set(trial.params) == set(searched)}
-        for trial in left:
-            if trial.number not in whole:
-                study.tell(trial.number, state=TrialState.FAIL)
-        ended = sum(trial.state == TrialState.COMPLETE for trial in study.trials)
-        tried = sum(trial.state == TrialState.FAIL and bool(trial.params) for trial in study.trials)
-        while len(whole) < at_once and ended + tried + len(whole) < trials:
-            fresh = study.ask()
-            whole[fresh.number] = {name: range_.suggest(fresh, name) for name, range_ in searched.items()}
-        if not whole:
-            return
-        for number, value in _run(whole, suite, row, folder, root, drive, rule, pairs, seeds).items():
-            study.tell(number, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
-            tell(number, value, whole[number])
+    suite: Suite
+    row: str
+    folder: Path
+    root: Path
+    drive: Drive
+    rule: Rule
+    pairs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    ranges: Mapping[str, Range]
+    at_once: int
+    tell: Tell
 
+    def go_on(self, study: optuna.Study, trials: int) -> None:
+        """Trials that a stopped sweep left unfinished, then new ones."""
+        from optuna.trial import TrialState
 
-def _run(
-    whole: Mapping[int, Mapping[str, Any]],
-    suite: Suite,
-    row: str,
-    folder: Path,
-    root: Path,
-    drive: Drive,
-    rule: Rule,
-    pairs: Sequence[str],
-    seeds: Sequence[int],
-) -> dict[int, float | None]:
-    """What the rule says of each trial: the mean over its cases, None where one of them has no such number."""
-    base = suite.methods[row]
-    name = base.method or row
-    rows = {f"{row}.trial-{number}": number for number in whole}
-    methods_of = {
-        trial: Method.model_validate({"method": name, **methods.options(name, {**base.options, **whole[number]})})
-        for trial, number in rows.items()
-    }
-    tried = dataclasses.replace(suite, methods=methods_of)
-    records.prepare(folder, suite.name)
-    plan = runner.plan(tried, folder, root, pairs=pairs, seeds=seeds)
-    found = [*plan.kept, *drive(plan, folder)]
-    values: dict[int, float | None] = {}
-    for trial, number in rows.items():
-        said = [rule.value(record) for record in found if record.row == trial]
-        known = [value for value in said if value is not None]
-        values[number] = fmean(known) if known and len(known) == len(said) else None
-    return values
+        while True:
+            # a trial without all its options was stopped while it was proposed: it has run nothing
+            left = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
+            whole = {trial.number: dict(trial.params) for trial in left if set(trial.params) == set(self.ranges)}
+            for trial in left:
+                if trial.number not in whole:
+                    study.tell(trial.number, state=TrialState.FAIL)
+            ended = sum(trial.state == TrialState.COMPLETE for trial in study.trials)
+            tried = sum(trial.state == TrialState.FAIL and bool(trial.params) for trial in study.trials)
+            while len(whole) < self.at_once and ended + tried + len(whole) < trials:
+                fresh = study.ask()
+                whole[fresh.number] = {name: range_.suggest(fresh, name) for name, range_ in self.ranges.items()}
+            if not whole:
+                return
+            for number, value in self._run(whole).items():
+                study.tell(number, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
+                self.tell(number, value, whole[number])
+
+    def _run(self, whole: Mapping[int, Mapping[str, Any]]) -> dict[int, float | None]:
+        """What the rule says of each trial: the mean over its cases, None where one of them has no such number."""
+        base = self.suite.methods[self.row]
+        name = base.method or self.row
+        rows = {f"{self.row}.trial-{number}": number for number in whole}
+        methods_of = {
+            trial: Method.model_validate({"method": name, **methods.options(name, {**base.options, **whole[number]})})
+            for trial, number in rows.items()
+        }
+        tried = dataclasses.replace(self.suite, methods=methods_of)
+        records.prepare(self.folder, tried.name)
+        plan = runner.plan(tried, self.folder, self.root, pairs=self.pairs, seeds=self.seeds)
+        found = [*plan.kept, *self.drive(plan, self.folder)]
+        values: dict[int, float | None] = {}
+        for trial, number in rows.items():
+            said = [self.rule.value(record) for record in found if record.row == trial]
+            known = [value for value in said if value is not None]
+            values[number] = fmean(known) if known and len(known) == len(said) else None
+        return values
 
 
 def _toml(value: Any) -> str:
