@@ -122,7 +122,9 @@ def train(
     model.train()
     for step in range(steps):
         drawn = source_rows[step]
-        x = torch.cat([source_x[drawn], target[target_rows[step]]]) if term else source_x[drawn]
+        x = source_x.index_select(0, drawn)
+        if term:
+            x = torch.cat([x, target.index_select(0, target_rows[step])])
         if x.dtype == torch.uint8:
             x = x.to(torch.float32, memory_format=layout).mul_(2 / 255).sub_(1)
         features = model.trunk(x)

@@ -17,7 +17,7 @@ from benchmarks.timing import SHORT, Turns, rounds
 
 NETS = ("lenet", "features")
 METHODS = ("source_only", "dann", "coral", "mcc")
-STEPS = {"lenet": 5 if SHORT else 20, "features": 200 if SHORT else 1000}
+STEPS = {"lenet": 5 if SHORT else 60, "features": 200 if SHORT else 1000}
 """Steps of one timed run: optimiser, row numbers and all else that a run needs are timed with it."""
 
 

@@ -18,13 +18,14 @@ from support import blobs, case, domain, plugged, suite
 
 from tlbench import checks, clock, engine, methods, records
 from tlbench.engine import cell, fitting, score
+from tlbench.engine.batches import Batches
 from tlbench.engine.inputs import Inputs, draw, in_chunks
-from tlbench.engine.rows import Part
+from tlbench.engine.rows import Part, Store
 from tlbench.engine.seeds import seed_of, seeded
 from tlbench.engine.train import train
 from tlbench.methods.base import Trained
 from tlbench.nn import trunks
-from tlbench.nn.net import Net
+from tlbench.nn.net import Net, joined
 from tlbench.runner import Plan, local
 from tlbench.suite import Network, Protocol, Training
 from tlbench.terms import PARTS, Diverged, Domain, Labelled, Task, TlbenchError, TracePoint
@@ -271,6 +272,42 @@ def test_each_row_is_drawn_once_per_epoch():
     assert not torch.equal(draw(40, 10, 8, 3, CPU), draw(40, 10, 8, 4, CPU))
     epochs = draw(40, 10, 8, 3, CPU).flatten().view(2, 40)
     assert not torch.equal(epochs[0], epochs[1])
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_parts_of_a_step_are_drawn_into_one_tensor(resident):
+    images = [torch.randint(0, 256, (9, 1, 4, 4), dtype=torch.uint8), torch.randint(0, 256, (7, 1, 4, 4), dtype=torch.uint8)]
+    store = Store(images, CPU, resident)
+    numbers = torch.arange(16)
+    parts = {"source": [Part(store, numbers[:9], torch.arange(9) % 3)], "target": [Part(store, numbers[9:])]}
+    rows = {"source": [torch.tensor([[3, 1], [0, 8]])], "target": [torch.tensor([[6, 6, 0], [1, 2, 3]])]}
+    inputs = Inputs(Network(), channels_last=True)
+    batches = Batches(parts, rows, inputs)
+    for at in (0, 1):
+        step = batches.at(at, 0.0)
+        assert torch.equal(step.source.x, inputs(images[0][rows["source"][0][at]]))
+        assert torch.equal(step.target, inputs(images[1][rows["target"][0][at]]))
+        assert torch.equal(step.source.y, rows["source"][0][at] % 3)
+        whole = joined(step.source.x, step.target)
+        assert whole.data_ptr() == step.source.x.data_ptr() and torch.equal(whole, torch.cat([step.source.x, step.target]))
+
+
+def test_joined_copies_only_what_does_not_lie_in_order():
+    whole = torch.randn(9, 4, requires_grad=True)
+    a, b, c = whole.split([2, 3, 4])
+    for parts, same in (((a, b, c), True), ((b, c), True), ((a,), True), ((b, a), False), ((a, c), False), ((a, a), False)):
+        one = joined(*parts)
+        assert torch.equal(one, torch.cat(parts))
+        assert (one.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()) == same
+    for others in (
+        (torch.ones(2, 4), torch.ones(3, 4)),
+        (a, torch.ones(1, 4)),
+        (whole[:, :2], whole[:, 2:]),
+        (whole[::2], whole[1::2]),
+    ):
+        assert torch.equal(joined(*others), torch.cat(others))
+    (joined(a, b, c).square().sum() + a.sum()).backward()
+    assert torch.allclose(whole.grad, 2 * whole + torch.tensor([1.0] * 2 + [0.0] * 7)[:, None])
 
 
 def test_inputs_are_scaled_images_and_plain_vectors():

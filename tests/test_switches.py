@@ -132,13 +132,14 @@ def replayed(monkeypatch):
     """Steps take their number from the device, as a captured one does; what is captured is done instead of replayed."""
     captured = []
     monkeypatch.setattr(program, "on_device", lambda choice, device: choice == "graph")
-    monkeypatch.setattr(program, "capture", lambda step: captured.append(1) or step)
+    monkeypatch.setattr(program, "capture", lambda step, stream: captured.append(1) or step)
     return captured
 
 
-@pytest.mark.parametrize("name", ["dann", "mcd", "mean_teacher", "linear_probe", "coral", "adabn"])
+@pytest.mark.parametrize("name", ["dann", "mcd", "mean_teacher", "linear_probe", "fine_tune", "coral", "adabn"])
 def test_the_step_that_a_graph_replays_gives_the_same_losses(name, replayed):
-    options = {"weight": 0.0} if name == "mean_teacher" else {}  # its views are drawn on the device, which is the host here
+    options = {"mean_teacher": {"weight": 0.0}, "fine_tune": {"freeze": 1}}.get(name, {})
+    # views of mean_teacher are drawn on the device, which is the host here; of what is frozen batch statistics stand still
     settings = {"schedule": "inverse", "steps": 120, "net": {"batch_norm": True}}
     (plain,), _ = losses(name, asked(**settings), options=options)
     (graph,), notes = losses(name, asked(compile="graph", **settings), options=options)
@@ -147,7 +148,7 @@ def test_the_step_that_a_graph_replays_gives_the_same_losses(name, replayed):
 
 
 def _phases(name: str, steps: int) -> list[int]:
-    return [60, 60] if name == "linear_probe" else [steps]
+    return [60, 60] if name in {"linear_probe", "fine_tune"} else [steps]
 
 
 STATE = (
@@ -176,7 +177,7 @@ def test_what_can_not_be_captured_says_why(name, options, steps, words, replayed
 
 @pytest.mark.parametrize("wrong", ["nothing", "twice", "no update"])
 def test_a_replay_that_gives_other_numbers_is_not_used(wrong, replayed, monkeypatch):
-    def broken(step):
+    def broken(step, stream):
         def replay():
             if wrong == "twice":
                 step()
@@ -286,6 +287,13 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     for _ in range(2):
         assert torch.equal(store.take(numbers), expected)
     assert given == [(start, length)] * 2
+    told = []
+    advise = rows._advise
+    monkeypatch.setattr(rows, "_advise", lambda *span: told.append((span, advise(*span))))
+    store.announce(torch.tensor([0, 1023]))
+    first, last = mapped.data_ptr(), mapped[1023].data_ptr()
+    for row, ((at, size, _), done) in zip((first, last), told, strict=True):
+        assert at <= row and row + 1024 <= at + size and at % 4096 == 0 and done == 0
     large = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c").reshape(8, -1))  # of small rows pages are kept
     for x, spans in ((mapped, []), (large, [rows._mapped_file(large)] * 2)):
         given.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tlbench.engine.inputs import Inputs
 from tlbench.engine.rows import Part, Store
+from tlbench.nn.net import joined
 from tlbench.terms import Labelled, Step
 
 AHEAD = 4
@@ -33,35 +34,71 @@ class Batches:
     ) -> None:
         self._inputs = inputs
         self._parts = {name: _Drawn(several, rows[name]) for name, several in parts.items()}
-        host = {name: drawn for name, drawn in self._parts.items() if not drawn.store.resident}
-        self._ahead = Ahead(host, first) if host else None
+        self._stores = {name: drawn.store for name, drawn in self._parts.items()}
+        self._host = {name: drawn for name, drawn in self._parts.items() if not drawn.store.resident}
+        # a CPU gathers rows in the step: a thread beside it would take a core from the threads of the step, which wait for it
+        sent = bool(self._host) and next(iter(self._host.values())).store.device.type != "cpu"
+        self._ahead = Ahead(self._host, first) if sent else None
+        for soon in range(first, first + AHEAD):
+            self._announce(soon)
         self.steps = min((len(drawn.numbers) for drawn in self._parts.values()), default=0)
 
     @property
     def resident(self) -> bool:
         """Whether all rows live on the device."""
-        return self._ahead is None
+        return not self._host
 
     def at(self, step: int | Tensor, progress: float | Tensor) -> Step:
         """The batch of a step; steps are asked for in order. A tensor (1,) on the device stands for the number of the step."""
-        ready = {} if self._ahead is None else self._ahead.next()
+        lines = {name: part.of(step, part.rows) for name, part in self._parts.items()}
+        inputs = self._inputs_of(step, lines, {} if self._ahead is None else self._ahead.next())
+        if self._host and isinstance(step, int):
+            self._announce(step + AHEAD)
         drawn: dict[str, Any] = {}
         rows = {}
         for name, part in self._parts.items():
-            at = part.of(step, part.rows)
-            if name in ready:
-                x = ready[name]
-            else:
-                x = part.store.take(at if part.numbers is part.rows else part.of(step, part.numbers))
-            x = self._inputs(x) if at.ndim == 1 else self._inputs(x.flatten(0, 1)).unflatten(0, at.shape)
-            drawn[name] = part.labelled(x, at)
+            at, x = lines[name], inputs[name]
+            drawn[name] = part.labelled(x if at.ndim == 1 else x.unflatten(0, at.shape), at)
             rows[name] = at if part.offsets is None else at - part.offsets
         return Step(**drawn, rows=rows, progress=progress)  # type: ignore[arg-type]
+
+    def _inputs_of(self, step: int | Tensor, lines: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Network inputs (B, ...) of each part; where rows are alike, pieces of one tensor, which a forward takes as it is."""
+        counts = {name: line.numel() for name, line in lines.items()}
+        stored = dict(ready) or empty(self._stores, counts, device=next(iter(self._stores.values())).device)
+        for name, part in self._parts.items():
+            if name not in ready:
+                numbers = lines[name] if part.numbers is part.rows else part.of(step, part.numbers)
+                stored[name] = part.store.take(numbers.flatten(), stored.get(name))
+        if not alike(self._stores.values()):
+            return {name: self._inputs(x) for name, x in stored.items()}
+        inputs = self._inputs(joined(*stored.values()))
+        return dict(zip(stored, inputs.split([len(x) for x in stored.values()]), strict=True))
+
+    def _announce(self, step: int) -> None:
+        """Where nothing is made ready ahead, the system is told which rows of the host are asked for soon."""
+        for drawn in self._host.values() if self._ahead is None else ():
+            if step < len(drawn.numbers):
+                drawn.store.announce(drawn.numbers[step].flatten())
 
     def close(self) -> None:
         """No batch is asked for any more."""
         if self._ahead is not None:
             self._ahead.close()
+
+
+def alike(stores: Iterable[Store]) -> bool:
+    """Whether rows of all stores fit into one tensor."""
+    return len({(store.shape, store.dtype) for store in stores}) == 1
+
+
+def empty(stores: Mapping[str, Store], counts: Mapping[str, int], **how: Any) -> dict[str, Tensor]:
+    """Room for so many rows of each store (count, row shape): one tensor in pieces where the rows are alike."""
+    first = next(iter(stores.values()))
+    if alike(stores.values()):
+        whole = torch.empty((sum(counts.values()), *first.shape), dtype=first.dtype, **how)
+        return dict(zip(stores, whole.split(list(counts.values())), strict=True))
+    return {name: torch.empty((counts[name], *store.shape), dtype=store.dtype, **how) for name, store in stores.items()}
 
 
 class _Drawn:
@@ -111,10 +148,10 @@ def _joined(facts: Sequence[Tensor | None]) -> Tensor | None:
 
 
 class Ahead:
-    """Gathers rows from the host in a thread, `AHEAD` steps before they are asked for.
+    """Gathers rows of the host in a thread, `AHEAD` steps before they are asked for.
 
-    For a GPU they go through pinned memory and a stream of their own: the step's stream waits for the copy, the program
-    does not.
+    They go to the GPU through pinned memory and a stream of their own: the step's stream waits for the copy, the program does
+    not.
     """
 
     def __init__(self, parts: Mapping[str, _Drawn], first: int = 0) -> None:
@@ -122,8 +159,8 @@ class Ahead:
         self._numbers = {name: part.numbers.cpu() for name, part in parts.items()}
         self._steps = min(len(numbers) for numbers in self._numbers.values())
         self.device = next(iter(self._stores.values())).device
-        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
-        self._pinned: dict[tuple[str, int], Tensor] = {}
+        self._stream = torch.cuda.Stream(self.device)
+        self._pinned: dict[int, dict[str, Tensor]] = {}
         self._copied: dict[int, Any] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ready: deque[Future[tuple[dict[str, Tensor], Any]]] = deque()
@@ -135,11 +172,10 @@ class Ahead:
         """Stored rows of the next step by part, on the device."""
         rows, copied = self._ready.popleft().result()
         self._ask()
-        if copied is not None:
-            stream = torch.cuda.current_stream(self.device)
-            stream.wait_event(copied)
-            for tensor in rows.values():
-                tensor.record_stream(stream)
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_event(copied)
+        for tensor in rows.values():
+            tensor.record_stream(stream)
         return rows
 
     def close(self) -> None:
@@ -152,19 +188,18 @@ class Ahead:
             self._asked += 1
 
     def _make(self, step: int) -> tuple[dict[str, Tensor], Any]:
-        numbers = {name: table[step] for name, table in self._numbers.items()}
-        if self._stream is None:
-            return {name: self._stores[name].gather(n) for name, n in numbers.items()}, None
+        numbers = {name: table[step].flatten() for name, table in self._numbers.items()}
         slot = step % (AHEAD + 1)
         if slot in self._copied:
             self._copied[slot].synchronize()  # this thread alone waits: the pinned rows are still on their way
-        rows = {}
+        else:
+            self._pinned[slot] = empty(self._stores, {name: len(wanted) for name, wanted in numbers.items()}, pin_memory=True)
+        gathered = {name: self._stores[name].gather(wanted, self._pinned[slot][name]) for name, wanted in numbers.items()}
         with torch.cuda.stream(self._stream):
-            for name, wanted in numbers.items():
-                shape = (wanted.numel(), *self._stores[name].shape)
-                if (name, slot) not in self._pinned:
-                    self._pinned[name, slot] = torch.empty(shape, dtype=self._stores[name].dtype, pin_memory=True)
-                gathered = self._stores[name].gather(wanted, self._pinned[name, slot])
-                rows[name] = gathered.to(self.device, non_blocking=True)
+            if alike(self._stores.values()):  # one copy for all
+                sent = joined(*gathered.values()).to(self.device, non_blocking=True)
+                rows = dict(zip(gathered, sent.split([len(part) for part in gathered.values()]), strict=True))
+            else:
+                rows = {name: part.to(self.device, non_blocking=True) for name, part in gathered.items()}
             self._copied[slot] = self._stream.record_event()
         return rows, self._copied[slot]

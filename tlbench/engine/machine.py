@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -35,6 +36,11 @@ def device_of(name: str) -> torch.device:
 
 
 @functools.cache
+def current(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Inside, a GPU is the one that torch takes where none is named, as for a capture; nothing for other devices."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
 def machine(device: torch.device, precision: str = "fp32") -> Machine:
     """The facts of a machine that a throughput depends on."""
     is_cuda = device.type == "cuda"

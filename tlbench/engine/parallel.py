@@ -49,9 +49,16 @@ def joined(rank: int, world: int, meeting: Path, device: torch.device) -> Iterat
         device: of this process; GPUs talk through NCCL, processors through Gloo.
     """
     global _share
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)
     torch.distributed.init_process_group(
-        backend, init_method=f"file://{meeting.absolute()}", rank=rank, world_size=world, timeout=PATIENCE
+        "nccl" if on_gpu else "gloo",
+        init_method=f"file://{meeting.absolute()}",
+        rank=rank,
+        world_size=world,
+        timeout=PATIENCE,
+        device_id=device if on_gpu else None,
     )
     _share = Share(rank, world)
     try:

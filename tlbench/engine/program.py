@@ -92,6 +92,7 @@ class Program:
         self._decides_at = first + 1 if self._choice == "step" else first + TRIED if tries else -1
         self._trial = Clock(self._device)
         if self._captures:
+            rates.set(first / self._steps)  # what is frozen is frozen throughout, else there is no table
             self._table = rates.table(self._steps)
             assert self._table is not None
             self._table = self._table.to(self._device)
@@ -225,8 +226,8 @@ class Program:
                 raise _Stays("random numbers are drawn on the host")
             if state != state_of(self._method):
                 raise _Stays("a step changes attributes that are no buffers")
-            self._rates.optimiser.zero_grad(set_to_none=True)
-            replay = capture(lambda: self._one(_ignore))
+            self._rates.clear()
+            replay = capture(lambda: self._one(_ignore), self._stream)
             if not self._draws() and not self._agrees(replay):
                 raise _Stays("a replayed step gave other numbers than the step as it is written")
             self._replay = replay

@@ -13,10 +13,10 @@ LOSS, MOVE = 1e-2, 0.1
 """How far losses, and the length of the way that the parameters go, may differ, as shares: the same kernels run."""
 
 
-def capture(step: Callable[[], None]) -> Callable[[], None]:
-    """What a step asks of a CUDA device, captured without being done; the result does it."""
+def capture(step: Callable[[], None], stream: torch.cuda.Stream | None) -> Callable[[], None]:
+    """What a step asks of a CUDA device, captured on a stream of it without being done; the result does it."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=stream):  # torch's own stream lies on the device of its first use
         step()
     return graph.replay
 

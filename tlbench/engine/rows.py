@@ -6,8 +6,11 @@ its rows are gathered by number and sent over, and pages of its file that were r
 
 from __future__ import annotations
 
+import bisect
 import ctypes
-import os
+import functools
+import itertools
+import mmap
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +24,11 @@ from tlbench.terms import Labelled, Task
 
 FITS = {"cuda": 0.4, "cpu": 0.5}
 """Share of the free memory of a device that the rows of one pair may take, for train.resident = "auto"."""
-_READ_BYTES = 2**26
+_READ_BYTES = 2**25
 """Bytes of rows read from a mapped file before its pages are given back."""
 _AROUND_BYTES = 2**16
 """What the system maps around a page that is asked for, and counts as memory of this process."""
-_MADV_DONTNEED = 4
+_MADV_WILLNEED, _MADV_DONTNEED = 3, 4
 
 _stores: weakref.WeakValueDictionary[tuple[object, ...], Store] = weakref.WeakValueDictionary()
 _on_device: dict[tuple[int, torch.device], tuple[weakref.ref[Tensor], Tensor]] = {}
@@ -98,16 +101,21 @@ class Store:
             self._files = [span for tensor in tensors if (span := _mapped_file(tensor)) is not None]
         if not resident:
             self._arrays = [tensor.numpy() for tensor in tensors]
-            self._starts = np.cumsum([0, *(len(array) for array in self._arrays)])
+            self._starts = [0, *itertools.accumulate(len(array) for array in self._arrays)]
 
-    def take(self, numbers: Tensor) -> Tensor:
-        """Rows (..., row shape) on the device; their numbers (...) are there too, or on the host for a store that is."""
+    def take(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
+        """Rows (..., row shape) on the device; their numbers (...) are there too, or on the host for a store that is.
+
+        Into `out` (rows, row shape) where one is given.
+        """
         if self._rows is None:
-            return self.gather(numbers).to(self.device)
-        rows = self._rows[numbers]
+            rows = self.gather(numbers, out if self.device.type == "cpu" else None).to(self.device)
+            return rows if out is None or self.device.type == "cpu" else out.copy_(rows)
+        # on a CPU several times as fast as rows[numbers]
+        rows = torch.index_select(self._rows, 0, numbers.flatten(), out=out)
         if self._files:
             self._was_read(rows.nbytes, numbers.numel())
-        return rows
+        return rows.view(*numbers.shape, *self.shape)
 
     def gather(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
         """Rows of a store on the host, there; into `out` (rows, row shape) where one is given."""
@@ -118,12 +126,22 @@ class Store:
             # mode "clip" writes straight into `out`; all numbers lie within
             np.take(self._arrays[0], wanted, axis=0, out=into, mode="clip")
         else:
-            which = np.searchsorted(self._starts, wanted, side="right") - 1
+            which = np.searchsorted(np.asarray(self._starts), wanted, side="right") - 1
             for number, array in enumerate(self._arrays):
                 mine = which == number
                 into[mine] = array[wanted[mine] - self._starts[number]]
         self._was_read(into.nbytes, len(wanted))
         return rows.view(*numbers.shape, *self.shape)
+
+    def announce(self, numbers: Tensor) -> None:
+        """Tell the system that rows (N,) of mapped files are read soon: it fetches what lies on a disk, nobody waits for it."""
+        if not self._files:
+            return
+        for number in numbers.tolist():
+            part = bisect.bisect_right(self._starts, number) - 1
+            array = self._arrays[part]
+            first = array.ctypes.data + (number - self._starts[part]) * array.strides[0]
+            _advise(first // mmap.PAGESIZE * mmap.PAGESIZE, first % mmap.PAGESIZE + array.strides[0], _MADV_WILLNEED)
 
     def _was_read(self, size: int, rows: int) -> None:
         """Count what was read of mapped files, and give their pages back now and then."""
@@ -211,7 +229,7 @@ class Granted:
 
 def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
     """Start and length in memory of a tensor that is mapped from a file, in whole pages; None for any other memory."""
-    start, length, page = tensor.data_ptr(), tensor.nbytes, os.sysconf("SC_PAGE_SIZE")
+    start, length, page = tensor.data_ptr(), tensor.nbytes, mmap.PAGESIZE
     first, last = -(-start // page) * page, (start + length) // page * page
     try:
         spans = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -227,4 +245,14 @@ def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
 
 def _give_back(start: int, length: int) -> None:
     """Let go of the pages of a mapped file: what is read again comes from the system's cache, or from the disk."""
-    ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
+    _advise(start, length, _MADV_DONTNEED)
+
+
+def _advise(start: int, length: int, what: int) -> int:
+    """0 where the system takes the advice; it is no more than that, and so nobody asks."""
+    return int(_system().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), what))
+
+
+@functools.cache
+def _system() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

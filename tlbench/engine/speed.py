@@ -109,7 +109,7 @@ def largest_at_once(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Cloc
             memory = Memory(x.device)
             before = memory.peak()
             seconds = _once(predictor, x[torch.arange(rows, device=x.device) % len(x)], inputs, clock)
-        except torch.OutOfMemoryError:
+        except RuntimeError:  # no memory, or more elements than a kernel can count
             break
         found = (rows, rows / seconds)
         peak, free = memory.peak(), _free(x.device)

@@ -33,7 +33,7 @@ def predict_online(method: Trained, online: Online, rows: Part, inputs: Inputs, 
         scores.append(logits.detach())
         if not online.lr:
             continue  # batch statistics alone adapt
-        rates.optimiser.zero_grad(set_to_none=True)
+        rates.clear()
         loss.backward()
         rates.optimiser.step()
     return torch.cat(scores)

@@ -25,7 +25,7 @@ def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
     `part` is told what ended, for the clock.
     """
     if in_halves.get():
-        rates.optimiser.zero_grad(set_to_none=True)
+        rates.clear()
         loss = backward(phase, step)
         part(FORWARD_BACKWARD)
         rates.optimiser.step()
@@ -35,7 +35,7 @@ def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
     else:
         assert phase.loss is not None  # a phase without a loss has no steps
         made = phase.loss(step)
-        rates.optimiser.zero_grad(set_to_none=True)
+        rates.clear()
         if phase.combine is None:
             loss = cast(Tensor, made)
             (loss.sum() if loss.ndim else loss).backward()  # of several seeds: none reaches another's parameters
@@ -59,7 +59,7 @@ def _play(turns: tuple[Turn, ...], step: Step, rates: Rates, part: Part) -> Tens
             raise NotApplicable("a turn of this method has nothing to learn: all that it moves is frozen")
         for _ in range(turn.repeat):
             loss = turn.loss(step)
-            rates.optimiser.zero_grad(set_to_none=True)
+            rates.clear()
             loss.backward(inputs=[p for p in movable if p.requires_grad])
             part(FORWARD_BACKWARD)
             rates.optimiser.step()  # passes over what has no gradient

@@ -54,10 +54,30 @@ class Net(nn.Module):
 
         One large forward costs less than two small ones. With batch normalisation the parts share their statistics.
         """
-        together: Tensor = self.trunk(torch.cat(parts))
+        together: Tensor = self.trunk(joined(*parts))
         return tuple(torch.split(together, [len(part) for part in parts]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows (B, ...) -> logits (B, C)."""
         logits: Tensor = self.head(self.trunk(x))
         return logits
+
+
+def joined(*parts: Tensor) -> Tensor:
+    """Batches (B_i, ...) one after the other, (sum of B_i, ...), as `torch.cat` gives them.
+
+    Those that lie one after the other in one tensor already, as the engine draws them and as `Net.features` gives them, are
+    not copied.
+    """
+    whole = None if torch.compiler.is_compiling() else parts[0]._base
+    if whole is None or whole.shape[1:] != parts[0].shape[1:] or whole.stride() != parts[0].stride():
+        return torch.cat(parts)
+    row = whole.stride(0)
+    first = at = parts[0].storage_offset() - whole.storage_offset()
+    for part in parts:
+        if part._base is not whole or part.stride() != whole.stride() or part.storage_offset() - whole.storage_offset() != at:
+            return torch.cat(parts)
+        at += len(part) * row
+    if first == 0 and at == len(whole) * row:
+        return whole
+    return whole.narrow(0, first // row, (at - first) // row) if row and first % row == 0 else torch.cat(parts)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tlbench.methods.base import Trained
 from tlbench.nn.heads import Discriminator
+from tlbench.nn.net import joined
 from tlbench.nn.reversal import ramp, reverse
 from tlbench.terms import Step
 
@@ -51,7 +52,7 @@ class Cdan(Trained):
         if not self.weight:
             return self.supervised(step)
         parts = self.net.features(step.source.x, step.target)
-        features_BD = torch.cat(parts)
+        features_BD = joined(*parts)
         logits_BC = self.net.head(features_BD)
         n = len(step.source.x)
         share_BC = logits_BC.detach().float().softmax(dim=1)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tlbench.methods.base import Trained
 from tlbench.nn.heads import Discriminator
+from tlbench.nn.net import joined
 from tlbench.nn.reversal import ramp, reverse
 from tlbench.terms import Step
 
@@ -35,6 +36,6 @@ class Dann(Trained):
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = self.criterion(self.net.head(source_BD), step.source.y)
-        logits = self.discriminator(reverse(torch.cat([source_BD, target_BD]), ramp(step.progress, self.gamma)))
+        logits = self.discriminator(reverse(joined(source_BD, target_BD), ramp(step.progress, self.gamma)))
         is_source = torch.cat([logits.new_ones(len(source_BD)), logits.new_zeros(len(target_BD))])
         return task + self.weight * F.binary_cross_entropy_with_logits(logits, is_source)
