@@ -1,4 +1,4 @@
-"""Ladders of severity: what they stand for, and every mistake in them."""
+"""Ladders of severity and of granted labels: what they stand for, and every mistake in them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import tomllib
 from typing import Any
 
 import pytest
-from support import SUITE
+from support import CPU, SUITE, blobs, domain
 
-from tlbench.suite import Suite, parse
+from tlbench import engine
+from tlbench.engine.measuring import Place
+from tlbench.suite import Rung, Suite, parse
 from tlbench.suite.ladder import climbed
 from tlbench.terms import TlbenchError
 
@@ -103,3 +105,84 @@ def test_mistakes_of_a_step_name_the_step() -> None:
         suite(far_s2={"path": "a.npz"})
     with pytest.raises(TlbenchError, match="unknown 'far_s3'; did you mean 'far_s"):
         suite(pairs={"list": ["a:far_s3"]})
+
+
+# --- ladders of labels
+
+
+def labelled(labels: Any, pairs: Any = None, **protocol: Any) -> Suite:
+    raw = tomllib.loads(SUITE)
+    raw["protocol"] = {**raw["protocol"], "target_labels": labels, "scored": "held_out", "seeds": [0, 1], **protocol}
+    raw["pairs"] = pairs or {"list": ["a:b"]}
+    raw["methods"] = {"source_only": {}, "target_only": {}, "fine_tune": {}}
+    return parse(raw, "mine.toml")
+
+
+def test_a_ladder_of_labels_is_one_target_a_step() -> None:
+    made = labelled([1, 3])
+    assert made.pairs == ((("a",), "b_l1"), (("a",), "b_l3"))
+    assert list(made.domains) == ["a", "b_l1", "b_l3"]
+    assert made.rungs == {"b_l1": Rung("b", 1), "b_l3": Rung("b", 3)}
+    assert [made.protocol_of(name).target_labels for name in ("b_l1", "b_l3", "b")] == [1, 3, 0]
+    both = labelled([2], {"all": True})
+    assert both.pairs == ((("a",), "b_l2"), (("b",), "a_l2")) and set(both.domains) == {"a", "b", "a_l2", "b_l2"}
+
+
+def test_a_step_is_the_suite_that_grants_as_many_without_a_ladder() -> None:
+    rows = {name: domain(name, blobs(seed, 60, shift)) for name, seed, shift in (("a", 1, 0.0), ("b", 2, 0.5))}
+    ladder = rows | {f"b_l{n}": rows["b"] for n in (1, 3, 9)}
+    for n in (1, 3):
+        plain = labelled(n)
+        for here, there in zip(labelled([1, 3]).cases(pairs=[f"a:b_l{n}"]), plain.cases(), strict=True):
+            on_ladder, alone = (engine.run(*of, CPU) for of in ((here, labelled([1, 3]), ladder), (there, plain, rows)))
+            assert on_ladder.status == "done" and on_ladder.scores == alone.scores
+            assert on_ladder.target_labels == n
+
+
+def test_steps_score_the_same_rows_and_grant_those_of_the_step_before() -> None:
+    rows = {"a": domain("a", blobs(1, 60)), **dict.fromkeys(("b_l1", "b_l3", "b_l6"), domain("b", blobs(2, 60)))}
+    made = labelled([1, 3, 6])
+    parts = [Place(case, made, rows, CPU).parts for case in made.cases(rows=["fine_tune"], seeds=[0])]
+    few = [set(part.granted.few.numbers.tolist()) for part in parts if part.granted.few is not None]
+    assert [len(some) for some in few] == [3, 9, 18] and few[0] < few[1] < few[2]
+    assert all(part.scored.numbers.tolist() == parts[0].scored.numbers.tolist() for part in parts)
+    assert few[2].isdisjoint(parts[0].scored.numbers.tolist())
+
+
+def test_a_step_more_leaves_the_records_of_the_others_valid() -> None:
+    prints = {"a": "1", "b_l1": "2", "b_l3": "2", "b_l5": "2"}
+    short, long = labelled([1, 3]), labelled([1, 3, 5])
+    assert short.hash == long.hash
+    (case, other) = (short.cases(pairs=[f"a:b_l{n}"])[0] for n in (1, 3))
+    assert engine.identity(case, short, prints) == engine.identity(case, long, prints)
+    assert short.decides("b_l1") != short.decides("b_l3")
+    assert engine.identity(case, short, prints) != engine.identity(other, short, prints)
+
+
+def test_a_class_with_too_few_rows_for_a_step_is_said() -> None:
+    made = labelled([1, 60])
+    rows = {name: domain(name, blobs(2, 60)) for name in ("a", "b_l1", "b_l60")}
+    with pytest.raises(TlbenchError, match="domain b_l60") as caught:
+        engine.check(made, {name: one if name == "a" else domain(name, one.rows) for name, one in rows.items()}, made.pairs)
+    assert "b_l1 " not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [[], [0, 1], [1, 1], [True, 2], [1.5], ["1"]])
+def test_a_ladder_of_labels_that_is_none_is_refused(labels: Any) -> None:
+    with pytest.raises(TlbenchError, match="a ladder is of different whole numbers from 1 on"):
+        labelled(labels)
+
+
+def test_a_ladder_of_labels_does_not_hide_other_mistakes() -> None:
+    raw = tomllib.loads(SUITE)
+    raw["protocol"] = {"target_labels": [1, 2]}
+    raw["domains"]["b_l1"] = {"path": "c.npz"}
+    raw["pairs"] = {"list": ["a:b", "b:b", "a:zzz", 3]}
+    with pytest.raises(TlbenchError) as caught:
+        parse(raw, "mine.toml")
+    said = str(caught.value)
+    assert "makes a domain of this name" in said and "pairs.list" in said
+    raw["pairs"] = {"list": ["b:b", "a:zzz", "a:b"]}
+    with pytest.raises(TlbenchError) as caught:
+        parse(raw, "mine.toml")
+    assert "stands in it twice" in str(caught.value) and "'zzz'" in str(caught.value)

@@ -133,6 +133,30 @@ def test_a_ladder_is_a_panel_with_its_steps_in_order():
     assert curves.ladders(tables(made(), "accuracy")[0]) is None
 
 
+def test_a_ladder_of_labels_is_drawn_against_labelled_rows():
+    steps = (10, 1, 3)
+    (table,) = tables(made([("clean", f"noisy_l{step}") for step in steps]), "accuracy")
+    (panel,) = curves.ladders(table).axes
+    assert panel.get_xlabel() == "labelled target rows per class" and panel.get_xscale() == "log"
+    assert panel.get_title() == "clean:noisy" and "per cent" in panel.get_ylabel()
+    assert panel.get_xticks().tolist() == [1, 3, 10]
+    line = next(line for line in panel.lines if line.get_label() == "dann")
+    cell = table.data[(table.data["row"] == "dann") & (table.data["quantity"] == "mean")].set_index("pair")["value"]
+    assert line.get_ydata().tolist() == [cell[f"clean:noisy_l{step}"] for step in sorted(steps)]
+    both = made([("clean", name) for name in ("noisy_l1", "noisy_l2", "noisy_s1", "noisy_s2")])
+    panels = curves.ladders(tables(both, "accuracy")[0]).axes
+    assert [axes.get_xlabel() for axes in panels] == ["labelled target rows per class", "severity"]
+    of_errors = [
+        one.model_copy(update={"metric": "r2", "scores": Scores(r2=0.5)}) for one in made([("a", "b_l1"), ("a", "b_l2")])
+    ]
+    assert curves.ladders(tables(of_errors, "accuracy")[0]).axes[0].get_xlabel() == "labelled target rows"
+
+
+def test_a_name_of_endless_digits_is_no_step():
+    long = [("a", f"b_s{digits}") for digits in ("1" * 5000, "2" * 5000)]
+    assert curves.ladders(tables(made(long), "accuracy")[0]) is None
+
+
 def test_training_curves_are_medians_and_quartiles_of_the_traces():
     some = []
     for seed, loss in enumerate((1.0, 2.0, 9.0)):

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from made_up import cells, record, value
+from scipy import stats
 
 from tlbench import records, reports
 from tlbench.engine import score
 from tlbench.reports import planning
+from tlbench.reports.frames import DETAILS
+from tlbench.reports.ladders import grounded
 from tlbench.terms import Cost, Scores, TlbenchError
 
 PAIRS = ("a:b", "b:a", "a:c", "c:a", "b:c", "c:b")
@@ -136,6 +139,16 @@ def test_negative_flips_are_rows_lost_beside_the_floor_between_seeds(tmp_path):
     assert "predictions are not on file" in reports.harm(frame)[0].caption
 
 
+def test_flips_are_against_target_only_too_where_labels_are_granted(tmp_path):
+    right = {"source_only": [1, 0, 0, 0], "target_only": [0, 1, 1, 1], "dann": [1, 1, 0, 0]}
+    runs = [run(row, seed, of, method=row, target_labels=1) for row, of in right.items() for seed in range(3)]
+    frame, flips = written(tmp_path, runs)
+    source, target = reports.harm(frame, flips)
+    assert source.cells["flips %"].to_dict() == {"target_only": "25.0", "dann": "0.0"}
+    assert target.cells["flips %"].to_dict() == {"dann": "50.0", "source_only": "75.0"}
+    assert "target_only had right" in target.caption
+
+
 def test_no_floor_where_seeds_score_other_rows(tmp_path):
     other_rows = run("source_only", 1, [1, 1, 1, 0, 1], said=[0, 1, 1, 0, 0])
     _, flips = written(tmp_path, [run("source_only", 0, [1, 1, 1, 1, 0]), other_rows, run("dann", 0, [0, 1, 1, 1, 1])])
@@ -221,6 +234,23 @@ def test_the_accuracy_table_asks_both_questions_from_four_domains_on():
     three = reports.accuracy(reports.frame(grid("dann", 0.6)))
     assert "new domains" not in three.cells
     assert "not estimable (3 domains" in three.caption
+
+
+def test_steps_of_a_ladder_are_one_domain():
+    assert grounded([("a", "b_s1"), ("a", "b_s2"), ("c_s1", "d_l5"), ("d", "e_s3_l1"), ("d", "e_s4_l1")]) == (
+        ("a", "b"),
+        ("a", "b"),
+        ("c_s1", "d"),
+        ("d", "e"),
+        ("d", "e"),
+    )
+    steps = [f"clean:{kind}_s{step}" for kind in ("blur", "noise", "zoom") for step in range(1, 6)]
+    assert "3 domains can be left out" in reports.accuracy(reports.frame(grid("dann", 0.6, pairs=steps))).caption
+    kinds = [f"clean:{kind}_s{step}" for kind in ("blur", "noise", "zoom", "blend") for step in range(1, 4)]
+    table = reports.accuracy(reports.frame(grid("dann", 0.6, spread=0.1, pairs=kinds)))
+    by_kind = table.data.query("quantity == 'mean' and pair.notna()")["value"].to_numpy().reshape(4, 3).mean(axis=1)
+    half = stats.t.ppf(0.975, 3) * stats.sem(by_kind)
+    assert value(table, "dann", "new_domains_high") - value(table, "dann", "mean") == pytest.approx(half)
 
 
 # --- what to expect
@@ -312,6 +342,31 @@ def test_details_show_what_was_measured_and_nothing_else():
     assert reports.details(reports.frame(costly("dann", 0.5, 3))) == []
     assert {"train_seconds", "steps"}.isdisjoint(table.data["quantity"])
     assert "step_seconds_p95" in Cost.model_fields
+    assert set(table.data["unit"]) == {"seconds", "steps"}
+    everything = dict.fromkeys(DETAILS, 2)
+    (whole,) = reports.details(reports.frame(costly("dann", 0.5, 3, cost=everything)))
+    assert set(whole.data["quantity"]) == set(DETAILS) and (whole.data["unit"] != "").all()
+
+
+def test_every_table_with_an_interval_names_its_question_and_counts_incomplete_rows():
+    shares = {"cat": 0.5, "dog": 0.6}
+    rows = {"source_only": PAIRS, "dann": PAIRS, "partial": PAIRS[:4]}
+    runs = [
+        of_classes(row, s, {k: v + s / 100 for k, v in shares.items()}, pair, cost={"train_seconds": 1.0})
+        for row, pairs in rows.items()
+        for pair in pairs
+        for s in range(3)
+    ]
+    made = reports.tables(reports.frame(runs))
+    assert {table.kind for table in made} >= {"accuracy", "transfer", "harm", "classes", "frontier"}
+    for table in made:
+        if any("±" in cell for cell in table.cells.to_numpy().ravel()):
+            assert "would other seeds give" in table.caption, table.kind
+        if table.kind not in ("throughput", "detail"):
+            assert "partial (4 of 6 pairs)" in table.caption, table.kind
+    for table in reports.tables(reports.frame([one for one in runs if one.seed < 2])):
+        assert "half of the 95 % interval" not in table.caption, table.kind
+        assert not any("±" in cell for cell in table.cells.to_numpy().ravel()), table.kind
 
 
 # --- two directories
@@ -335,8 +390,6 @@ def test_without_a_common_seed_the_comparison_is_welchs():
     before = reports.frame(cells("dann", {"a:b": a}))
     after = reports.frame([record("dann", "a:b", seed + 10, score) for seed, score in enumerate(b)])
     (table,) = reports.compare(before, after)
-    from scipy import stats
-
     low, high = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
     assert (value(table, "dann", "low"), value(table, "dann", "high")) == pytest.approx((100 * low, 100 * high))
     assert (value(table, "dann", "low", "a:b"), value(table, "dann", "high", "a:b")) == pytest.approx((100 * low, 100 * high))

@@ -24,7 +24,7 @@ from tlbench.terms import Domain, TlbenchError
 
 ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin"}
 """Suites whose files are not in our data root, and a file that they ask for."""
-BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "simulated_shifts"}
+BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "digits_labels", "simulated_shifts"}
 FROM_FILES = {
     *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),

@@ -14,7 +14,7 @@ import pytest
 from tlbench import methods, site
 from tlbench import records as on_file
 from tlbench.site.writing import slug
-from tlbench.terms import Record, TlbenchError
+from tlbench.terms import Record, Scores, TlbenchError
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e\"'&"
 SCRIPT = "</script><script>alert(1)</script>"
@@ -161,12 +161,63 @@ def test_downloads_hold_the_numbers_of_the_table(folder):
     assert [row["method"] for row in summary][-1] == "dann" and summary[-1]["verdict"] == "hurts"
 
 
+def test_no_download_holds_a_formula(tmp_path):
+    attack, why = "=HYPERLINK(1)", "-2+3+cmd|' /C calc'!A0"
+    rows = (attack, "source_only")
+    made = [record(row, 0.5 + seed / 100, seed, why=why, notes=("@sum",)) for row in rows for seed in range(3)]
+    site.build(made, tmp_path)
+    shown = set()
+    for file in tmp_path.rglob("*.csv"):
+        for line in csv.reader(io.StringIO(file.read_text(encoding="utf-8"))):
+            shown |= set(line)
+    assert f"'{attack}" in shown and f"'{why}; @sum" in shown
+    starts = {text for text in shown if text[:1] in ("=", "+", "-", "@")}
+    assert all(re.fullmatch(r"[-+][\d.]+(e-?\d+)?( ± [\d.]+)?( \*)?", text) for text in starts), starts
+    assert "0.0 ± 0.0" in shown
+
+
+def test_of_a_tie_the_front_page_names_both(tmp_path):
+    made = [record(row, 0.5, seed) for row in ("source_only", "dann") for seed in range(3)]
+    site.build([*made, *(record("worse", 0.4, seed) for seed in range(3))], tmp_path)
+    assert "source_only, dann" in pages_of(tmp_path)["index.html"].cells
+
+
+def test_records_sort_by_the_time_they_finished(tmp_path):
+    when = [f"2026-01-{day}T00:00:00Z" for day in ("03", "01", "02")]
+    site.build([record("dann", 0.5, seed, finished=at) for seed, at in enumerate(when)], tmp_path)
+    text = (tmp_path / "records" / "toy-v1" / "dann.html").read_text(encoding="utf-8")
+    assert all(f'data-order="{at[:10]} 00:00:00"' in text for at in when)
+    assert ">target accuracy %</th>" in text and ">source accuracy %</th>" in text
+
+
+def test_the_summary_names_its_question_and_counts_what_is_incomplete():
+    text = site.leaderboard([*records(), record("late", 0.4, 0)])
+    assert "would other seeds give it on these pairs?" in text
+    assert "Incomplete, without mean and rank: late (0 of 2 pairs)." in text
+    few = site.leaderboard([one for one in records() if one.seed < 2])
+    assert "±" not in few and "Incomplete" not in few
+
+
+def test_a_page_of_a_method_has_deltas_in_the_decimals_of_their_metric(tmp_path):
+    changed = {"metric": "rmse", "task": "regression"}
+    made = [one.model_copy(update={**changed, "scores": Scores(rmse=0.001 * one.scores.target_accuracy)}) for one in records()]
+    site.build(made, tmp_path)
+    text = (tmp_path / "methods" / "dann.html").read_text(encoding="utf-8")
+    assert "a:b (-0.000100)" in text
+
+
+def test_granted_labels_are_said_in_words(tmp_path):
+    made = [record("dann", 0.5, seed, pair=("a", f"b_l{n}"), target_labels=n) for seed in range(3) for n in (1, 3, 10)]
+    site.build(made, tmp_path)
+    assert "1, 3 or 10 rows of each class" in (tmp_path / "suites" / "toy-v1.html").read_text(encoding="utf-8")
+
+
 def test_two_records_that_differ_are_both_shown(pages, folder):
     of = slug(f"{SCRIPT}-v1")
     text = (folder / "records" / of / "dann.html").read_text(encoding="utf-8")
     assert "Records that differ" in text and "a:b seed 0: target_accuracy 0.5 and 0.9" in text
     assert pages[f"records/{of}/dann.html"].cells.count("a:b") == 4
-    assert "1 cases have records that differ" in (folder / "suites" / f"{of}.html").read_text(encoding="utf-8")
+    assert "Cases with records that differ: 1;" in (folder / "suites" / f"{of}.html").read_text(encoding="utf-8")
 
 
 def test_many_records_go_on_on_further_pages(tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def check(suite: Named, data: Root = None, download: Download = False) -> None:
             _warn(f"warning: domains.{name}: {twice:,} of {len(domain.test):,} test rows are training rows too")
     for sources_, target in loaded.pairs:
         if all(name in whole for name in (*sources_, target)):
-            for said in repeated([whole[name] for name in sources_], whole[target], loaded.protocol, most=None):
+            for said in repeated([whole[name] for name in sources_], whole[target], loaded.protocol_of(target), most=None):
                 _warn(f"warning: {said}")
     if wrong:
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))

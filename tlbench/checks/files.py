@@ -22,7 +22,7 @@ def suite(suite: Suite) -> list[str]:
     Raises:
         TlbenchError: with all that is wrong.
     """
-    granted = {*suite.protocol.grants, *(["few"] if suite.protocol.target_labels else [])}
+    granted = {*suite.protocol.grants, *(["few"] if suite.protocol.target_labels or suite.rungs else [])}
     lacking = {row: sorted(methods.find(m.method or row).reads - granted) for row, m in suite.methods.items()}
     alike: dict[str, str] = {}
     wrong = []

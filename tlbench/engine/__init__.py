@@ -15,7 +15,7 @@ from tlbench.engine import cell
 from tlbench.engine.fitting import Fitted, fit, scores
 from tlbench.engine.halves import retried
 from tlbench.engine.identity import identities, identity
-from tlbench.engine.machine import code, device_of, machine
+from tlbench.engine.machine import code, current, device_of, machine
 from tlbench.engine.measuring import Measured, measure, measure_together
 from tlbench.engine.precision import chosen
 from tlbench.engine.seeds import seeded
@@ -50,7 +50,7 @@ def check(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tup
     wrong: list[str] = []
     for sources, target in pairs:
         try:
-            cell.check([domains[name] for name in sources], domains[target], suite.protocol)
+            cell.check([domains[name] for name in sources], domains[target], suite.protocol_of(target))
             shape = tuple(domains[target].rows.x.shape[1:])
             with seeded(0, torch.device("cpu")):
                 trunks.build(suite.net.trunk, shape, suite.net.options)
@@ -82,7 +82,8 @@ def run(
     facts = _asked(case, suite, {name: domains[name].fingerprint for name in (*case.sources, case.target)}, device)
     trained = issubclass(methods.find(case.method), Trained)
     work = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
-    return _ended(facts, lambda: retried(work, trained, device))
+    with current(device):
+        return _ended(facts, lambda: retried(work, trained, device))
 
 
 def run_together(
@@ -101,6 +102,14 @@ def run_together(
     """
     if len({case.model_copy(update={"seed": 0}).model_dump_json() for case in cases}) != 1:
         raise ValueError("cases that are run together differ in their seed alone")
+    with current(device):
+        return _together(cases, suite, domains, device, on_step)
+
+
+def _together(
+    cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None
+) -> list[Record]:
+    """`run_together`, where the device is the current one."""
     why: str | None = None
     if len(cases) > 1 and worth_it(cases, suite, domains, device):
         pair = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
@@ -154,7 +163,7 @@ def _asked(case: Case, suite: Suite, pair: Mapping[str, str], device: torch.devi
         "baseline": suite.protocol.baseline,
         "metric": suite.protocol.metric,
         "task": suite.protocol.task,
-        "target_labels": suite.protocol.target_labels,
+        "target_labels": suite.protocol_of(case.target).target_labels,
         "suite_hash": suite.hash,
         "machine": machine(device, chosen(suite.train, device) if issubclass(kind, Trained) else "fp32"),
         "code": code(),

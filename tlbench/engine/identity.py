@@ -25,7 +25,7 @@ def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, s
 
     What cases share is written once: a directory of 50,000 records is resumed in a second or two.
     """
-    decides = _canonical(suite.decides())
+    decided: dict[str, str] = {}
     chosen: dict[tuple[str, str], str] = {}
     pairs: dict[tuple[tuple[str, ...], str], tuple[str, str]] = {}
     found = []
@@ -37,10 +37,12 @@ def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, s
         if pair not in pairs:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
             pairs[pair] = _canonical(data), _canonical(pair)
+        if (step := case.target if case.target in suite.rungs else "") not in decided:
+            decided[step] = _canonical(suite.decides(step))
         data_text, pair_text = pairs[pair]
         # the canonical JSON of one object, its keys in order: what `suite.digest` hashes
         text = (
-            f'{{"data":{data_text},"decides":{decides},"method":{chosen[options]},"pair":{pair_text},'
+            f'{{"data":{data_text},"decides":{decided[step]},"method":{chosen[options]},"pair":{pair_text},'
             f'"seed":{case.seed},"suite":{_canonical([case.suite, case.suite_version])}}}'
         )
         found.append(hashlib.sha256(text.encode()).hexdigest()[:16])

@@ -43,15 +43,27 @@ class Place:
         self.suite, seen = frozen.applied(suite, {name: domains[name] for name in pair}, device)
         read = [f"{name}: {note}" for name in pair for note in domains[name].notes]
         self.notes, self.feature_seconds = (*read, *seen.notes), seen.seconds
-        self.seed: Callable[[str], int] = partial(seed_of, case, fingerprints=pair)
+        drawn, prints = _drawn(case, suite, pair)
+        self.seed: Callable[[str], int] = partial(seed_of, drawn, fingerprints=prints)
         sources, target = [seen.domains[name] for name in case.sources], seen.domains[case.target]
-        self.parts = cell.make(sources, target, suite.protocol, self.seed, device, suite.train.resident)
+        self.parts = cell.make(sources, target, suite.protocol_of(case.target), self.seed, device, suite.train.resident)
         if not self.parts.scored.store.resident:
-            self.notes = (*self.notes, "rows are mapped from disk, batches are sent to the device ahead of the steps")
+            self.notes = (*self.notes, "rows are mapped from disk, and read as the steps draw them")
         self.precision = chosen(suite.train, device) if issubclass(methods.find(case.method), Trained) else "fp32"
         with products(self.precision, device):
             warm_up(device, self.precision)
         self.memory, self.energy, self.watch = clock.Memory(device), clock.Energy(device), clock.Clock(device)
+
+
+def _drawn(case: Case, suite: Suite, pair: dict[str, str]) -> tuple[Case, dict[str, str]]:
+    """The case and the fingerprints that seeds are hashed from: all steps of a ladder of labels draw as their domain does.
+
+    So the rows granted on one step are among those of the next, and a step is the suite that grants as many without a ladder.
+    """
+    if (rung := suite.rungs.get(case.target)) is None:
+        return case, pair
+    prints = {rung.domain if name == case.target else name: print_ for name, print_ in pair.items()}
+    return case.model_copy(update={"target": rung.domain}), prints
 
 
 def measure(
@@ -126,7 +138,8 @@ def _finish(at: Place, fitted: Fitted, joules: float | None, *, largest: bool = 
         if parts.scored.group is not None:
             facts["per_group_accuracy"] = score.per_group(predicted, y, parts.scored.group, parts.groups)
     rows = sum(map(len, granted_to(fitted.method, parts.granted).values()))
-    cost = cost_of(fitted, parts.scored, at.watch, at.memory, joules, suite.train, at.precision, rows, largest=largest)
+    with products(at.precision, at.device):
+        cost = cost_of(fitted, parts.scored, at.watch, at.memory, joules, suite.train, at.precision, rows, largest=largest)
     cost = cost.model_copy(update={"feature_seconds": at.feature_seconds})
     return Measured(Scores(**facts), cost, tuple(dict.fromkeys([*at.notes, *fitted.notes])), predictions)
 

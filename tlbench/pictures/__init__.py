@@ -73,7 +73,7 @@ def pictures(tables: Sequence[Table], records: Sequence[Record]) -> Iterator[Pic
         elif kind == "accuracy":
             figure, said = (
                 ladders(table),
-                "Each panel is a ladder of severities; bands (up to five methods) are 95 % intervals over seeds.",
+                "Each panel is a ladder; bands (up to five methods) are 95 % intervals over seeds.",
             )
             kind = "ladder"
         if figure is not None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from tlbench.pictures import style
 from tlbench.reports import Table
+from tlbench.reports.ladders import ladders as climbed
 from tlbench.reports.traces import QUANTITIES
-
-_STEP = re.compile(r"^(?P<name>.+)_s(?P<step>\d+)$")
+from tlbench.terms import REGRESSION_METRICS
 
 BANDED = 5
 """With more lines in a panel their bands hide each other, and none is drawn."""
@@ -24,37 +22,40 @@ BANDED = 5
 _ACROSS = 3
 """Panels in a row."""
 
+_SIZES = {1: (4.6, 2.9), 2: (3.2, 2.4)}
+"""Width and height in inches of a panel, where there are few."""
+
 
 def ladders(table: Table) -> Figure | None:
-    """The metric of a table of accuracy against severity, a panel per ladder of pairs (`NAME_s1`, `NAME_s2`, ...).
+    """The metric of a table of accuracy against severity or labelled target rows, a panel per ladder of pairs.
 
     None where no two pairs stand on one ladder.
     """
     cell = table.data[table.data["pair"].notna() & table.data["quantity"].isin(("mean", "low", "high"))]
-    climbed: dict[str, dict[str, int]] = defaultdict(dict)
-    for pair in cell["pair"].unique():
-        names = re.split(r"([+:])", pair)
-        found = [(place, match) for place, part in enumerate(names) if (match := _STEP.match(part))]
-        for place, match in found[-1:]:  # of two ladders in one pair, the target's
-            of = "".join([*names[:place], match["name"], *names[place + 1 :]])
-            climbed[of][pair] = int(match["step"])
-    climbed = {of: steps for of, steps in climbed.items() if len(steps) > 1}
-    if not climbed:
+    found = climbed(cell["pair"].unique())
+    if not found:
         return None
     unit = str(cell["unit"].iloc[0])
-    figure, panels = _panels(len(climbed), share_y=True)
-    for axes, (of, steps) in zip(panels, climbed.items(), strict=True):
+    of_labels = f"labelled target rows{'' if table.metric in REGRESSION_METRICS else ' per class'}"
+    figure, panels = _panels(len(found), share_y=True)
+    for axes, (of, steps) in zip(panels, found.items(), strict=True):
         for number, row in enumerate(table.cells.index):
             wide = cell[(cell["row"] == row) & cell["pair"].isin(list(steps))]
             wide = wide.pivot(index="pair", columns="quantity", values="value").reindex(columns=["mean", "low", "high"])
             wide = wide.assign(step=[steps[pair] for pair in wide.index]).sort_values("step").dropna(subset=["mean"])
             _curve(axes, number, str(row), wide["step"], wide, band=len(table.cells) <= BANDED)
-        axes.set_title(style.name(of, 44))
+        axes.set_title(style.name(of.pair, 44))
+        axes.set_xlabel(of_labels if of.kind == "labels" else "severity")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if of.kind == "labels":  # each label counts for less than the one before
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator(sorted(steps.values())))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(style.plain))
     if unit == "per cent" and table.metric != "r2":  # an interval may reach beyond what is possible
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2), min(high, 102))
-    _label(figure, panels, "severity", f"{table.title.split(': ', 1)[-1]} ({unit})")
+    _label(figure, panels, "", f"{table.title.split(': ', 1)[-1]} ({unit})")
     return figure
 
 
@@ -87,7 +88,8 @@ def training(frame: pd.DataFrame, order: list[str]) -> Figure | None:
 def _panels(count: int, *, share_y: bool) -> tuple[Figure, list[Axes]]:
     across = min(count, _ACROSS)
     down = -(-count // across)
-    figure = Figure(figsize=(2.5 * across + 0.5, 2.1 * down + 0.5), layout="constrained")
+    width, height = _SIZES.get(count, (2.5, 2.1))
+    figure = Figure(figsize=(width * across + 0.5, height * down + 0.5), layout="constrained")
     grid: Any = figure.subplots(down, across, squeeze=False, sharey=share_y)
     panels: list[Axes] = list(grid.flat)
     for spare in panels[count:]:
@@ -107,9 +109,10 @@ def _curve(axes: Axes, number: int, row: str, x: pd.Series[Any], of: pd.DataFram
 def _label(figure: Figure, panels: list[Axes], x: str, y: str) -> None:
     for axes in panels:
         axes.grid(axis="y")
-        axes.set_xlabel(x)
-    if y:
-        figure.supylabel(y, fontsize=8, color=style.INK)
+        if x:
+            axes.set_xlabel(x)
+    for axes in panels[:: min(len(panels), _ACROSS)]:
+        axes.set_ylabel(y)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles,

@@ -50,7 +50,7 @@ def heat_map(table: Table) -> Figure | None:
     _numbers(axes, value, mark, colours(scale(value)), METRICS[table.metric].unit == "per cent")
     axes.invert_yaxis()
     axes.axhline(1, color="white", linewidth=3)
-    axes.set_yticks(np.arange(len(value)) + 0.5, [MEAN, *(style.name(pair) for pair in pairs)])
+    axes.set_yticks(np.arange(len(value)) + 0.5, [MEAN, *(style.name(pair, 56) for pair in pairs)])
     axes.set_xticks(
         np.arange(len(rows)) + 0.5, [style.name(row) for row in rows], rotation=40, ha="left", rotation_mode="anchor"
     )

@@ -54,7 +54,10 @@ def critical_difference(table: Table) -> Figure | None:
         edge = low - 0.04 * (high - low) if left else high + 0.04 * (high - low)
         axes.plot([value, value, edge], [top, at, at], linewidth=0.6, **ink)
         text = f"{style.name(str(row))}  {value:.2f}" if left else f"{value:.2f}  {style.name(str(row))}"
-        axes.text(edge, at, f"{text} " if left else f" {text}", ha="right" if left else "left", va="center", fontsize=7.5)
+        apart: Any = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points"}
+        axes.annotate(
+            text, (edge, at), ha="right" if left else "left", va="center", fontsize=7.5, annotation_clip=False, **apart
+        )
     axes.text(
         (low + high) / 2,
         height - 0.02,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from tlbench.reports import legible
@@ -85,7 +86,7 @@ def plain(value: float, place: int | None = None) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= size:
             return f"{value / (1e3 if letter == 'k' else size):g}{letter}"
-    return f"{value:g}"
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
 def line(number: int) -> dict[str, Any]:

@@ -37,8 +37,19 @@ def intervals(cube: Cube, noun: str, *, deltas: bool = False) -> str:
     per_pair = "moderated t over the seeds of a pair" if deltas else "t over the seeds of a pair"
     return (
         f"Means of {seeds} seeds ± half of the 95 % interval ({per_pair}; Welch-Satterthwaite over {pairs}), "
-        f"which asks: would other seeds give this {noun} on these pairs? It does not speak of other domains."
+        f"{_asks(noun)} It does not speak of other domains."
     )
+
+
+def interval_of_means(cube: Cube, noun: str) -> str:
+    """As `intervals`, for a table that has no column of a single pair."""
+    if len(cube.seeds) < SEEDS_NEEDED:
+        return intervals(cube, noun)
+    return f"{noun.capitalize()} ± half of the 95 % interval (Welch-Satterthwaite), {_asks(noun)}"
+
+
+def _asks(noun: str) -> str:
+    return f"which asks: would other seeds give this {noun} on these pairs?"
 
 
 def new_domains(cube: Cube) -> str:

@@ -86,7 +86,8 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table
         title=f"{one.name}: {known.measure.title}, B minus A",
         caption=captions.joined(
             f"A: {names[0]}, {_machines(a)}. B: {names[1]}, {_machines(b)}.",
-            f"B minus A in {unit}, {how}; ± half of the 95 % interval where {SEEDS_NEEDED} seeds allow one.",
+            f"B minus A in {unit}, {how}; ± half of the 95 % interval where {SEEDS_NEEDED} seeds allow one, which asks: would "
+            "other seeds give this difference on these pairs?",
             f"{int(same_RP.sum())} of {same_RP.size} cells are equal to the last digit." if paired else "",
             "A star: surely better or worse"
             + (f", by {captions.MODERATED}." if paired else ": the cell's interval excludes zero."),

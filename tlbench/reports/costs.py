@@ -20,7 +20,8 @@ _UNITS = {
     "peak_memory_bytes": "bytes",
     "energy_joules": "joules",
 }
-_ENDINGS = {"seconds": "seconds", "bytes": "bytes", "joules": "joules", "share": "share", "per_second": "per second"}
+_NAMED = {"flops_per_sample": "FLOPs", "flops_per_second": "FLOPs/s", "steps": "steps", "seconds": "seconds", "bytes": "bytes"}
+"""What a quantity's name holds -> its unit; the first that fits."""
 _MIB, _GIB = 2**20, 2**30
 
 
@@ -49,7 +50,8 @@ def frontier(frame: pd.DataFrame) -> list[Table]:
 def details(frame: pd.DataFrame) -> list[Table]:
     """The other costs that were measured, medians as in `throughput`; no table where none was."""
     scores = cube(frame)
-    return [_details(scores, group) for group in _groups(frame, _MACHINE) if group[list(DETAILS)].notna().any(axis=None)]
+    groups = [group for group in _groups(frame, _MACHINE) if group[list(DETAILS)].notna().any(axis=None)]
+    return [_details(scores, group, _split(groups)) for group in groups]
 
 
 def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
@@ -154,12 +156,13 @@ def _frontier(scores: Cube, group: pd.DataFrame, baseline: str | None, split: st
         title=f"{scores.name}: {scores.measure.title} against cost on {where}",
         caption=captions.joined(
             f"{captions.unit(scores)}, means over pairs and seeds; costs are medians over the cases done.",
+            captions.interval_of_means(scores, "mean delta") if baseline else "",
             f"Per {minute}: mean gain over {baseline} divided by the median time to train one case; blank without gain."
             if baseline
             else "",
             "Pareto front: no other row is at least as good in both, mean and train seconds, and better in one.",
             split,
-            "Rows without a mean are on no front." if np.isnan(score_R).any() else "",
+            captions.incomplete(scores, np.isfinite(statistics.over_seeds(scores.values).mean), "mean and front"),
         ),
         cells=cells,
         data=tidy(
@@ -193,7 +196,7 @@ def pareto(gain_R: Array, cost_R: Array) -> Array:
     return np.where(there_R, np.where(beaten_R, 0.0, 1.0), np.nan)
 
 
-def _details(scores: Cube, group: pd.DataFrame) -> Table:
+def _details(scores: Cube, group: pd.DataFrame, split: str) -> Table:
     rows = scores.rows[scores.rows.isin(group["row"])]
     shown = tuple(column for column in DETAILS if group[column].notna().any())
     value = _medians(group, rows, shown)
@@ -202,7 +205,7 @@ def _details(scores: Cube, group: pd.DataFrame) -> Table:
         suite=scores.name,
         kind="detail",
         title=f"{scores.name}: costs in detail on {where}",
-        caption="Medians over the cases done. Blank: not measured.",
+        caption=captions.joined("Medians over the cases done, in the unit that a column names. Blank: not measured.", split),
         cells=text_cells(rows, {column.replace("_", " "): figures(value[column]) for column in shown}),
         data=tidy(
             scores,
@@ -216,7 +219,7 @@ def _details(scores: Cube, group: pd.DataFrame) -> Table:
 
 
 def _unit(column: str) -> str:
-    return next((unit for ending, unit in _ENDINGS.items() if column.endswith(ending)), "")
+    return next((unit for part, unit in _NAMED.items() if part in column), "")
 
 
 def _where(group: pd.DataFrame, by: tuple[str, ...]) -> str:

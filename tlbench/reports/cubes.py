@@ -10,6 +10,7 @@ import pandas as pd
 
 from tlbench.reports import statistics
 from tlbench.reports.frames import counted, latest, one_suite
+from tlbench.reports.ladders import grounded
 from tlbench.reports.statistics import Array
 from tlbench.terms import METRICS, Metric, TlbenchError
 
@@ -19,7 +20,8 @@ class Cube:
     """The scores of one suite in the unit of its metric: values (R rows, P pairs, S seeds), NaN where there is no score.
 
     Pairs and seeds are all that any record of the suite shows, whatever its row and status, so that a partial run has
-    blanks. Rows stand best mean first, rows without a mean last. `domains` names the sources of each pair, then its target.
+    blanks. Rows stand best mean first, rows without a mean last. `domains` names the sources of each pair, then its target;
+    the steps of a ladder count as one domain.
     """
 
     suite: str
@@ -77,7 +79,7 @@ def cube(frame: pd.DataFrame) -> Cube:
     rows, pairs = pd.Index(frame["row"].unique()), pd.Index(frame["pair"].unique())
     seeds = pd.Index(np.sort(frame["seed"].unique()))
     first = frame.drop_duplicates("pair").set_index("pair").loc[pairs, ["sources", "target"]]
-    domains = tuple((*sources.split("+"), target) for sources, target in first.to_numpy().tolist())
+    domains = grounded([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
     made = Cube(suite, version, metric, rows, pairs, seeds, domains, np.empty(0))
     values = made.measure.factor * placed(made, last, metric)
     best_first = np.argsort(-made.better * statistics.these_pairs(values).mean.round(9), kind="stable")

@@ -26,6 +26,8 @@ Predictions = tuple[npt.NDArray[np.integer], npt.NDArray[np.bool_]]
 def flips(results: Path, frame: pd.DataFrame) -> pd.DataFrame | None:
     """The flips of every finished run in a frame whose predictions, and whose baseline's, are in the results directory.
 
+    Where target labels are granted the rows of target_only are baselines too, as in the tables of deltas.
+
     `flips_floor` is the share of rows that one seed of the baseline has right and another has wrong, the mean over couples of
     seeds of the pair; missing where seeds score different rows, as they do where labelled target rows are drawn first. None
     without any predictions.
@@ -34,23 +36,18 @@ def flips(results: Path, frame: pd.DataFrame) -> pd.DataFrame | None:
     lines: list[tuple[object, ...]] = []
     for key, of_pair in some.groupby(["suite", "suite_version", "baseline", "pair"], sort=False):
         suite, version, baseline, pair = (str(part) for part in key)
-        found = of_pair[["row", "seed", "predictions", "target_labels"]].itertuples(index=False, name=None)
-        runs = {(row, seed): (name, labels) for row, seed, name, labels in found}
-        of_base = (
-            (seed, records.predictions_named(results, suite, name))
-            for (row, seed), (name, _) in runs.items()
-            if row == baseline
-        )
-        base = {seed: one for seed, one in of_base if one is not None}
-        drawn = any(labels for _, labels in runs.values())
-        floor = None if drawn else _floor(list(base.values()))
-        for (row, seed), (name, _) in runs.items():
-            if row == baseline or seed not in base:
-                continue
-            mine = records.predictions_named(results, suite, name)
-            if mine is not None and same_rows(base[seed], mine):
-                lost, won = float((base[seed][1] & ~mine[1]).mean()), float((mine[1] & ~base[seed][1]).mean())
-                lines.append((suite, int(version), row, pair, seed, baseline, lost, won, floor))
+        named = of_pair[["row", "seed", "predictions"]].itertuples(index=False, name=None)
+        read = (((row, seed), records.predictions_named(results, suite, name)) for row, seed, name in named)
+        runs = {run: one for run, one in read if one is not None}
+        drawn = bool((of_pair["target_labels"] > 0).any())
+        alone = of_pair.loc[of_pair["method"] == "target_only", "row"].unique().tolist() if drawn else []
+        for against in dict.fromkeys((baseline, *alone)):
+            base = {seed: one for (row, seed), one in runs.items() if row == against}
+            floor = None if drawn else _floor(list(base.values()))
+            for (row, seed), mine in runs.items():
+                if row != against and seed in base and same_rows(base[seed], mine):
+                    lost, won = float((base[seed][1] & ~mine[1]).mean()), float((mine[1] & ~base[seed][1]).mean())
+                    lines.append((suite, int(version), row, pair, seed, against, lost, won, floor))
     if not lines:
         return None
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"flips_floor": "float64"})

@@ -107,6 +107,7 @@ def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, 
         title=f"{scores.name}: harm behind the {name} against {baseline}",
         caption=captions.joined(
             f"Deltas in {unit}, paired by pair and seed.",
+            captions.interval_of_means(deltas, "mean delta"),
             captions.new_domains(deltas),
             "Hurt %: share of pairs with a loss. Worst run: its pair, #seed and delta.",
             f"Collapsed: {COLLAPSE}" + (f" ({baseline}: {of_baseline[0]})." if any(of_baseline) else "."),

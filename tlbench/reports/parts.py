@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tlbench.reports import captions, moderated
+from tlbench.reports import captions, moderated, statistics
 from tlbench.reports.cubes import Cube, cube, parts
 from tlbench.reports.frames import counted
 from tlbench.reports.scores import baselines
@@ -88,14 +88,17 @@ def _parts(deltas: Cube, found: Parts, kind: str, noun: str, name: str) -> Table
             of_columns[title] = found.found.mark[np.arange(len(at_R)), at_R]
     cells = text_cells(deltas.rows, columns)
     more = "" if len(found.names) <= _COLUMNS else f" The {_WORST} worst of {len(found.names)} are shown, the data hold all."
+    some = len(deltas.seeds) >= statistics.SEEDS_NEEDED
+    interval = ", ± half of the 95 % interval (moderated t over seeds: would other seeds give it?)" if some else ""
     return Table(
         suite=deltas.name,
         kind=kind,
         title=f"{deltas.name}: {name}, by {noun}",
         caption=captions.joined(
             f"Accuracy of each {noun} minus that of the baseline, in percentage points: mean over seeds and over the pairs "
-            f"that have it, ± half of the 95 % interval (moderated t over seeds).{more}",
-            f"A star: surely helped or hurt, by {captions.MODERATED} over this table.",
+            f"that have it{interval}.{more}",
+            f"A star: surely helped or hurt, by {captions.MODERATED} over this table." if interval else "",
+            captions.incomplete(deltas, np.isfinite(statistics.over_seeds(deltas.values).mean), "entries"),
         ),
         cells=cells,
         data=tidy_parts(

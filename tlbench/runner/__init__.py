@@ -76,7 +76,7 @@ def plan(
     domains = load(suite, list(names), root)
     engine.check(suite, domains, list(wanted))
     for sources, target in wanted:
-        for said in repeated([domains[name] for name in sources], domains[target], suite.protocol):
+        for said in repeated([domains[name] for name in sources], domains[target], suite.protocol_of(target)):
             warnings.warn(said, UserWarning, stacklevel=2)
     with records.uncollected():
         log = records.Log(results, suite.name)

@@ -190,7 +190,8 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
     lines = []
     for suite in suites:
         cells = suite.summary.cells
-        best = next((str(row) for row, place in cells.get("rank", {}).items() if place == "1"), "")
+        places = {str(row): float(place) for row, place in cells["rank"].items() if place}
+        best = ", ".join(row for row, place in places.items() if place == min(places.values()))  # a tie has two
         verdicts = list(cells.get("verdict", []))
         counts = [str(len(suite.rows)), str(len({r.pair for r in suite.records})), str(len({r.seed for r in suite.records}))]
         lines.append(

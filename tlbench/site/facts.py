@@ -9,7 +9,7 @@ from tlbench.merging import differences
 from tlbench.records import to_line
 from tlbench.reports import legible
 from tlbench.site import sheets
-from tlbench.site.sheets import Row, cell
+from tlbench.site.sheets import Cell, Row, cell
 from tlbench.site.writing import Writer, slug
 from tlbench.terms import METRICS, Record
 
@@ -17,7 +17,7 @@ LARGEST = 1_000_000
 """Characters of records on one page, about: the rest goes on on the next."""
 
 COLUMNS = (
-    *("case", "seed", "status", "metric", "source accuracy", "train seconds", "train samples/s", "peak memory MiB"),
+    *("case", "seed", "status", "metric", "source accuracy %", "train seconds", "train samples/s", "peak memory MiB"),
     *("device", "tlbench", "finished", "why, notes"),
 )
 
@@ -36,11 +36,14 @@ def pages(
     stem = path.removesuffix(".html")
     paths = [path, *(f"{stem}.{number}.html" for number in range(2, len(parts) + 1))]
     said = [f"{first.pair} seed {first.seed}: {differences(first, second)}" for first, second in conflicts]
+    metric = METRICS.get(records[-1].metric)
+    named = f"{metric.title}{' %' if metric.unit == 'per cent' else f' ({metric.unit})'}" if metric else "metric"
+    columns = [named if column == "metric" else column for column in COLUMNS]
     for number, (of, own) in enumerate(zip(paths, parts, strict=True), 1):
         download = f"tables/{stem.replace('/', '-')}-{number}"
         caption = "A line per record, in the order of the file. Each leads to all that was asked and measured."
         lines = [_row(at, record) for at, (record, _) in enumerate(own)]
-        made = sheets.plain("records", f"{row} on {suite}", caption, COLUMNS, lines)
+        made = sheets.plain("records", f"{row} on {suite}", caption, columns, lines)
         made = sheets.at(made, download)
         for name, content in sheets.cells_files(made).items():
             writer.file(name, content)
@@ -107,7 +110,7 @@ def _row(at: int, record: Record) -> Row:
         f"{record.code.tlbench} {(record.code.commit or '')[:7]}{' dirty' if record.code.dirty else ''}".strip(),
         record.finished[:19].replace("T", " "),
     ]
-    cells = [cell(text, "text" if place == 6 else "") for place, text in enumerate(shown)]
+    cells = [*map(cell, shown[:-3]), *(Cell(text, text) for text in shown[-3:])]  # a version and a time are no numbers
     return Row(record.pair, f"#case-{at}", [*cells, cell("; ".join([record.why or "", *record.notes]).strip("; "), "text")])
 
 

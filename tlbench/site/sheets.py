@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from tlbench import reports
-from tlbench.reports import Table
+from tlbench.reports import Table, captions
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 _WORDS = {"hurts": "-1", "undecided": "0", "helps": "1"}
 _CLASSES = {"helps", "hurts", "best", "second", "text"}
+_FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
+"""What a spreadsheet would run, and no number, delta or interval."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,12 @@ class Sheet:
 
 
 def cell(text: str, mark: str = "") -> Cell:
-    """A cell sorted by its verdict, by the first number in it (the last one after a name), else by its text."""
+    """A cell sorted by its verdict, by the first number in it (the last one after a name), else or if marked so by its text."""
     classes = " ".join(word for word in mark.split() if word in _CLASSES)
     if text in _WORDS:
         return Cell(text, _WORDS[text], classes or text)
+    if "text" in classes:
+        return Cell(text, text, classes)
     found = _NUMBER.findall(text) if text[:1] in "+-0123456789±" else _NUMBER.findall(text)[-1:] if " " in text else []
     return Cell(text, found[0].replace(",", "") if found else text, classes)
 
@@ -97,7 +101,9 @@ def summary(tables: Sequence[Table]) -> Table:
     title = f"{accuracy.title.split(': ', 1)[-1]}"
     parts = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
     marks = [] if accuracy.marks is None else [accuracy.marks.reindex(columns=["rank", "mean"]).rename(columns={"mean": title})]
-    said = [f"{title} with the half-width of its 95 % interval over seeds."]
+    half = any("±" in text for text in accuracy.cells["mean"])
+    asks = " ± half of the 95 % interval, here and of the deltas: would other seeds give it on these pairs?" if half else "."
+    said = [f"{title}, mean over pairs and seeds{asks}", _incomplete(accuracy)]
     if delta is not None:
         shown = [name for name in ("mean delta", "verdict", "pairs helped", "pairs hurt", "worst pair") if name in delta.cells]
         parts.append(delta.cells[shown])
@@ -118,20 +124,30 @@ def summary(tables: Sequence[Table]) -> Table:
     marked = marked.reindex(columns=cells.columns).astype(object)
     marked = marked.where(marked.notna(), "")
     name = accuracy.title.split(": ", 1)[0]
-    return Table(name, "summary", f"{name}: summary", " ".join(said), cells, accuracy.data.iloc[:0], accuracy.metric, marked)
+    return Table(
+        name, "summary", f"{name}: summary", captions.joined(*said), cells, accuracy.data.iloc[:0], accuracy.metric, marked
+    )
+
+
+def _incomplete(accuracy: Table) -> str:
+    """Which rows have blanks, and how many pairs they have."""
+    data = accuracy.data[accuracy.data["pair"].notna()]
+    whole, pairs = data.loc[data["quantity"] == "mean", "row"].value_counts(), data["pair"].nunique()
+    some = {str(row): int(whole.get(row, 0)) for row in accuracy.cells.index}
+    named = [f"{row} ({count} of {pairs} pairs)" for row, count in some.items() if count < pairs]
+    return f"Incomplete, without mean and rank: {captions.listed(named)}." if named else ""
 
 
 def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
     """For each row the pairs on which it surely helps, surely hurts, or neither, each with its delta in words."""
-    cell = delta.data[delta.data["pair"].notna()]
-    value = {
-        quantity: dict(zip(zip(of["row"], of["pair"], strict=True), of["value"], strict=True))
-        for quantity, of in cell[cell["quantity"].isin(("mean", "mark"))].groupby("quantity")
-    }
+    pairs = set(delta.data.loc[delta.data["pair"].notna(), "pair"])
+    marks = delta.marks if delta.marks is not None else pd.DataFrame("", delta.cells.index, delta.cells.columns)
     found: dict[str, dict[str, list[str]]] = {}
-    for (row, pair), mean in value.get("mean", {}).items():
-        word = {1.0: "helps", -1.0: "hurts"}.get(value.get("mark", {}).get((row, pair), 0.0), "undecided")
-        found.setdefault(str(row), {"helps": [], "hurts": [], "undecided": []})[word].append(f"{pair} ({mean:+.1f})")
+    for pair in (column for column in delta.cells.columns if column in pairs):
+        for row, text, mark in zip(delta.cells.index, delta.cells[pair], marks[pair], strict=True):
+            if text:
+                of = found.setdefault(str(row), {"helps": [], "hurts": [], "undecided": []})
+                of[mark or "undecided"].append(f"{pair} ({text.partition(' ')[0]})")
     return found
 
 
@@ -147,8 +163,7 @@ def cells_files(shown: Sheet) -> dict[str, str]:
     columns = [reports.legible(column) for column in shown.columns]
     lines = [[reports.legible(text) for text in (row.name, *(cell.text for cell in row.cells))] for row in shown.rows]
     text = io.StringIO()
-    # a spreadsheet would run a name that begins as a formula does
-    safe = [[f"'{name}" if name[:1] in ("=", "+", "-", "@") else name, *cells] for name, *cells in lines]
-    csv.writer(text, lineterminator="\n").writerows([columns, *safe])
+    safe = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in line] for line in (columns, *lines)]
+    csv.writer(text, lineterminator="\n").writerows(safe)
     held = ",\n".join(json.dumps(dict(zip(columns, line, strict=True)), ensure_ascii=False) for line in lines)
     return {shown.csv: text.getvalue(), shown.json: f"[{held}]\n"}

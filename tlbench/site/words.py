@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,18 +59,18 @@ def of_suite(records: Sequence[Record]) -> OfSuite:
         said = [
             ("Suite file", "not one that ships with this tlbench, or another version of it; what follows is from the records"),
             ("Read by its methods", _listed(_PARTS.get(part, part) for part in reads) or "not recorded"),
-            ("Labelled target rows", f"{last.target_labels} of each class" if last.target_labels else "none"),
+            ("Labelled target rows", _labels({record.target_labels for record in records}, last.task) or "none"),
         ]
         return OfSuite(protocol=[*said, *_common(last, sorted({record.seed for record in records}))])
     protocol, train = shipped.protocol, shipped.train
     granted = [_PARTS[part] for part in protocol.grants]
-    if protocol.target_labels:
-        granted.append(f"{protocol.target_labels} labelled target rows of each class, which are never scored")
+    if few := _labels({shipped.protocol_of(target).target_labels for _, target in shipped.pairs}, protocol.task):
+        granted.append(f"{few}, labelled, of the target, which are never scored")
     scored = _SCORED[protocol.scored]
     if protocol.scored == "held_out":
         scored += f" ({protocol.held_out:g} of them)"
     options = ", ".join(f"{key} = {value}" for key, value in shipped.net.options.items())
-    said = [
+    lines = [
         ("Granted", _listed(granted)),
         ("Scored", scored),
         *_common(last, list(protocol.seeds)),
@@ -89,7 +89,14 @@ def of_suite(records: Sequence[Record]) -> OfSuite:
         for key, value in facts.items():
             data.setdefault(f"{key.capitalize()}: {value}", []).append(name)
     alike = [(key.partition(": ")[0], f"{key.partition(': ')[2]} ({_domains(names, shipped)})") for key, names in data.items()]
-    return OfSuite(shipped.title, shipped.citation, said, alike)
+    return OfSuite(shipped.title, shipped.citation, lines, alike)
+
+
+def _labels(counts: Iterable[int], task: str) -> str:
+    """As in "5 rows of each class" or, on a ladder, "1, 3 or 10 rows of each class"; nothing without any."""
+    some = [str(count) for count in sorted(counts) if count]
+    said = " or ".join([", ".join(some[:-1]), some[-1]] if len(some) > 1 else some)
+    return f"{said} rows {'in all' if task == 'regression' else 'of each class'}" if some else ""
 
 
 def _shipped(record: Record) -> Suite | None:

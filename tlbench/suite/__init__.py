@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from tlbench import data
 from tlbench.suite import ladder
+from tlbench.suite.ladder import Rung
 from tlbench.suite.schema import File, Method, Network, Protocol, Training
 from tlbench.terms import Case, TlbenchError
 
@@ -57,6 +58,8 @@ class Suite:
     train: Training
     methods: Mapping[str, Method]
     path: Path | None = None
+    rungs: Mapping[str, Rung] = field(default_factory=dict)
+    """By name, the targets that are steps of a ladder of granted labels."""
 
     def cases(self, rows: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
         """The cells of the suite, those of one pair and seed together; empty filters let everything through.
@@ -87,13 +90,19 @@ class Suite:
             if not rows or row in rows
         ]
 
-    def decides(self) -> dict[str, Any]:
+    def protocol_of(self, target: str) -> Protocol:
+        """The protocol on a target: on a step of a ladder of labels, with as many as it grants."""
+        if target not in self.rungs:
+            return self.protocol
+        return self.protocol.model_copy(update={"target_labels": self.rungs[target].labels})
+
+    def decides(self, target: str = "") -> dict[str, Any]:
         """What of the suite decides a case's numbers, beside its domains, method and seed; how a step is run decides none.
 
         Only what differs from its default: a key that a later tlbench adds leaves the records on file valid. A default that
-        changes numbers is never changed in place.
+        changes numbers is never changed in place. What a ladder of labels grants is told for a target alone.
         """
-        protocol = self.protocol.model_dump(
+        protocol = self.protocol_of(target).model_dump(
             mode="json", exclude={"seeds", "baseline", "metric", "selection"}, exclude_defaults=True
         )
         return {
@@ -148,6 +157,8 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
 def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
     """As `load`, from tables that are already read."""
     raw, wrong = ladder.climbed(raw)
+    raw, rungs, mistakes = ladder.granted(raw)
+    wrong += mistakes
     file: File | None = None
     try:
         file = File.model_validate(raw)
@@ -187,6 +198,7 @@ def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), p
         train=file.train,
         methods=file.methods,
         path=path,
+        rungs=rungs,
     )
 
 

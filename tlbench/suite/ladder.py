@@ -8,13 +8,23 @@ such as the priors of label_shift, is a list of lists there):
     shifts = [{ kind = "noise", sigma = [0.1, 0.2, 0.4] }]
 
 In `[pairs]`, `list = ["clean:noisy"]` stands for a pair with each step.
+
+`protocol.target_labels = [1, 3, 10]` is a ladder too, of granted labels: a pair `a:b` stands for `a:b_l1`, `a:b_l3` and
+`a:b_l10`, each with so many labelled rows of its target.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Rung(NamedTuple):
+    """A step of a ladder of granted labels: the target domain that it is of, and its labelled rows."""
+
+    domain: str
+    labels: int
 
 
 def climbed(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -91,3 +101,49 @@ def _paired(pairs: Any, steps: Mapping[str, list[str]]) -> Any:
         choices = [steps.get(name, [name]) for name in (*left.split("+"), target)]
         written += [f"{'+'.join(sources)}:{last}" for *sources, last in itertools.product(*choices)]
     return {**pairs, "list": written}
+
+
+def granted(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Rung], list[str]]:
+    """The tables of a suite with a ladder of labels as its steps, what each step is, and what is wrong with the ladder.
+
+    The protocol itself is left without `target_labels`: each target has its own.
+    """
+    protocol, tables, pairs = raw.get("protocol"), raw.get("domains"), raw.get("pairs")
+    if not isinstance(protocol, Mapping) or not isinstance(labels := protocol.get("target_labels"), list):
+        return dict(raw), {}, []
+    plain = {**raw, "protocol": {key: value for key, value in protocol.items() if key != "target_labels"}}
+    if not labels or not all(type(n) is int and n > 0 for n in labels) or len(set(labels)) < len(labels):
+        return (
+            plain,
+            {},
+            [f"protocol.target_labels = {labels!r}: a ladder is of different whole numbers from 1 on, as [1, 3, 10]"],
+        )
+    if not isinstance(tables, Mapping) or not isinstance(pairs, Mapping):
+        return plain, {}, []  # the schema says so
+    every = [f"{a}:{b}" for a, b in itertools.permutations(tables, 2)] if pairs.get("all") is True else []
+    listed = pairs.get("list", [])
+    written: list[Any] = []
+    rungs: dict[str, Rung] = {}
+    sources: set[str] = set()
+    for text in [*every, *(listed if isinstance(listed, list) else [listed])]:
+        left, _, target = text.partition(":") if isinstance(text, str) else ("", "", "")
+        sources |= {*left.split("+")}
+        if target not in tables or target in left.split("+"):
+            written.append(text)  # the schema of pairs says so
+            continue
+        own = {f"{target}_l{n}": Rung(target, n) for n in labels}
+        rungs |= own
+        written += [f"{left}:{step}" for step in own]
+    wrong = [
+        f"domains.{step}: the ladder of target_labels makes a domain of this name; rename it"
+        for step in rungs
+        if step in tables
+    ]
+    targets = {rung.domain for rung in rungs.values()}
+    domains = {name: table for name, table in tables.items() if name in sources or name not in targets}
+    domains |= {step: tables[rung.domain] for step, rung in rungs.items() if step not in tables}
+    return (
+        {**plain, "domains": domains, "pairs": {**{k: v for k, v in pairs.items() if k != "all"}, "list": written}},
+        rungs,
+        wrong,
+    )

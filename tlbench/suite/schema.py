@@ -22,6 +22,7 @@ class Protocol(Table):
     grants: tuple[Literal["source", "target", "stream"], ...] = Field(("source", "target"), strict=False)
     """Withhold `target` for domain generalisation; `few` is granted by `target_labels`; `stream` is test-time adaptation."""
     target_labels: int = Field(0, ge=0, description="labelled target rows per class (in all, for regression); never scored")
+    """In a suite file also a list, such as [1, 3, 10]: a ladder, see `ladder`."""
     scored: Literal["adapted", "held_out", "test"] = "adapted"
     """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
     held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
