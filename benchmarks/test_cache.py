@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.timing import SHORT
 from tlbench import data
 from tlbench.data import cache
 from tlbench.terms import Domain
@@ -65,5 +66,6 @@ def test_mnist_from_the_cache(mnist: tuple[data.Declaration, Path], tmp_path: Pa
     print(
         f"\nMNIST, 70,000 rows: decoded {decoded:.2f} s, decoded and kept {stored:.2f} s, "
         f"mapped {median * 1000:.1f} ms (median of 9), a copy of the mapped rows {passed * 1000:.0f} ms more"
+        f"\naim: mapped in less than {LIMIT_SECONDS * 1000:g} ms"
     )
-    assert median < LIMIT_SECONDS
+    assert SHORT or median < LIMIT_SECONDS  # the short form fails for nothing that is slow

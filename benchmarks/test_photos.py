@@ -80,5 +80,6 @@ def test_photographs(root: Path, tmp_path: Path) -> None:
     print(
         f"\n2,533 photographs at 224x224 on {cores} cores: first load {first:.1f} s, second {second:.3f} s; "
         f"a run over them holds {peak / 2**30:.2f} GiB at most, {before * 1024 / 2**30:.2f} GiB of it before any is loaded"
+        f"\naims: {FIRST_SECONDS:g} s, {SECOND_SECONDS:g} s, {RUN_BYTES / 2**30:g} GiB"
     )
     assert first <= FIRST_SECONDS and second < SECOND_SECONDS and peak <= RUN_BYTES

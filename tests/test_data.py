@@ -18,6 +18,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from support import load_domain as load
+from support import mistakes_in as mistakes
+from support import refused_domain as refused
 
 from tlbench import data
 from tlbench.data import arrays, files, prepare
@@ -35,22 +38,6 @@ X = np.arange(40, dtype=np.float64).reshape(8, 5)
 Y = np.array([0, 1] * 4)
 
 quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def mistakes(table: dict[str, Any], defaults: dict[str, Any] | None = None) -> list[str]:
-    return data.declare("d", table, defaults or {})[1]
-
-
-def load(table: dict[str, Any], root: Path) -> Domain:
-    declaration, wrong = data.declare("d", table, {})
-    assert declaration is not None, wrong
-    return data.load(declaration, root)
-
-
-def refused(table: dict[str, Any], root: Path) -> str:
-    with pytest.raises(TlbenchError) as caught:
-        load(table, root)
-    return str(caught.value)
 
 
 def idx(array: np.ndarray[Any, Any]) -> bytes:

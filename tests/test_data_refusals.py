@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import os
 import struct
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ import pandas as pd
 import pytest
 import scipy.io
 from PIL import Image
+from support import load_domain as load
+from support import refused_domain as refused
 
-from tlbench import data
 from tlbench.data import files
-from tlbench.terms import Domain, TlbenchError
+from tlbench.terms import TlbenchError
 
 X = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -97,20 +101,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
     write(root)
     return root
-
-
-def load(table: dict[str, Any], root: Path) -> Domain:
-    declaration, wrong = data.declare("d", table, {})
-    assert declaration is not None, wrong
-    return data.load(declaration, root)
-
-
-def refused(table: dict[str, Any], root: Path) -> str:
-    with pytest.raises(TlbenchError) as caught:
-        load(table, root)
-    said = str(caught.value)
-    assert said.startswith("domains.d: ") and "Traceback" not in said and len(said) < 1500
-    return said
 
 
 def renamed(file: str, to: str) -> dict[str, Any]:
@@ -230,3 +220,105 @@ def test_what_unpacks_to_far_more_than_it_holds(tmp_path: Path, file: str, monke
     monkeypatch.setattr(files, "BOMB_BYTES", 2**22)
     monkeypatch.setattr(files, "BOMB_RATIO", 20)
     assert "decompression bomb" in refused(READERS[file], tmp_path)
+
+
+# --- data sets of the library `datasets`: a folder's card may name files anywhere ---
+
+FOLDER = {"reader": "datasets", "path": "set", "label": "y", "features": ["a"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "root" / "set").mkdir(parents=True)
+    (tmp_path / "root" / "set" / "train.csv").write_text("a,y\n1,0\n2,1\n")
+    (tmp_path / "secret.csv").write_text("a,y\n7,0\n8,1\n")
+    return tmp_path / "root" / "set"
+
+
+def test_a_card_may_choose_files_of_its_folder(folder: Path) -> None:
+    (folder / "other.csv").write_text("a,y\n5,0\n6,1\n")
+    card = '---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: train, path: "tr*.csv"}\n---\nWords.\n'
+    (folder / "README.md").write_text(card)
+    assert load(FOLDER, folder.parent).rows.x.tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["../../secret.csv", "{secret}", "https://example.invalid/x.csv", "hf://datasets/a/b/x.csv", "zip://x.csv::../a.zip"],
+)
+@pytest.mark.parametrize("card", ["README.md", ".huggingface.yaml"])
+def test_a_card_names_no_file_elsewhere_and_none_in_a_network(folder: Path, card: str, place: str) -> None:
+    place = place.format(secret=folder.parents[1] / "secret.csv")
+    text = f'configs:\n- config_name: default\n  data_files: "{place}"\n'
+    (folder / card).write_text(f"---\n{text}---\n" if card.endswith(".md") else text)
+    assert f"names {place!r}, which leaves the data set's folder; refused" in refused(FOLDER, folder.parent)
+
+
+@pytest.mark.parametrize("text", ["---\nconfigs: {a: [\n---\n", "---\nconfigs: 3\n---\n", "\xff"])
+def test_a_card_that_is_none_is_a_clear_error_or_no_matter(folder: Path, text: str) -> None:
+    (folder / "README.md").write_bytes(text.encode("latin-1"))
+    assert "not a whole" in refused(FOLDER, folder.parent)
+
+
+def test_links_and_packed_files_of_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "train.csv").unlink()
+    (folder / "train.csv").symlink_to(folder.parents[1] / "secret.csv")
+    assert "is a link that leaves" in refused(FOLDER, folder.parent)
+    (folder / "train.csv").unlink()
+    with zipfile.ZipFile(folder / "train.zip", "w") as archive:
+        archive.writestr("train.csv", "a,y\n1,0\n2,1\n")
+    assert "train.zip: packed; unpack it" in refused(FOLDER, folder.parent)
+    (folder / "train.zip").unlink()
+    (folder / "train.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,1\n" * 2**20))
+    assert len(load(FOLDER, folder.parent).rows) == 2**20
+    monkeypatch.setattr(files, "BOMB_BYTES", 2**20)
+    monkeypatch.setattr(files, "BOMB_RATIO", 100)
+    assert "decompression bomb" in refused(FOLDER, folder.parent)
+
+
+# --- one reader's own ---
+
+
+def test_a_pipe_or_a_link_to_nothing_among_images_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    Image.new("L", (4, 4)).save(tmp_path / "photos" / "cat" / "a.png")
+    table = {"reader": "images", "path": "photos", "size": 4}
+    os.mkfifo(tmp_path / "photos" / "cat" / "b.png")
+    assert "b.png is no plain file" in refused(table, tmp_path)
+    (tmp_path / "photos" / "cat" / "b.png").unlink()
+    (tmp_path / "photos" / "cat" / "c.png").symlink_to(tmp_path / "photos" / "none.png")
+    assert "c.png is no plain file" in refused(table, tmp_path)
+
+
+def test_the_same_bad_image_is_said_in_the_same_words(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "cat" / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\nshowpage\n")
+    said = {refused({"reader": "images", "path": "photos", "size": 4}, tmp_path) for _ in range(3)}
+    assert len(said) == 1 and "cat/a.png (no image of a format that is read: JPEG, PNG" in said.pop()
+
+
+def test_parts_of_a_sparse_matlab_7_3_matrix_are_held_to_the_file(tmp_path: Path) -> None:
+    write(tmp_path)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["jc"] = [0, 1, 1]
+    with h5py.File(tmp_path / "v73.mat", "r+") as file:
+        sparse = file.create_group("s")
+        sparse["data"], sparse["ir"], sparse["jc"] = [1.0], [0], h5py.ExternalLink("other.h5", "jc")
+        sparse.attrs["MATLAB_sparse"] = 12
+        cells = np.empty((1, 12), dtype=h5py.ref_dtype)
+        cells[:] = file["x"].ref
+        file.create_dataset("c", data=cells, dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
+    assert "'jc' is a link; links are refused" in refused(READERS["v73.mat"] | {"x": "s"}, tmp_path)
+    assert "'c' is a cell array whose cells are arrays" in refused(READERS["v73.mat"] | {"y": "c"}, tmp_path)
+
+
+def test_usps_of_torchvision_is_held_to_an_honest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchvision").mkdir()
+    row = " ".join(f"{j + 1}:{-1 + 0.007 * j:.3f}" for j in range(256))
+    held = "".join(f"{i % 10 + 1} {row}\n" for i in range(20)).encode()
+    (tmp_path / "torchvision" / "usps.bz2").write_bytes(bz2.compress(held))
+    table = {"reader": "torchvision", "name": "USPS"}
+    assert load(table, tmp_path).rows.x.shape == (20, 1, 16, 16)
+    monkeypatch.setattr(files, "BOMB_BYTES", 2**10)
+    monkeypatch.setattr(files, "BOMB_RATIO", 3)
+    assert "decompression bomb" in refused(table, tmp_path)

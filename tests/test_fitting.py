@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tests import support
+from tests.support import load_domain as load
 from tlbench import data, engine
 from tlbench.data import cache
-from tlbench.terms import Domain, TlbenchError
+from tlbench.terms import TlbenchError
 
 TABLE = {"reader": "csv", "label": "y", "encode": "onehot", "impute": "mean"}
 TEXT = {"reader": "text", "features": "tfidf", "label": "y", "column": "words"}
@@ -27,12 +28,6 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine day,1\n")
     (tmp_path / "b.csv").write_text("words,y\nfine soup,1\nbitter soup,0\ndull soup,0\n")
     return tmp_path
-
-
-def load(table: dict[str, Any], root: Path, name: str = "d") -> Domain:
-    declaration, wrong = data.declare(name, table, {})
-    assert declaration is not None, wrong
-    return data.load(declaration, root)
 
 
 def test_alone_a_domain_learns_from_its_own_rows(root: Path) -> None:

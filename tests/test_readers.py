@@ -20,10 +20,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support import load_domain as load
+from support import mistakes_in as mistakes
+from support import refused_domain as refused
 
 from tlbench import data
 from tlbench.data import files, images
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.terms import Labelled, TlbenchError
 
 CSV = {"reader": "csv", "path": "d.csv", "label": "y"}
 quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -34,23 +37,6 @@ ROWS = [
     {"a": 3.0, "b": 5, "sex": "F", "year": 2003, "y": "yes"},
     {"a": 4.0, "b": 7, "sex": "M", "year": 2004, "y": "no"},
 ]
-
-
-def load(table: dict[str, Any], root: Path) -> Domain:
-    declaration, wrong = data.declare("d", table, {})
-    assert declaration is not None, wrong
-    return data.load(declaration, root)
-
-
-def refused(table: dict[str, Any], root: Path) -> str:
-    with pytest.raises(TlbenchError) as caught:
-        load(table, root)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def mistakes(table: dict[str, Any]) -> list[str]:
-    return data.declare("d", table, {})[1]
 
 
 @pytest.fixture
@@ -205,6 +191,9 @@ def test_mistakes_in_the_keys_of_tables(change: dict[str, Any], said: str) -> No
         ("a,y\ninf,0\n2,1\n", "1 features are NaN or infinite"),
         ("a,y\n" + "1,0\n" * 20 + "x1,1\n", "column 'a' holds numbers, and 'x1' in row 20"),
         ("b,y\nx,0\nz,1\n", "no column of numbers beside 'y'"),
+        ("a;y\n1;0\n2;1\n", "one column, 'a;y'; set separator = \";\""),
+        ("a\ty\n1\t0\n2\t1\n", 'set separator = "\\t"'),
+        ("a,y\n" + "9" * 400 + ",0\n1,1\n", "column 'a' holds a number that is too large"),
     ],
 )
 def test_bad_contents_of_csv(tmp_path: Path, text: str, said: str) -> None:
@@ -226,11 +215,35 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
         ("[" * 100_000, "line 1 is not JSON"),
         ('{"x": [1, 2], "y": 0}\n{"x": [1], "y": 1}', "column 'x' holds lists of mixed shapes"),
         ('{"a": 1, "y": 0}\n{"a": NaN, "y": 1}', "1 numbers are missing"),
+        ('{"a": 1' + "0" * 400 + ', "y": 0}\n{"a": 2, "y": 1}', "column 'a' holds a number that is too large"),
+        ('{"x": null, "y": 0}\n{"x": [1], "y": 1}', "column 'x' holds lists of mixed shapes"),
     ],
 )
 def test_bad_json_lines(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "d.jsonl").write_text(text)
     assert said in refused({"reader": "jsonl", "path": "d.jsonl", "label": "y"}, tmp_path)
+
+
+def test_a_where_on_a_column_of_lists_selects_nothing(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"x": [1, 2], "y": 0}\n{"x": [3, 4], "y": 1}')
+    table = {"reader": "jsonl", "path": "d.jsonl", "label": "y", "features": ["x"], "where": {"x": 1}}
+    assert "where selects none of 2 rows at x = 1; the column holds [1, 2], [3, 4]" in refused(table, tmp_path)
+
+
+def test_dates_are_texts_as_in_a_text_table(tmp_path: Path) -> None:
+    import pandas as pd
+
+    days = pd.to_datetime(["2001-01-01", "2002-01-01", None])
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "day": days, "date": [day.date() for day in days], "y": [0, 1, 1]})
+    frame.to_parquet(tmp_path / "d.parquet")
+    for table in ({"reader": "parquet", "path": "d.parquet", "label": "y"}, HUB_LIKE):
+        assert load(table | {"features": ["a"], "where": {"day": "2002-01-01"}}, tmp_path).rows.x.tolist() == [[2]]
+        assert load(table | {"features": ["a"], "where": {"date": {"max": "2001-12-31"}}}, tmp_path).rows.x.tolist() == [[1]]
+        assert "column 'day' holds texts" in refused(table | {"features": ["a", "day"]}, tmp_path)
+    assert load({"reader": "parquet", "path": "d.parquet", "label": "y"}, tmp_path).rows.x.shape == (3, 1)
+
+
+HUB_LIKE = {"reader": "datasets", "path": "d.parquet", "label": "y"}
 
 
 def test_a_column_of_lists_is_rows_of_any_shape(tmp_path: Path) -> None:
@@ -558,6 +571,10 @@ def test_hdf5_arrays(tmp_path: Path) -> None:
         ({"x": "huge"}, "as decompression bombs do"),
     ):
         assert said in refused(HDF5 | change, tmp_path)
+    assert load(HDF5 | {"where": {"g": {"max": 3}}}, tmp_path).rows.x.tolist() == [[0, 1], [4, 5]]
+    assert load(HDF5 | {"where": {"y": "b"}, "group": "g"}, tmp_path).rows.x.tolist() == [[2, 3]]
+    assert "where selects none of 3 rows" in refused(HDF5 | {"where": {"g": 5}}, tmp_path)
+    assert "it needs one value for each row" in refused(HDF5 | {"where": {"train/x": 1}}, tmp_path)
     whole = (tmp_path / "d.h5").read_bytes()
     for share in (0, 3, 200, 1000, len(whole) - 1):
         (tmp_path / "cut.h5").write_bytes(whole[:share])

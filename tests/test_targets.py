@@ -13,6 +13,7 @@ import scipy.io
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import load_domain, refused_domain
 
 from tlbench import data
 from tlbench.data import arrays, cards
@@ -32,13 +33,11 @@ def declared(table: dict[str, Any]) -> data.Declaration:
 
 
 def load(table: dict[str, Any], root: Path) -> Domain:
-    return data.load(declared(table), root)
+    return load_domain({"task": "regression"} | table, root)
 
 
 def refused(table: dict[str, Any], root: Path) -> str:
-    with pytest.raises(TlbenchError) as caught:
-        load(table, root)
-    return str(caught.value)
+    return refused_domain({"task": "regression"} | table, root)
 
 
 @pytest.fixture

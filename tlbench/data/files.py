@@ -61,7 +61,8 @@ def find(root: Path, path: str, *, folder: bool = False) -> Path:
         if found.is_dir() if folder else found.is_file():
             return found
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a ring
-        raise TlbenchError(f"path {path[:100]!r} in the data root {root}: {error}") from error
+        said = getattr(error, "strerror", None) or str(error).replace(path, "it")
+        raise TlbenchError(f"path {path[:100]!r} in the data root {root}: {said}") from error
     kind, other = ("folder", "file") if folder else ("file", "folder")
     what = f"is a {other}, not a {kind}" if found.exists() else "is not there"
     lacking = "" if root.is_dir() else " (that folder does not exist)"

@@ -80,7 +80,8 @@ def _matlab(path: Path, file: Any, key: str) -> Any:
             raise TlbenchError(f"{path}: variable {key!r} is a struct; name an array of numbers")
         from scipy import sparse
 
-        jc, parts = _plain(path, held["jc"], key), [_plain(path, held[name], key) for name in ("data", "ir") if name in held]
+        lying = {name: _plain(path, _held(path, held, name), key) for name in ("jc", "data", "ir") if name in held.keys()}  # noqa: SIM118
+        jc, parts = lying["jc"], [lying[name] for name in ("data", "ir") if name in lying]
         data, ir = parts if len(parts) == 2 else (np.zeros(0), np.zeros(0, dtype=np.int64))
         x = sparse.csc_array(
             (data, ir.astype(np.int64), jc.astype(np.int64)), shape=(int(held.attrs["MATLAB_sparse"]), len(jc) - 1)
@@ -90,6 +91,8 @@ def _matlab(path: Path, file: Any, key: str) -> Any:
     kind = held.attrs.get("MATLAB_class", b"")
     if kind == b"cell":
         cells = [_plain(path, file[reference], key) for reference in held[()].T.reshape(-1)]
+        if any(cell.dtype != np.uint16 and cell.size != 1 for cell in cells):
+            raise TlbenchError(f"{path}: {key!r} is a cell array whose cells are arrays; it must be texts or single numbers")
         return np.array(["".join(map(chr, c.reshape(-1))) if c.dtype == np.uint16 else str(c.item()) for c in cells])
     array = _plain(path, held, key).T
     return np.array(["".join(map(chr, row)).strip() for row in array]) if kind == b"char" else array

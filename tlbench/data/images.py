@@ -67,6 +67,8 @@ def decoded(images: Iterable[Encoded], count: int, options: ImageOptions) -> tup
         raise TlbenchError(f"crop = {options.crop} is larger than size = {options.size}")
     if (size := count * channels * side * side) > DECODED_LIMIT_BYTES:
         raise TlbenchError(f"{count} images of {side}x{side} take {size / 2**30:.1f} GiB; set a smaller size")
+    from PIL import UnidentifiedImageError
+
     x = chunks.empty((count, channels, side, side), np.uint8)
     bad: dict[int, str] = {}
 
@@ -75,6 +77,8 @@ def decoded(images: Iterable[Encoded], count: int, options: ImageOptions) -> tup
             x[image.row] = _pixels(image.held(), options)
         except TlbenchError as error:
             bad[image.row] = f"{image.name} ({error})"
+        except UnidentifiedImageError:  # whose own text names a place in memory
+            bad[image.row] = f"{image.name} (no image of a format that is read: {', '.join(FORMATS)})"
         except Exception as error:  # decoders raise nearly anything on damaged bytes
             bad[image.row] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
 

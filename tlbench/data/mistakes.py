@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ def _sentence(model: type[BaseModel], error: Any, extra: Iterable[str]) -> str:
         field = model.model_fields.get(place)
         meaning = f" ({field.description})" if field is not None and field.description else ""
         return f"missing key {place!r}{meaning}"
-    rule = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    rule = re.sub("^(Input|String|List|Dictionary|Value error,) ", "", error["msg"])
     if not place:
         return str(rule)
     shown = repr(error["input"])

@@ -45,7 +45,7 @@ def selected(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
         column = frame[name]
         keep &= met(column.to_numpy(None if column.dtype.kind in "iuf" else object), wanted, name)
         if not keep.any():
-            there = sorted({str(value) for value in frame[name].unique()[:1000]})
+            there = sorted({str(value) for value in frame[name].astype(str).unique()[:1000]})
             shown = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "")
             raise TlbenchError(f"where selects none of {len(frame)} rows at {name} = {wanted!r}; the column holds {shown}")
     return frame if keep.all() else frame[keep]

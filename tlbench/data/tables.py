@@ -6,6 +6,7 @@ or once and for all from the rows that `fit` names. Scaling is no business of th
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,8 +89,8 @@ def read(options: TableOptions, root: Path, frame: Frame) -> Table:
     """
     everything = whole(options.path, root, frame, _needed(options, options.where))
     kept = selected(everything, options.where)
+    y, group = label(kept, options.label), None if options.group is None else label(kept, [options.group], "group")
     names = _features(everything, options)
-    y, group = label(kept, options.label), None if options.group is None else label(kept, [options.group])
     held = tuple(options.label)
     if len(names) == 1 and _nested(everything[names[0]]):
         return Table(numbers(kept, names), y, group, targets=held)
@@ -107,8 +108,8 @@ def read(options: TableOptions, root: Path, frame: Frame) -> Table:
     return Table(cells.encoded([learned]), y, group, targets=held)
 
 
-def label(frame: pd.DataFrame, names: Sequence[str]) -> Array:
-    """One column as labels (N,), or several as targets (N, K).
+def label(frame: pd.DataFrame, names: Sequence[str], what: str = "label") -> Array:
+    """One column as labels (or groups) (N,), or several as targets (N, K).
 
     Raises:
         TlbenchError: a column that is not there, or a label that is missing.
@@ -118,7 +119,7 @@ def label(frame: pd.DataFrame, names: Sequence[str]) -> Array:
         known(frame, name)
         column = frame[name]
         if missing := int(column.isna().sum()):
-            raise TlbenchError(f"column {name!r} lacks a label in {missing} of {len(frame)} rows; leave them out by `where`")
+            raise TlbenchError(f"column {name!r} lacks a {what} in {missing} of {len(frame)} rows; leave them out by `where`")
         columns.append(column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object))
     return np.asarray(columns[0]) if len(columns) == 1 else np.stack(columns, axis=1)
 
@@ -168,6 +169,7 @@ def whole(paths: Sequence[str], root: Path, frame: Frame, needed: list[str] | No
             raise TlbenchError(
                 f"{path}: {len(one)} rows of {len(one.columns)} columns are more than the {CELLS_LIMIT} cells allowed"
             )
+        one = dated(one)
         one.columns = one.columns.map(str)
         if twice := one.columns[one.columns.duplicated()].tolist():
             raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
@@ -183,6 +185,16 @@ def whole(paths: Sequence[str], root: Path, frame: Frame, needed: list[str] | No
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
+def dated(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with dates and times as texts of ISO 8601, as text tables have them: a date is no number of nanoseconds."""
+    for name in frame.columns:
+        column = frame[name]
+        there = column.dropna() if column.dtype.kind == "O" else column[:0]
+        if column.dtype.kind in "mM" or (len(there) and isinstance(there.iloc[0], datetime.date)):
+            frame = frame.assign(**{name: column.astype(str).astype(object).where(column.notna(), None)})
+    return frame
+
+
 def _needed(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
     if options.features is None:
         return None
@@ -191,7 +203,8 @@ def _needed(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
 
 
 def _nested(column: pd.Series[Any]) -> bool:
-    return column.dtype.kind == "O" and isinstance(column.iloc[0], list | tuple | np.ndarray)
+    there = column.dropna() if column.dtype.kind == "O" else column[:0]
+    return len(there) > 0 and isinstance(there.iloc[0], list | tuple | np.ndarray)
 
 
 def _features(frame: pd.DataFrame, options: TableOptions) -> list[str]:
@@ -220,14 +233,18 @@ def _numeric(frame: pd.DataFrame, name: str) -> bool:
     """Whether a column holds numbers.
 
     Raises:
-        TlbenchError: a column of numbers with a few texts in it: it would silently be left out or become categories.
+        TlbenchError: a column of numbers with a few texts in it (it would silently be left out or become categories), or
+            with a whole number that is too large for any float.
     """
     import pandas as pd
 
     column = frame[name]
     if column.dtype.kind in "biuf":
         return True
-    numbers = pd.to_numeric(column, errors="coerce")
+    try:
+        numbers = pd.to_numeric(column, errors="coerce")
+    except OverflowError as error:
+        raise TlbenchError(f"column {name!r} holds a number that is too large: {error}") from error
     there = column.notna()
     odd = there & numbers.isna()
     if odd.sum() < 0.1 * there.sum():

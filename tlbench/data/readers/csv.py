@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,7 @@ def frames(options: Options) -> tables.Frame:
                 if twice := names[names.duplicated()].tolist():
                     raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
             with files.unzipped(path) as stream:
-                return pd.read_csv(
+                found = pd.read_csv(
                     stream,
                     header=0 if options.header else None,
                     names=options.names,
@@ -73,8 +74,20 @@ def frames(options: Options) -> tables.Frame:
                     low_memory=False,
                     **shared,
                 )
+            _separated(path, found, options)
+            return found
 
     return frame
+
+
+def _separated(path: Path, frame: pd.DataFrame, options: Options) -> None:
+    """Say the way out where another separator stands between the cells."""
+    if len(frame.columns) > 1 or not len(frame):
+        return
+    line = str(frame.columns[0] if options.header else frame.iloc[0, 0])
+    for other in {";", "\t", "|", ","} - {options.separator}:
+        if other in line:
+            raise TlbenchError(f"{path}: one column, {line[:60]!r}; set separator = {json.dumps(other)}")
 
 
 @contextlib.contextmanager

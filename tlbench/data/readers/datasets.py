@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from tlbench.data import files, images, selection, tables
+from tlbench.data import files, folders, images, selection, tables
 from tlbench.data.arrays import Array, Table
 from tlbench.data.mistakes import way_out
 from tlbench.data.readers import text
@@ -87,7 +87,7 @@ def read(options: Options, root: Path) -> Table:
     y = tables.label(kept, options.label)
     if options.above is not None:
         y = (tables.numbers(kept, options.label)[:, 0] >= options.above).astype(np.int64)
-    group = None if options.group is None else tables.label(kept, [options.group])
+    group = None if options.group is None else tables.label(kept, [options.group], "group")
     held = tuple(options.label)
     if options.image is not None:
         wanted = images.ImageOptions(size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad)
@@ -115,7 +115,7 @@ def _own(options: Options) -> str:
 
 def _opened(options: Options, root: Path) -> tuple[Path, Any]:
     """The folder that images may lie in, and the data set, images still encoded; no row is read yet."""
-    from datasets import Image, load_dataset
+    from datasets import Image, load_dataset, load_dataset_builder
 
     place = home = root
     if options.hub is not None:
@@ -126,7 +126,10 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:
                 place = home = files.find(root, (options.path or [""])[0], folder=True)
-            found = load_dataset(str(place), name=options.config, split=options.split, streaming=True)
+            folders.card(place)
+            builder = load_dataset_builder(str(place), name=options.config)
+            folders.lying(builder.config.data_files, home)
+            found = builder.as_streaming_dataset(split=options.split)
         else:
             paths = [files.find(root, path) for path in options.path or []]
             kinds = {path.suffix for path in paths}
@@ -154,7 +157,7 @@ def _frame(opened: Any, options: Options, home: Path) -> pd.DataFrame:
 
     needed, features = _plain(options), opened.features
     with files.reading(home, "data set"):
-        frame = pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed)
+        frame = tables.dated(pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed))
         if not len(frame):
             raise TlbenchError(f"{home}: holds no row")
         for name in needed:

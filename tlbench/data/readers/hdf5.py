@@ -10,26 +10,28 @@ from pydantic import Field
 from tlbench.data import files, hdf5
 from tlbench.data.arrays import Table
 from tlbench.data.readers import npz
+from tlbench.data.selection import Where
 from tlbench.terms import Strict
 
 
 class Options(Strict, strict=True):
-    """Where the arrays are."""
+    """Where the arrays are, and which of their rows are meant."""
 
     path: Annotated[str, Field(description="the HDF5 file, relative to the data root")]
     x: Annotated[str, Field(description="the name of the rows, as in 'train/x'")]
     y: Annotated[npz.Keys, Field(description="the name of the labels, or a list of names of targets")]
     group: Annotated[str, Field(description="the name of the groups, for worst-group accuracy")] | None = None
+    where: Annotated[Where, Field(description="rows to keep: name = value, list of values or { min, max }")] = Field(
+        default_factory=dict
+    )
 
 
 def read(options: Options, root: Path) -> Table:
     """The arrays under the names.
 
     Raises:
-        TlbenchError: no such file or array, not a whole HDF5 file, or arrays that lie in another file.
+        TlbenchError: no such file or array, not a whole HDF5 file, arrays that lie in another file, or no row left.
     """
     more = [] if options.group is None else [options.group]
-    x, *rest = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *more])
-    y = npz.together(rest[: len(options.y)], options.y)
-    held = tuple(options.y) if y.ndim == 1 or len(options.y) == y.shape[1] else ()
-    return Table(x, y, rest[-1] if more else None, targets=held)
+    arrays = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *more, *options.where])
+    return npz.chosen(arrays, options.y, options.group, options.where)

@@ -19,6 +19,9 @@ from tlbench.terms import Strict, TlbenchError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
+AXES = 8
+"""More than any data have."""
+
 
 class Options(Strict, strict=True):
     """Where the two files are."""
@@ -40,7 +43,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
 def _array(path: Path) -> Array:
     with files.reading(path, "IDX"), files.unzipped(path) as stream:
         zero, kind, axes = struct.unpack(">HBB", stream.read(4))
-        if zero != 0 or kind not in TYPES or axes == 0:
+        if zero != 0 or kind not in TYPES or not 0 < axes <= AXES:
             raise TlbenchError(f"{path}: not an IDX file (its first bytes are not those of one)")
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
         size = math.prod(shape) * np.dtype(TYPES[kind]).itemsize

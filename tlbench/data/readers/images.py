@@ -112,6 +112,8 @@ def _lying(path: Path, inside: PurePosixPath) -> Iterator[Found]:
             one = Path(folder, name)
             label = one.relative_to(home).parts[0]
             if one.suffix.lower() in SUFFIXES and label != name:
+                if not one.is_file():  # to open a pipe would wait for ever
+                    raise TlbenchError(f"{one} is no plain file (a link to nothing, a pipe or a device); take it away")
                 size += (more := one.stat().st_size)
                 _allowed(one, more, size)
                 yield Found(label, str(one.relative_to(home)), str(one))

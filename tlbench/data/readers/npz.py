@@ -38,23 +38,40 @@ def read(options: Options, root: Path) -> Table:
     Raises:
         TlbenchError: no such file or key, or not a whole archive of plain arrays.
     """
-    group = [] if options.group is None else [options.group]
-    x, *rest = arrays_of(options.path, [options.x, *options.y, *group, *options.where], root)
-    y, more = together(rest[: len(options.y)], options.y), rest[len(options.y) :]
-    held = tuple(options.y) if y.ndim == 1 or len(options.y) == y.shape[1] else ()
-    if not (more or options.where):
-        return Table(x, y, targets=held)
-    columns = dict(zip([*group, *options.where], more, strict=True))
+    more = [] if options.group is None else [options.group]
+    arrays = arrays_of(options.path, [options.x, *options.y, *more, *options.where], root)
+    return chosen(arrays, options.y, options.group, options.where)
+
+
+def chosen(arrays: Sequence[Any], ys: Sequence[str], group: str | None, where: dict[str, Any]) -> Table:
+    """The rows that meet all conditions.
+
+    Args:
+        arrays: x, each of `ys`, the group if there is one, and each column of `where`, in this order.
+        ys: the names of the labels or targets.
+        group: the name of the groups.
+        where: what is asked of some columns.
+
+    Raises:
+        TlbenchError: an array without one value for each row, or no row left.
+    """
+    x, *rest = arrays
+    y, more = together(rest[: len(ys)], ys), rest[len(ys) :]
+    held = tuple(ys) if y.ndim == 1 or len(ys) == y.shape[1] else ()
+    columns = dict(zip([*([] if group is None else [group]), *where], more, strict=True))
     for name, column in columns.items():
         if column.ndim != 1 or not x.ndim or len(column) != len(x) or len(y) != len(x):
             raise TlbenchError(f"array {name!r} has the shape {column.shape}; it needs one value for each row of x {x.shape}")
+    groups = None if group is None else columns[group]
+    if not where:
+        return Table(x, y, groups, targets=held)
     keep = np.ones(len(x), dtype=bool)
-    for name, wanted in options.where.items():
+    for name, wanted in where.items():
         keep &= met(columns[name], wanted, name)
     if not keep.any():
-        raise TlbenchError(f"where selects none of {len(x)} rows; it asks for {options.where}")
+        raise TlbenchError(f"where selects none of {len(x)} rows; it asks for {where}")
     kept = np.flatnonzero(keep)
-    return Table(chunks.taken(x, kept), y[keep], None if options.group is None else columns[options.group][keep], targets=held)
+    return Table(chunks.taken(x, kept), y[keep], None if groups is None else groups[keep], targets=held)
 
 
 def together(ys: Sequence[Any], names: Sequence[str]) -> Any:

@@ -148,5 +148,5 @@ def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
     texts = kept[options.column].tolist()
     if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
-    group = None if options.group is None else tables.label(kept, [options.group])
+    group = None if options.group is None else tables.label(kept, [options.group], "group")
     return texts, tables.label(kept, options.label), group

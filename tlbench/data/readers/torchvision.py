@@ -6,6 +6,7 @@ unpickled.
 
 from __future__ import annotations
 
+import bz2
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,10 +75,22 @@ def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
                 kind(str(folder), download=True)
             table = images.read(images.Options(path=str(Path(options.path, "eurosat", "2750")), size=64), root)
             return table.x, table.y
+        if options.name == "USPS":
+            _unpackable(folder / ("usps.bz2" if options.split == "train" else "usps.t.bz2"))
         by_split = options.name in ("SVHN", "STL10")
         part = {"split": options.split} if by_split else {"train": options.split == "train"}
         found = kind(str(folder), download=files.may_fetch(), **part)
         return np.asarray(found.data), np.asarray(found.labels if by_split else found.targets)
+
+
+def _unpackable(path: Path) -> None:
+    """Hold a bz2 file to a size that it can honestly have: torchvision unpacks it at one go."""
+    if path.is_file():  # else torchvision fetches it, or says that it is not there
+        with bz2.open(path) as stream:
+            unpacked = 0
+            while piece := stream.read(1 << 20):
+                unpacked += len(piece)
+                files.unpackable(path, unpacked, path.stat().st_size)
 
 
 def _cifar10(folder: Path, options: Options) -> tuple[Any, Any]:
