@@ -1,11 +1,13 @@
 """Seconds and memory of TCA and optimal transport against rows, ours and skada's, each in a process of its own.
 
     python -m benchmarks.growth_classical [--rows 1000 2000 ...] [--out FILE.json] [--plot FILE.svg] [--kmm FILE.json]
+    python -m benchmarks.growth_classical --read FILE.json --plot FILE.svg [--kmm FILE.json]
 
 Rows are those of `test_classical.py`: N + N of 100 columns, ten classes. TCA has a Gaussian kernel, whole up to 10,000 rows of
 both domains together and through 1,000 landmarks beyond; transport is solved in blocks of 1,000 rows beyond those. At
 3,000 + 3,000 rows, where whole and approximate both fit, the accuracy of both is printed. skada keeps N x N matrices: it is
-run up to 2,000 rows (TCA) and 4,000 (transport). `--kmm` adds what `growth_kmm --out` wrote to the plot.
+run up to 4,000 rows, and skipped where it is not installed. Ours is the fit with its logistic regression, skada's the mapping
+alone. `--kmm` adds what `growth_kmm --out` wrote to the plot; `--read` draws what `--out` wrote, and measures nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import resource
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,9 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 WHOLE: dict[str, dict[str, Any]] = {"tca": {}, "ot_exact": {"block": 10_000}, "ot_entropic": {"block": 10_000}}
 APART: dict[str, dict[str, Any]] = {"tca": {"exact": 1}, "ot_exact": {}, "ot_entropic": {}}
-THEIR_MOST = {"skada tca": 2000, "skada ot_exact": 4000}
+THEIR_MOST = {"skada tca": 4000, "skada ot_exact": 4000} if find_spec("skada") else {}
+LOOKS = {"tca": ("#0072B2", "o"), "ot_exact": ("#D55E00", "s"), "ot_entropic": ("#009E73", "D"), "kmm": ("#000000", "^")}
+"""Colour and marker of a method, ours and skada's alike; colours of Okabe and Ito, told apart by the colour-blind."""
 
 
 def fit(name: str, count: int, changes: dict[str, Any] | None = None) -> tuple[float, float]:
@@ -70,6 +75,7 @@ def one(name: str, count: int) -> dict[str, float]:
             found["seconds"], found["accuracy"] = fit(name, count)
         else:
             source, _, target, _ = made_up(count)
+            theirs(name, source[:50], target[:50])
             start = time.perf_counter()
             theirs(name, source, target)
             found["seconds"] = time.perf_counter() - start
@@ -85,40 +91,39 @@ def lost(count: int) -> dict[str, dict[str, float]]:
 
 
 def draw(points: dict[str, list[dict[str, float]]], file: Path) -> None:
-    """Seconds against rows, both on logarithms."""
-    import matplotlib.pyplot as plt
+    """Seconds against rows, both on logarithms: ours filled and drawn through, skada's open and dashed."""
+    import matplotlib
 
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, ticker
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
     for name, of in points.items():
-        axes.plot(
-            [p["rows"] for p in of], [p["seconds"] for p in of], marker="o", ls="--" if "skada" in name else "-", label=name
-        )
+        colour, marker = LOOKS[name.removeprefix("skada ")]
+        line, fill = ("--", "white") if name.startswith("skada ") else ("-", colour)
+        at = [p["rows"] for p in of], [p["seconds"] for p in of]
+        axes.plot(*at, color=colour, marker=marker, label=name, ls=line, mfc=fill)
     axes.set(xscale="log", yscale="log", xlabel="rows of each domain", ylabel="seconds")
-    axes.legend()
+    for axis, form in ((axes.xaxis, "{x:,.0f}"), (axes.yaxis, "{x:g}")):
+        axis.set_major_locator(ticker.LogLocator())
+        axis.set_major_formatter(form)
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
-    figure.savefig(file)
+    axes.legend(fontsize=8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)
 
 
-def main() -> None:
-    """Measure, print, and write where asked to."""
-    said = argparse.ArgumentParser(description=__doc__)
-    said.add_argument("--rows", type=int, nargs="+", default=[1000, 2000, 4000, 10_000, 30_000, 100_000])
-    said.add_argument("--lost", type=int, default=3000, help="rows at which whole and approximate are compared; 0: not at all")
-    said.add_argument("--out", type=Path)
-    said.add_argument("--plot", type=Path)
-    said.add_argument("--kmm", type=Path)
-    said.add_argument("--one", nargs=2, metavar=("NAME", "ROWS"), help=argparse.SUPPRESS)
-    given = said.parse_args()
-    if given.one:
-        print(json.dumps(one(given.one[0], int(given.one[1]))))
-        return
+def measured(counts: list[int]) -> dict[str, list[dict[str, float]]]:
+    """Every contender at every number of rows that it is run at, each in a process of its own."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in (*OURS, *THEIR_MOST)}
     for name, points in found.items():
-        for count in given.rows:
+        for count in counts:
             if count > THEIR_MOST.get(name, count):
                 continue
             words = [sys.executable, "-m", "benchmarks.growth_classical", "--one", name, str(count)]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
             at = json.loads(done.stdout.splitlines()[-1])
             points.append(at)
             right = f"  accuracy {at['accuracy']:.3f}" if "accuracy" in at else ""
@@ -126,11 +131,33 @@ def main() -> None:
                 f"{name:14} {count:7d} + {count} rows  {at['seconds']:8.2f} s  {at['peak_bytes'] / 2**30:.2f} GiB{right}",
                 flush=True,
             )
-    values = lost(given.lost) if given.lost else {}
-    for name, shares in values.items():
-        print(f"{given.lost} + {given.lost} rows, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in shares.items()))
-    if given.out:
-        given.out.write_text(json.dumps({"points": found, "accuracy": values}, indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def main() -> None:
+    """Measure, print, and write where asked to."""
+    said = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    said.add_argument("--rows", type=int, nargs="+", default=[1000, 2000, 4000, 10_000, 30_000, 100_000])
+    said.add_argument("--lost", type=int, default=3000, help="rows at which whole and approximate are compared; 0: not at all")
+    said.add_argument("--out", type=Path, help="the numbers")
+    said.add_argument("--plot", type=Path, help="the picture, of the kind that its name says")
+    said.add_argument("--kmm", type=Path, help="numbers of growth_kmm, for the picture")
+    said.add_argument("--read", type=Path, help="numbers of an earlier --out in place of a measurement")
+    said.add_argument("--one", nargs=2, metavar=("NAME", "ROWS"), help=argparse.SUPPRESS)
+    given = said.parse_args()
+    if given.one:
+        print(json.dumps(one(given.one[0], int(given.one[1]))))
+        return
+    if given.read:
+        found = json.loads(given.read.read_text(encoding="utf-8"))["points"]
+    else:
+        found = measured(given.rows)
+        values = lost(given.lost) if given.lost else {}
+        for name, shares in values.items():
+            print(f"{given.lost} + {given.lost} rows, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in shares.items()))
+        if given.out:
+            given.out.parent.mkdir(parents=True, exist_ok=True)
+            given.out.write_text(json.dumps({"points": found, "accuracy": values}, indent=1) + "\n", encoding="utf-8")
     if given.plot:
         kmm = json.loads(given.kmm.read_text(encoding="utf-8"))["points"] if given.kmm else {}
         renamed = {("skada kmm" if name == "skada" else "kmm"): points for name, points in kmm.items()}

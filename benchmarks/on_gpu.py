@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from tlbench import engine
 from tlbench.bench import table, throughput
 from tlbench.bench.throughput import Settings, case_of, domains_of, suite_of
 from tlbench.engine.machine import device_of, machine
+from tlbench.terms import Domain
 
 SHORT = bool(os.environ.get("SHORT"))
 METHODS = ("source_only", "dann", "cdan", "coral", "dan", "mcc", "mcd", "mean_teacher", "fixmatch", "shot")
@@ -67,17 +69,25 @@ class Report:
         return None if None in both else both[0] / both[1]  # type: ignore[operator]
 
 
+@functools.cache
+def domains(settings: Settings) -> dict[str, Domain]:
+    """Made once for all trainings on them: drawing photographs takes longer than a short training."""
+    return domains_of(settings)
+
+
 def of_engine(settings: Settings, precision: str, device: torch.device, seeds: int = 1, **train: str) -> dict[str, Any]:
     """Facts of a DANN training by the engine, all seeds together where there are several."""
     chosen = {"precision": precision, **train, **({"together": "on"} if seeds > 1 else {})}
+    cases, rows = [case_of("dann", seed) for seed in range(seeds)], domains(settings)
     settings = dataclasses.replace(settings, train=tuple(chosen.items()))
-    cases = [case_of("dann", seed) for seed in range(seeds)]
-    records = engine.run_together(cases, suite_of(settings), domains_of(settings), device)
+    records = engine.run_together(cases, suite_of(settings), rows, device)
     if wrong := [record.why for record in records if record.status != "done"]:
         raise RuntimeError(str(wrong[0]))
     cost, notes = records[0].cost, records[0].notes
     if seeds > 1 and not any("trained together" in note for note in notes):
         raise RuntimeError(f"the seeds were not trained together: {notes}")
+    if device.type == "cuda" and (off := [note for note in notes if note.startswith(("graph off", "compile off"))]):
+        raise RuntimeError(off[0])  # a figure that is not what its name says is none
     return {"samples_per_second": cost.train_samples_per_second, "cost": cost.model_dump(mode="json"), "notes": list(notes)}
 
 

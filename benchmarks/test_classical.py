@@ -1,7 +1,8 @@
-"""Solved methods beside skada 0.6 on the same rows, in turn, in one run: TCA, CORAL and subspace alignment.
+"""Solved methods beside skada 0.6 on the same rows, in turn: TCA, CORAL and subspace alignment; and DASVM beside itself.
 
-Times are printed and saved, never asserted. What is asserted: TCA's objective is reached or bettered, and the accuracy of 1-NN
-on its components is within a point. Needs the extra `peers`. The 4,000 + 4,000 rows take skada more than a minute a round.
+Times are printed and saved, never asserted. What is asserted: TCA's objective is reached or bettered, the accuracy of 1-NN on
+its components is within a point and above 0.6 for both (chance is 0.1), and the maps are the same ones. skada is the extra
+`peers`. The 4,000 + 4,000 rows take it more than a minute a round.
 """
 
 from __future__ import annotations
@@ -17,22 +18,25 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from benchmarks.timing import SHORT, Turns, rounds
-from tlbench.nn import components, designs, kernels, learners, subspaces
+from tlbench.nn import components, designs, kernels, learners, margins, subspaces
 
 COLUMNS, COUNT, MU = 100, 20, 0.1
 AIMS = {500: 1.0, 2000: 15.0, 4000: 30.0}
 """Rows of each domain -> how many times faster than skada TCA should be."""
-pytestmark = pytest.mark.skipif(find_spec("skada") is None, reason="skada is not installed; pip install 'tlbench[peers]'")
+beside_skada = pytest.mark.skipif(find_spec("skada") is None, reason="skada is not installed; pip install 'tlbench[peers]'")
 
 
 def made_up(count: int, columns: int = COLUMNS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Ten classes in ten of the columns, the target moved and stretched: source rows and classes, target rows and classes."""
+    """Ten classes that overlap, the target moved and stretched: source rows and classes, target rows and classes.
+
+    1-NN on the rows as they are is right on 61 % of 500 target rows, on their transfer components on 77 %.
+    """
     source = torch.Generator().manual_seed(0)
-    centres = 0.3 * torch.randn(10, columns, generator=source, dtype=torch.float64)
+    centres = 0.4 * torch.randn(10, columns, generator=source, dtype=torch.float64)
     found: list[Tensor] = []
-    for shift in (0.0, 0.5):
+    for stretch, shift in ((1.0, 0.0), (1.1, 0.3)):
         y = torch.arange(count) % 10
-        x = centres[y] + torch.randn(count, columns, generator=source, dtype=torch.float64) * (1 + shift) + shift
+        x = centres[y] + stretch * torch.randn(count, columns, generator=source, dtype=torch.float64) + shift
         found += [x, y]
     return found[0], found[1], found[2], found[3]
 
@@ -79,6 +83,7 @@ def accuracy(embedded: Tensor, y: Tensor, truth: Tensor) -> float:
     return float((said == truth).double().mean())
 
 
+@beside_skada
 @pytest.mark.parametrize("count", [500, 2000, pytest.param(4000, marks=pytest.mark.skipif(SHORT, reason="minutes of skada"))])
 def test_transfer_components(benchmark: BenchmarkFixture, count: int) -> None:
     source, y, target, truth = made_up(count)
@@ -97,30 +102,70 @@ def test_transfer_components(benchmark: BenchmarkFixture, count: int) -> None:
     print(f"\nTCA {count} + {count}: {turns.median('tlbench'):.2f} s, skada {turns.median('skada'):.2f} s, {faster}")
     print(f"aim {AIMS[count]:g} times; objective {values}; 1-NN {shares}")
     assert values["tlbench"] >= values["skada"] * (1 - 1e-9)
-    assert shares["tlbench"] >= shares["skada"] - 0.01
+    assert shares["tlbench"] >= shares["skada"] - 0.01 and min(shares.values()) > 0.6
 
 
+@beside_skada
 @pytest.mark.parametrize("name", ["coral", "subspace_alignment"])
 def test_maps(benchmark: BenchmarkFixture, name: str) -> None:
     import skada
 
     source, _, target, _ = made_up(2000)
     rows, domain = stacked(source, target)
+    made: dict[str, Tensor] = {}
 
     def ours() -> Tensor:
-        if name == "coral":
-            return subspaces.coral(source, target, 1.0)
+        if name == "coral":  # about the means, as skada has it
+            return torch.cat([subspaces.coral(source - source.mean(dim=0), target, 1e-12), target - target.mean(dim=0)])
         bases = [subspaces.principal(part, COUNT) for part in (source, target)]
         aligned = (source - source.mean(dim=0)) @ bases[0] @ (bases[0].T @ bases[1])
         return torch.cat([aligned, (target - target.mean(dim=0)) @ bases[1]])
 
     def theirs() -> Any:
-        adapter = skada.CORALAdapter(reg=0.5) if name == "coral" else skada.SubspaceAlignmentAdapter(n_components=COUNT)
-        return adapter.fit_transform(rows, sample_domain=domain)
+        adapter = skada.CORALAdapter(reg=None) if name == "coral" else skada.SubspaceAlignmentAdapter(n_components=COUNT)
+        return torch.from_numpy(np.asarray(adapter.fit_transform(rows, sample_domain=domain)))
 
-    turns = Turns({"tlbench": lambda: ours, "skada": lambda: theirs})
+    turns = Turns(
+        {"tlbench": lambda: lambda: made.update(tlbench=ours()), "skada": lambda: lambda: made.update(skada=theirs())}
+    )
     turns.run(benchmark, rounds(9))
     turns.keep(benchmark, 1)
     faster = turns.ratio("skada", "tlbench")
     benchmark.extra_info |= {"ratio": faster, "aim": 1.0}
+    sign = (made["tlbench"] * made["skada"]).sum(dim=0).sign() if name == "subspace_alignment" else 1.0
+    assert torch.allclose(made["tlbench"] * sign, made["skada"], atol=1e-6)
     print(f"\n{name}: {1e3 * turns.median('tlbench'):.1f} ms, skada {1e3 * turns.median('skada'):.1f} ms, {faster}")
+
+
+def counts_of_words(count: int, words: int = 5000) -> tuple[Tensor, Tensor, Tensor]:
+    """Reviews of two kinds as counts, some 90 words each: source rows and their signs, target rows."""
+    source = torch.Generator().manual_seed(0)
+    sign = torch.where(torch.arange(count) % 2 == 0, 1.0, -1.0).double()
+    usual = torch.rand(words, generator=source, dtype=torch.float64).pow(8)
+    found = []
+    for leans in torch.randn(2, words, generator=source, dtype=torch.float64):
+        rates = usual * (0.5 * leans * sign[:, None]).exp()
+        found.append(torch.poisson(90 * rates / rates.sum(dim=1, keepdim=True), generator=source))
+    return found[0], sign, found[1]
+
+
+def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
+    """DASVM on wide rows: all products of two rows computed once, and libsvm going through the columns in every round."""
+    source, sign, target = counts_of_words(400)
+    made: dict[str, margins.Exchange] = {}
+
+    def contender(name: str) -> Callable[[], Callable[[], Any]]:
+        def run() -> None:
+            known = margins.products(source, target) if name == "known" else None
+            made[name] = margins.exchange(source, sign, target, c=1.0, count=8, rounds=200, known=known)
+
+        return lambda: run
+
+    turns = Turns({name: contender(name) for name in ("known", "columns")})
+    turns.run(benchmark, 1)
+    turns.keep(benchmark, 1)
+    seconds = {name: round(turns.median(name), 2) for name in made}
+    print(f"\nDASVM, 400 + 400 rows of 5,000 counts, {made['known'].rounds} rounds: {seconds}")
+    one, two = (made[name].machine(target) for name in ("known", "columns"))
+    assert made["known"].rounds == made["columns"].rounds > 5
+    assert torch.equal(one > 0, two > 0) and torch.allclose(one, two, atol=1e-8)

@@ -1,4 +1,7 @@
-"""From 100,000 made-up records to the tables: lines -> records -> frame -> tables -> text; and the peak memory of all that."""
+"""From 100,000 made-up records to the tables: lines -> records -> frame -> tables -> text; and the peak memory of all that.
+
+In the short form 4,000.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,14 @@ import pandas as pd
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.timing import timed
+from benchmarks.timing import SHORT, rounds, timed
 from tlbench import records, reports
 from tlbench.terms import Code, Cost, Machine, Record, Scores
 
-METHODS, DOMAINS, PAIRS, SEEDS, CLASSES = 40, 8, 50, 50, 10
+METHODS, DOMAINS, PAIRS, SEEDS, CLASSES = 40, 8, 50, 2 if SHORT else 50, 10
 COUNT = METHODS * PAIRS * SEEDS
+TABLES_SECONDS, PEAK_MIB = 6, 1024
+"""The aims, on two cores: printed beside what was measured."""
 
 WHOLE = """
 import json, resource, sys, time
@@ -99,21 +104,21 @@ class TestReports:
         def read() -> int:
             return sum(1 for _ in records.each(folder))
 
-        assert timed(benchmark, read, rounds=3) == COUNT
+        assert timed(benchmark, read, rounds=rounds(3)) == COUNT
 
     def test_frame(self, benchmark: BenchmarkFixture) -> None:
         made = list(_records())
-        assert len(timed(benchmark, reports.frame, made, rounds=3)) == COUNT
+        assert len(timed(benchmark, reports.frame, made, rounds=rounds(3))) == COUNT
 
     @pytest.mark.parametrize("which", ["main", *reports.KINDS])
     def test_tables(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, which: str) -> None:
-        made = timed(benchmark, reports.tables, frame, which, rounds=3)
+        made = timed(benchmark, reports.tables, frame, which, rounds=rounds(3))
         assert all(len(table.cells) >= METHODS - 1 for table in made)
 
     @pytest.mark.parametrize("format", reports.FORMATS)
     def test_render(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, format: str) -> None:
         made = reports.tables(frame, "main")
-        assert "domain" in timed(benchmark, reports.render, made, format, rounds=3)
+        assert "domain" in timed(benchmark, reports.render, made, format, rounds=rounds(3))
 
     def test_whole(self, benchmark: BenchmarkFixture, folder: Path) -> None:
         def whole() -> dict[str, float]:
@@ -121,7 +126,11 @@ class TestReports:
             said: dict[str, float] = json.loads(done.stdout)
             return said
 
-        said = timed(benchmark, whole, rounds=2)
+        said = timed(benchmark, whole, rounds=rounds(2))
         benchmark.extra_info.update(said)
-        print(said)
+        print(
+            f"\n{COUNT:,} records: read in {said['read']:.1f} s (no aim); tables with intervals in {said['tables']:.1f} s "
+            f"(aim: {TABLES_SECONDS} s) and {said['peak_mib']:.0f} MiB with the reading (aim: {PEAK_MIB}); "
+            f"text in {said['text']:.2f} s"
+        )
         assert (said["records"], said["made"]) == (COUNT, 4)

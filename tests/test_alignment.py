@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
 import scipy.optimize
 import torch
+import torch.nn.functional as F
 
-from tests.support import CPU, blobs
+from tests.support import blobs
 from tlbench import methods
 from tlbench.methods.base import Solved
-from tlbench.nn import components, designs, kernels, location_scale, subspaces
+from tlbench.nn import components, designs, kernels, learners, location_scale, subspaces
 from tlbench.terms import Labelled, Task, TlbenchError
 
+GOLDEN = np.load(Path(__file__).parent / "golden" / "alignment.npz")
+"""Maps and predictions of other packages; golden/alignment.py made them."""
 NEW = ("pca", "subspace_alignment", "gfk", "tca", "jda", "bda", "tjm", "easytl", "coral_map", "monge_map", "mmd_map")
 
 
@@ -113,6 +118,37 @@ def test_target_alike_to_the_source_has_no_mismatch_and_a_large_penalty_leaves_t
 # JDA, BDA, TJM
 
 
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_jda_is_the_dense_problem_solved_round_by_round(kernel):
+    """The authors' loop in numpy and scipy, three rounds: kernel, M, generalised eigenproblem, 1-NN on rows of length 1."""
+    y, drawn = torch.arange(40) % 3, torch.Generator().manual_seed(0)
+    source, target = (
+        torch.eye(3, 8)[y] + 0.5 * torch.randn(40, 8, generator=drawn) + shift * torch.eye(8)[5] for shift in (0, 2)
+    )
+    x = F.normalize(torch.cat([source, target]).double()).numpy()
+    gram = x @ x.T if kernel == "linear" else gaussian(x, 0.7)
+    h, said, seen = np.eye(80) - 1 / 80, None, []
+    for _ in range(3):
+        e = np.r_[np.full(40, 1 / 40), np.full(40, -1 / 40)][:, None]
+        m = 3 * e @ e.T
+        for c in range(3) if said is not None else ():
+            one = np.zeros((80, 1))
+            one[:40][y.numpy() == c] = 1 / (y == c).sum().item()
+            one[40:][said == c] = -1 / max((said == c).sum(), 1)
+            m = m + one @ one.T
+        vectors = scipy.linalg.eigh(gram @ h @ gram, np.eye(80) + gram @ (m / np.linalg.norm(m)) @ gram)[1][:, ::-1][:, :4]
+        features = gram @ (vectors / np.linalg.norm(vectors, axis=0))
+        features = features / np.linalg.norm(features, axis=1, keepdims=True)
+        likeness = features[40:] @ features[:40].T
+        said = y.numpy()[likeness.argmax(axis=1)]
+        seen.append(said)
+    assert not np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[1], seen[2])  # no round is idle
+    options = {"kernel": kernel, "gamma": 0.7, "components": 4, "rounds": 3}
+    scores = methods.find("jda")(**methods.options("jda", options)).fit(Task(3, Labelled(source, y), target))(target)
+    best = np.stack([likeness[:, y.numpy() == c].max(axis=1) for c in range(3)], axis=1)
+    assert np.allclose(scores.numpy(), 2 * best - 1, atol=1e-8)
+
+
 def test_bda_in_balance_is_jda_and_without_classes_it_is_tca_of_its_first_round():
     given = task()
     jda = fitted("jda", given)[1]
@@ -135,10 +171,16 @@ def test_class_names_do_not_matter_to_jda():
 
 
 def test_joint_matching_says_how_many_rows_it_kept_and_one_round_is_tca():
-    method, scores = fitted("tjm", task(), rounds=1)
-    tca = fitted("tca", task(), kernel="rbf", components=20, scale="scatter")[1]
-    assert scores.shape == tca.shape and any("source rows keep coefficients" in note for note in method.notes)
-    assert (scores.argmax(1) == blobs(9, 45).y).double().mean() > 0.9
+    given = task()
+    method, scores = fitted("tjm", given, rounds=1)
+    assert any("source rows keep coefficients" in note for note in method.notes)
+    x = torch.cat([given.source.x, given.target]).double()
+    made = designs.design(x, "rbf", gamma=None)
+    mismatch = made.gather(components.unit(components.contrasts(60, 60, x)))
+    weights = components.scaled(*components.components(components.Scatter(made), mismatch, 1.0, 20), "scatter")
+    plain = learners.nearest(F.normalize(made.map(weights)[:60]), given.source.y, 3)
+    assert torch.allclose(scores, plain(F.normalize(made.at(blobs(9, 45, 0.5).x.double()) @ weights)), atol=1e-8)
+    assert float((scores.argmax(1) == blobs(9, 45).y).double().mean()) > 0.9
 
 
 # subspaces
@@ -224,8 +266,6 @@ def test_feature_augmentation_between_pooling_and_the_target_alone():
     both = Task(3, Labelled(torch.cat([given.source.x, given.few.x]), torch.cat([given.source.y, given.few.y])))
     options = {"learner": "ridge", "c": 0.5}
     pooled = fitted("feature_augmentation", given, own=0.0, **options)[1]
-    from tlbench.nn import learners
-
     x = torch.cat([given.source.x, given.few.x]).double()
     plain = learners.fit("ridge", x, both.source.y, 3, c=0.5)(blobs(9, 45, 0.5).x)
     assert torch.allclose(pooled, plain, atol=1e-8)
@@ -280,10 +320,9 @@ def test_more_components_than_there_are_is_said():
 
 
 def test_kernels_that_overflow_or_hold_nothing_are_errors():
-    huge = Task(3, Labelled(torch.full((6, 2), 1e200, dtype=torch.float64), torch.arange(6) % 3), torch.ones(5, 2).double())
     for kernel in ("linear", "rbf"):
         with pytest.raises(TlbenchError, match="overflows"):
-            fitted("tca", huge, kernel=kernel)
+            designs.design(torch.full((6, 2), 1e200, dtype=torch.float64), kernel)
     nothing = Task(3, Labelled(torch.zeros(6, 2), torch.arange(6) % 3), torch.zeros(5, 2))
     with pytest.raises(TlbenchError, match="all rows are zero"):
         fitted("tca", nothing)
@@ -305,29 +344,59 @@ def test_float32_algebra_stays_near():
     assert torch.allclose(kernels.gram(x.float(), y.float(), gamma).double(), kernels.gram(x, y, gamma), atol=1e-4)
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", NEW)
-def test_cpu_and_cuda_agree(name):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    given, cuda = task(), torch.device("cuda")
-    there = Task(3, Labelled(given.source.x.to(cuda), given.source.y.to(cuda)), given.target.to(cuda))
-    torch.manual_seed(0)
-    scores = methods.find(name)(**methods.options(name, {})).fit(there)(blobs(9, 45, 0.5).x.to(cuda))
-    assert torch.allclose(scores.to(CPU), fitted(name, given)[1], rtol=1e-5, atol=1e-6)
-
-
 # peers; where they are wrong (components, joint matching) the dense problem above is the reference
 
 
-def test_subspace_alignment_is_that_of_skada():
-    skada = pytest.importorskip("skada", reason="skada is not installed (extra `peers`)")
-    x, y = rows(1, 50), rows(2, 40) + 1
-    both, domain = np.r_[x.numpy(), y.numpy()], np.r_[np.ones(50), -np.ones(40)]
-    peer = skada.SubspaceAlignmentAdapter(n_components=3).fit_transform(both, sample_domain=domain)
+def theirs(name: str) -> torch.Tensor:
+    return torch.tensor(GOLDEN[name])
+
+
+def golden_regression(name: str, **options: object) -> torch.Tensor:
+    """Predictions (M,) for the golden target rows."""
+    few = Labelled(theirs("few"), theirs("said")[:, None])
+    source = Labelled(theirs("source"), theirs("y")[:, None])
+    method = methods.find(name)(**methods.options(name, {"learner": "ridge", **options}))
+    granted = {part: rows for part, rows in (("target", theirs("target")), ("few", few)) if part in method.reads}
+    return method.fit(Task(1, source, **granted, regression=True))(theirs("target"))[:, 0]
+
+
+def test_coral_is_that_of_adapt_and_of_skada():
+    """skada divides by N and moves both domains to mean 0."""
+    x, y = theirs("source"), theirs("target")
+    assert torch.allclose(subspaces.coral(x, y, 1.0), theirs("coral"), atol=1e-10)
+    by_n = (39 / 40) ** 0.5 / (49 / 50) ** 0.5
+    assert torch.allclose(by_n * subspaces.coral(x - x.mean(0), y, 1e-12), theirs("skada_coral"), atol=1e-6)
+
+
+@pytest.mark.parametrize("peer", ["adapt", "skada"])
+def test_subspace_alignment_is_that_of(peer):
+    """Up to one sign for each column."""
+    x, y = theirs("source"), theirs("target")
+    adapted = torch.cat([theirs("aligned_source"), theirs("aligned_target")])
+    peers = {"adapt": adapted, "skada": theirs("skada_aligned")}[peer]
     bases = [subspaces.principal(part, 3) for part in (x, y)]
-    ours = torch.cat([(x - x.mean(0)) @ bases[0] @ (bases[0].T @ bases[1]), (y - y.mean(0)) @ bases[1]]).numpy()
-    assert np.allclose(ours * np.sign((ours * peer).sum(axis=0)), peer, atol=1e-10)
+    ours = torch.cat([(x - x.mean(0)) @ bases[0] @ (bases[0].T @ bases[1]), (y - y.mean(0)) @ bases[1]])
+    assert torch.allclose(ours * (ours * peers).sum(dim=0).sign(), peers, atol=1e-10)
+
+
+def test_the_monge_map_is_that_of_skada():
+    """Its ridge of 1e-8 is added as it is, ours in units of the mean variance."""
+    x, y = theirs("source"), theirs("target")
+    variance = float(torch.cat([x - x.mean(0), (y - y.mean(0)) * (50 / 40) ** 0.5]).square().sum() / (2 * 50 * 6))
+    assert torch.allclose(subspaces.monge(x, y, 1e-8 / variance), theirs("monge"), atol=1e-9)
+
+
+def test_feature_augmentation_is_that_of_adapt():
+    """A ridge on its augmented rows, centred by the mean of both domains."""
+    assert torch.allclose(golden_regression("feature_augmentation"), theirs("augmented"), atol=1e-10)
+
+
+@pytest.mark.parametrize(("rounds", "golden"), [(1, "jdot_2"), (20, "jdot")])
+def test_joint_transport_of_a_regression_is_that_of_skada(rounds, golden):
+    """After its second plan, and where it has come to rest."""
+    pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
+    assert torch.allclose(golden_regression("jdot", rounds=rounds), theirs(golden), atol=1e-10)
+    assert float((theirs("jdot") - theirs("jdot_2")).abs().max()) > 1
 
 
 def test_the_monge_map_is_that_of_pot():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.support import CPU, blobs
+from tests.support import blobs
 from tlbench import methods
 from tlbench.methods.base import Solved
 from tlbench.nn import learners, transport
@@ -74,20 +74,6 @@ def test_carried_labels_are_those_of_pot():
     assert torch.allclose(ours.mean(dim=0), F.one_hot(labels, 3).double().mean(dim=0))
 
 
-def test_joint_transport_of_a_regression_is_that_of_skada():
-    skada = pytest.importorskip("skada._ot", reason="skada is not installed (extra `peers`)")
-    from sklearn.linear_model import Ridge
-
-    x, target = rows(1, 40), rows(2, 35, 0.5)
-    y = (x @ torch.tensor([1.0, -2.0, 0.5]).double() + 0.1 * rows(3, 40)[:, 0])[:, None]
-    with pytest.warns(UserWarning, match="Maximum number of iterations"):
-        peer = skada.solve_jdot_regression(Ridge(1.0), x.numpy(), y.numpy().ravel(), target.numpy(), n_iter_max=6)[0]
-    method = methods.find("jdot")(**methods.options("jdot", {"learner": "ridge", "rounds": 5}))
-    ours = method.fit(Task(1, Labelled(x, y), target, regression=True))(target)
-    assert np.allclose(ours.numpy().ravel(), peer.predict(target.numpy()), atol=1e-9)
-    assert any("still moving after 5 rounds" in note for note in method.notes)
-
-
 def test_the_same_rows_stay_and_a_large_entropy_moves_all_to_the_mean():
     x = rows(1, 40)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
@@ -127,7 +113,7 @@ def test_soft_labels_are_weights():
 
 
 @pytest.mark.parametrize("name", NEW)
-def test_bad_input_gives_numbers_or_one_clear_error(name):
+def test_bad_input_gives_numbers(name):
     given = task()
     alike = Task(3, Labelled(torch.zeros(9, 4), torch.arange(9) % 3), torch.zeros(7, 4))
     method = methods.find(name)(**methods.options(name, {}))
@@ -138,9 +124,11 @@ def test_bad_input_gives_numbers_or_one_clear_error(name):
     lacking = methods.find(name)(**methods.options(name, {}))
     scores = lacking.fit(Task(3, given.source[kept], given.target))(given.target)
     assert not bool(torch.isnan(scores).any()) and "the source has no row of class 2" in lacking.notes
-    huge = Task(3, Labelled(given.source.x.double() * 1e200, given.source.y), given.target.double())
-    with pytest.raises(TlbenchError, match="overflow"):
-        methods.find(name)(**methods.options(name, {})).fit(huge)
+
+
+def test_distances_that_overflow_are_an_error():
+    with pytest.raises(TlbenchError, match="distances between these rows overflow"):
+        transport.cost(1e200 * rows(1, 4), rows(2, 3), "none")
 
 
 def test_an_unconverged_plan_is_said():
@@ -152,15 +140,3 @@ def test_without_pot_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
     with pytest.raises(TlbenchError, match=r"tlbench\[ot\]"):
         fitted("ot_exact", task())
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", NEW)
-def test_cpu_and_cuda_agree(name):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    given, cuda = task(), torch.device("cuda")
-    there = Task(3, Labelled(given.source.x.to(cuda), given.source.y.to(cuda)), given.target.to(cuda))
-    torch.manual_seed(0)
-    scores = methods.find(name)(**methods.options(name, {})).fit(there)(blobs(9, 45, 0.5).x.to(cuda))
-    assert torch.allclose(scores.to(CPU), fitted(name, given)[1], rtol=1e-4, atol=1e-5)

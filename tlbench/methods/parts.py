@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -16,15 +17,17 @@ Learner = Literal["auto", "nearest_neighbor", "logistic", "svm", "ridge"]
 """What is trained on the adapted rows. `auto` is 1-NN for classes, as in the papers of subspaces and transport, and ridge for
 a regression; logistic and svm become ridge there."""
 BOTH = frozenset({"classification", "regression"})
+LARGEST = 1e60
+"""Beyond it products of four values, as in the covariance of a kernel, leave float64. Float32 ends long before, at 3e38."""
 
 
 def source(method: Solved, task: Task, *, pooled: bool = True) -> Labelled:
     """Source rows (N, D) in float64 with their labels.
 
-    The record is told where several sources are pooled, and where the source has no row of a class.
+    The record is told where several sources are pooled, where the source has no row of a class, and where its rows are alike.
 
     Raises:
-        TlbenchError: a value is not finite.
+        TlbenchError: a value is not finite, or its square overflows.
     """
     assert task.source is not None  # the engine grants what `reads` names
     rows, domain = task.source, task.source.domain
@@ -34,24 +37,32 @@ def source(method: Solved, task: Task, *, pooled: bool = True) -> Labelled:
         count = torch.bincount(rows.y, minlength=task.classes)
         if empty := (count == 0).nonzero().flatten().tolist():
             method.note(f"the source has no row of class {', '.join(map(str, empty))}")
-    return Labelled(matrix(rows.x, "source"), rows.y, domain)
+    x = matrix(rows.x, "source")
+    if len(x) > 1 and bool((x == x[0]).all()):
+        method.note("the source's rows are all alike: nothing can be learnt from them")
+    return Labelled(x, rows.y, domain)
 
 
 def target(task: Task) -> Tensor:
     """Unlabelled target rows (M, D) in float64.
 
     Raises:
-        TlbenchError: a value is not finite.
+        TlbenchError: a value is not finite, or its square overflows.
     """
     assert task.target is not None
     return matrix(task.target, "target")
 
 
 def matrix(x: Tensor, part: str) -> Tensor:
-    """Rows (N, ...) as (N, D) in float64; `part` names them where they are not finite."""
+    """Rows (N, ...) as (N, D) in float64; `part` names them where they are not finite, or too large to be multiplied."""
     rows = x.flatten(1).double()
-    if not bool(torch.isfinite(rows).all()):
+    largest = float(torch.linalg.vector_norm(rows, torch.inf)) if rows.numel() else 0.0
+    if not math.isfinite(largest):
         raise TlbenchError(f"{part} rows hold values that are not finite; `tlbench data check SUITE` says where")
+    if largest > LARGEST:
+        raise TlbenchError(
+            f"{part} rows hold {largest:.0e}: products of such values overflow; scale them (prepare = ['zscore'])"
+        )
     return rows
 
 

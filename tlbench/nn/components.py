@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tlbench.nn.designs import Design
+from tlbench.terms import TlbenchError
 
 DENSE = 1200
 """Up to so many columns, and 10 for each component, every eigenvector is computed; else the leading ones, by iteration."""
@@ -158,7 +159,12 @@ def scaled(values_K: Tensor, coefficients_RK: Tensor, scale: str) -> Tensor:
     """Coefficients of unit length (`coefficients`), or with components of unit scatter, C'Z'HZ C = I (`scatter`).
 
     Components without scatter are left out: they are the same for every row.
+
+    Raises:
+        TlbenchError: no component has any.
     """
     kept = values_K > values_K[0] * len(values_K) * torch.finfo(values_K.dtype).eps
+    if not bool(kept.any()):
+        raise TlbenchError("all rows are alike: there is nothing to find components of; look at `prepare` and the data")
     values, coefficients = values_K[kept], coefficients_RK[:, kept]
     return coefficients / (coefficients.norm(dim=0) if scale == "coefficients" else values.sqrt())

@@ -153,11 +153,8 @@ def svm(
     if len(y_N) and bool((y_N == y_N[0]).all()):
         only = F.one_hot(y_N[:1], classes).double()
         return lambda x: only.expand(len(x), classes)
-    longest = float(x_ND.double().square().sum(dim=1).amax()) if kernel == "linear" else 0.0
-    if longest > LONGEST_SQUARED:
-        raise TlbenchError(
-            f"rows of length {longest**0.5:.1g}: libsvm does not come to an end on them; scale them (prepare = ['zscore'])"
-        )
+    if kernel == "linear":
+        refuse_long(x_ND)
     weights = None if weight_N is None else weight_N.double().cpu().numpy()
     machine = SVC(kernel=kernel, C=c).fit(x_ND.double().cpu().numpy(), y_N.cpu().numpy(), sample_weight=weights)
 
@@ -166,6 +163,15 @@ def svm(
         return F.one_hot(predicted, classes).double().to(x.device)
 
     return scores
+
+
+def refuse_long(x_ND: Tensor) -> None:
+    """Raises TlbenchError where a row is too long for a support vector machine."""
+    longest = float(x_ND.double().square().sum(dim=1).amax())
+    if longest > LONGEST_SQUARED:
+        raise TlbenchError(
+            f"rows of length {longest**0.5:.1g}: libsvm does not come to an end on them; scale them (prepare = ['zscore'])"
+        )
 
 
 def nearest(x_ND: Tensor, y_N: Tensor, classes: int, *, chunk: int = 1024) -> Scorer:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tlbench.nn import learners
+
 Machine = Callable[[Tensor], Tensor]
 """Rows (N, D) -> signed distance from the boundary (N,), in units of the margin."""
 
 
 ITERATIONS = 100_000
 """At most, for one machine: where no line separates the classes libsvm can go on for hours."""
+WHOLE = 6000
+"""Rows of both domains up to which all products of two rows are kept (275 MiB): a round then costs none."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,20 @@ class Exchange:
     cut_off: int = 0
 
 
-def machine(x_ND: Tensor, sign_N: Tensor, c: float) -> tuple[Machine, bool]:
+def products(source_ND: Tensor, target_MD: Tensor) -> Tensor | None:
+    """All products of two rows (N + M, N + M), the source's first; None where they are too many to keep."""
+    rows = torch.cat([source_ND, target_MD])
+    return rows @ rows.T if len(rows) <= WHOLE else None
+
+
+def machine(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None = None) -> tuple[Machine, bool]:
     """Linear machine of the signs -1 and 1 (libsvm through scikit-learn, on the CPU); rows of one sign give that sign.
 
-    Also whether it was solved within `ITERATIONS`.
+    Also whether it was solved within `ITERATIONS`. `products_NN` is x x' where that is known: the machine is the same, and
+    libsvm need not go through the columns.
+
+    Raises:
+        TlbenchError: rows too long for libsvm.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import SVC
@@ -38,16 +52,27 @@ def machine(x_ND: Tensor, sign_N: Tensor, c: float) -> tuple[Machine, bool]:
     if bool((sign_N == sign_N[0]).all()):
         constant = float(sign_N[0])
         return lambda x: x.new_full((len(x),), constant, dtype=torch.float64), True
+    learners.refuse_long(x_ND)
+    kernel, given = ("linear", x_ND) if products_NN is None else ("precomputed", products_NN)
     # a tight tolerance: which rows lie nearest the edge must not hang on the order of the rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is told below
-        fitted = SVC(kernel="linear", C=c, tol=1e-6, max_iter=ITERATIONS).fit(x_ND.cpu().numpy(), sign_N.cpu().numpy())
-    normal = torch.tensor(fitted.coef_[0]).to(x_ND)
+        fitted = SVC(kernel=kernel, C=c, tol=1e-6, max_iter=ITERATIONS).fit(given.cpu().numpy(), sign_N.cpu().numpy())
+    normal = torch.tensor(fitted.dual_coef_[0]).to(x_ND) @ x_ND[torch.tensor(fitted.support_, device=x_ND.device).long()]
     offset = float(fitted.intercept_[0])
     return lambda x: x.double() @ normal + offset, int(fitted.n_iter_[0]) < ITERATIONS
 
 
-def exchange(source_ND: Tensor, sign_N: Tensor, target_MD: Tensor, *, c: float, count: int, rounds: int) -> Exchange:
+def exchange(
+    source_ND: Tensor,
+    sign_N: Tensor,
+    target_MD: Tensor,
+    *,
+    c: float,
+    count: int,
+    rounds: int,
+    known: Tensor | None = None,
+) -> Exchange:
     """From a machine of the source to one of target rows labelled by themselves.
 
     Args:
@@ -57,8 +82,15 @@ def exchange(source_ND: Tensor, sign_N: Tensor, target_MD: Tensor, *, c: float, 
         c: cost of a slack.
         count: rows taken in and dropped, a side and round.
         rounds: at most.
+        known: `products` of the rows; libsvm computes them in every round where it is None.
     """
-    current, solved = machine(source_ND, sign_N, c)
+
+    def trained(chosen: Tensor, signs: Tensor) -> tuple[Machine, bool]:
+        return machine(pool[chosen], signs, c, None if known is None else known[chosen][:, chosen])
+
+    pool = torch.cat([source_ND, target_MD])
+    every = torch.arange(len(pool), device=pool.device)
+    current, solved = trained(every[: len(source_ND)], sign_N)
     cut_off = int(not solved)
     if bool((sign_N == sign_N[0]).all()):
         return Exchange(current, 0, 0)  # nothing was solved
@@ -78,9 +110,8 @@ def exchange(source_ND: Tensor, sign_N: Tensor, target_MD: Tensor, *, c: float, 
             taken_M[nearest], label_M[nearest] = True, side
             there = (kept_N & (torch.sign(at_N) == side)).nonzero().squeeze(1)
             kept_N[there[torch.argsort(at_N[there].abs(), descending=True)[:count]]] = False
-        rows = torch.cat([source_ND[kept_N], target_MD[taken_M]])
-        current, solved = machine(rows, torch.cat([sign_N[kept_N], label_M[taken_M]]), c)
+        current, solved = trained(every[torch.cat([kept_N, taken_M])], torch.cat([sign_N[kept_N], label_M[taken_M]]))
         cut_off, done = cut_off + (not solved), done + 1
     said = torch.where(current(target_MD) >= 0, 1.0, -1.0).to(sign_N)
-    last, solved = machine(target_MD, said, c)
+    last, solved = trained(every[len(source_ND) :], said)
     return Exchange(last, done, int(kept_N.sum()), cut_off + (not solved))

@@ -14,6 +14,8 @@ Apply = Callable[[Tensor], Tensor]
 SINGLE = 1000
 """Rows beyond which the kernel is kept in float32: a step is the reading of it, and its rounding (1e-7) is far below what an
 objective is asked for. All else stays in the precision of the rows."""
+REACH = 1e-12
+"""Mean kernel between a source row and the target, below which the two have nothing to do with each other."""
 
 
 def project(v_N: Tensor, weight_N: Tensor, upper: float, low: float, high: float) -> Tensor:

@@ -44,7 +44,8 @@ def coral(source_ND: Tensor, target_MD: Tensor, ridge: float) -> Tensor:
 def monge(source_ND: Tensor, target_MD: Tensor, ridge: float) -> Tensor:
     """Source rows (N, D) moved by the optimal transport map of the two Gaussians; covariances are divided by N.
 
-    `ridge`, in units of the mean of their diagonals, is added to both. More columns than rows: in the span of all rows.
+    `ridge`, in units of the mean of their diagonals, is added to both. More columns than rows: in the span of all rows. Where
+    neither domain varies the map is the step between the means.
     """
     means = source_ND.mean(dim=0), target_MD.mean(dim=0)
     source, target = source_ND - means[0], target_MD - means[1]
@@ -54,6 +55,8 @@ def monge(source_ND: Tensor, target_MD: Tensor, ridge: float) -> Tensor:
         source, target = source @ span, target @ span
     covariances = source.T @ source / len(source), target.T @ target / len(target)
     little = ridge * float(sum(c.diagonal().mean() for c in covariances)) / 2
+    if not little > 0:
+        return means[1] + source_ND - means[0]
     of_source, of_target = (c + little * torch.eye(len(c)).to(c) for c in covariances)
     values, vectors = torch.linalg.eigh(of_source)
     root, inverse = values.sqrt(), values.rsqrt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from tlbench.methods import parts
 from tlbench.methods.base import Predictor, Solved
 from tlbench.nn import learners
 from tlbench.terms import Task
@@ -18,7 +19,6 @@ class Logistic(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, by L-BFGS."""
-        assert task.source is not None
-        x, y = task.source.x.flatten(1), task.source.y
-        scores = learners.logistic(x, y, task.classes, penalty=1 / self.c, iterations=self.iterations)
+        source = parts.source(self, task)
+        scores = learners.logistic(source.x, source.y, task.classes, penalty=1 / self.c, iterations=self.iterations)
         return lambda x: scores(x.flatten(1))

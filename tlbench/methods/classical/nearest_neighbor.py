@@ -5,6 +5,7 @@ Cover and Hart, Nearest neighbor pattern classification, IEEE Transactions on In
 
 from __future__ import annotations
 
+from tlbench.methods import parts
 from tlbench.methods.base import Predictor, Solved
 from tlbench.nn import learners
 from tlbench.terms import Task
@@ -17,6 +18,6 @@ class NearestNeighbor(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """Keeps the source rows."""
-        assert task.source is not None
-        scores = learners.nearest(task.source.x.flatten(1), task.source.y, task.classes)
+        source = parts.source(self, task)
+        scores = learners.nearest(source.x, source.y, task.classes)
         return lambda x: scores(x.flatten(1))

@@ -22,7 +22,6 @@ class Ridge(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, in the smaller of the two spaces, columns or rows."""
-        assert task.source is not None
-        rows = task.source
-        scores = learners.fit("ridge", rows.x.flatten(1), rows.y, task.classes, c=self.c, regression=task.regression)
+        source = parts.source(self, task)
+        scores = learners.fit("ridge", source.x, source.y, task.classes, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))

@@ -20,6 +20,6 @@ class TargetRidge(Solved):
     def fit(self, task: Task) -> Predictor:
         """In float64, in the smaller of the two spaces, columns or rows."""
         assert task.few is not None
-        rows = task.few
-        scores = learners.fit("ridge", rows.x.flatten(1), rows.y, task.classes, c=self.c, regression=task.regression)
+        x = parts.matrix(task.few.x, "few")
+        scores = learners.fit("ridge", x, task.few.y, task.classes, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
 from tlbench.nn import label_shift, landmarks, learners
-from tlbench.terms import Labelled, Task
+from tlbench.terms import Labelled, Task, TlbenchError
 
 
 class BBSE(Reweighting):
@@ -29,6 +29,8 @@ class BBSE(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """Cross-fitted confusion, one fit on all rows for the target."""
+        if len(source.y) < 2:
+            raise TlbenchError("bbse: one source row, and the confusion of a classifier is of rows that it did not see")
         soft = self.soft and self.learner == "logistic"
         if self.soft and not soft:
             self.note(f"{self.learner} gives no probabilities: shares of its predictions")

@@ -42,6 +42,8 @@ class KMM(Reweighting):
         if few is not None:
             self.note(f"kernel of {rows} source rows through {few} landmarks (Nystrom)")
         apply, kappa = matching.kernel_and_mean(source.x, target_MD, gamma, few)
+        if not float(kappa.max()) > matching.REACH * rows:
+            self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         low, high = rows * (1 - band), rows * (1 + band)
         ones = torch.ones_like(kappa)
         w, gap = matching.minimise(

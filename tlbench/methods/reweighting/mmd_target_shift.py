@@ -38,6 +38,8 @@ class MMDTargetShift(Reweighting):
         if few is not None:
             self.note(f"kernel of {rows} source rows through {few} landmarks (Nystrom)")
         apply, kappa = matching.kernel_and_mean(source.x, target_MD, gamma, few)
+        if not float(kappa.max()) > matching.REACH * rows:
+            self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         if task.regression:
             smooth = matching.smoother(source.y.double(), self.smoothing, self.landmarks)
             w, _ = matching.minimise(

@@ -34,10 +34,10 @@ class DASVM(Solved):
         source, target = parts.source(self, task), parts.target(task)
         exchanged = self.exchanged or max(3, max(len(source), len(target)) // 50)
         classes = [1] if task.classes == 2 else range(task.classes)
-        ended = []
+        ended, known = [], margins.products(source.x, target)
         for one in classes:
             sign = torch.where(source.y == one, 1.0, -1.0).double()
-            ended.append(margins.exchange(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds))
+            ended.append(margins.exchange(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
         if cut := sum(one.rounds == self.rounds for one in ended):
             self.note(f"{cut} of {len(ended)} exchanges were cut off after {self.rounds} rounds")
         if unsolved := sum(one.cut_off for one in ended):
