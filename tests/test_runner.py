@@ -23,7 +23,7 @@ from tlbench.runner.processes import Processes
 from tlbench.runner.standing import standing, useless
 from tlbench.runner.work import Limits
 from tlbench.suite import digest
-from tlbench.terms import Cost, Scores
+from tlbench.terms import Cost, Machine, Scores
 
 ONE_THREAD = Limits(threads=1)
 SOLVED = "from tlbench.methods.base import Solved\nclass Odd(Solved):\n    reads = frozenset({'source'})\n"
@@ -263,10 +263,13 @@ PEAKS = {"source_only": 3 * GIB, "coral": 5 * GIB}
 
 
 class Places:
-    """A pool whose places end at once, in an order that a seed decides; a place may die instead."""
+    """A pool whose places end at once, in an order that a seed decides; a place may die instead.
 
-    def __init__(self, plan: runner.Plan, count: int, *, dies: float) -> None:
-        self.plan, self.count, self.dies = plan, count, dies
+    `rate`: samples per second of a row's case, given how many run at once.
+    """
+
+    def __init__(self, plan: runner.Plan, count: int, *, dies: float, rate=lambda row, count: None, beside: int = 1) -> None:
+        self.plan, self.count, self.dies, self.rate, self.beside = plan, count, dies, rate, beside
         self.busy: dict[int, object] = {}
         self.draw, self.most, self.closed = random.Random(0), 0, False
 
@@ -286,9 +289,10 @@ class Places:
         if self.draw.random() < self.dies:
             tell(Lost(place, "a node was removed"))
             return
-        cost = Cost(peak_reserved_bytes=PEAKS.get(job.case.row))
+        at_once = len(self.busy) + 1
+        cost = Cost(peak_reserved_bytes=PEAKS.get(job.case.row), train_samples_per_second=self.rate(job.case.row, at_once))
         facts = {
-            **record(job.case.seed).model_dump(by_alias=True),
+            **record(job.case.seed, machine=Machine(device="gpu", torch="2", places=self.beside)).model_dump(by_alias=True),
             **job.case.model_dump(),
             "identity": job.identity,
             "cost": cost,
@@ -315,29 +319,105 @@ def test_every_case_has_one_record_whatever_places_do(tmp_path):
     assert len(again.todo) == len(failed)
 
 
-@pytest.mark.parametrize("dies", [0.0, 1.0], ids=["measured", "all die"])
-def test_a_gpu_takes_as_many_cases_as_fit(tmp_path, dies):
-    """One case of each row by itself on each GPU, then as many as the largest of them leaves room for; no GPU is here."""
-    assert growing.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
-    assert growing.fitting(10 * GIB, 20 * GIB) == 1
-    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=20)
+def grown(plan: runner.Plan, free: dict[str, int], *, most: int = 16, known=(), **places):
+    """A growing pool on GPUs of so much free memory, none of which is here, and (devices, pool) of every pool it makes."""
     made: list[tuple[list[str], Places]] = []
 
     def make(devices):
-        made.append((list(devices), Places(plan, len(devices), dies=dies)))
+        made.append((list(devices), Places(plan, len(devices), beside=len(devices) // len(free), **places)))
         return made[-1][1]
 
-    def pool(known=()):
-        free = {"cuda:0": 80 * GIB, "cuda:1": 40 * GIB}  # the fuller one decides
-        return growing.Growing([*free], 16, make, PEAKS, known, free.__getitem__)
+    return growing.Growing([*free], most, make, PEAKS, known, free.__getitem__), made
 
-    ended = list(schedule.drive(plan, results, pool(), limits=Limits(attempts=1)))
+
+@pytest.mark.parametrize("dies", [0.0, 1.0], ids=["measured", "all die"])
+def test_a_gpu_takes_as_many_cases_as_fit(tmp_path, dies):
+    """One case of each row by itself on each GPU, then as many as the largest of them leaves room for."""
+    assert growing.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
+    assert growing.fitting(10 * GIB, 20 * GIB) == 1
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=20)
+    free = {"cuda:0": 80 * GIB, "cuda:1": 40 * GIB}  # the fuller one decides
+    pool, made = grown(plan, free, dies=dies)
+    ended = list(schedule.drive(plan, results, pool, limits=Limits(attempts=1)))
     assert len(ended) == 40
     assert [devices for devices, _ in made] == [["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"] * (8 if dies else 6)]
     assert all(one.closed and one.most == len(devices) for devices, one in made)
     if not dies:
-        assert pool(ended).size() == 12 and len(made) == 3  # what is on file is not measured again
-        assert pool([r for r in ended if r.row == "coral"]).size() == 16 and made[-1][0] == ["cuda:0", "cuda:1"]
+        alone = [r for r in ended if r.machine.places == 1]
+        again, made = grown(plan, free, known=alone, dies=dies)
+        assert again.size() == 12 and len(made) == 1  # what is on file is not measured again
+        again, made = grown(plan, free, known=[r for r in alone if r.row == "coral"], dies=dies)
+        assert again.size() == 16 and made[0][0] == ["cuda:0", "cuda:1"]
+        again, _ = grown(plan, free, known=[r for r in ended if r.machine.places != 1], dies=dies)
+        assert again.size() == 16  # how fast a row is by itself is not known from cases that shared their GPU
+
+
+RATES = {"source_only": 1000.0, "coral": 400.0}
+
+
+@pytest.mark.parametrize(
+    ("slowed", "gpus", "numbers"),
+    [
+        (lambda count: 1.0, 1, [1, 8]),  # each leaves the GPU idle
+        (lambda count: 1 / count, 1, [1, 8, 4, 2, 1]),  # one fills it
+        (lambda count: 1.05 / count, 1, [1, 8, 4, 2, 1]),  # too little is gained
+        (lambda count: 1.2 / count, 1, [1, 8]),
+        (lambda count: min(1.0, 2 / count**1.5), 1, [1, 8, 4, 2]),  # two are faster than one, more are in each other's way
+        (lambda count: 2 / count, 2, [2, 16, 8, 4, 2]),  # as each of two GPUs sees it
+    ],
+)
+def test_no_more_cases_share_a_gpu_than_make_it_faster(tmp_path, slowed, gpus, numbers):
+    """Places that together train less than 1.1 times as fast as one case alone are halved; records say how many there were."""
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=60)
+    free = {f"cuda:{number}": 54 * GIB for number in range(gpus)}  # 0.9 * 54 / (5 + 1) = 8
+    rate = lambda row, count: RATES[row] * (1.0 if count <= gpus else slowed(count))  # noqa: E731
+    pool, made = grown(plan, free, dies=0.0, rate=rate)
+    assert pool.size() == 16
+    ended = list(schedule.drive(plan, results, pool))
+    assert len(ended) == 120 and [len(devices) for devices, _ in made] == numbers
+    assert pool.size() == numbers[-1] and {r.machine.places for r in ended} == {number // gpus for number in numbers}
+    for devices, one in made:
+        assert one.closed and one.most == len(devices) and {devices.count(name) for name in free} == {len(devices) // gpus}
+
+
+def test_a_gpu_is_not_judged_by_cases_that_had_no_neighbours(tmp_path):
+    """While places start and at the end a case may run alone, as fast as ever; seeds trained together are no case alone."""
+    plan, _ = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4)
+    pool, made = grown(plan, {"cuda:0": 54 * GIB}, dies=0.0, rate=lambda row, count: RATES[row] / count)
+    for job in {job.case.row: job for job in plan.jobs()}.values():  # each row by itself
+        pool.start(pool.idle()[0], job)
+        pool.wait(0.0, lambda message: None)
+    for _ in range(2):
+        assert pool.idle() == [*range(8)]
+        for place, job in enumerate(plan.jobs()[:7]):  # an eighth place is still starting
+            pool.start(place, job)
+        for _ in range(7):
+            pool.wait(0.0, lambda message: None)
+    assert pool.size() == 8 and len(made) == 2
+    at_once = {places: Machine(device="gpu", torch="2", places=places) for places in (1, 2)}
+    together = record(machine=at_once[1], notes=("3 seeds trained together: train and compile seconds are a share",))
+    assert [growing.alone(r) for r in (record(machine=at_once[1]), record(machine=at_once[2]), together)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_growing_pool_of_processes_gives_the_same_numbers(tmp_path):
+    """Real processes, on the CPU in place of a GPU: alone first, then two at once, by then as fast together or not."""
+    torch.set_num_threads(1)
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4)
+    alone = facts(local.run(plan, results, CPU, limits=ONE_THREAD))
+    plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4, fresh=True)
+
+    def make(devices):
+        return Processes(plan.work(ONE_THREAD, len(devices)), devices)
+
+    pool = growing.Growing(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
+    ended = list(schedule.drive(plan, results, pool, limits=ONE_THREAD))
+    assert facts(ended) == alone
+    places = [r.machine.places for r in ended]
+    assert set(places) == {1, 2} and places[0] == 1  # a case or more alone until both rows were seen, then two at once
 
 
 def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):

@@ -53,8 +53,8 @@ def run(
         pair: pairs such as "a:b" or "a+c:b"; all without any.
         seed: seed numbers; the suite's own without any.
         plugin: files of methods outside the package.
-        workers: cases at once, each in a process; 0: one a core, on a GPU as many as fit. A script that asks for them keeps
-            its own work below `if __name__ == "__main__":`, for the processes import it.
+        workers: cases at once, each in a process; 0: one a core, on a GPU as many as fit and pay. A script that asks for them
+            keeps its own work below `if __name__ == "__main__":`, for the processes import it.
         threads: of a case on the CPU; else torch's own number, or cores // workers.
         timeout: seconds after which a case is a failed one.
         checkpoint: keep the state of a long case this often, in seconds.

@@ -242,7 +242,7 @@ class Machine(Strict):
     threads: int | None = None
     """Of one case, on the CPU."""
     places: int | None = None
-    """How many cases ran at once, this one among them."""
+    """How many cases ran at once on its device, this one among them."""
     devices: int | None = None
     """How many devices trained the case together, each with its share of every batch; null where it was one."""
 

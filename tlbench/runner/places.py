@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from tlbench.runner.work import Limits
 from tlbench.terms import TlbenchError
 
 AS_MANY_AS_FIT = 0
-"""A number of workers: one a core, and on GPUs no more than their memory holds."""
+"""A number of workers: one a core, and on GPUs no more than their memory holds and than make them faster."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, re
         TlbenchError: there are not so many devices, or no such cluster.
     """
     if plan.todo and places.ray:
-        return Cluster(plan.work(limits), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
+        shared = max(int(1 / places.gpus_per_case), 1) if places.gpus_per_case else 1
+        return Cluster(plan.work(limits, shared), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
     if plan.todo and places.devices > 1:
         return Ranks(plan.work(limits), _several(device, places.devices))
     if places.workers == 1 or not plan.todo:
@@ -91,7 +93,7 @@ def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, re
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
     def processes(several: Sequence[str]) -> Pool:
-        return Processes(plan.work(limits, len(several), folder), several)
+        return Processes(plan.work(limits, max(Counter(several).values()), folder), several)
 
     if places.workers == AS_MANY_AS_FIT and device.type == "cuda":
         rows = {case.row for case in plan.todo}

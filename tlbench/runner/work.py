@@ -49,7 +49,7 @@ class Work:
     checkpoints: Path | None = None
     """The folder of checkpoints, where the place can write to it."""
     places: int = 1
-    """How many cases run at once, for the records."""
+    """How many cases run at once on a device, for the records."""
 
     def pair(self, case: Case) -> dict[str, str]:
         """The fingerprints of a case's own domains."""
