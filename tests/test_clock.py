@@ -93,6 +93,7 @@ def test_a_clock_that_does_not_wait_would_be_seen(device):
 @pytest.mark.parametrize("make", [Behind, clock.Host])
 def test_steps_and_parts_are_billed_for_their_own_work(make):
     device = make()
+    device.sampled = 1  # every step is taken apart
     sleep = getattr(device, "sleep", time.sleep)
     watch = clock.Clock(CPU, device)
     steps = watch.steps()

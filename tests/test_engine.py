@@ -292,10 +292,10 @@ def test_parts_of_a_step_are_drawn_into_one_tensor(resident):
         assert whole.data_ptr() == step.source.x.data_ptr() and torch.equal(whole, torch.cat([step.source.x, step.target]))
 
 
-def test_joined_copies_only_what_does_not_lie_in_order():
+def test_joined_copies_all_but_the_pieces_of_one_tensor_in_order():
     whole = torch.randn(9, 4, requires_grad=True)
     a, b, c = whole.split([2, 3, 4])
-    for parts, same in (((a, b, c), True), ((b, c), True), ((a,), True), ((b, a), False), ((a, c), False), ((a, a), False)):
+    for parts, same in (((a, b, c), True), ((b, c), False), ((a,), False), ((b, a), False), ((a, c), False), ((a, a), False)):
         one = joined(*parts)
         assert torch.equal(one, torch.cat(parts))
         assert (one.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()) == same

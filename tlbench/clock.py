@@ -21,7 +21,7 @@ STEADY = 1.25
 IN_A_ROW = 5
 """Steady steps that end the warm-up."""
 SAMPLED = 8
-"""On a GPU every so many-th step is taken apart: a mark costs the program about as much as the start of a kernel."""
+"""Every so many-th step is taken apart: on a GPU a mark costs the program about as much as the start of a kernel."""
 
 
 def utc() -> str:
@@ -53,7 +53,7 @@ class Queue(Protocol):
 class Host:
     """The queue of a CPU: there is none, work is done when the call returns."""
 
-    sampled = 1
+    sampled = SAMPLED
 
     def wait(self) -> None:
         """Nothing is left to wait for."""
@@ -141,22 +141,22 @@ class Steps:
         self.seconds: list[float] = []
         self.parts: dict[str, dict[int, float]] = {}
         """Part -> number of the step -> seconds, for the steps that were taken apart; a part met twice in one adds up."""
-        self._queue = queue
+        self._queue, self._mark = queue, queue.mark
         self._marks: list[tuple[Any, str, int]] = []
         self._steps = 0
 
     def start(self) -> None:
         """A stretch of steps begins now; what went before is billed to no step."""
-        self._marks.append((self._queue.mark(), "start", 0))
+        self._marks.append((self._mark(), "start", 0))
 
     def part(self, name: str) -> None:
         """What ran since the last part or step of a stretch was `name`."""
         if self._steps % self._queue.sampled == 0:
-            self._marks.append((self._queue.mark(), name, 0))
+            self._marks.append((self._mark(), name, 0))
 
     def end(self, steps: int = 1) -> None:
         """A step ends here, or several that the device ran as one: each then took an equal share."""
-        self._marks.append((self._queue.mark(), "end", steps))
+        self._marks.append((self._mark(), "end", steps))
         self._steps += steps
 
     def read(self) -> None:

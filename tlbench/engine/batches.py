@@ -34,7 +34,11 @@ class Batches:
     ) -> None:
         self._inputs = inputs
         self._parts = {name: _Drawn(several, rows[name]) for name, several in parts.items()}
-        self._stores = {name: drawn.store for name, drawn in self._parts.items()}
+        self._counts = [drawn.rows[0].numel() if len(drawn.rows) else 0 for drawn in self._parts.values()]
+        self._together = len(self._parts) > 1 and alike(drawn.store for drawn in self._parts.values())
+        if self._parts:
+            self._store = next(iter(self._parts.values())).store
+            self._room = (sum(self._counts), *self._store.shape)
         self._host = {name: drawn for name, drawn in self._parts.items() if not drawn.store.resident}
         # a CPU gathers rows in the step: a thread beside it would take a core from the threads of the step, which wait for it
         sent = bool(self._host) and next(iter(self._host.values())).store.device.type != "cpu"
@@ -64,16 +68,19 @@ class Batches:
 
     def _inputs_of(self, step: int | Tensor, lines: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Network inputs (B, ...) of each part; where rows are alike, pieces of one tensor, which a forward takes as it is."""
-        counts = {name: line.numel() for name, line in lines.items()}
-        stored = dict(ready) or empty(self._stores, counts, device=next(iter(self._stores.values())).device)
-        for name, part in self._parts.items():
-            if name not in ready:
-                numbers = lines[name] if part.numbers is part.rows else part.of(step, part.numbers)
-                stored[name] = part.store.take(numbers.flatten(), stored.get(name))
-        if not alike(self._stores.values()):
-            return {name: self._inputs(x) for name, x in stored.items()}
-        inputs = self._inputs(joined(*stored.values()))
-        return dict(zip(stored, inputs.split([len(x) for x in stored.values()]), strict=True))
+        if self._together and not ready:
+            whole = torch.empty(self._room, dtype=self._store.dtype, device=self._store.device)
+            for (name, part), out in zip(self._parts.items(), whole.split(self._counts), strict=True):
+                part.store.take(part.stored(step, lines[name]), out)
+        else:
+            stored = {
+                name: ready[name] if name in ready else part.store.take(part.stored(step, lines[name]))
+                for name, part in self._parts.items()
+            }
+            if not self._together:
+                return {name: self._inputs(x) for name, x in stored.items()}
+            whole = joined(*stored.values())
+        return dict(zip(lines, self._inputs(whole).split(self._counts), strict=True))
 
     def _announce(self, step: int) -> None:
         """Where nothing is made ready ahead, the system is told which rows of the host are asked for soon."""
@@ -132,6 +139,11 @@ class _Drawn:
         """The line of a table for a step."""
         return table[step] if isinstance(step, int) else table.index_select(0, step)[0]
 
+    def stored(self, step: int | Tensor, line: Tensor) -> Tensor:
+        """Numbers (B,) in the store of the rows of a step, which are `line` within the part."""
+        numbers = line if self.numbers is self.rows else self.of(step, self.numbers)
+        return numbers if numbers.ndim == 1 else numbers.flatten()
+
     def labelled(self, x: Tensor, at: Tensor) -> Labelled | Tensor:
         """The drawn rows with what is known of them."""
         if self.y is None:
@@ -139,7 +151,8 @@ class _Drawn:
         domain = self._alike
         if domain is None and self.domain is not None:
             domain = self.domain[at]
-        return Labelled(x, self.y[at], domain, None if self.group is None else self.group[at])
+        y = self.y.index_select(0, at) if at.ndim == 1 else self.y[at]  # the shorter way is the faster one
+        return Labelled(x, y, domain, None if self.group is None else self.group[at])
 
 
 def _joined(facts: Sequence[Tensor | None]) -> Tensor | None:

@@ -90,7 +90,7 @@ class Program:
             self._note(f"graph off: {why_not}")
         tries = self._captures or (self._choice == "auto" and self._device.type == "cuda")
         self._decides_at = first + 1 if self._choice == "step" else first + TRIED if tries else -1
-        self._trial = Clock(self._device)
+        self._trial, self._timing = Clock(self._device), self._device.type == "cuda"
         if self._captures:
             rates.set(first / self._steps)  # what is frozen is frozen throughout, else there is no table
             self._table = rates.table(self._steps)
@@ -122,7 +122,7 @@ class Program:
                 timed.end()
                 at += 1
             else:
-                if at == 0 or self._times(at):
+                if at == 0 or (self._timing and self._times(at)):
                     with counting() if at == 0 else self._trial.measure("steps"):
                         self._step(at, timed.part)
                 else:
@@ -144,8 +144,7 @@ class Program:
 
     def _times(self, at: int) -> bool:
         """Whether a step is one of those that `auto` times, where it has to know how long one takes."""
-        late = TRIED // 2 <= at - self._first < TRIED
-        return late and self._choice == "auto" and self._device.type == "cuda"
+        return TRIED // 2 <= at - self._first < TRIED and self._choice == "auto"
 
     def _decide(self, at: int) -> int:
         """Compile or capture, if that is wanted; how many steps were made on the way."""

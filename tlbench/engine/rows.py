@@ -112,10 +112,11 @@ class Store:
             rows = self.gather(numbers, out if self.device.type == "cpu" else None).to(self.device)
             return rows if out is None or self.device.type == "cpu" else out.copy_(rows)
         # on a CPU several times as fast as rows[numbers]
-        rows = torch.index_select(self._rows, 0, numbers.flatten(), out=out)
+        flat = numbers if numbers.ndim == 1 else numbers.flatten()
+        rows = torch.index_select(self._rows, 0, flat) if out is None else torch.index_select(self._rows, 0, flat, out=out)
         if self._files:
             self._was_read(rows.nbytes, numbers.numel())
-        return rows.view(*numbers.shape, *self.shape)
+        return rows if flat is numbers else rows.view(*numbers.shape, *self.shape)
 
     def gather(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
         """Rows of a store on the host, there; into `out` (rows, row shape) where one is given."""

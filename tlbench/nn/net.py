@@ -66,18 +66,16 @@ class Net(nn.Module):
 def joined(*parts: Tensor) -> Tensor:
     """Batches (B_i, ...) one after the other, (sum of B_i, ...), as `torch.cat` gives them.
 
-    Those that lie one after the other in one tensor already, as the engine draws them and as `Net.features` gives them, are
-    not copied.
+    Pieces that make up one tensor in this order, as the engine draws them and as `Net.features` gives them, are not copied.
     """
     whole = None if torch.compiler.is_compiling() else parts[0]._base
-    if whole is None or whole.shape[1:] != parts[0].shape[1:] or whole.stride() != parts[0].stride():
+    if whole is None or whole.ndim != parts[0].ndim:
         return torch.cat(parts)
-    row = whole.stride(0)
-    first = at = parts[0].storage_offset() - whole.storage_offset()
+    strides, row = whole.stride(), whole.stride(0)
+    at, end = whole.storage_offset(), 0
     for part in parts:
-        if part._base is not whole or part.stride() != whole.stride() or part.storage_offset() - whole.storage_offset() != at:
+        if part._base is not whole or part.stride() != strides or part.storage_offset() != at:
             return torch.cat(parts)
-        at += len(part) * row
-    if first == 0 and at == len(whole) * row:
-        return whole
-    return whole.narrow(0, first // row, (at - first) // row) if row and first % row == 0 else torch.cat(parts)
+        at += part.shape[0] * row
+        end += part.shape[0]
+    return whole if end == whole.shape[0] and parts[0].shape[1:] == whole.shape[1:] else torch.cat(parts)

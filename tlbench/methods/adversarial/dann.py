@@ -37,5 +37,6 @@ class Dann(Trained):
         source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = self.criterion(self.net.head(source_BD), step.source.y)
         logits = self.discriminator(reverse(joined(source_BD, target_BD), ramp(step.progress, self.gamma)))
-        is_source = torch.cat([logits.new_ones(len(source_BD)), logits.new_zeros(len(target_BD))])
+        is_source = torch.zeros_like(logits)
+        is_source[: len(source_BD)] = 1
         return task + self.weight * F.binary_cross_entropy_with_logits(logits, is_source)
