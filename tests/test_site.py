@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tlbench import methods, site
+from tlbench import methods, reports, site
 from tlbench import records as on_file
+from tlbench.site import drawing
 from tlbench.site.writing import slug
 from tlbench.terms import Record, Scores, TlbenchError
 
@@ -286,3 +287,12 @@ def test_the_leaderboard_of_this_repository_is_that_of_its_records():
         pytest.skip("no results/README.md: not a checkout")
     filed = (results / "README.md").read_text(encoding="utf-8")
     assert filed == site.leaderboard(on_file.read_all(results)), "stale: run `make leaderboard`"
+
+
+def test_pictures_drawn_on_several_cores_are_the_same(monkeypatch):
+    suites = [(reports.tables(reports.frame(of)), of) for of in (records(f"toy_{n}") for n in range(5))]
+    alone = list(drawing.drawn(suites))
+    monkeypatch.setattr(drawing, "SUITES_A_CORE", 1)
+    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
+    assert list(drawing.drawn(suites)) == alone
+    assert all(one.vector.rstrip().endswith("</svg>") for of_suite in alone for one in of_suite) and len(alone[0]) > 1

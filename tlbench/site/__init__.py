@@ -13,6 +13,7 @@ import tlbench
 from tlbench import merging, pictures, reports
 from tlbench.reports import Table
 from tlbench.site import charts, facts, sheets, words
+from tlbench.site.drawing import Drawn, drawn
 from tlbench.site.sheets import Row, Sheet, cell
 from tlbench.site.words import OfMethod
 from tlbench.site.writing import Writer, slug
@@ -43,8 +44,8 @@ def build(
     writer = Writer(out, {"version": tlbench.__version__, "records": len(records), "last": last})
     writer.assets()
     suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(made, records)]
-    for suite in suites:
-        suite.pages()
+    for suite, pictures_of_suite in zip(suites, drawn([(s.tables, s.records) for s in suites]), strict=True):
+        suite.pages(pictures_of_suite)
     abouts = {name: words.of_method(file) for name, file in methods.items()}
     front = _front(writer, suites, _methods(writer, suites, abouts), abouts)
     writer.finish()
@@ -97,8 +98,8 @@ class _Suite:
         """The first page of a row's records, from the root of the site."""
         return f"records/{self.slug}/{slug(row)}.html"
 
-    def pages(self) -> None:
-        """The suite's page, its pictures and downloads, and the pages of its records."""
+    def pages(self, pictures_of_suite: Sequence[Drawn]) -> None:
+        """The suite's page with its pictures, its downloads, and the pages of its records."""
 
         def link(row: str) -> str | None:
             return f"../{self.page_of(row)}" if row in self.rows else None
@@ -121,21 +122,19 @@ class _Suite:
             conflicts=sum(map(len, self.conflicts.values())),
             summary=shown[0],
             tables=shown[1:],
-            pictures=self._pictures(),
+            pictures=self._pictures(pictures_of_suite),
             chart=charts.accuracy_and_cost(self.tables, self.records[-1].baseline),
         )
         for row, records in self.rows.items():
             facts.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
 
-    def _pictures(self) -> list[dict[str, object]]:
-        drawn = []
-        with pictures.styled():
-            for picture in pictures.pictures(self.tables, self.records):
-                vector = pictures.svg(picture.figure, picture.title, picture.caption)
-                width, height = pictures.size(vector)
-                path = self.writer.file(f"pictures/{self.slug}-{slug(picture.kind)}.svg", vector)
-                drawn.append({"path": path, "title": picture.title, "said": picture.said, "width": width, "height": height})
-        return drawn
+    def _pictures(self, pictures_of_suite: Sequence[Drawn]) -> list[dict[str, object]]:
+        shown = []
+        for picture in pictures_of_suite:
+            width, height = pictures.size(picture.vector)
+            path = self.writer.file(f"pictures/{self.slug}-{slug(picture.kind)}.svg", picture.vector)
+            shown.append({"path": path, "title": picture.title, "said": picture.said, "width": width, "height": height})
+        return shown
 
 
 def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMethod]) -> dict[str, str]:
