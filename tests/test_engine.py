@@ -22,10 +22,11 @@ from tlbench.engine.batches import Batches
 from tlbench.engine.inputs import Inputs, draw, in_chunks
 from tlbench.engine.rows import Part, Store
 from tlbench.engine.seeds import seed_of, seeded
+from tlbench.engine.stream import predict_online
 from tlbench.engine.train import train
 from tlbench.methods.base import Trained
 from tlbench.nn import trunks
-from tlbench.nn.net import Net, joined
+from tlbench.nn.net import Net, Trunk, joined
 from tlbench.runner import Plan, local
 from tlbench.suite import Network, Protocol, Training
 from tlbench.terms import PARTS, Diverged, Domain, Labelled, Task, TlbenchError, TracePoint
@@ -646,3 +647,13 @@ def test_threads_sleep_while_they_wait_only_beside_other_programs(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     threads.settle()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_on_the_stream_dropout_is_off_and_the_norms_use_the_batch():
+    linear, norm = torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8)
+    trunk = Trunk([linear, norm, torch.nn.Dropout(0.5)], 8)
+    method = methods.find("tent")(Net(trunk, 3), lr=0.0)
+    x = torch.randn(12, 6)
+    scores = predict_online(method, method.online(), Part.of(x), Inputs(Network(), channels_last=False), 12)
+    features = torch.nn.functional.batch_norm(linear(x), None, None, norm.weight, norm.bias, training=True)
+    torch.testing.assert_close(scores, method.net.head(features))

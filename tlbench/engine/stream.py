@@ -20,6 +20,7 @@ def predict_online(method: Trained, online: Online, rows: Part, inputs: Inputs, 
     training = Training(steps=1, batch=max(batch, 2), optimiser="adam", lr=online.lr or 1.0)
     phase = Phase(None, frozenset(), groups=online.groups)
     rates = Rates(method, phase, training)
+    method.eval()  # dropout predicts; the groups that learn are in training mode again from here
     rates.set(0.0)
     sizes = [batch] * (len(rows) // batch)
     rest = len(rows) - sum(sizes)

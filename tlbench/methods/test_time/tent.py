@@ -17,6 +17,7 @@ from tlbench.terms import NotApplicable, Step
 class Tent(Trained):
     """Source training; then each batch of the stream is predicted, and its mean entropy makes one step of Adam."""
 
+    version = 2
     reads = frozenset({"source", "stream"})
     lr: float = Field(1e-3, ge=0, description="of scale and shift on the stream; 0 adapts the statistics alone")
 
