@@ -1,7 +1,8 @@
 """The same work made ready for each contender: data, the common start, and a training that is only to be begun.
 
-A contender gives a `Ready`: a function without arguments that trains from the common start and gives the losses. What comes
-before (weights copied, images encoded, workers started) is not timed.
+A contender gives a `Ready`: called without arguments it trains from the common start and gives the losses. What comes before
+(weights copied, images encoded, workers started) is not timed. Of adabn and tent that is the training on the source too: what
+is timed is the pass over the target and the stream.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import by_hand
 from benchmarks.by_hand import Model
+from benchmarks.by_hand_more import AFTER, THRESHOLDS, TWINS, Data, Rows, images, supervised
+from benchmarks.by_hand_more import Net as NetByHand
 from benchmarks.scripted import Images, Script
 from tlbench import methods
 from tlbench.clock import Clock
 from tlbench.engine.inputs import Inputs
+from tlbench.engine.passes import GrantedRows
+from tlbench.engine.rows import Granted, Part
 from tlbench.engine.seeds import seeded
+from tlbench.engine.stream import predict_online
 from tlbench.engine.train import train
 from tlbench.methods.base import Trained
 from tlbench.nn import trunks
@@ -29,36 +37,105 @@ from tlbench.terms import Labelled, Task
 
 ROWS, BATCH, CLASSES, WIDTH = 10_000, 128, 10, 512
 """Rows of a domain, rows of each part in a step, and columns of a frozen trunk's features (those of a ResNet-18)."""
-SEEDS = {"batches source 0": 1, "batches target 0": 2}
+MORE_ROWS = {"discriminator_reweight": 400}
+"""Of the methods of by_hand_more, rows of a domain where they are not 20 batches; all of them go into the weights' fits."""
+FEW_ROWS = 200
+"""Labelled ones among the target's; of fewer the engine draws many permutations at once, and so others than by_hand.py."""
+SOURCE_STEPS = 10
+"""Of adabn and tent, before what they are timed for."""
+SEEDS = {"source": 1, "target": 2, "few": 3, "steps": 4}
 CPU = torch.device("cpu")
+OPTIONS: dict[str, dict[str, Any]] = {name: {"threshold": threshold} for name, threshold in THRESHOLDS.items()}
 
 Ready = Callable[[], list[float]]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A `Ready`, and the logits of some target rows after it."""
+
+    begin: Ready
+    logits: Callable[[], Tensor]
+
+    def __call__(self) -> list[float]:
+        return self.begin()
+
+
 class Work:
-    """A method on a network (`lenet`, or `features`: a linear head on the features of a frozen trunk)."""
+    """A method on a network (`lenet`, or `features`: a linear head on the features of a frozen trunk).
+
+    The methods of by_hand_more are on LeNet alone; that of adabn and tent has batch normalisation.
+    """
 
     def __init__(self, net: str, method: str) -> None:
         self.net, self.method = net, method
-        self.images = net == "lenet"
+        self.images, self.more = net == "lenet", method in TWINS
+        assert self.images or not self.more
         with seeded(0, CPU):
-            x, self.target = (_blobs(), _blobs()) if self.images else (_features(0.0), _features(0.3))
-            y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
-            self.source = Labelled(x, y)  # of images, where the most ink stands
-            trunk = trunks.build("lenet", (1, 28, 28), {}) if self.images else Trunk([], WIDTH)
+            if self.more:
+                pattern = torch.rand(CLASSES, 1, 5, 5)
+                rows = MORE_ROWS.get(method, 20 * BATCH)
+                self.source, target = _strokes(pattern, rows, 0.0), _strokes(pattern, rows, 0.1)
+                self.target, self.few = target.x, target[torch.arange(FEW_ROWS)]
+            else:
+                x, self.target = (_blobs(), _blobs()) if self.images else (_features(0.0), _features(0.3))
+                # of images, where the most ink stands
+                y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
+                self.source = Labelled(x, y)
+            options = {"batch_norm": True} if method in AFTER else {}
+            trunk = trunks.build("lenet", (1, 28, 28), options) if self.images else Trunk([], WIDTH)
             kind = methods.find(method)
             assert issubclass(kind, Trained)
-            self.start = kind(Net(trunk, CLASSES), **methods.options(method, {}))
+            self.start = kind(Net(trunk, CLASSES), **methods.options(method, OPTIONS.get(method, {})))
+            if method == "pcgrad":  # of heads that start as opposites the gradients conflict, else there is nothing to project
+                self.start.get_parameter("source_head.weight").data.copy_(-self.start.net.head.weight)
 
-    def engine(self, steps: int) -> Ready:
+    def engine(self, steps: int) -> Run:
         method = copy.deepcopy(self.start)
         if self.images:
             method.to(memory_format=torch.channels_last)  # as the engine does for convolutions
-        parts = {name: part for name, part in (("source", self.source), ("target", self.target)) if name in method.reads}
-        task = Task(CLASSES, **parts)  # type: ignore[arg-type]
-        training = Training(steps=steps, batch=BATCH, trace=0)
+        parts = {name: getattr(self, name) for name in ("source", "target", "few") if name in method.reads}
+        task = Task(CLASSES, **parts)
         inputs, clock = Inputs(Network(), channels_last=self.images), Clock(CPU)
-        return lambda: train(method, task, training, inputs, clock, SEEDS.__getitem__).losses
+
+        def begin(steps: int = steps) -> list[float]:
+            training = Training(steps=steps, batch=BATCH, trace=0)
+            return train(method, task, training, inputs, clock, _seed).losses
+
+        def logits() -> Tensor:
+            return method.predict(inputs(self.target[:BATCH]))
+
+        if self.method not in AFTER:
+            return Run(_seeded(begin) if self.more else begin, logits)
+        on_source, rows = begin(SOURCE_STEPS), self.target[: steps * BATCH]
+
+        def adapt() -> list[float]:
+            online = method.online()
+            if online is not None:
+                scores = predict_online(method, online, Part.of(rows), inputs, BATCH)
+                return on_source + _entropies(scores)
+            phase = method.phases()[-1]
+            assert phase.begin is not None
+            phase.begin(GrantedRows(method, Granted.of(Task(CLASSES, target=rows)), inputs, phase))
+            return on_source
+
+        return Run(adapt, logits)
+
+    def by_hand_more(self, steps: int) -> Run:
+        """The twin of by_hand_more."""
+        none = torch.empty(0, dtype=torch.int64)
+        given = (("source", self.source.x, self.source.y), ("target", self.target, none), ("few", self.few.x, self.few.y))
+        data = Data(**{name: Rows(x, y, BATCH, SEEDS[name]) for name, x, y in given})
+        net, twin = NetByHand(self.method, self.start.state_dict().values()), TWINS[self.method]
+        on_source = supervised(net, data.source, SOURCE_STEPS) if self.method in AFTER else []
+        predicts: list[Callable[[Tensor], Tensor]] = []
+
+        def begin() -> list[float]:
+            losses, predict = twin(net, data, steps)
+            predicts.append(predict)
+            return torch.stack([*on_source, *losses]).tolist()
+
+        return Run(_seeded(begin), lambda: predicts[-1](images(self.target[:BATCH])))
 
     def model(self, channels_last: bool) -> Model:
         """The network of by_hand.py from the common start."""
@@ -69,8 +146,10 @@ class Work:
         return Model(parameters, False, trunk=nn.Identity, width=WIDTH, discriminator=with_discriminator)
 
     def by_hand(self, steps: int, channels_last: bool = True) -> Ready:
+        if self.more:
+            return self.by_hand_more(steps)
         model, source = self.model(channels_last), (self.source.x, self.source.y)
-        seeds = (SEEDS["batches source 0"], SEEDS["batches target 0"])
+        seeds = (SEEDS["source"], SEEDS["target"])
         return lambda: by_hand.train(
             model,
             source,
@@ -84,7 +163,7 @@ class Work:
 
     def script(self, steps: int, encoded: bool, workers: int) -> Ready:
         """DANN with PIL images and a DataLoader per domain."""
-        seeds = (SEEDS["batches source 0"], SEEDS["batches target 0"])
+        seeds = (SEEDS["source"], SEEDS["target"])
         source, target = self._pictures[encoded]
         return Script(self.model(False), source, target, seeds, steps=steps, batch=BATCH, workers=workers).train
 
@@ -93,6 +172,35 @@ class Work:
         """Source and target as images in memory, and as PNG files in memory."""
         none = torch.zeros(ROWS, dtype=torch.int64)
         return {e: (Images(self.source.x, self.source.y, e), Images(self.target, none, e)) for e in (False, True)}
+
+
+def _seed(use: str) -> int:
+    """`batches PART PHASE` -> that of the part."""
+    return SEEDS[use.split()[1]]
+
+
+def _seeded(begin: Ready) -> Ready:
+    """Views and folds are drawn from torch's global generator: of all contenders from the same seed."""
+
+    def seeded_begin() -> list[float]:
+        with seeded(SEEDS["steps"], CPU):
+            return begin()
+
+    return seeded_begin
+
+
+def _entropies(logits_NC: Tensor) -> list[float]:
+    """Mean entropy of each batch."""
+    logs = logits_NC.log_softmax(1)
+    return [-float(batch.mean()) for batch in (logs.exp() * logs).sum(1).split(BATCH)]
+
+
+def _strokes(pattern: Tensor, rows: int, shift: float) -> Labelled:
+    """Images that are learnt in a few steps, of a pattern for each class; a shift makes all strokes thicker."""
+    y = torch.arange(rows) % CLASSES
+    coarse = 0.7 * pattern[y] + 0.3 * torch.rand(rows, 1, 5, 5) + shift
+    fine = torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear")
+    return Labelled(((fine - 0.4).clamp_(0, 0.4) * 637).to(torch.uint8), y, torch.zeros_like(y))
 
 
 def _blobs() -> Tensor:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 FOLDER = Path("out/bench")
 SHORT = ("test_step.py", "test_startup.py", "test_reports.py", "test_cache.py")
-USUAL = (*SHORT, "test_peers.py")
+USUAL = (*SHORT, "test_each_step.py", "test_peers.py")
 
 
 def main(words: list[str]) -> int:

@@ -1,0 +1,76 @@
+"""The engine's step against the same step by hand: every trained method that test_step.py leaves out, on LeNet; fp32, CPU.
+
+Both start from the same weights and draw the same rows, views and folds; that they give the same losses and end with the same
+predictions is asserted. Times are printed and saved, never asserted: they belong to the machine. A run is a training of few
+steps with all that a method does beside them: passes over a domain, fits of weights, pseudo-labels. Of adabn and tent it is
+what comes after the training on the source, a pass over the target and the stream, and a step is a batch of that.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks import by_hand
+from benchmarks.by_hand_more import THRESHOLDS, TWINS
+from benchmarks.contenders import BATCH, Work
+from benchmarks.timing import SHORT, Turns, rounds
+from tlbench.bench import throughput
+
+STEPS = 3 if SHORT else 20
+HALVES = {"linear_probe", "fine_tune", "shot"}
+"""Methods that go on with another loss after half of the steps."""
+RISES = {"fixmatch"}
+"""The more rows the network is sure of, the more there is to learn."""
+
+
+@functools.cache
+def work(method: str) -> Work:
+    return Work("lenet", method)
+
+
+def test_every_trained_method_has_a_step_by_hand() -> None:
+    assert {*TWINS, *by_hand.TERMS, "source_only"} == {*throughput.trained()}
+
+
+@pytest.mark.parametrize("method", TWINS)
+def test_both_compute_the_same(method: str) -> None:
+    """Losses of 10 steps, and logits after them; of tent the entropies of the stream come after the losses on the source."""
+    steps = 10
+    engine, hand = work(method).engine(steps), work(method).by_hand_more(steps)
+    expected = hand()
+    assert engine() == pytest.approx(expected, abs=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(engine.logits(), hand.logits(), rtol=0, atol=1e-3)
+    if method not in RISES:  # something is learnt, so something is compared
+        ends = (steps // 2, steps) if method in HALVES else (steps,)
+        assert all(expected[end - 1] < expected[end - ends[0]] - 0.01 for end in ends)
+
+
+@pytest.mark.parametrize("method", THRESHOLDS)
+def test_the_network_is_sure_of_some_rows(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the losses above would be those of source_only."""
+    some = work(method).by_hand_more(10)()
+    monkeypatch.setitem(THRESHOLDS, method, 2.0)
+    none = work(method).by_hand_more(10)()
+    assert max(abs(a - b) for a, b in zip(some, none, strict=True)) > 0.01
+
+
+@pytest.mark.benchmark(group=f"each method by the engine and by hand in turn, {BATCH} rows of each part")
+@pytest.mark.parametrize("method", TWINS)
+def test_each(method: str, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = Turns({"engine": lambda: work(method).engine(STEPS), "by hand": lambda: work(method).by_hand_more(STEPS)})
+    turns.run(benchmark, rounds(3))
+    ratio = turns.ratio("engine", "by hand")
+    benchmark.extra_info["ratio"] = ratio
+    turns.keep(benchmark, STEPS)
+    engine, hand = (1000 * turns.median(name) / STEPS for name in ("engine", "by hand"))
+    with capsys.disabled():
+        print(
+            f"\n{method:22} engine {engine:8.3f} ms, by hand {hand:8.3f} ms a step; engine / by hand "
+            f"{ratio['paired']:.3f} paired, {ratio['medians']:.3f} of the medians "
+            f"({len(turns.seconds['engine'])} rounds of {STEPS} steps, {torch.get_num_threads()} threads)"
+        )
