@@ -152,6 +152,15 @@ def test_check_on_the_command_line_takes_the_suite_by_name_or_by_folder(ran, fil
         assert words in done.stderr
 
 
+def test_check_takes_several_files_and_says_what_is_wrong_with_all(ran, file):
+    other = file.with_name("other.jsonl")
+    other.write_text("no record\n", encoding="utf-8")
+    done = tlbench("check", ran / "tiny.toml", other, "none.toml", file, cwd=ran)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{other}:" in done.stderr and "no file none.toml" in done.stderr
+    assert "ok  suite tiny" in done.stdout and f"{file}\nok  " in done.stdout
+
+
 # --- merge ----------------------------------------------------------------------------------------------------------
 
 

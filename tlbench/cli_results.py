@@ -24,12 +24,32 @@ File = Annotated[Path, typer.Argument(metavar="RESULTS/SUITE/ROW.jsonl", help="A
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="A suite (.toml), a method (.py) or a results file (.jsonl).")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Suites (.toml), methods (.py) and results files (.jsonl).", show_default=False),
+    ],
     suite: OfSuite = None,
     plugin: Plugins = None,
 ) -> None:
-    """Hold a file of yours to the promises that the shipped ones keep."""
+    """Hold files of yours to the promises that the shipped ones keep."""
     _plug(plugin)
+    wrong = []
+    for path in paths:
+        try:
+            kept = _kept(path, suite)
+        except TlbenchError as error:
+            wrong.append(str(error))
+            continue
+        if len(paths) > 1:
+            typer.echo(path)
+        for sentence in kept:
+            typer.echo(f"ok  {sentence}")
+    if wrong:
+        raise TlbenchError("\n".join(wrong))
+
+
+def _kept(path: Path, suite: str | None) -> list[str]:
+    """The promises that a file keeps, a sentence each."""
     if not path.is_file():
         raise TlbenchError(f"no file {path}; give a suite (.toml), a method (.py) or a results file (.jsonl)")
     if path.suffix not in {".toml", ".py", ".jsonl"}:
@@ -37,21 +57,17 @@ def check(
     from tlbench import api, checks, methods
 
     if path.suffix == ".toml":
-        kept = checks.suite(api.load(str(path)))
-    elif path.suffix == ".jsonl":
-        of = _suite_of(path, suite)
-        kept = checks.results(path) if of is None else checks.contribution(path, of)
-        if of is None:
-            name = path.absolute().parent.name
-            typer.echo(
-                f"no suite {name!r} ships; held to no suite: pairs, seeds, hash and options go unchecked without --suite FILE",
-                err=True,
-            )
-    else:
+        return checks.suite(api.load(str(path)))
+    if path.suffix == ".py":
         shipped = [name for name, file in methods.files().items() if file == path.resolve()]
-        kept = checks.method(shipped[0] if shipped else methods.plug(path))
-    for sentence in kept:
-        typer.echo(f"ok  {sentence}")
+        return checks.method(shipped[0] if shipped else methods.plug(path))
+    if (of := _suite_of(path, suite)) is not None:
+        return checks.contribution(path, of)
+    name = path.absolute().parent.name
+    typer.echo(
+        f"no suite {name!r} ships; held to no suite: pairs, seeds, hash and options go unchecked without --suite FILE", err=True
+    )
+    return checks.results(path)
 
 
 @app.command()
