@@ -27,7 +27,7 @@ test: lint
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
 
-# the form for CI: under a minute, its file is kept and nothing fails for being slow
+# the form for CI: about a minute, its file is kept and nothing fails for being slow
 bench-short: $(STAMP)
 	$(BIN)/python -m benchmarks.run --short
 

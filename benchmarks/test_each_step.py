@@ -20,7 +20,7 @@ from benchmarks.contenders import BATCH, Work
 from benchmarks.timing import SHORT, Turns, rounds
 from tlbench.bench import throughput
 
-STEPS = 3 if SHORT else 20
+STEPS = 3 if SHORT else 60
 HALVES = {"linear_probe", "fine_tune", "shot"}
 """Methods that go on with another loss after half of the steps."""
 RISES = {"fixmatch"}

@@ -37,8 +37,11 @@ def times_power(rows_ND: Tensor, values_K: Tensor, vectors_DK: Tensor, ridge: fl
 
 def coral(source_ND: Tensor, target_MD: Tensor, ridge: float) -> Tensor:
     """Source rows (N, D) with the target's covariance: x (C_s + ridge I)^(-1/2) (C_t + ridge I)^(1/2), not centred."""
-    white = times_power(source_ND, *spectrum(source_ND), ridge, -0.5)
-    return times_power(white, *spectrum(target_MD), ridge, 0.5)
+    wide = source_ND.shape[1] > len(source_ND)
+    start = source_ND if wide else torch.eye(source_ND.shape[1]).to(source_ND)  # the map first, where it is the smaller one
+    white = times_power(start, *spectrum(source_ND), ridge, -0.5)
+    coloured = times_power(white, *spectrum(target_MD), ridge, 0.5)
+    return coloured if wide else source_ND @ coloured
 
 
 def monge(source_ND: Tensor, target_MD: Tensor, ridge: float) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from tlbench import reports
@@ -20,7 +21,7 @@ from tlbench.reports import Table
 from tlbench.reports.traces import traces
 from tlbench.terms import Record
 
-__all__ = ["Picture", "draw", "pictures", "size", "styled", "svg"]
+__all__ = ["Picture", "draw", "pictures", "size", "styled", "svg", "traces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +46,17 @@ def draw(records: Sequence[Record], out: Path) -> list[Path]:
     with styled():
         for suite, of_suite in groupby(made, key=lambda table: table.suite):
             own = [r for r in records if f"{r.suite} v{r.suite_version}" == suite]
-            for picture in pictures(list(of_suite), own):
+            for picture in pictures(list(of_suite), own[-1].baseline, traces(own)):
                 stem = out / _file_name(f"{suite.replace(' v', '-v')}-{picture.kind}")
                 written += write(picture.figure, stem, picture.title, picture.caption)
     return written
 
 
-def pictures(tables: Sequence[Table], records: Sequence[Record]) -> Iterator[Picture]:
-    """The pictures of one suite, one at a time, from all its tables and, for training curves, its records.
+def pictures(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> Iterator[Picture]:
+    """The pictures of one suite, one at a time, from all its tables, its baseline and its `traces`.
 
-    Inside `styled()`. A picture that the records hold nothing for is left out.
+    Inside `styled()`. A picture that there is nothing for is left out.
     """
-    baseline = next((record.baseline for record in reversed(records)), None)
     number = {"delta": 0, "cost": 0}
     for table in tables:
         figure, kind, said = None, table.kind, ""
@@ -80,7 +80,7 @@ def pictures(tables: Sequence[Table], records: Sequence[Record]) -> Iterator[Pic
             yield Picture(kind, table.title, said, f"{said} {table.caption}", figure)
     if tables:
         order = [str(row) for table in tables if table.kind == "accuracy" for row in table.cells.index]
-        figure = training(traces(records), order)
+        figure = training(curves, order)
         if figure is not None:
             said = (
                 "Medians over all pairs and seeds of a method, bands (up to five methods) from quartile to quartile. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from tlbench import pictures
@@ -28,15 +29,17 @@ class Drawn:
 def drawn(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterator[list[Drawn]]:
     """The pictures of each suite, from all its tables and its records, in order; those of later suites are drawn meanwhile."""
     processes = max(1, min(cpu_count(), len(suites) // SUITES_A_CORE))
+    # the curves, not the records: these would take longer to pass on than the pictures to draw
+    asked = ((tables, records[-1].baseline, pictures.traces(records)) for tables, records in suites)
     if processes == 1:
-        yield from (_of_suite(tables, records) for tables, records in suites)
+        yield from (_of_suite(*one) for one in asked)
     else:
-        yield from Parallel(n_jobs=processes, return_as="generator")(delayed(_of_suite)(*suite) for suite in suites)
+        yield from Parallel(n_jobs=processes, return_as="generator")(delayed(_of_suite)(*one) for one in asked)
 
 
-def _of_suite(tables: Sequence[Table], records: Sequence[Record]) -> list[Drawn]:
+def _of_suite(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> list[Drawn]:
     with pictures.styled():
         return [
             Drawn(one.kind, one.title, one.said, pictures.svg(one.figure, one.title, one.caption))
-            for one in pictures.pictures(tables, records)
+            for one in pictures.pictures(tables, baseline, curves)
         ]

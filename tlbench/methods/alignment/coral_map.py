@@ -35,9 +35,7 @@ class CoralMap(Solved):
         if self.form == "kernel":
             if self.learner != "svm" or task.regression:
                 raise TlbenchError("coral_map: form = 'kernel' needs learner = 'svm' and classes; others take form = 'map'")
-            of_source, of_target = subspaces.spectrum(source.x), subspaces.spectrum(target)
-            back = subspaces.times_power(source.x, *of_source, self.ridge, -0.5)
-            back = subspaces.times_power(back, *of_target, self.ridge, 0.5)
+            back = subspaces.coral(source.x, target, self.ridge)
             fitted = learners.svm(back @ source.x.T, source.y, task.classes, c=self.c, kernel="precomputed")
             return lambda x: fitted(x.flatten(1).double() @ back.T)
         mapped = subspaces.coral(source.x, target, self.ridge)
