@@ -126,9 +126,10 @@ def test_maps(benchmark: BenchmarkFixture, name: str) -> None:
         return torch.from_numpy(np.asarray(adapter.fit_transform(rows, sample_domain=domain)))
 
     turns = Turns(
-        {"tlbench": lambda: lambda: made.update(tlbench=ours()), "skada": lambda: lambda: made.update(skada=theirs())}
+        {"tlbench": lambda: lambda: made.update(tlbench=ours()), "skada": lambda: lambda: made.update(skada=theirs())},
+        pause=0.2,
     )
-    turns.run(benchmark, rounds(9))
+    turns.run(benchmark, rounds(25))
     turns.keep(benchmark, 1)
     faster = turns.ratio("skada", "tlbench")
     benchmark.extra_info |= {"ratio": faster, "aim": 1.0}

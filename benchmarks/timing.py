@@ -42,11 +42,12 @@ class Turns:
     """Contenders in turn, round after round, nobody always first; seconds of every round after an untimed one.
 
     Two readings of a ratio: `paired` is the median over the rounds of the ratio within each, `medians` the ratio of the two
-    medians. Where they differ, the run was too noisy.
+    medians. Where they differ, the run was too noisy. `pause` seconds go by before each: threads of the libraries that the one
+    before used go on spinning for a while, which contenders of some milliseconds would pay for.
     """
 
-    def __init__(self, contenders: Mapping[str, Callable[[], Callable[[], Any]]]) -> None:
-        self._contenders = contenders
+    def __init__(self, contenders: Mapping[str, Callable[[], Callable[[], Any]]], pause: float = 0.0) -> None:
+        self._contenders, self._pause = contenders, pause
         self.seconds: dict[str, list[float]] = {name: [] for name in contenders}
         self._rounds = 0
 
@@ -60,6 +61,7 @@ class Turns:
         self._rounds += 1
         for name in (*names[at:], *names[:at]):
             run = self._contenders[name]()
+            time.sleep(self._pause)
             start = now()
             run()
             self.seconds[name].append(now() - start)
