@@ -2,9 +2,10 @@
 
     python -m benchmarks.on_gpu [--device cuda] [--precision bf16] [--minutes 9]        (make bench-gpu)
 
-Three parts: `tlbench bench` of ten methods on LeNet; DANN on LeNet as written, captured, and with seeds together; a ResNet-50
-on 224 x 224 beside a plain compiled supervised loop and beside PIL, JPEG files and a DataLoader. The next thing is begun only
-while there is time for it; what was left out is said. SHORT=1 takes tiny sizes, to try the command on a CPU.
+Four parts: `tlbench bench` of ten methods on LeNet; DANN on LeNet as written, captured, and with seeds together; pytorch-adapt
+and skada on the same LeNet, where the extra `peers` is installed; a ResNet-50 on 224 x 224 beside a plain compiled supervised
+loop and beside PIL, JPEG files and a DataLoader. The next thing is begun only while there is time for it; what was left out is
+said. SHORT=1 takes tiny sizes, to try the command on a CPU.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import jpeg
+from benchmarks import jpeg, peers
+from benchmarks.contenders import BATCH, Work
 from tlbench import engine
 from tlbench.bench import table, throughput
 from tlbench.bench.throughput import Settings, case_of, domains_of, suite_of
@@ -33,6 +35,7 @@ from tlbench.terms import Domain
 SHORT = bool(os.environ.get("SHORT"))
 METHODS = ("source_only", "dann", "cdan", "coral", "dan", "mcc", "mcd", "mean_teacher", "fixmatch", "shot")
 SEEDS = (3, 8)
+PEERS = (("pytorch_adapt", "dann"), ("pytorch_adapt", "mcc"), ("skada", "dann"))
 OUT = Path("results/bench")
 LENET = Settings(rows=1000, steps=12, batch=16) if SHORT else Settings(rows=20_000, steps=600)
 RESNET = (
@@ -91,6 +94,26 @@ def of_engine(settings: Settings, precision: str, device: torch.device, seeds: i
     return {"samples_per_second": cost.train_samples_per_second, "cost": cost.model_dump(mode="json"), "notes": list(notes)}
 
 
+def of_peer(package: str, method: str, device: torch.device) -> dict[str, Any]:
+    """A training in fp32 by pytorch-adapt on batches drawn by index, its faster way, or by skada; some steps go before."""
+    if reason := peers.missing(package):
+        raise RuntimeError(reason)
+    work, last = Work("lenet", method), 5 if SHORT else 300
+    seconds = 0.0
+    for steps in (5, last):
+        one = (
+            peers.skada(work, steps, device)
+            if package == "skada"
+            else peers.pytorch_adapt(work, steps, loader=False, device=device)
+        )
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        begun = time.perf_counter()
+        one()  # ends with the losses on the host
+        seconds = time.perf_counter() - begun
+    return {"samples_per_second": 2 * BATCH * last / seconds, "steps": last}
+
+
 def figures(report: Report, precision: str, device: torch.device) -> list[dict[str, Any]]:
     """Measure all, most important first, and say what was aimed at."""
     report.measure("LeNet DANN, as written", 20, lambda: of_engine(LENET, precision, device, compile="off", together="off"))
@@ -98,6 +121,9 @@ def figures(report: Report, precision: str, device: torch.device) -> list[dict[s
     for seeds in SEEDS:
         name = f"LeNet DANN, captured, {seeds} seeds together"
         report.measure(name, 30, lambda seeds=seeds: of_engine(LENET, precision, device, seeds, compile="graph"))  # type: ignore[misc]
+    for package, method in PEERS:
+        name = f"LeNet {method.upper()}, {package}, fp32"
+        report.measure(name, 20, lambda package=package, method=method: of_peer(package, method, device))  # type: ignore[misc]
     net = f"{RESNET.trunk.rpartition(':')[2]} {RESNET.shape[-1]}"
     report.measure(f"{net} DANN, captured", 40, lambda: of_engine(RESNET, precision, device, compile="graph"))
     report.measure(f"{net} DANN, compiled", 150, lambda: of_engine(RESNET, precision, device, compile="step"))
@@ -116,6 +142,7 @@ def figures(report: Report, precision: str, device: torch.device) -> list[dict[s
         {"a": a, "b": b, "ratio": report.ratio(a, b), "aim": aim}
         for a, b, aim in (
             (together, "LeNet DANN, as written", "at least 10"),
+            *(("LeNet DANN, captured", f"LeNet DANN, {package}, fp32", "") for package, method in PEERS if method == "dann"),
             (fastest, f"{net} supervised by hand, compiled", "at least 0.9"),
             (fastest, f"{net} DANN, PIL and {WORKERS} workers, fp32", "at least 3"),
             (fastest, f"{net} DANN, PIL and {WORKERS} workers, bf16", "" if precision == "bf16" else None),

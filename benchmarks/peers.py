@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from benchmarks.by_hand import Model, order, ramp, reverse
-from benchmarks.contenders import BATCH, ROWS, Work
+from benchmarks.contenders import BATCH, CPU, ROWS, Work
 
 Ready = Callable[[], list[float]]
 
@@ -94,12 +94,15 @@ def _pkg_resources() -> Iterator[None]:
             sys.modules.pop("pkg_resources", None)
 
 
-def pytorch_adapt(work: Work, steps: int, *, loader: bool) -> Ready:
-    """DANN or MCC by its hooks; with its own datasets and loader, or on batches that are drawn by index as the engine's are."""
+def pytorch_adapt(work: Work, steps: int, *, loader: bool, device: torch.device = CPU) -> Ready:
+    """DANN or MCC by its hooks; with its own datasets and loader, or on batches that are drawn by index as the engine's are.
+
+    On another device than the CPU all rows and the table of their numbers lie there, by index alone.
+    """
     with _pkg_resources():
         from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
         from pytorch_adapt.hooks import ClassifierHook, DANNHook, MCCHook
-    model = work.model(channels_last=False)
+    model = work.model(channels_last=False).to(device)
     models: dict[str, nn.Module] = {"G": model.trunk, "C": model.head}
     if work.method == "dann":
         models["D"] = Flat(model.discriminator)
@@ -113,17 +116,17 @@ def pytorch_adapt(work: Work, steps: int, *, loader: bool) -> Ready:
         batches = iter(DataloaderCreator(batch_size=BATCH, num_workers=0)(train=both)["train"])
         draw: Callable[[int], dict[str, Tensor]] = lambda step: next(batches)  # noqa: E731
     else:
-        source_x, source_y, target_x = work.source.x, work.source.y, work.target
-        rows, of_target = order(ROWS, steps, BATCH, 1), order(ROWS, steps, BATCH, 2)
+        source_x, source_y, target_x = (rows.to(device) for rows in (work.source.x, work.source.y, work.target))
+        rows, of_target = (order(ROWS, steps, BATCH, seed).to(device) for seed in (1, 2))
 
         def draw(step: int) -> dict[str, Tensor]:
             at = rows[step]
             return {
                 "src_imgs": inputs(source_x[at]),
                 "src_labels": source_y[at],
-                "src_domain": torch.zeros(BATCH, dtype=torch.int64),
+                "src_domain": torch.zeros(BATCH, dtype=torch.int64, device=device),
                 "target_imgs": inputs(target_x[of_target[step]]),
-                "target_domain": torch.ones(BATCH, dtype=torch.int64),
+                "target_domain": torch.ones(BATCH, dtype=torch.int64, device=device),
             }
 
     def train() -> list[float]:
@@ -137,7 +140,7 @@ def pytorch_adapt(work: Work, steps: int, *, loader: bool) -> Ready:
     return train
 
 
-def skada(work: Work, steps: int) -> Ready:
+def skada(work: Work, steps: int, device: torch.device = CPU) -> Ready:
     """DANN by skada's net on skorch, one epoch of so many steps with its own loader."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -159,6 +162,7 @@ def skada(work: Work, steps: int) -> Ready:
         optimizer=torch.optim.Adam,
         lr=1e-3,
         verbose=0,
+        device=str(device),
     )
 
     def train() -> list[float]:
