@@ -64,13 +64,6 @@ def test_the_network_is_sure_of_some_rows(method: str, monkeypatch: pytest.Monke
 def test_each(method: str, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> None:
     turns = Turns({"engine": lambda: work(method).engine(STEPS), "by hand": lambda: work(method).by_hand_more(STEPS)})
     turns.run(benchmark, rounds(3))
-    ratio = turns.ratio("engine", "by hand")
-    benchmark.extra_info["ratio"] = ratio
-    turns.keep(benchmark, STEPS)
-    engine, hand = (1000 * turns.median(name) / STEPS for name in ("engine", "by hand"))
+    said = turns.against(benchmark, STEPS)
     with capsys.disabled():
-        print(
-            f"\n{method:22} engine {engine:8.3f} ms, by hand {hand:8.3f} ms a step; engine / by hand "
-            f"{ratio['paired']:.3f} paired, {ratio['medians']:.3f} of the medians "
-            f"({len(turns.seconds['engine'])} rounds of {STEPS} steps, {torch.get_num_threads()} threads)"
-        )
+        print(f"\n{method:22} {said}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.contenders import BATCH, Work
@@ -42,13 +41,6 @@ def test_overhead(net: str, method: str, benchmark: BenchmarkFixture, capsys: py
     steps = STEPS[net]
     turns = Turns({"engine": lambda: work(net, method).engine(steps), "by hand": lambda: work(net, method).by_hand(steps)})
     turns.run(benchmark, rounds(5))
-    ratio = turns.ratio("engine", "by hand")
-    benchmark.extra_info["ratio"] = ratio
-    turns.keep(benchmark, steps)
-    engine, hand = (1000 * turns.median(name) / steps for name in ("engine", "by hand"))
+    said = turns.against(benchmark, steps)
     with capsys.disabled():
-        print(
-            f"\n{net:9} {method:12} engine {engine:7.3f} ms, by hand {hand:7.3f} ms a step; engine / by hand "
-            f"{ratio['paired']:.3f} paired, {ratio['medians']:.3f} of the medians "
-            f"({len(turns.seconds['engine'])} rounds of {steps} steps, {torch.get_num_threads()} threads)"
-        )
+        print(f"\n{net:9} {method:12} {said}")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 T = TypeVar("T")
@@ -76,3 +77,15 @@ class Turns:
     def ratio(self, a: str, b: str) -> dict[str, float]:
         pairs = zip(self.seconds[a], self.seconds[b], strict=True)
         return {"paired": statistics.median(x / y for x, y in pairs), "medians": self.median(a) / self.median(b)}
+
+    def against(self, benchmark: BenchmarkFixture, steps: int) -> str:
+        """The contenders `engine` and `by hand`, kept and said: milliseconds a step of both, and their ratio."""
+        ratio = self.ratio("engine", "by hand")
+        benchmark.extra_info["ratio"] = ratio
+        self.keep(benchmark, steps)
+        engine, hand = (1000 * self.median(name) / steps for name in ("engine", "by hand"))
+        return (
+            f"engine {engine:8.3f} ms, by hand {hand:8.3f} ms a step; engine / by hand "
+            f"{ratio['paired']:.3f} paired, {ratio['medians']:.3f} of the medians "
+            f"({len(self.seconds['engine'])} rounds of {steps} steps, {torch.get_num_threads()} threads)"
+        )

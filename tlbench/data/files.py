@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -165,3 +165,15 @@ def unpackable(path: Path, unpacked: int, packed: int) -> None:
             f"{path}: {packed} bytes unpack to {unpacked} and more, as decompression bombs do; refused "
             "(unpack it yourself if it is meant)"
         )
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text among tables and lists in one another, such as options: some of them name files."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from texts(one)

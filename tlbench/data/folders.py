@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,7 +33,7 @@ def card(folder: Path) -> None:
             else:
                 held = yaml.safe_load(held) or {}
             configs = held.get("configs")
-        for text in _texts(configs):
+        for text in files.texts(configs):
             if "://" in text or "::" in text or PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
                 raise TlbenchError(f"{place}: names {text!r}, which leaves the data set's folder; refused")
 
@@ -58,14 +58,3 @@ def lying(found: Mapping[Any, Any] | None, home: Path) -> None:
             with files.reading(path, "gzip"), files.unzipped(path) as stream:
                 while stream.read(PIECE_BYTES):
                     pass
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)

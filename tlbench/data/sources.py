@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +38,13 @@ def _files(part: Part, root: Path) -> list[Path]:
 def _named(options: Any, root: Path) -> list[Path]:
     """The files, and those below a folder, that the texts among some options name."""
     found: list[Path] = []
-    for text in _texts(options):
+    for text in files.texts(options):
         with contextlib.suppress(OSError, ValueError, NotImplementedError):  # too long for a name, or no path at all
             if not text.strip(" ./") or Path(text).is_absolute() or ".." in Path(text).parts:
                 continue
             for path in root.glob(text) if set(text) & set("*?[") else [root / text]:
                 found += [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     return found
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
 
 
 def hashes(paths: list[Path], folder: Path | None = None) -> dict[Path, str]:

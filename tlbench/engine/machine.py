@@ -35,12 +35,12 @@ def device_of(name: str) -> torch.device:
     raise TlbenchError(f"--device {name}: say auto, cpu, cuda or cuda:N")
 
 
-@functools.cache
 def current(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """Inside, a GPU is the one that torch takes where none is named, as for a capture; nothing for other devices."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
+@functools.cache
 def machine(device: torch.device, precision: str = "fp32") -> Machine:
     """The facts of a machine that a throughput depends on."""
     is_cuda = device.type == "cuda"
