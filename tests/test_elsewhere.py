@@ -1,0 +1,162 @@
+"""Every method on a second device: the scores are those of the CPU, no tensor of the CPU is in the way, and no step waits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+import torch
+from elsewhere import ELSEWHERE, Mixed, second_device, watched
+from support import CPU, SUITE, case, domain, plugged, suite
+
+from tlbench import engine, methods
+from tlbench.checks import toy
+from tlbench.checks.toy import toy_regression
+from tlbench.engine import fitting, limits, program
+from tlbench.methods.base import Trained
+from tlbench.suite import Suite
+from tlbench.terms import Domain, Labelled, Record
+
+NAMES = methods.names()
+TRAINED = [name for name in NAMES if issubclass(methods.find(name), Trained)]
+NUMBERS = [name for name in NAMES if "regression" in methods.find(name).tasks]
+IMAGES = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
+
+
+def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:
+    grants = ["source", "target", "stream"]
+    return suite(
+        text,
+        protocol={"scored": "test", "target_labels": 3, "grants": grants, "source_held_out": 0.1, **(protocol or {})},
+        net={"batch_norm": True, **(net or {})},
+        train={"steps": 8, "batch": 12, "schedule": "inverse", "trace": 4, "resident": "on", **train},
+        methods={"source_only": {}},
+    )
+
+
+def domains(images: bool = False) -> dict[str, Domain]:
+    def rows(part: int, shift: float = 0.0) -> Labelled:
+        made = toy(part, 45, shift)
+        pixels = torch.randint(0, 256, (len(made), 1, 28, 28), generator=torch.Generator().manual_seed(part), dtype=torch.uint8)
+        return Labelled(pixels, made.y) if images else made
+
+    return {"a": domain("a", rows(1)), "b": domain("b", rows(2, 0.7), rows(5, 0.7)), "c": domain("c", rows(3, 0.2))}
+
+
+def with_numbers() -> dict[str, Domain]:
+    a, b, test = toy_regression(1, 60), toy_regression(2, 60, 0.5), toy_regression(5, 40, 0.5)
+    held = {"a": domain("a", a), "b": domain("b", b, test)}
+    return {name: dataclasses.replace(one, classes=(), targets=("first", "second")) for name, one in held.items()}
+
+
+@pytest.fixture
+def away(monkeypatch) -> Iterator[torch.device]:
+    """The second device; every step there is watched, and its limits are not measured."""
+    product = limits.product
+    monkeypatch.setattr(limits, "product", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how))
+
+    def under_watch(written):
+        def step(*args):
+            with watched():
+                return written(*args)
+
+        return step
+
+    for holder, way in ((program.Program, "_step"), (program.Program, "_one"), (fitting, "predict_online")):
+        monkeypatch.setattr(holder, way, under_watch(getattr(holder, way)))
+    with second_device(monkeypatch) as device:
+        yield device
+
+
+def assert_alike(name: str, chosen: Suite, held: dict[str, Domain], device: torch.device, **changes) -> Record:
+    """Scores, with the losses of the trace among them, are equal to the bit."""
+    of = case(name, **changes)
+    here, there = (engine.run(of, chosen, held, where) for where in (CPU, device))
+    assert (here.status, there.status) == ("done", "done"), there.why
+    assert here.scores == there.scores and here.notes == there.notes
+    return there
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_those_of_the_cpu_and_no_step_waits(name, away):
+    assert_alike(name, asked(), domains(), away)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_step_of_two_sources_waits(name, away):
+    assert_alike(name, asked(), domains(), away, sources=("a", "c"))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_regression_is_that_of_the_cpu(name, away):
+    chosen = asked(protocol={"task": "regression", "metric": "rmse"})
+    assert_alike(name, chosen, with_numbers(), away)
+
+
+@pytest.mark.parametrize("name", ["dann", "mcd", "fixmatch", "mean_teacher", "shot", "tent"])
+def test_no_step_on_images_waits(name, away):
+    assert_alike(name, asked(IMAGES, steps=3), domains(images=True), away)
+
+
+@pytest.mark.parametrize("name", ["dann", "coral_map"])
+def test_features_of_a_frozen_trunk_are_those_of_the_cpu(name, away, monkeypatch):
+    monkeypatch.setenv("TLBENCH_CACHE", "off")
+    record = assert_alike(name, asked(IMAGES, net={"frozen": True}), domains(images=True), away)
+    assert record.cost.feature_seconds > 0
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
+    """Its number lies on the device; what is to be captured is done instead. Views are drawn by the host's generator here."""
+    captured = []
+    monkeypatch.setattr(program, "SHORT", 2)
+    monkeypatch.setattr(program, "on_device", lambda choice, device: choice == "graph")
+    monkeypatch.setattr(program, "capture", lambda step, stream: captured.append(1) or step)
+    assert_alike(name, asked(compile="graph", steps=24), domains(), away)
+    assert len(captured) % 2 == 0 and bool(captured) == (name not in {"pcgrad", "fixmatch", "mean_teacher"})
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_step_of_seeds_together_waits(name, away):
+    cases, held = [case(name, seed=seed) for seed in range(2)], domains()
+    here, there = (engine.run_together(cases, asked(together="on"), held, device) for device in (CPU, away))
+    for one, other in zip(here, there, strict=True):
+        assert (one.status, other.status) == ("done", "done"), other.why
+        assert one.scores == other.scores and one.notes == other.notes
+
+
+BAD = (
+    "class Bad(Trained):\n    reads = frozenset({'source'})\n    def build(self):\n        self.table = torch.ones(3)\n"
+    "    def loss(self, step: Step) -> Tensor:\n        logits, y = self.net(step.source.x), step.source.y\n"
+    "        loss = F.cross_entropy(logits, y)\n        return loss"
+)
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        (" * (2.0 if float(loss.detach()) > 1 else 1.0)", "waits"),
+        (" + logits[y == 1].mean()", "by a mask"),
+        (" + logits.sum() * len(y.unique())", "waits"),
+        (" + (logits * self.table).mean()", "two devices"),
+        (" + (logits * self.table.to(logits.device)).mean()", "copies"),
+        (" + logits.cpu().mean().to(logits.device)", "copies"),
+        (" + logits.mean() * torch.tensor(2.0, device=logits.device)", "copies"),
+        (" + logits[torch.randperm(len(y))].mean()", "copies"),
+    ],
+)
+def test_what_waits_or_copies_is_seen(rest, words, away, tmp_path):
+    with plugged(tmp_path, "bad", BAD + rest + "\n") as name:
+        assert engine.run(case(name), asked(), domains(), CPU).status == "done"
+        there = engine.run(case(name), asked(), domains(), away)
+    assert there.status == "failed" and Mixed.__name__ in there.why and words in there.why
+
+
+def test_values_and_places_are_those_of_a_device(away):
+    rows = torch.arange(6.0).view(3, 2).to(away)
+    assert rows.device == away and rows.cpu().tolist() == rows.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    rows[1].mul_(10)
+    assert rows.sum().item() == 60.0 and (rows @ rows.T).device == torch.ones(2, device=away).device == away
+    with pytest.raises(RuntimeError, match="numpy"):
+        rows.numpy()
