@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import case, domain, plugged, suite
+from support import SUITE, case, domain, plugged, suite
 
 from tlbench import engine
 from tlbench.checks import toy
 from tlbench.engine.precision import chosen, products
 from tlbench.engine.rows import Store, is_resident, moved
 from tlbench.suite import Training
+from tlbench.terms import Labelled
 
 pytestmark = [
     pytest.mark.gpu,
@@ -142,6 +143,21 @@ def test_products_are_in_full_unless_tf32_is_asked_for():
     assert errors["fp32"] < 1e-3
     if torch.cuda.get_device_capability()[0] >= 8:
         assert errors["tf32"] > 2 * errors["fp32"]
+
+
+@pytest.mark.parametrize("how", ["off", "graph"])
+@pytest.mark.parametrize("name", ["dann", "mcd", "fixmatch"])
+def test_a_case_run_twice_gives_the_same_numbers(name, how):
+    def once():
+        pixels = torch.randint(0, 256, (300, 1, 28, 28), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+        rows = Labelled(pixels, torch.arange(300) % 3)
+        return engine.run(case(name), asked, {"a": domain("a", rows), "b": domain("b", rows, rows)}, cuda())
+
+    train = {"steps": 80, "batch": 32, "trace": 4, **PLAIN, "compile": how}
+    text = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
+    asked = suite(text, protocol={"scored": "test"}, net={"batch_norm": True}, train=train, methods={"source_only": {}})
+    first, second = once(), once()
+    assert first.status == "done" and first.scores == second.scores, first.why
 
 
 @pytest.mark.parametrize("name", ["dann", "shot", "tent"])

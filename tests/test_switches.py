@@ -18,7 +18,7 @@ from tlbench.engine import train as train_module
 from tlbench.engine.fitting import about_to_train
 from tlbench.engine.inputs import Inputs
 from tlbench.engine.measuring import Place
-from tlbench.engine.precision import chosen
+from tlbench.engine.precision import chosen, products
 from tlbench.engine.rates import Rates
 from tlbench.engine.rows import Part, Store
 from tlbench.engine.train import train_all
@@ -95,6 +95,22 @@ def test_bf16_changes_losses_by_its_rounding(name):
 def test_precision_says_what_ran():
     assert [chosen(Training(precision=p), CPU) for p in ("auto", "fp32", "tf32", "bf16")] == ["fp32", "fp32", "fp32", "bf16"]
     assert run("nearest_neighbor", asked(precision="bf16")).machine.precision == "fp32"
+
+
+def test_a_gpu_computes_as_asked_and_the_same_each_time():
+    """torch's settings, which can be set without a GPU; they are put back."""
+
+    def settings():
+        cudnn = torch.backends.cudnn
+        return torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+
+    before = settings()
+    for precision in ("fp32", "tf32", "bf16"):
+        with products(precision, torch.device("cuda")):
+            assert settings() == (precision == "tf32", precision == "tf32", True, False)
+        assert settings() == before
+    with products("tf32", CPU):
+        assert settings() == before
 
 
 # --- compiled and captured --------------------------------------------------------------------------------------------
