@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import SUITE, case, domain, plugged, suite
+from support import HEADER, SUITE, case, domain, plugged, suite
 
 from tlbench import engine
 from tlbench.checks import toy
 from tlbench.engine.precision import chosen, products
+from tlbench.engine.rehearsal import capture
 from tlbench.engine.rows import Store, is_resident, moved
 from tlbench.suite import Training
 from tlbench.terms import Labelled
@@ -110,6 +111,30 @@ def test_what_is_not_captured_says_why(name, options, words):
     plain, graph = run(name, options=options), run(name, options=options, compile="graph")
     assert any(note.startswith("graph off") and words in note for note in graph.notes)
     assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
+
+
+LOOKS = (
+    "class Looks(Trained):\n    reads = frozenset({'source'})\n"
+    "    def loss(self, step: Step) -> Tensor:\n        loss = self.supervised(step)\n"
+    "        return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)\n"
+)
+
+
+def test_a_step_that_waits_is_not_captured_and_leaves_no_trace(tmp_path):
+    with plugged(tmp_path, "looks", LOOKS):
+        plain, graph = run("looks"), run("looks", compile="graph")
+    lines = LOOKS.count("\n") + HEADER.count("\n")
+    assert graph.notes == (f"graph off: a step waits for the device (looks.py:{lines})",)
+    assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
+    assert not [note for note in run("fixmatch", compile="graph").notes if " off: " in note]  # it draws on the device
+
+
+def test_a_capture_that_fails_leaves_torch_as_it_was():
+    where, table = torch.cuda.current_stream(), torch.ones(3, device=cuda())
+    with pytest.raises(RuntimeError):
+        capture(lambda: table.sum().item(), torch.cuda.Stream())
+    assert torch.cuda.current_stream() == where
+    assert torch.rand(3, device=cuda()).shape == (3,) and float(table.sum()) == 3.0
 
 
 def test_a_compiled_step_gives_the_same_losses():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from support import SUITE, blobs, case, domain, plugged, suite, tlbench, write_d
 
 from tlbench import engine, methods, records
 from tlbench.checks import toy
-from tlbench.engine import frozen, program, rows
+from tlbench.engine import frozen, program, rehearsal, rows
 from tlbench.engine import train as train_module
 from tlbench.engine.fitting import about_to_train
 from tlbench.engine.inputs import Inputs
@@ -189,6 +191,39 @@ def test_what_can_not_be_captured_says_why(name, options, steps, words, replayed
         (plain,), _ = losses(name, asked(steps=steps), options=options)
         (graph,), notes = losses(name, asked(steps=steps, compile="graph"), options=options)
     assert f"graph off: {words}" in " ".join(notes) and graph == pytest.approx(plain, abs=1e-4)
+
+
+def test_a_step_that_waits_is_not_captured(replayed, monkeypatch):
+    looked = []
+
+    @contextlib.contextmanager
+    def waits(device, looks):
+        looked.append(looks)
+        yield ["dann.py:3", "dann.py:3", "net.py:7"] if looks else []
+
+    (plain,), _ = losses("dann", asked())
+    monkeypatch.setattr(program, "waits", waits)
+    (graph,), notes = losses("dann", asked(compile="graph"))
+    assert notes == ["graph off: a step waits for the device (dann.py:3, net.py:7)"]
+    assert (
+        looked == [False] * (program.TRIED - 1) + [True] + [False] * (60 - program.TRIED)
+        and not replayed
+        and graph == pytest.approx(plain, abs=1e-5)
+    )
+
+
+def test_the_lines_that_wait_are_told(monkeypatch):
+    """By torch's own warnings, which a GPU gives in this mode; other warnings go on."""
+    modes = [0]
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    with pytest.warns(UserWarning, match="something else"), rehearsal.waits(torch.device("cuda")) as found:
+        warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+        assert found == []
+    assert modes == [0, "warn", 0] and len(found) == 1 and found[0].startswith("test_switches.py:")
+    with rehearsal.waits(CPU) as found:
+        assert modes == [0, "warn", 0] and found == []
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "twice", "no update"])

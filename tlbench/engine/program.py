@@ -20,7 +20,7 @@ from tlbench.engine import parallel
 from tlbench.engine.attributes import state_of
 from tlbench.engine.batches import Batches
 from tlbench.engine.rates import Rates
-from tlbench.engine.rehearsal import agrees, capture
+from tlbench.engine.rehearsal import agrees, capture, waits
 from tlbench.engine.speed import DATA
 from tlbench.engine.update import update
 from tlbench.methods.base import Phase, Trained
@@ -84,6 +84,8 @@ class Program:
         self._first, self._at = first, torch.full((1,), first, device=self._device)
         self._table: Tensor | None = None
         self._stream: Any = None
+        self._waits: list[str] = []
+        """The lines of the last step that waited for the device."""
         why_not = self._why_no_graph()
         self._captures = why_not is None
         if why_not is not None and self._choice == "graph" and self._steps:
@@ -134,7 +136,7 @@ class Program:
 
     def _step(self, at: int, part: Callable[[str], None]) -> None:
         if self._captures:
-            with self._beside():
+            with self._beside(), waits(self._device, at == self._decides_at - 1) as self._waits:
                 self._one(part)
             return
         batch = self._batches.at(at, self._moment(at))
@@ -225,6 +227,8 @@ class Program:
                 raise _Stays("random numbers are drawn on the host")
             if state != state_of(self._method):
                 raise _Stays("a step changes attributes that are no buffers")
+            if self._waits:
+                raise _Stays(f"a step waits for the device ({', '.join(dict.fromkeys(self._waits))})")
             self._rates.clear()
             replay = capture(lambda: self._one(_ignore), self._stream)
             if not self._draws() and not self._agrees(replay):

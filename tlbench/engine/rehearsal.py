@@ -1,8 +1,12 @@
-"""A step captured, and tried beside the step as it is written: both from the same state, which is put back."""
+"""A step looked at before it is captured, captured, and tried beside the step as it is written: both from the same state, which
+is put back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +19,38 @@ LOSS, MOVE = 1e-2, 0.1
 
 def capture(step: Callable[[], None], stream: torch.cuda.Stream | None) -> Callable[[], None]:
     """What a step asks of a CUDA device, captured on a stream of it without being done; the result does it."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):  # torch's own stream lies on the device of its first use
-        step()
+    graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, stream=stream):  # torch's own stream lies on the device of its first use
+            step()
+    finally:
+        torch.cuda.set_stream(current)  # a capture that fails leaves its own behind, in torch 2.11
     return graph.replay
+
+
+@contextlib.contextmanager
+def waits(device: torch.device, looks: bool = True) -> Iterator[list[str]]:
+    """Filled when the block has ended: the lines, as `file.py:12`, that made the program wait for a CUDA device.
+
+    No captured step may do that, and torch is not sure to recover from a capture that it fails.
+    """
+    found: list[str] = []
+    if device.type != "cuda" or not looks:
+        yield found
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield found
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    for one in told:
+        if "synchronizing CUDA operation" in str(one.message):
+            found.append(f"{Path(one.filename).name}:{one.lineno}")
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def agrees(
