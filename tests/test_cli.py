@@ -235,6 +235,18 @@ def test_a_new_method_and_a_new_suite_work_at_once(tmp_path):
     assert "my_method" in listed.stdout and "MyMethod: say here" in listed.stdout
 
 
+def test_check_names_the_line_that_a_gpu_waits_for(tmp_path):
+    body = (
+        "class Looks(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
+        "        loss = self.supervised(step)\n        return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)\n"
+    )
+    (tmp_path / "looks.py").write_text(HEADER.format(name="looks") + body)
+    done = tlbench("check", "looks.py", cwd=tmp_path)
+    line = HEADER.count("\n") + 5
+    note = f"note: a step reads a value at looks.py:{line}; a GPU's program waits there, and makes no graph\n"
+    assert (done.returncode, done.stderr) == (0, note) and "ok  is deterministic" in done.stdout
+
+
 def test_a_new_start_overwrites_nothing(tmp_path):
     (tmp_path / "mine.py").write_text("x = 1\n")
     done = tlbench("new", "method", "mine", cwd=tmp_path)

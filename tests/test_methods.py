@@ -144,6 +144,25 @@ def test_a_method_that_keeps_its_promises_passes(tmp_path):
         assert len(checks.method(name)) == len(checks.METHOD_PROMISES)
 
 
+@pytest.mark.parametrize("name", ["dann", "mcd", "mean_teacher", "fixmatch", "shot", "pcgrad", "tent", "adabn", "kmm"])
+def test_no_step_of_ours_reads_a_value(name):
+    assert checks.waiting(name) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reads"),
+    [("float(loss.detach())", True), ("len(y.unique())", True), ("logits[y == 1].mean()", True), ("logits[y].mean()", False)],
+)
+def test_a_step_that_reads_a_value_is_named(value, reads, tmp_path):
+    body = f"class Looks(Trained):\n{DA}" + LOSS.format(
+        "logits, y = self.net(step.source.x), step.source.y\n        loss = F.cross_entropy(logits, y)\n"
+        f"        return loss * {value}"
+    )
+    with plugged(tmp_path, "looks", body) as name:
+        line = 1 + (tmp_path / "looks.py").read_text().splitlines().index(f"        return loss * {value}")
+        assert checks.waiting(name) == ([f"looks.py:{line}"] if reads else [])
+
+
 def test_a_plugin_may_not_take_the_name_of_a_shipped_method(tmp_path):
     with pytest.raises(TlbenchError, match="there is a method 'dann' already"), plugged(tmp_path, "dann", ""):
         pass

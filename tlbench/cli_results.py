@@ -60,7 +60,11 @@ def _kept(path: Path, suite: str | None) -> list[str]:
         return checks.suite(api.load(str(path)))
     if path.suffix == ".py":
         shipped = [name for name, file in methods.files().items() if file == path.resolve()]
-        return checks.method(shipped[0] if shipped else methods.plug(path))
+        name = shipped[0] if shipped else methods.plug(path)
+        kept = checks.method(name)
+        for line in checks.waiting(name):
+            typer.echo(f"note: a step reads a value at {line}; a GPU's program waits there, and makes no graph", err=True)
+        return kept
     if (of := _suite_of(path, suite)) is not None:
         return checks.contribution(path, of)
     name = path.absolute().parent.name

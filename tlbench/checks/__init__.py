@@ -15,6 +15,7 @@ from tlbench import methods
 from tlbench.checks.contribution import contribution
 from tlbench.checks.files import results, suite
 from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_regression, toy_suite, toy_task
+from tlbench.checks.waiting import waiting
 from tlbench.engine import cell, score
 from tlbench.engine.inputs import draw
 from tlbench.engine.seeds import seeded
@@ -33,6 +34,7 @@ __all__ = [
     "toy",
     "toy_suite",
     "toy_task",
+    "waiting",
 ]
 
 
