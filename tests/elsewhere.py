@@ -17,18 +17,12 @@ from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
+from tlbench.checks.waiting import READS
+
 ELSEWHERE = torch.device("meta")
 
 aten = torch.ops.aten
 COPIES = {aten._to_copy.default, aten.copy_.default}
-READS = {
-    aten._local_scalar_dense.default,
-    aten.equal.default,
-    aten.nonzero.default,
-    aten.masked_select.default,
-    aten._unique2.default,
-}
-"""A value, or a shape that depends on values: the program waits until the device has it."""
 INDEXED = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
 """Rows of a GPU may be numbered on the host, at the price of a copy."""
 

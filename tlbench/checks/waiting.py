@@ -15,13 +15,17 @@ from tlbench.checks.toy import fit, toy_task
 from tlbench.engine import update
 
 _aten = torch.ops.aten
-_READS = {
+READS = {
     _aten._local_scalar_dense.default,
     _aten.equal.default,
     _aten.nonzero.default,
     _aten.masked_select.default,
     _aten._unique2.default,
+    _aten.unique_consecutive.default,
+    _aten.bincount.default,
+    _aten.repeat_interleave.Tensor,
 }
+"""A value, or a shape that depends on values: the program waits until a GPU has it."""
 _HIDDEN = str(Path(torch.__file__).parent), __file__
 
 
@@ -45,7 +49,7 @@ class _Reads(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Look, and do it."""
         masked = func is _aten.index.Tensor and any(isinstance(i, Tensor) and i.dtype == torch.bool for i in args[1])
-        if (func in _READS or masked) and (line := _line()) is not None:
+        if (func in READS or masked) and (line := _line()) is not None:
             self.lines[line] = None
         return func(*args, **(kwargs or {}))
 
