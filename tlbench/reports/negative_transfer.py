@@ -171,7 +171,7 @@ def _flips_said(flip: dict[str, Array], baseline: str) -> str:
     if np.isnan(flip["negative_flips"]).all():
         return "Flips %: not known, predictions are not on file."
     floor = f"the floor is what two seeds of {baseline} differ by" if np.isfinite(flip["flips_floor"]).any() else ""
-    none = "no floor: each seed scores other rows, or there is but one"
+    none = "no floor: seeds may score other rows, or there is but one"
     return f"Flips %: scored rows that {baseline} had right and the method has wrong; {floor or none}."
 
 
