@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 from tlbench.checks.waiting import READS
+from tlbench.engine import batches
 
 ELSEWHERE = torch.device("meta")
 
@@ -26,7 +28,8 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 INDEXED = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
 """Rows of a GPU may be numbered on the host, at the price of a copy."""
 
-_watched = False
+_watched: ContextVar[bool] = ContextVar("_watched", default=False)
+"""Of one thread: what others do meanwhile is theirs."""
 
 
 class Mixed(Exception):
@@ -36,12 +39,11 @@ class Mixed(Exception):
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
     """Inside, what waits for the device or copies to or from it raises."""
-    global _watched
-    before, _watched = _watched, True
+    token = _watched.set(True)
     try:
         yield
     finally:
-        _watched = before
+        _watched.reset(token)
 
 
 def _is_there(device: Any) -> bool:
@@ -71,6 +73,33 @@ def _shares(func: Any) -> bool:
     return any(one.alias_info is not None for one in func._schema.arguments)
 
 
+class Event:
+    """A mark in a stream."""
+
+    def __init__(self, synchronised: list[Event]) -> None:
+        self._synchronised = synchronised
+
+    def synchronize(self) -> None:
+        """What came before is done; it is remembered that somebody waited."""
+        self._synchronised.append(self)
+
+
+class Stream:
+    """A queue of the device. What it is asked for is done at once."""
+
+    def __init__(self, device: torch.device, synchronised: list[Event]) -> None:
+        assert device == ELSEWHERE
+        self._synchronised = synchronised
+
+    def record_event(self) -> Event:
+        """Behind all work so far."""
+        return Event(self._synchronised)
+
+    def wait_event(self, event: Event) -> None:
+        """The event has passed."""
+        assert isinstance(event, Event)
+
+
 class There(Tensor):
     """A tensor of the second device; `held` has its values."""
 
@@ -89,6 +118,10 @@ class There(Tensor):
         """By way of the CPU, as a GPU's tensors."""
         return self.detach().cpu().tolist()
 
+    def record_stream(self, stream: Stream) -> None:
+        """Nothing: memory is given back by the CPU."""
+        assert isinstance(stream, Stream)
+
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @classmethod
@@ -99,7 +132,7 @@ class There(Tensor):
         leaves = [*_tensors(args), *_tensors(kwargs)]
         if func not in COPIES | INDEXED and any(one.ndim for one in leaves if not isinstance(one, cls)):
             raise Mixed(f"{func} takes tensors of two devices")
-        if _watched:
+        if _watched.get():
             _look(func, leaves, args, wanted)
         if wanted is not None:
             kwargs["device"] = torch.device("cpu")
@@ -139,7 +172,7 @@ class _Made(TorchDispatchMode):
         leaves = [*_tensors(args), *_tensors(kwargs)]
         if any(isinstance(one, There) for one in leaves) or not _is_there(kwargs.get("device")):
             return func(*args, **kwargs)
-        if _watched and leaves:
+        if _watched.get() and leaves:
             raise Mixed(f"a step copies from one device to another: {func}")
         return There(func(*args, **{**kwargs, "device": torch.device("cpu")}))
 
@@ -164,3 +197,20 @@ def second_device(monkeypatch: Any) -> Iterator[torch.device]:
     monkeypatch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
     with _Made(), _Filled():
         yield ELSEWHERE
+
+
+def streams(monkeypatch: Any) -> list[Event]:
+    """Let `torch.cuda` give streams of the second device; memory is pinned nowhere. The events that a program waited for."""
+
+    @contextlib.contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        with _Made(), _Filled():  # the modes of torch are those of a thread
+            yield
+
+    synchronised: list[Event] = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream(device, synchronised))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(device, synchronised))
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    written = batches.empty
+    monkeypatch.setattr(batches, "empty", lambda stores, counts, pin_memory: written(stores, counts))
+    return synchronised

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
-from elsewhere import ELSEWHERE, Mixed, second_device, watched
+from elsewhere import ELSEWHERE, Mixed, second_device, streams, watched
 from support import CPU, SUITE, case, domain, plugged, suite
 
 from tlbench import engine, methods
 from tlbench.checks import toy
 from tlbench.checks.toy import toy_regression
-from tlbench.engine import fitting, limits, program
+from tlbench.engine import batches, fitting, limits, program
 from tlbench.methods.base import Trained
 from tlbench.suite import Suite
 from tlbench.terms import Domain, Labelled, Record
@@ -97,6 +98,20 @@ def test_regression_is_that_of_the_cpu(name, away):
 @pytest.mark.parametrize("name", ["dann", "mcd", "fixmatch", "mean_teacher", "shot", "tent"])
 def test_no_step_on_images_waits(name, away):
     assert_alike(name, asked(IMAGES, steps=3), domains(images=True), away)
+
+
+@pytest.mark.parametrize("sources", [("a",), ("a", "c")], ids=len)
+@pytest.mark.parametrize("name", ["source_only", "dann", "mcd", "shot", "fine_tune"])
+def test_rows_sent_ahead_are_those_that_were_drawn(name, sources, away, monkeypatch):
+    """A thread gathers and sends them; the steps copy nothing. Room in pinned memory is used again when its copy has passed."""
+    synchronised, made = streams(monkeypatch), []
+    written = batches.Ahead._make
+    monkeypatch.setattr(batches.Ahead, "_make", lambda self, step: made.append(step) or written(self, step))
+    record = assert_alike(name, asked(resident="off", steps=20), domains(), away, sources=sources)
+    phases = 2 if name in {"shot", "fine_tune"} else 1
+    assert len(set(synchronised)) == len(synchronised) == 20 - phases * (batches.AHEAD + 1)
+    assert "rows are mapped from disk" in record.notes[0] and made == list(range(20 // phases)) * phases
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 @pytest.mark.parametrize("name", ["dann", "coral_map"])
