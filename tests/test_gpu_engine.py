@@ -11,6 +11,7 @@ from support import HEADER, SUITE, case, domain, plugged, suite
 
 from tlbench import engine
 from tlbench.checks import toy
+from tlbench.engine.keeper import Keeper, keeping
 from tlbench.engine.precision import chosen, products
 from tlbench.engine.rehearsal import capture
 from tlbench.engine.rows import Store, is_resident, moved
@@ -33,7 +34,7 @@ def domains():
     return {"a": domain("a", toy(1)), "b": domain("b", toy(2, shift=0.7), toy(5, 300, shift=0.7))}
 
 
-def run(name, net=None, options=None, **train):
+def run(name, net=None, options=None, on_step=None, **train):
     settings = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, "schedule": "cosine", **PLAIN, **train}
     asked = suite(
         protocol={"scored": "test", "target_labels": 3, "grants": ["source", "target", "stream"]},
@@ -41,7 +42,7 @@ def run(name, net=None, options=None, **train):
         train=settings,
         methods={"source_only": {}},
     )
-    record = engine.run(case(name, options=options or {}), asked, domains(), cuda())
+    record = engine.run(case(name, options=options or {}), asked, domains(), cuda(), on_step)
     assert record.status == "done", record.why
     return record
 
@@ -183,6 +184,35 @@ def test_a_case_run_twice_gives_the_same_numbers(name, how):
     asked = suite(text, protocol={"scored": "test"}, net={"batch_norm": True}, train=train, methods={"source_only": {}})
     first, second = once(), once()
     assert first.status == "done" and first.scores == second.scores, first.why
+
+
+class Cut(BaseException):
+    """The case ends here, as by a signal."""
+
+
+@pytest.mark.parametrize("how", ["off", "graph"])
+@pytest.mark.parametrize("name", ["dann", "mean_teacher", "linear_probe"])
+def test_a_case_goes_on_from_its_checkpoint(name, how, tmp_path):
+    def kept(until):
+        def on_step(done, total):
+            if done > until:
+                raise Cut
+
+        keeper = Keeper(tmp_path / "case.pt", 0.0, {})
+        token = keeping.set(keeper)
+        try:
+            return run(name, compile=how, on_step=on_step)
+        finally:
+            keeping.reset(token)
+
+    whole = run(name, compile=how)
+    for until in (30, 90):
+        with pytest.raises(Cut):
+            kept(until)
+    again = kept(1000)
+    assert any("went on from a checkpoint" in note for note in again.notes)
+    assert curve(again) == pytest.approx(curve(whole), abs=1e-2)
+    assert again.scores.target_accuracy == pytest.approx(whole.scores.target_accuracy, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["dann", "shot", "tent"])
