@@ -14,7 +14,7 @@ from tlbench import checks, clock, engine, methods
 from tlbench.engine.inputs import Inputs, in_chunks
 from tlbench.engine.train import train
 from tlbench.methods.base import Trained
-from tlbench.nn import distances, learners, trunks
+from tlbench.nn import augment, distances, learners, trunks
 from tlbench.nn.net import Net
 from tlbench.nn.reversal import ramp, reverse
 from tlbench.suite import Network, Training
@@ -472,6 +472,25 @@ def test_the_term_counts_as_its_weight_says(name):
         losses.append(float(method.loss(Step(source, target, progress=0.5)).detach()))
     assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), abs=1e-6)
     assert losses[0] == pytest.approx(float(F.cross_entropy(net(source.x), source.y).detach()))
+
+
+def test_the_class_balance_of_mean_teacher_is_that_of_its_authors():
+    """Summed over classes and times the share of confident teachers; least where classes are used evenly."""
+    net = Net(trunks.build("mlp", (6,), {"hidden": [8]}), 3)
+    rows, labels = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+
+    def loss(**options):
+        method = methods.find("mean_teacher")(net, **{**methods.options("mean_teacher", {}), **options})
+        with engine.seeded(0, CPU):  # the same views
+            return float(method.loss(Step(source=Labelled(rows, labels), target=rows, rows={}, progress=0.5)).detach())
+
+    heard = {"threshold": 0.0, "weight": 2.0}
+    uneven = (loss(balance=1.0, **heard) - loss(balance=0.0, **heard)) / 2
+    assert uneven > 0.999 * 3 * -(np.log(1 / 3) / 3 + 2 / 3 * np.log(2 / 3))
+    with engine.seeded(0, CPU), torch.no_grad():
+        mean = net(augment.weak(rows)).softmax(dim=1).mean(dim=0).double().numpy()
+    assert uneven == pytest.approx(-(np.log(mean) / 3 + 2 / 3 * np.log(1 - mean)).sum(), rel=1e-4)
+    assert loss(threshold=1.0, balance=1.0) == loss(threshold=1.0, balance=0.0)  # nobody is heard
 
 
 def test_dann_pushes_the_trunk_against_the_discriminator():

@@ -46,8 +46,12 @@ def mean_teacher(net: Net, data: Data, steps: int) -> Result:
         logits = net(torch.cat([x, weak(target)]))
         taught = teacher(weak(target)).softmax(1)
         mask = (taught.amax(1) > THRESHOLDS["mean_teacher"]).float()
-        apart = (logits[len(x) :].softmax(1) - taught).square().mean(1)
-        losses.append(update(optimiser, F.cross_entropy(logits[: len(x)], y) + 3 * (mask * apart).mean()))
+        said = logits[len(x) :].softmax(1)
+        unlike = (mask * (said - taught).square().mean(1)).mean()
+        said = said.mean(0)
+        even = 1 / len(said)
+        uneven = -(even * said.log() + (1 - even) * (1 - said).log()).sum() * mask.mean()
+        losses.append(update(optimiser, F.cross_entropy(logits[: len(x)], y) + 3 * (unlike + 0.005 * uneven)))
         follow(old, new, 0)
     return losses, teacher
 

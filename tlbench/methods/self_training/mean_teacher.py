@@ -19,12 +19,18 @@ from tlbench.terms import Step
 
 
 class MeanTeacher(Trained):
-    """CE(source) + weight * mean over rows of mask |p_student - p_teacher|^2 / C; the mask takes confident teachers only."""
+    """CE(source) + weight * (mean over rows of mask |p_student - p_teacher|^2 / C + balance * imbalance * mean mask).
+
+    The mask takes confident teachers only. The imbalance is the binary cross-entropy, summed over classes, between the batch's
+    mean prediction and even classes, as in the code of French et al.; where the target's classes are uneven, balance = 0.
+    """
 
     reads = frozenset({"source", "target"})
+    version = 2
     draws_per_row = True
     weight: float = Field(3.0, ge=0, description="of the consistency")
     threshold: float = Field(0.968, ge=0, le=1, description="confidence from which the teacher is heard")
+    balance: float = Field(0.005, ge=0, description="of the even use of classes, in units of the consistency")
     decay: float = Field(0.99, ge=0, le=1, description="of the moving average, at each step")
 
     def build(self) -> None:
@@ -43,8 +49,12 @@ class MeanTeacher(Trained):
         with torch.no_grad():
             taught_BC = self.teacher(augment.weak(step.target)).softmax(dim=1)
         mask = (taught_BC.max(dim=1).values > self.threshold).float()
-        apart = (self.net.head(target_BD).softmax(dim=1) - taught_BC).square().mean(dim=1)
-        return F.cross_entropy(self.net.head(source_BD), step.source.y) + self.weight * (mask * apart).mean()
+        said_BC = self.net.head(target_BD).softmax(dim=1)
+        unlike = (mask * (said_BC - taught_BC).square().mean(dim=1)).mean()
+        mean_C = said_BC.mean(dim=0)
+        uneven = F.binary_cross_entropy(mean_C, torch.full_like(mean_C, 1 / self.classes), reduction="sum") * mask.mean()
+        task = F.cross_entropy(self.net.head(source_BD), step.source.y)
+        return task + self.weight * (unlike + self.balance * uneven)
 
     def follow(self, progress: float) -> None:
         """The teacher's weights move towards the student's; its batch statistics come from its own forwards."""
