@@ -13,7 +13,20 @@ from torch import Tensor
 
 
 class _Reverse(torch.autograd.Function):
-    generate_vmap_rule = True  # so that several networks can be trained by one vectorised program
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, k: float | Tensor) -> Tensor:
+        ctx.k = k
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.k * gradient, None
+
+
+class _Vectorised(torch.autograd.Function):
+    """The same for several networks in one vectorised program, which asks for this form; it takes longer."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, k: float | Tensor) -> Tensor:
@@ -23,14 +36,13 @@ class _Reverse(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
         ctx.k = inputs[1]
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return -ctx.k * gradient, None
+    backward = _Reverse.backward
 
 
 def reverse(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
     """The same values; on the way back the gradient is multiplied by -k."""
-    reversed_: Tensor = _Reverse.apply(x, k)
+    form = _Vectorised if torch._C._are_functorch_transforms_active() else _Reverse
+    reversed_: Tensor = form.apply(x, k)
     return reversed_
 
 
