@@ -64,6 +64,22 @@ batch = 8
 """
 
 
+IMAGES = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
+
+LOOKS = """class Looks(Trained):
+    reads = frozenset({"source"})
+    def loss(self, step: Step) -> Tensor:
+        loss = self.supervised(step)
+        return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)
+"""
+"""A method whose last line reads a value; `LOOKS_AT` is its place in a file with the header."""
+LOOKS_AT = f"looks.py:{HEADER.count(chr(10)) + LOOKS.count(chr(10))}"
+
+
+class Cut(BaseException):
+    """A case ends here, as by a signal."""
+
+
 @contextlib.contextmanager
 def plugged(folder: Path, name: str, body: str, header: str = HEADER) -> Iterator[str]:
     """A method of a test, known under its name inside the block and forgotten after it."""

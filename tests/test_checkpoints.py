@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import CPU, blobs, case, domain, plugged, suite
+from support import CPU, Cut, blobs, case, domain, plugged, suite
 
 from tlbench import engine, methods
 from tlbench.engine.keeper import Keeper, keeping
@@ -17,10 +17,6 @@ from tlbench.terms import Record
 
 STEPS = 30
 TRAINED = [name for name in methods.names() if issubclass(methods.find(name), Trained)]
-
-
-class Cut(BaseException):
-    """The case ends here, as by a signal."""
 
 
 def asked(method: str):

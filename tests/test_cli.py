@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import HEADER, SUITE, blobs, fresh_tlbench, nursery, record, tlbench, write_domains
+from support import HEADER, LOOKS, LOOKS_AT, SUITE, blobs, fresh_tlbench, nursery, record, tlbench, write_domains
 
 from tlbench import records
 from tlbench.terms import Scores
@@ -236,14 +236,9 @@ def test_a_new_method_and_a_new_suite_work_at_once(tmp_path):
 
 
 def test_check_names_the_line_that_a_gpu_waits_for(tmp_path):
-    body = (
-        "class Looks(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
-        "        loss = self.supervised(step)\n        return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)\n"
-    )
-    (tmp_path / "looks.py").write_text(HEADER.format(name="looks") + body)
+    (tmp_path / "looks.py").write_text(HEADER.format(name="looks") + LOOKS)
     done = tlbench("check", "looks.py", cwd=tmp_path)
-    line = HEADER.count("\n") + 5
-    note = f"note: a step reads a value at looks.py:{line}; a GPU's program waits there, and makes no graph\n"
+    note = f"note: a step reads a value at {LOOKS_AT}; a GPU's program waits there, and makes no graph\n"
     assert (done.returncode, done.stderr) == (0, note) and "ok  is deterministic" in done.stdout
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from elsewhere import ELSEWHERE, Mixed, second_device, streams, watched
-from support import CPU, SUITE, case, domain, plugged, suite
+from support import CPU, IMAGES, SUITE, case, domain, plugged, suite
 
 from tlbench import engine, methods
 from tlbench.checks import toy
@@ -22,7 +22,6 @@ from tlbench.terms import Domain, Labelled, Record
 NAMES = methods.names()
 TRAINED = [name for name in NAMES if issubclass(methods.find(name), Trained)]
 NUMBERS = [name for name in NAMES if "regression" in methods.find(name).tasks]
-IMAGES = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
 
 
 def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import HEADER, SUITE, case, domain, plugged, suite
+from support import IMAGES, LOOKS, LOOKS_AT, Cut, case, domain, plugged, suite
 
 from tlbench import engine
 from tlbench.checks import toy
@@ -114,18 +114,10 @@ def test_what_is_not_captured_says_why(name, options, words):
     assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
 
 
-LOOKS = (
-    "class Looks(Trained):\n    reads = frozenset({'source'})\n"
-    "    def loss(self, step: Step) -> Tensor:\n        loss = self.supervised(step)\n"
-    "        return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)\n"
-)
-
-
 def test_a_step_that_waits_is_not_captured_and_leaves_no_trace(tmp_path):
     with plugged(tmp_path, "looks", LOOKS):
         plain, graph = run("looks"), run("looks", compile="graph")
-    lines = LOOKS.count("\n") + HEADER.count("\n")
-    assert graph.notes == (f"graph off: a step waits for the device (looks.py:{lines})",)
+    assert graph.notes == (f"graph off: a step waits for the device ({LOOKS_AT})",)
     assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
     assert not [note for note in run("fixmatch", compile="graph").notes if " off: " in note]  # it draws on the device
 
@@ -180,14 +172,9 @@ def test_a_case_run_twice_gives_the_same_numbers(name, how):
         return engine.run(case(name), asked, {"a": domain("a", rows), "b": domain("b", rows, rows)}, cuda())
 
     train = {"steps": 80, "batch": 32, "trace": 4, **PLAIN, "compile": how}
-    text = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
-    asked = suite(text, protocol={"scored": "test"}, net={"batch_norm": True}, train=train, methods={"source_only": {}})
+    asked = suite(IMAGES, protocol={"scored": "test"}, net={"batch_norm": True}, train=train, methods={"source_only": {}})
     first, second = once(), once()
     assert first.status == "done" and first.scores == second.scores, first.why
-
-
-class Cut(BaseException):
-    """The case ends here, as by a signal."""
 
 
 @pytest.mark.parametrize("how", ["off", "graph"])

@@ -205,11 +205,8 @@ def test_a_step_that_waits_is_not_captured(replayed, monkeypatch):
     monkeypatch.setattr(program, "waits", waits)
     (graph,), notes = losses("dann", asked(compile="graph"))
     assert notes == ["graph off: a step waits for the device (dann.py:3, net.py:7)"]
-    assert (
-        looked == [False] * (program.TRIED - 1) + [True] + [False] * (60 - program.TRIED)
-        and not replayed
-        and graph == pytest.approx(plain, abs=1e-5)
-    )
+    assert looked == [False] * (program.TRIED - 1) + [True] + [False] * (60 - program.TRIED)
+    assert not replayed and graph == pytest.approx(plain, abs=1e-5)
 
 
 def test_the_lines_that_wait_are_told(monkeypatch):

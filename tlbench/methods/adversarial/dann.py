@@ -39,4 +39,5 @@ class Dann(Trained):
         logits = self.discriminator(reverse(joined(source_BD, target_BD), ramp(step.progress, self.gamma)))
         is_source = torch.zeros_like(logits)
         is_source[: len(source_BD)] = 1
+        # of a short step a product of its own, with its backward, takes over 1 %
         return task.add(F.binary_cross_entropy_with_logits(logits, is_source), alpha=self.weight)
