@@ -16,21 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import by_hand
-from benchmarks.by_hand import Model
-from benchmarks.by_hand_more import AFTER, THRESHOLDS, TWINS, Data, Rows, images, supervised
-from benchmarks.by_hand_more import Net as NetByHand
+from benchmarks import reference_loop
+from benchmarks.reference_loop import Model
+from benchmarks.reference_steps import AFTER, THRESHOLDS, TWINS, Data, Rows, images, supervised
+from benchmarks.reference_steps import Net as NetByHand
 from benchmarks.scripted import Images, Script
 from tlbench import methods
 from tlbench.clock import Clock
-from tlbench.engine.inputs import Inputs
-from tlbench.engine.passes import GrantedRows
-from tlbench.engine.rows import Granted, Part
-from tlbench.engine.seeds import seeded
-from tlbench.engine.stream import predict_online
-from tlbench.engine.train import train
+from tlbench.engine.data.inputs import Inputs
+from tlbench.engine.data.passes import GrantedRows
+from tlbench.engine.data.storage import Granted, Part
+from tlbench.engine.runtime.seeds import seeded
+from tlbench.engine.training.loop import train
+from tlbench.engine.training.online import predict_online
 from tlbench.methods.base import Trained
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.nn.net import Net, Trunk
 from tlbench.suite import Network, Training
 from tlbench.terms import Labelled, Task
@@ -83,7 +83,7 @@ class Work:
                 y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
                 self.source = Labelled(x, y)
             options = {"batch_norm": True} if method in AFTER else {}
-            trunk = trunks.build("lenet", (1, 28, 28), options) if self.images else Trunk([], WIDTH)
+            trunk = backbones.build("lenet", (1, 28, 28), options) if self.images else Trunk([], WIDTH)
             kind = methods.find(method)
             assert issubclass(kind, Trained)
             self.start = kind(Net(trunk, CLASSES), **methods.options(method, OPTIONS.get(method, {})))
@@ -150,7 +150,7 @@ class Work:
             return self.by_hand_more(steps)
         model, source = self.model(channels_last), (self.source.x, self.source.y)
         seeds = (SEEDS["source"], SEEDS["target"])
-        return lambda: by_hand.train(
+        return lambda: reference_loop.train(
             model,
             source,
             self.target,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tabulate import tabulate
 
-from tlbench.reports import moderated, statistics
+from tlbench.reports.statistics import intervals, moderated
 
 Array = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def these_pairs(pairs: int, seeds: int, kind: str, rng: np.random.Generator, tab
     """How often the interval of the mean over pairs covers the truth."""
     truth_P = rng.normal(50, 10, pairs)
     noise = deviations(kind, (tables, pairs), rng)[..., None] * rng.normal(size=(tables, pairs, seeds))
-    mean, half = statistics.these_pairs(truth_P[:, None] + noise)
+    mean, half = intervals.these_pairs(truth_P[:, None] + noise)
     return float((np.abs(mean - truth_P.mean()) <= half).mean())
 
 
@@ -52,7 +52,7 @@ def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Gener
         false.append((marked.mark[~harmful_RP] == -1).mean())
         found.append((marked.mark[harmful_RP] == -1).mean())
         false_alone.append((moderated.marks(noise).mark == -1).mean())
-        verdicts.append((statistics.verdicts(statistics.these_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
+        verdicts.append((intervals.verdicts(intervals.these_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
     columns = ("covered", "false hurts", "false, no effect anywhere", "power of a pair", "power of the mean")
     return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, found, verdicts))), strict=True))
 
@@ -77,7 +77,7 @@ def new_domains(domains: int, shares: tuple[float, float, float], rng: np.random
     )
     value = value + own * rng.normal(size=value.shape)
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(*value.shape, 3))
-    mean, half = statistics.new_domains(runs, [(str(source), str(target)) for source, target in pairs])
+    mean, half = intervals.new_domains(runs, [(str(source), str(target)) for source, target in pairs])
     return float((np.abs(mean) <= half).mean())
 
 
@@ -85,7 +85,7 @@ def hub(targets: int, rng: np.random.Generator, tables: int = TABLES) -> float:
     """The same where one source stands in every pair: it is given, and the targets are the sample."""
     value = rng.normal(size=(tables, targets))
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(tables, targets, 3))
-    mean, half = statistics.new_domains(runs, [("hub", str(target)) for target in range(targets)])
+    mean, half = intervals.new_domains(runs, [("hub", str(target)) for target in range(targets)])
     return float((np.abs(mean) <= half).mean())
 
 

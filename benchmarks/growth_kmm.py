@@ -22,7 +22,7 @@ import torch
 from benchmarks.test_reweighting import objective, ours, rows, theirs
 from tlbench import methods
 from tlbench.data.readers import simulated
-from tlbench.nn import landmarks, learners
+from tlbench.solvers import base_learners, nystrom
 from tlbench.terms import Labelled, Task
 
 COLUMNS, SHIFT = 20, 0.5
@@ -33,7 +33,7 @@ def one(name: str, count: int) -> dict[str, float]:
     """Seconds of one run, and what the process held at its peak beyond what it held before, in bytes."""
     source, target = rows(COLUMNS, SHIFT, count)
     torch.manual_seed(0)
-    gamma = landmarks.median_gamma(source, target)
+    gamma = nystrom.median_gamma(source, target)
     run = {"ours": ours, "skada": theirs}[name]
     run(source[:50], target[:50], gamma)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -48,7 +48,7 @@ def lost(count: int = 4000) -> dict[str, float]:
     """The objective with the whole kernel, and through landmarks."""
     source, target = rows(COLUMNS, SHIFT, count)
     torch.manual_seed(0)
-    gamma = landmarks.median_gamma(source, target)
+    gamma = nystrom.median_gamma(source, target)
     both = {"whole": ours(source, target, gamma), "landmarks": ours(source, target, gamma, exact_rows=1)}
     return {name: objective(w, source, target, gamma) for name, w in both.items()}
 
@@ -66,7 +66,7 @@ def accuracy(count: int = 4000) -> dict[str, float]:
         torch.manual_seed(0)
         given = methods.options("kmm", {"learner": "ridge", **form})
         found[name] = kind(**given).fit(Task(4, source, target.x))(target.x)
-    found["unweighted"] = learners.fit("ridge", source.x, source.y, 4)(target.x)
+    found["unweighted"] = base_learners.fit("ridge", source.x, source.y, 4)(target.x)
     return {name: 100 * float((scores.argmax(1) == target.y).double().mean()) for name, scores in found.items()}
 
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms
 
-from benchmarks.by_hand import ramp, reverse
+from benchmarks.reference_loop import ramp, reverse
 from tlbench.bench.throughput import Settings
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 
 FILES = 512
 """Different JPEG files of a domain."""
@@ -41,7 +41,7 @@ def supervised(settings: Settings, precision: str, device: torch.device) -> dict
     source = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (settings.rows, *settings.shape), dtype=torch.uint8, generator=source).to(device)
     y = (torch.arange(settings.rows) % settings.classes).to(device)
-    trunk = trunks.build(settings.trunk, settings.shape, {})
+    trunk = backbones.build(settings.trunk, settings.shape, {})
     net = nn.Sequential(trunk, nn.Linear(trunk.width, settings.classes))
     net.to(device).to(memory_format=torch.channels_last).train()
     compiled: Callable[[Tensor], Tensor] = torch.compile(net)
@@ -109,7 +109,7 @@ def script(settings: Settings, precision: str, device: torch.device, workers: in
             drop_last=True,
         )
         loaders.append(iter(loader))
-    net = trunks.build(settings.trunk, settings.shape, {}).to(device).train()
+    net = backbones.build(settings.trunk, settings.shape, {}).to(device).train()
     head = nn.Linear(net.width, settings.classes).to(device)
     hidden = [nn.Linear(net.width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)]
     discriminator = nn.Sequential(*hidden).to(device)

@@ -29,7 +29,7 @@ from benchmarks.contenders import BATCH, Work
 from tlbench import engine
 from tlbench.bench import table, throughput
 from tlbench.bench.throughput import Settings, case_of, domains_of, suite_of
-from tlbench.engine.machine import device_of, machine
+from tlbench.engine.runtime.device import device_of, machine
 from tlbench.terms import Domain
 
 SHORT = bool(os.environ.get("SHORT"))

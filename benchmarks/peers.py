@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from benchmarks.by_hand import Model, order, ramp, reverse
 from benchmarks.contenders import BATCH, CPU, ROWS, Work
+from benchmarks.reference_loop import Model, order, ramp, reverse
 
 Ready = Callable[[], list[float]]
 

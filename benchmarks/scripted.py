@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.by_hand import Model, order, ramp, reverse
+from benchmarks.reference_loop import Model, order, ramp, reverse
 
 AHEAD = 4
 """Batches that two workers keep ready: taken before the time starts and left over when it stops."""

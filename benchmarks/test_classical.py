@@ -18,7 +18,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from benchmarks.timing import SHORT, Turns, rounds
-from tlbench.nn import components, designs, kernels, learners, margins, subspaces
+from tlbench.solvers import base_learners, kernel_columns, kernels, subspaces, svm
+from tlbench.solvers import transfer_components as components
 
 COLUMNS, COUNT, MU = 100, 20, 0.1
 AIMS = {500: 1.0, 2000: 15.0, 4000: 30.0}
@@ -49,7 +50,7 @@ def stacked(source: Tensor, target: Tensor) -> tuple[Any, Any]:
 
 def transfer_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Ours: coefficients (N, K) and components (N, K) of both domains."""
-    made = designs.design(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
+    made = kernel_columns.design(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
     e = components.contrasts(len(source), len(target), source)
     # skada's I + mu K e e'K is that times 1 / (mu |e|^2), beside M of norm 1
     penalty = 1 / (MU * float(e.square().sum()))
@@ -79,7 +80,7 @@ def objective(weights: Tensor, source: Tensor, target: Tensor) -> float:
 
 
 def accuracy(embedded: Tensor, y: Tensor, truth: Tensor) -> float:
-    said = learners.nearest(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
+    said = base_learners.nearest(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
     return float((said == truth).double().mean())
 
 
@@ -153,12 +154,12 @@ def counts_of_words(count: int, words: int = 5000) -> tuple[Tensor, Tensor, Tens
 def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
     """DASVM on wide rows: all products of two rows computed once, and libsvm going through the columns in every round."""
     source, sign, target = counts_of_words(400)
-    made: dict[str, margins.Exchange] = {}
+    made: dict[str, svm.Exchange] = {}
 
     def contender(name: str) -> Callable[[], Callable[[], Any]]:
         def run() -> None:
-            known = margins.products(source, target) if name == "known" else None
-            made[name] = margins.exchange(source, sign, target, c=1.0, count=8, rounds=200, known=known)
+            known = svm.products(source, target) if name == "known" else None
+            made[name] = svm.exchange(source, sign, target, c=1.0, count=8, rounds=200, known=known)
 
         return lambda: run
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks import by_hand
-from benchmarks.by_hand_more import THRESHOLDS, TWINS
+from benchmarks import reference_loop
 from benchmarks.contenders import BATCH, Work
+from benchmarks.reference_steps import THRESHOLDS, TWINS
 from benchmarks.timing import SHORT, Turns, rounds
 from tlbench.bench import throughput
 
@@ -33,7 +33,7 @@ def work(method: str) -> Work:
 
 
 def test_every_trained_method_has_a_step_by_hand() -> None:
-    assert {*TWINS, *by_hand.TERMS, "source_only"} == {*throughput.trained()}
+    assert {*TWINS, *reference_loop.TERMS, "source_only"} == {*throughput.trained()}
 
 
 @pytest.mark.parametrize("method", TWINS)

@@ -21,7 +21,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.timing import timed
 from tlbench import engine, methods, runner, suite
 from tlbench.engine import frozen
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.terms import Domain, Record
 
 ROWS, SIDE, CLASSES = int(os.environ.get("TLBENCH_FROZEN_ROWS", "1000")), 64, 10
@@ -79,7 +79,7 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
         return extracted(domain, *rest)
 
     monkeypatch.setattr(frozen, "_extracted", watched)
-    chosen = suite.load(write(tmp_path), (methods.mistakes, trunks.mistakes))
+    chosen = suite.load(write(tmp_path), (methods.mistakes, backbones.mistakes))
     domains = runner.load(chosen, list(DOMAINS), tmp_path)
     device = torch.device("cpu")
     begun = time.perf_counter()
@@ -116,7 +116,7 @@ def test_a_case(switch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, be
     if switch == "learning":
         text = text.replace("frozen = true", "").replace("bottleneck = 64", "")
     (tmp_path / "frozen.toml").write_text(text, encoding="utf-8")
-    chosen = suite.load(tmp_path / "frozen.toml", (methods.mistakes, trunks.mistakes))
+    chosen = suite.load(tmp_path / "frozen.toml", (methods.mistakes, backbones.mistakes))
     domains = runner.load(chosen, list(DOMAINS[:2]), tmp_path)
     case = next(case for case in chosen.cases() if case.row == "coral")
     record = timed(benchmark, lambda: engine.run(case, chosen, domains, torch.device("cpu")), rounds=1)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from tlbench import api, engine, methods, records, runner
-from tlbench.runner import local, schedule
+from tlbench.runner import local, scheduler
 from tlbench.runner.pools import Pool
-from tlbench.runner.work import Limits
+from tlbench.runner.worker import Limits
 from tlbench.terms import Record
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -72,7 +72,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
 
 
 def pool(plan: runner.Plan, most: int | None = None) -> Pool:
-    from tlbench.runner.ray import Cluster
+    from tlbench.runner.ray_pool import Cluster
 
     made = Cluster(plan.work(Limits(threads=1)), "local", most=most)
     while not made.idle():
@@ -88,7 +88,7 @@ def timed(records_of: Iterable[Record]) -> tuple[float, int]:
 
 def test_ten_thousand_empty_cases(plan: Planner) -> None:
     todo, results = plan(10_000, "many")
-    seconds, done = timed(schedule.drive(todo, results, pool(todo)))
+    seconds, done = timed(scheduler.drive(todo, results, pool(todo)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\n10,000 empty cases: {seconds:.1f} s (aim 60), driver's peak {peak:.2f} GiB (aim 1)")
     assert done == 10_000 and len(records.read_all(results)) == 10_000
@@ -101,7 +101,7 @@ def test_overhead_of_a_case(plan: Planner) -> None:
     for round_ in range(3):
         here, there = plan(300, f"here{round_}"), plan(300, f"there{round_}")
         alone, _ = timed(local.run(here[0], here[1], engine.device_of("cpu")))
-        far, done = timed(schedule.drive(there[0], there[1], pool(there[0], most=1)))
+        far, done = timed(scheduler.drive(there[0], there[1], pool(there[0], most=1)))
         extra.append(1000 * (far - alone) / 300)
         assert done == 300
     print(f"\na case over Ray costs {statistics.median(extra):+.1f} ms over a local one (aim 100); rounds {extra}")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.timing import timed
 from tlbench import methods
-from tlbench.nn import kernels, landmarks
+from tlbench.solvers import kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 skada = pytest.importorskip("skada", reason="the peer: pip install 'tlbench[peers]'")
@@ -56,7 +56,7 @@ def objective(w: Tensor, source: Tensor, target: Tensor, gamma: float) -> float:
 def test_kmm(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], columns: int, shift: float) -> None:
     source, target = rows(columns, shift)
     torch.manual_seed(0)
-    gamma = landmarks.median_gamma(source, target)
+    gamma = nystrom.median_gamma(source, target)
     contenders = {"ours": ours, "skada": theirs}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     found: dict[str, Tensor] = {}

@@ -18,8 +18,8 @@ from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
-from tlbench.checks.waiting import READS
-from tlbench.engine import batches
+from tlbench.checks.host_sync import READS
+from tlbench.engine.data import batches
 
 ELSEWHERE = torch.device("meta")
 

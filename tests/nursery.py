@@ -19,11 +19,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tlbench import api, checks, cli, progress, records, reports, runner, site
-from tlbench.engine import limits, rates
-from tlbench.engine.machine import code
-from tlbench.runner import local, places
+from tlbench.engine.runtime import device_limits
+from tlbench.engine.runtime.device import code
+from tlbench.engine.training import optimizer
+from tlbench.runner import local, resources
 
-IMPORTED = (checks, places, progress, reports, site)
+IMPORTED = (checks, resources, progress, reports, site)
 """What commands import once they run."""
 
 
@@ -67,8 +68,8 @@ def command(asked: dict[str, Any]) -> int:
 def warm_up() -> None:
     """What the first case of a process takes seconds for; no gradient, for torch's threads of those survive no fork."""
     code()
-    rates.warm_up()
-    limits.product(torch.device("cpu"), "fp32")
+    optimizer.warm_up()
+    device_limits.product(torch.device("cpu"), "fp32")
     net = torch.nn.Linear(4, 4)
     with FlopCounterMode(display=False), torch.no_grad():
         net(torch.zeros(2, 4))

@@ -22,8 +22,9 @@ import pytest
 import torch
 
 from tlbench import data, methods
+from tlbench.errors import TlbenchError
 from tlbench.suite import Suite, parse
-from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores, TlbenchError
+from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores
 
 CPU = torch.device("cpu")
 Completed = subprocess.CompletedProcess[str]

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 
 from tests.support import blobs
 from tlbench import methods
+from tlbench.errors import TlbenchError
 from tlbench.methods.base import Solved
-from tlbench.nn import components, designs, kernels, learners, location_scale, subspaces
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.solvers import base_learners, kernel_columns, kernels, location_scale, subspaces, transfer_components
+from tlbench.terms import Labelled, Task
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "alignment.npz")
 """Maps and predictions of other packages; golden/alignment.py made them."""
@@ -60,9 +61,9 @@ def test_transfer_components_are_those_of_the_dense_problem(kernel):
     e = np.r_[np.full(30, 1 / 30), np.full(25, -1 / 25)][:, None]
     m, h = e @ e.T / np.linalg.norm(e @ e.T), np.eye(55) - 1 / 55
     values, vectors = scipy.linalg.eigh(gram @ h @ gram, 0.3 * np.eye(55) + gram @ m @ gram)
-    made = designs.design(x, kernel, gamma=0.05)
-    mismatch = made.gather(components.unit(components.contrasts(30, 25, x)))
-    found, coefficients = components.components(components.Scatter(made), mismatch, 0.3, 4)
+    made = kernel_columns.design(x, kernel, gamma=0.05)
+    mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(30, 25, x)))
+    found, coefficients = transfer_components.components(transfer_components.Scatter(made), mismatch, 0.3, 4)
     assert np.allclose(found, values[::-1][:4], rtol=1e-10)
     expected = gram @ vectors[:, ::-1][:, :4]
     ours = made.map(coefficients).numpy()
@@ -74,13 +75,13 @@ def test_transfer_components_are_those_of_the_dense_problem(kernel):
 
 def test_the_iteration_finds_what_the_dense_solver_finds(monkeypatch):
     x = torch.cat([rows(1, 200), rows(2, 150) + 1])
-    made = designs.design(x, "rbf", gamma=0.02)
-    mismatch = made.gather(components.unit(components.contrasts(200, 150, x)))
-    dense = components.components(components.Scatter(made), mismatch, 0.1, 8)
-    monkeypatch.setattr(components, "DENSE", 10)
-    scatter = components.Scatter(made)
+    made = kernel_columns.design(x, "rbf", gamma=0.02)
+    mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(200, 150, x)))
+    dense = transfer_components.components(transfer_components.Scatter(made), mismatch, 0.1, 8)
+    monkeypatch.setattr(transfer_components, "DENSE", 10)
+    scatter = transfer_components.Scatter(made)
     assert scatter.dense is None
-    iterated = components.components(scatter, mismatch, 0.1, 8, tolerance=1e-10)
+    iterated = transfer_components.components(scatter, mismatch, 0.1, 8, tolerance=1e-10)
     assert torch.allclose(iterated[0], dense[0], rtol=1e-12)
     assert torch.allclose(iterated[1], dense[1], atol=1e-7)
 
@@ -91,26 +92,28 @@ def test_a_diagonal_penalty_is_the_dense_problem_with_it():
     diagonal = np.linspace(0.1, 3, 55)
     h = np.eye(55) - 1 / 55
     values = scipy.linalg.eigh(gram @ h @ gram, np.diag(diagonal) + gram @ e @ e.T @ gram, eigvals_only=True)
-    made = designs.design(x, "rbf", gamma=0.05)
-    mismatch = made.gather(components.contrasts(30, 25, x))
-    found, _ = components.components(components.Scatter(made), mismatch, torch.from_numpy(diagonal), 5)
+    made = kernel_columns.design(x, "rbf", gamma=0.05)
+    mismatch = made.gather(transfer_components.contrasts(30, 25, x))
+    found, _ = transfer_components.components(transfer_components.Scatter(made), mismatch, torch.from_numpy(diagonal), 5)
     assert np.allclose(found, values[::-1][:5], rtol=1e-10)
 
 
 def test_nystrom_with_every_row_as_a_landmark_is_exact():
     x = torch.cat([rows(1, 60), rows(2, 50) + 1])
-    e = components.unit(components.contrasts(60, 50, x))
-    exact, through = (designs.design(x, "rbf", gamma=0.002, landmarks=110, exact=n) for n in (200, 100))
+    e = transfer_components.unit(transfer_components.contrasts(60, 50, x))
+    exact, through = (kernel_columns.design(x, "rbf", gamma=0.002, landmarks=110, exact=n) for n in (200, 100))
     assert through.why_not_exact is not None and "landmarks" in through.why_not_exact and exact.why_not_exact is None
-    values = [components.components(components.Scatter(d), d.gather(e), 0.1, 5)[0] for d in (exact, through)]
+    values = [transfer_components.components(transfer_components.Scatter(d), d.gather(e), 0.1, 5)[0] for d in (exact, through)]
     assert torch.allclose(*values, rtol=1e-5)
 
 
 def test_target_alike_to_the_source_has_no_mismatch_and_a_large_penalty_leaves_the_scatter():
     x = rows(1, 40)
-    made = designs.design(torch.cat([x, x]), "rbf", gamma=0.05)
-    assert made.gather(components.contrasts(40, 40, x)).abs().max() < 1e-12
-    values, _ = components.components(components.Scatter(made), made.gather(components.contrasts(40, 40, x)), 1.0, 3)
+    made = kernel_columns.design(torch.cat([x, x]), "rbf", gamma=0.05)
+    assert made.gather(transfer_components.contrasts(40, 40, x)).abs().max() < 1e-12
+    values, _ = transfer_components.components(
+        transfer_components.Scatter(made), made.gather(transfer_components.contrasts(40, 40, x)), 1.0, 3
+    )
     gram = gaussian(torch.cat([x, x]).numpy(), 0.05)
     assert np.allclose(values, np.linalg.eigvalsh(gram @ (np.eye(80) - 1 / 80) @ gram)[::-1][:3])
 
@@ -158,8 +161,8 @@ def test_bda_in_balance_is_jda_and_without_classes_it_is_tca_of_its_first_round(
 
 
 def test_the_norm_of_the_mismatch_is_that_of_the_whole_matrix():
-    e = components.class_contrasts(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 0, 1]), 4, rows(1, 2))
-    assert torch.allclose(components.unit(e) @ components.unit(e).T, e @ e.T / (e @ e.T).norm())
+    e = transfer_components.class_contrasts(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 0, 1]), 4, rows(1, 2))
+    assert torch.allclose(transfer_components.unit(e) @ transfer_components.unit(e).T, e @ e.T / (e @ e.T).norm())
     assert torch.equal(e[4:, 2], torch.zeros(3, dtype=torch.float64))  # no target row is given class 2
     assert torch.equal(e[:, 3], torch.zeros(7, dtype=torch.float64))
 
@@ -175,10 +178,12 @@ def test_joint_matching_says_how_many_rows_it_kept_and_one_round_is_tca():
     method, scores = fitted("tjm", given, rounds=1)
     assert any("source rows keep coefficients" in note for note in method.notes)
     x = torch.cat([given.source.x, given.target]).double()
-    made = designs.design(x, "rbf", gamma=None)
-    mismatch = made.gather(components.unit(components.contrasts(60, 60, x)))
-    weights = components.scaled(*components.components(components.Scatter(made), mismatch, 1.0, 20), "scatter")
-    plain = learners.nearest(F.normalize(made.map(weights)[:60]), given.source.y, 3)
+    made = kernel_columns.design(x, "rbf", gamma=None)
+    mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(60, 60, x)))
+    weights = transfer_components.scaled(
+        *transfer_components.components(transfer_components.Scatter(made), mismatch, 1.0, 20), "scatter"
+    )
+    plain = base_learners.nearest(F.normalize(made.map(weights)[:60]), given.source.y, 3)
     assert torch.allclose(scores, plain(F.normalize(made.at(blobs(9, 45, 0.5).x.double()) @ weights)), atol=1e-8)
     assert float((scores.argmax(1) == blobs(9, 45).y).double().mean()) > 0.9
 
@@ -267,7 +272,7 @@ def test_feature_augmentation_between_pooling_and_the_target_alone():
     options = {"learner": "ridge", "c": 0.5}
     pooled = fitted("feature_augmentation", given, own=0.0, **options)[1]
     x = torch.cat([given.source.x, given.few.x]).double()
-    plain = learners.fit("ridge", x, both.source.y, 3, c=0.5)(blobs(9, 45, 0.5).x)
+    plain = base_learners.fit("ridge", x, both.source.y, 3, c=0.5)(blobs(9, 45, 0.5).x)
     assert torch.allclose(pooled, plain, atol=1e-8)
     assert not torch.allclose(fitted("feature_augmentation", given, common=0.0, **options)[1], pooled, atol=1e-2)
 
@@ -322,7 +327,7 @@ def test_more_components_than_there_are_is_said():
 def test_kernels_that_overflow_or_hold_nothing_are_errors():
     for kernel in ("linear", "rbf"):
         with pytest.raises(TlbenchError, match="overflows"):
-            designs.design(torch.full((6, 2), 1e200, dtype=torch.float64), kernel)
+            kernel_columns.design(torch.full((6, 2), 1e200, dtype=torch.float64), kernel)
     nothing = Task(3, Labelled(torch.zeros(6, 2), torch.arange(6) % 3), torch.zeros(5, 2))
     with pytest.raises(TlbenchError, match="all rows are zero"):
         fitted("tca", nothing)

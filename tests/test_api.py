@@ -13,8 +13,8 @@ from support import HEADER, SUITE, suite, write_domains
 
 import tlbench
 from tlbench import api, records, reports
+from tlbench.errors import TlbenchError
 from tlbench.reports.frames import COLUMNS
-from tlbench.terms import TlbenchError
 
 ROOT = Path(tlbench.__file__).parents[1]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support import tlbench
 
-from tlbench.bench import compare, files, table, throughput
-from tlbench.terms import TlbenchError
+from tlbench.bench import compare, saved_benches, table, throughput
+from tlbench.errors import TlbenchError
 
 CPU = torch.device("cpu")
 SMALL = throughput.Settings(trunk="mlp", shape=(12,), classes=3, rows=200, batch=8, steps=12)
@@ -106,7 +106,7 @@ def pytest_json(path, **medians):
     """A file as pytest-benchmark writes it: name -> (median, first quartile, third quartile)."""
     benchmarks = [{"fullname": name, "stats": {"median": m, "q1": q1, "q3": q3}} for name, (m, q1, q3) in medians.items()]
     path.write_text(json.dumps({"machine_info": {"cpu": {"brand_raw": "x", "count": 2}}, "benchmarks": benchmarks}))
-    return files.read(path)
+    return saved_benches.read(path)
 
 
 def test_what_got_slower_beyond_the_threshold(tmp_path):
@@ -133,7 +133,7 @@ def test_contenders_of_one_benchmark_are_compared_apart(tmp_path):
         stats = {"median": 99.0, "q1": 99.0, "q3": 99.0}
         one = {"fullname": "x", "stats": stats, "extra_info": {"seconds": seconds}}
         path.write_text(json.dumps({"machine_info": {}, "benchmarks": [one]}))
-        return files.read(path)
+        return saved_benches.read(path)
 
     found = compare.compare(saved([1.0, 1.0, 1.0]), saved([2.0, 2.1, 2.2]))
     assert {change.name: change.verdict for change in found.changes} == {"x: engine": "slower", "x: by hand": "same"}
@@ -142,9 +142,9 @@ def test_contenders_of_one_benchmark_are_compared_apart(tmp_path):
 def test_other_conditions_are_named(tmp_path, made):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(made))
-    old = files.read(path)
+    old = saved_benches.read(path)
     path.write_text(json.dumps({**made, "threads": 99, "settings": {**made["settings"], "batch": 9}}))
-    found = compare.compare(old, files.read(path))
+    found = compare.compare(old, saved_benches.read(path))
     assert len(found.unlike) == 2 and any("99 now" in fact for fact in found.unlike)
     assert not found.slower and math.isclose(found.changes[0].ratio, 1.0)
 
@@ -156,6 +156,6 @@ def test_nothing_in_common_is_said(tmp_path):
 
 def test_a_saved_bench_with_a_part_missing(tmp_path):
     path = tmp_path / "x.json"
-    path.write_text(json.dumps({"kind": files.KIND, "rows": [{}]}))
+    path.write_text(json.dumps({"kind": saved_benches.KIND, "rows": [{}]}))
     with pytest.raises(TlbenchError, match="a part missing"):
-        files.read(path)
+        saved_benches.read(path)

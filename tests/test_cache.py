@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from tlbench import data
-from tlbench.data import cache, loading, sources
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.data import cache, loading, source_files
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain, Labelled
 
 TABLE = {"reader": "npz", "path": "a.npz", "x": "x", "y": "y", "test": {"path": "b.npz"}}
 
@@ -148,35 +149,35 @@ def test_other_code_is_another_entry(root: Path, folder: Path, decodings: list[s
 def test_an_old_file_is_not_hashed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
-    known = sources.hashes([file], tmp_path)
+    known = source_files.hashes([file], tmp_path)
     (note,) = (tmp_path / "notes").iterdir()
     stamp = file.stat().st_mtime_ns + 3 * 10**9
     os.utime(note, ns=(stamp, stamp))  # as if it had been noted three seconds after the file was written
-    monkeypatch.setattr(sources.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
-    assert sources.hashes([file], tmp_path) == known
+    monkeypatch.setattr(source_files.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    assert source_files.hashes([file], tmp_path) == known
     monkeypatch.undo()
     file.write_bytes(b"ROWS")
-    assert sources.hashes([file], tmp_path) != known
+    assert source_files.hashes([file], tmp_path) != known
 
 
 def test_a_file_changed_within_a_tick_is_hashed_again(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
     facts = file.stat()
-    known = sources.hashes([file], tmp_path)
+    known = source_files.hashes([file], tmp_path)
     file.write_bytes(b"ROWS")
     os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert sources.hashes([file], tmp_path) != known
+    assert source_files.hashes([file], tmp_path) != known
 
 
 def test_a_damaged_note_says_nothing(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
-    known = sources.hashes([file], tmp_path)
+    known = source_files.hashes([file], tmp_path)
     (note,) = (tmp_path / "notes").iterdir()
     for damage in ("", "[]", "{", json.dumps({str(file): "x"}), json.dumps({str(file): []})):
         note.write_text(damage)
-        assert sources.hashes([file], tmp_path) == known
+        assert source_files.hashes([file], tmp_path) == known
 
 
 @pytest.mark.parametrize("victim", ["rows.x.npy", "rows.y.npy", "test.x.npy", "card.json"])
@@ -279,13 +280,13 @@ def test_a_folder_counts_with_all_that_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "folder" / "cat").mkdir(parents=True)
     for name in ("folder/cat/1.png", "folder/2.png", "b.npz"):
         (tmp_path / name).write_bytes(b"x")
-    found = sources.files_of(declaration, tmp_path)
+    found = source_files.files_of(declaration, tmp_path)
     assert found is not None and {str(path.relative_to(tmp_path)) for path in found} == {
         "folder/cat/1.png",
         "folder/2.png",
         "b.npz",
     }
-    assert sources.files_of(declared(TABLE | {"path": "../b.npz"}), tmp_path) is None
+    assert source_files.files_of(declared(TABLE | {"path": "../b.npz"}), tmp_path) is None
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

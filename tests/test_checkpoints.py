@@ -11,7 +11,7 @@ import torch
 from support import CPU, Cut, blobs, case, domain, plugged, suite
 
 from tlbench import engine, methods
-from tlbench.engine.keeper import Keeper, keeping
+from tlbench.engine.training.checkpoint import Keeper, keeping
 from tlbench.methods.base import Trained
 from tlbench.terms import Record
 

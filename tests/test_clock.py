@@ -214,16 +214,16 @@ def test_energy_is_blank_without_a_gpu():
 
 def trained(name, steps=30, monkeypatch=None):
     from tlbench import checks, methods
-    from tlbench.engine.inputs import Inputs
-    from tlbench.engine.seeds import seeded
-    from tlbench.engine.train import train
-    from tlbench.nn import trunks
+    from tlbench.engine.data.inputs import Inputs
+    from tlbench.engine.runtime.seeds import seeded
+    from tlbench.engine.training.loop import train
+    from tlbench.nn import backbones
     from tlbench.nn.net import Net
     from tlbench.suite import Network, Training
     from tlbench.terms import Task
 
     with seeded(0, CPU):
-        method = methods.find(name)(Net(trunks.build("mlp", (6,), {"hidden": [4]}), 3), **methods.options(name, {}))
+        method = methods.find(name)(Net(backbones.build("mlp", (6,), {"hidden": [4]}), 3), **methods.options(name, {}))
         task = Task(3, **{part: getattr(checks.toy_task(), part) for part in method.reads})
         return train(method, task, Training(steps=steps, batch=8, trace=0), Inputs(Network(), False), clock.Clock(CPU), len)
 
@@ -237,7 +237,7 @@ def test_operations_are_those_of_the_layers():
 def test_counting_changes_no_number(name, monkeypatch):
     import contextlib
 
-    from tlbench.engine.speed import Speed
+    from tlbench.engine.runtime.throughput import Speed
 
     counted = trained(name)
     assert counted.speed.flops > 0
@@ -256,10 +256,10 @@ def test_a_step_is_the_sum_of_its_parts_and_little_else():
 
 
 def test_the_limits_are_above_what_a_training_reaches():
-    from tlbench.engine import limits
+    from tlbench.engine.runtime import device_limits
 
-    flops, copied = limits.product(CPU, "fp32"), limits.copy(CPU)
+    flops, copied = device_limits.product(CPU, "fp32"), device_limits.copy(CPU)
     assert 1e8 < flops < 1e15 and 1e7 < copied < 1e14
     facts = trained("source_only").speed.facts()
     assert facts["train_samples_per_second"] * facts["train_flops_per_sample"] < flops
-    assert limits.product(CPU, "fp32") == flops  # measured once in a process
+    assert device_limits.product(CPU, "fp32") == flops  # measured once in a process

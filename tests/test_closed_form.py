@@ -15,8 +15,9 @@ from torch import Tensor
 
 from tests.support import blobs
 from tlbench import checks, methods
+from tlbench.errors import TlbenchError
 from tlbench.methods.base import Solved
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.terms import Labelled, Task
 
 pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
 FORMS = [name for name in methods.names() if issubclass(methods.find(name), Solved)]

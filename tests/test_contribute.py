@@ -9,9 +9,11 @@ import pytest
 from support import CPU, SUITE, record, tlbench, write_domains
 from typer.testing import CliRunner
 
-from tlbench import api, checks, cli, merging, records
-from tlbench.checks import again
-from tlbench.terms import Scores, TlbenchError
+from tlbench import api, checks, cli, records
+from tlbench.checks import rerun
+from tlbench.errors import TlbenchError
+from tlbench.records import merge
+from tlbench.terms import Scores
 
 THREE = SUITE.replace("seeds = [0]", "seeds = [0, 1, 2]").replace('list = ["a:b"]', 'list = ["a:b", "b:a"]')
 
@@ -177,7 +179,7 @@ def test_a_merge_loses_nothing_and_overwrites_nothing(tmp_path):
     one, two = written(tmp_path / "one", same, mine), written(tmp_path / "two", same, theirs, record(2, suite="other"))
     out = written(tmp_path / "out", record(9))
     before = records.file_of(out, "tiny", "source_only").read_bytes()
-    merged = merging.merge([one, two], out)
+    merged = merge.merge([one, two], out)
     assert (merged.written, merged.known) == (4, 1)
     assert records.file_of(out, "tiny", "source_only").read_bytes().startswith(before)
     assert [r.seed for r in records.read_all(out, ("tiny",))] == [9, 0, 1, 1]
@@ -186,7 +188,7 @@ def test_a_merge_loses_nothing_and_overwrites_nothing(tmp_path):
     assert (conflict.first, conflict.second) == (mine, theirs)
     assert "seed 1: target_accuracy 0.5 and 0.75" in str(conflict)
     after = records.file_of(out, "tiny", "source_only").read_bytes()
-    assert merging.merge([one, two, out], out).written == 0
+    assert merge.merge([one, two, out], out).written == 0
     assert records.file_of(out, "tiny", "source_only").read_bytes() == after
 
 
@@ -195,13 +197,13 @@ def test_one_finding_twice_is_no_conflict(tmp_path):
     there = record(0, machine=first.machine.model_copy(update={"torch": "3"}), finished="2024-01-02T00:00:00.000+00:00")
     retried = record(1, status="failed", why="no memory", scores=Scores()), record(1)
     one, two = written(tmp_path / "a", first, retried[0]), written(tmp_path / "b", there, retried[1])
-    merged = merging.merge([one, two], tmp_path / "out")
+    merged = merge.merge([one, two], tmp_path / "out")
     assert merged.written == 4 and merged.conflicts == ()
-    assert "torch 2 and 3" in merging.differences(first, there)
+    assert "torch 2 and 3" in merge.differences(first, there)
 
 
 def test_predictions_come_along(ran, tmp_path):
-    merging.merge([ran / "results"], tmp_path)
+    merge.merge([ran / "results"], tmp_path)
     found = [record for record in records.read_all(tmp_path) if record.scores.predictions]
     assert found and all(records.predictions(tmp_path, record) is not None for record in found)
     assert [r.identity for r in records.read_all(tmp_path)] == [r.identity for r in records.read_all(ran / "results")]
@@ -212,7 +214,7 @@ def test_a_merge_of_broken_files_writes_nothing_and_says_all(tmp_path):
     (one / "tiny" / "source_only.jsonl").write_text("rubbish\n")
     (two / "tiny" / "dann.jsonl").write_bytes((two / "tiny" / "source_only.jsonl").read_bytes())
     with pytest.raises(TlbenchError) as raised:
-        merging.merge([one, two, tmp_path / "none"], tmp_path / "out")
+        merge.merge([one, two, tmp_path / "none"], tmp_path / "out")
     said = str(raised.value)
     assert "no results directory" in said and "not JSON" in said and "belong in another file" in said
     assert not (tmp_path / "out").exists()
@@ -231,7 +233,7 @@ def test_merge_on_the_command_line_shows_conflicts_and_ends_with_1(tmp_path):
 
 def test_what_ran_here_comes_out_the_same_here(ran):
     suite = api.load(ran / "tiny.toml")
-    found = list(again.verify(ran / "results" / "tiny" / "coral.jsonl", suite, ran, CPU, sample=4))
+    found = list(rerun.verify(ran / "results" / "tiny" / "coral.jsonl", suite, ran, CPU, sample=4))
     assert [one.verdict for one in found] == ["same"] * 4 and found[0].machine == {}
     assert [one.filed.pair for one in found].count("a:b") == 2  # one of each pair before a second of any
 
@@ -239,31 +241,31 @@ def test_what_ran_here_comes_out_the_same_here(ran):
 def test_noise_and_difference_are_told_apart(ran):
     (filed, *_) = records.read(ran / "results" / "tiny" / "source_only.jsonl")
     here = filed.model_copy(update={"status": "failed", "scores": Scores()})
-    assert again.compare(filed, here, 1.0).verdict == "different"
+    assert rerun.compare(filed, here, 1.0).verdict == "different"
 
     def at(value: float):
         return filed.model_copy(update={"scores": Scores(target_accuracy=value, scored_rows=60)})
 
-    assert again.compare(at(0.5), at(0.5), 0.0).verdict == "same"
-    assert again.compare(at(0.5), at(0.5 + 2 / 60), 0.0).verdict == "within noise"  # two rows
-    assert again.compare(at(0.5), at(0.5 + 3 / 60), 0.0).verdict == "different"
-    assert again.compare(at(0.5), at(0.5 + 3 / 60), 0.1).verdict == "within noise"
+    assert rerun.compare(at(0.5), at(0.5), 0.0).verdict == "same"
+    assert rerun.compare(at(0.5), at(0.5 + 2 / 60), 0.0).verdict == "within noise"  # two rows
+    assert rerun.compare(at(0.5), at(0.5 + 3 / 60), 0.0).verdict == "different"
+    assert rerun.compare(at(0.5), at(0.5 + 3 / 60), 0.1).verdict == "within noise"
 
 
 def test_the_noise_is_that_of_one_more_seed():
     some = [record(seed, scores=Scores(target_accuracy=value)) for seed, value in enumerate((0.5, 0.6, 0.7))]
     # Student's t for 0.975 with 2 degrees of freedom, times sqrt(2) times the standard deviation 0.1
-    assert again._noise(some) == pytest.approx(4.302652730 * 2**0.5 * 0.1)
-    assert again._noise(some[:1]) == 0.0
+    assert rerun._noise(some) == pytest.approx(4.302652730 * 2**0.5 * 0.1)
+    assert rerun._noise(some[:1]) == 0.0
 
 
 def test_verify_says_what_keeps_a_case_from_being_run_again(ran, file):
     rewrite(file, lambda n, r: r["data"].update(a="0" * 16))
     with pytest.raises(TlbenchError, match="domain a: its content here is"):
-        list(again.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
+        list(rerun.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
     rewrite(file, lambda n, r: r.update(suite_hash="x"))
     with pytest.raises(TlbenchError, match=r"has the hash .*, on file x"):
-        list(again.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
+        list(rerun.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
 
 
 def test_verify_on_the_command_line(ran, file):

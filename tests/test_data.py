@@ -23,10 +23,12 @@ from support import mistakes_in as mistakes
 from support import refused_domain as refused
 
 from tlbench import data
-from tlbench.data import arrays, files, prepare
+from tlbench.data import preparation
 from tlbench.data.declaration import Common
+from tlbench.data.decoding import arrays, files
 from tlbench.data.readers import mat
-from tlbench.terms import Domain, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain
 
 NPZ = {"reader": "npz", "path": "d.npz", "x": "x", "y": "y"}
 MAT = {"reader": "mat", "path": "d.mat", "x": "x", "y": "y"}
@@ -451,41 +453,41 @@ def test_the_fingerprint_follows_content_not_path(root: Path) -> None:
 def test_sparse_rows_are_prepared_as_dense_ones(kind: str) -> None:
     x = np.where(X % 3 == 0, X, 0)
     x[2] = 0
-    function = prepare.kinds.function(kind)
+    function = preparation.kinds.function(kind)
     from_sparse = function(sparse.csr_array(x), sparse.csr_array(x))
     np.testing.assert_allclose(arrays.dense(from_sparse), function(x, x))
     assert np.isfinite(function(x, x)).all()
 
 
 def test_preparations_by_hand() -> None:
-    np.testing.assert_allclose(prepare.row_sum(X, X).sum(1), 1)
-    np.testing.assert_allclose(np.linalg.norm(prepare.l2(X, X), axis=1), 1)
-    z = prepare.zscore(X, X, ddof=1)
+    np.testing.assert_allclose(preparation.row_sum(X, X).sum(1), 1)
+    np.testing.assert_allclose(np.linalg.norm(preparation.l2(X, X), axis=1), 1)
+    z = preparation.zscore(X, X, ddof=1)
     np.testing.assert_allclose(z.std(0, ddof=1), 1)
     constant = np.full((3, 2), 0.1)
-    assert (prepare.zscore(constant, constant) == 0).all()
+    assert (preparation.zscore(constant, constant) == 0).all()
     with pytest.raises(TlbenchError, match="log1p needs values above -1; the smallest is -2"):
-        prepare.log1p(X - 2, X)
+        preparation.log1p(X - 2, X)
 
 
 def test_image_preparations() -> None:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (3, 3, 16, 16), dtype=np.uint8)
-    small = prepare.resize(colour, colour, size=8)
+    small = preparation.resize(colour, colour, size=8)
     assert small.shape == (3, 3, 8, 8) and small.dtype == np.uint8
-    one = prepare.grey(colour, colour)
+    one = preparation.grey(colour, colour)
     assert one.shape == (3, 1, 16, 16) and one.dtype == np.uint8
     same = np.repeat(colour[:, :1], 3, axis=1)
-    assert (prepare.grey(same, same) == same[:, :1]).all()
-    unit = prepare.scale(colour, colour)
-    assert unit.dtype == np.float32 and (prepare.to_uint8(unit, unit) == colour).all()
+    assert (preparation.grey(same, same) == same[:, :1]).all()
+    unit = preparation.scale(colour, colour)
+    assert unit.dtype == np.float32 and (preparation.to_uint8(unit, unit) == colour).all()
     with pytest.raises(TlbenchError, match="put a scale before it"):
-        prepare.to_uint8(unit * 2, unit)
+        preparation.to_uint8(unit * 2, unit)
     with pytest.raises(TlbenchError, match="images of 3 channels"):
-        prepare.grey(colour[:, :2], colour)
+        preparation.grey(colour[:, :2], colour)
     for name in ("resize", "grey", "to_uint8"):
         with pytest.raises(TlbenchError, match="give their shape"):
-            prepare.kinds.function(name)(X, X)
+            preparation.kinds.function(name)(X, X)
 
 
 # --- against truth ---

@@ -14,10 +14,11 @@ import torch
 
 from tests import support
 from tlbench import cli, data
-from tlbench.data import cache, cards, loading
-from tlbench.data.apart import Apart, a_distance, apart, components, frechet, mmd2
+from tlbench.data import cache, loading, preview
 from tlbench.data.declaration import Declaration
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.data.divergence import Apart, a_distance, apart, components, frechet, mmd2
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain, Labelled
 
 Run = Callable[..., SimpleNamespace]
 
@@ -122,7 +123,7 @@ def test_a_checksum_stands_in_the_suite(run: Run, home: Path) -> None:
 
 @pytest.mark.parametrize("folder", [None, "cache"])
 def test_a_wrong_checksum_stops_and_all_of_them_are_said(home: Path, folder: str | None) -> None:
-    from tlbench.data.sources import hashes
+    from tlbench.data.source_files import hashes
 
     right = hashes([home / "a.npz"])[home / "a.npz"]
     place = None if folder is None else home / folder
@@ -224,7 +225,7 @@ def test_a_card_says_what_is_stated() -> None:
     facts = {"licence": "CC BY 4.0", "citation": "Somebody 2001", "source": "https://example.org"}
     declaration, _ = data.declare("a", {"reader": "scikit_learn", "name": "digits", **facts}, {})
     assert declaration is not None
-    said = cards.card(declaration, data.load(declaration, Path()))
+    said = preview.card(declaration, data.load(declaration, Path()))
     for part in (*facts.values(), "1 x 8 x 8 (images, uint8)", "10: 0 178, 1 182", "1,797"):
         assert part in said
 
@@ -246,14 +247,14 @@ ZEROS = Labelled(torch.zeros(90, 3), torch.arange(90) % 3)
 def test_every_kind_of_rows_can_be_drawn(tmp_path: Path, held: Labelled, count: int) -> None:
     names = ("a $class$ of a rather long name", "b", "c")
     domains = [Domain(f"d{i}", held, names, "") for i in range(count)]
-    cards.sheet(domains, tmp_path / "new" / "sheet.png", "title")
+    preview.sheet(domains, tmp_path / "new" / "sheet.png", "title")
     assert (tmp_path / "new" / "sheet.png").stat().st_size > 1000
 
 
 def test_classes_that_only_one_domain_has_can_be_drawn(tmp_path: Path) -> None:
     held = rows((1, 5, 5))
     domains = [Domain("a", held, ("x", "y", "z"), ""), Domain("b", held, ("z", "w", "v"), "")]
-    cards.sheet(domains, tmp_path / "sheet.png")
+    preview.sheet(domains, tmp_path / "sheet.png")
 
 
 # --- how far apart ---

@@ -21,8 +21,8 @@ from PIL import Image
 from support import load_domain as load
 from support import refused_domain as refused
 
-from tlbench.data import files
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding import files
+from tlbench.errors import TlbenchError
 
 X = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 Y = np.arange(12) % 3

@@ -12,7 +12,7 @@ import torch
 from tests import support
 from tlbench import data, engine, runner
 from tlbench.data import cache
-from tlbench.runner import repeats
+from tlbench.runner import duplicates
 from tlbench.suite import load
 from tlbench.terms import Domain
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez(tmp_path / "b.npz", x=x, y=held["y"])
     (tmp_path / "tiny.toml").write_text(support.SUITE, encoding="utf-8")
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(repeats, "_known", {})
+    monkeypatch.setattr(duplicates, "_known", {})
     return tmp_path
 
 
@@ -54,11 +54,11 @@ def test_large_pairs_are_left_to_data_check(home: Path, monkeypatch: pytest.Monk
     domains = runner.load(suite, ["a", "b"], home)
     size = sum(domain.rows.x.nbytes for domain in domains.values())
     given = [domains["a"]], domains["b"], suite.protocol
-    assert repeats.repeated(*given, most=size - 1) == []
-    assert repeats.repeated(*given, most=size) == repeats.repeated(*given, most=None) == [SAID]
+    assert duplicates.repeated(*given, most=size - 1) == []
+    assert duplicates.repeated(*given, most=size) == duplicates.repeated(*given, most=None) == [SAID]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr(repeats.repeated, "__kwdefaults__", {"most": size - 1})
+        monkeypatch.setattr(duplicates.repeated, "__kwdefaults__", {"most": size - 1})
         runner.plan(suite, home / "results", home)
 
 
@@ -85,7 +85,7 @@ def domain(name: str, rows: list[int], test: list[int] | None = None) -> Domain:
 )
 def test_what_is_trained_on_and_what_is_scored_follow_the_protocol(protocol: dict[str, object], said: list[str]) -> None:
     suite = support.suite(protocol=protocol)
-    found = repeats.repeated([domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol)
+    found = duplicates.repeated([domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol)
     assert len(found) == len(said)
     for text, part in zip(found, said, strict=True):
         assert text.startswith("pair s:t: ") and part in text
@@ -100,7 +100,7 @@ def test_texts_that_two_domains_share_are_found_whatever_their_words_become(tmp_
         declaration, wrong = data.declare(name, table | {"path": f"{name}.csv"}, {})
         assert declaration is not None, wrong
         domains.append(data.load(declaration, tmp_path))
-    (said,) = repeats.repeated(domains[:1], domains[1], support.suite().protocol)
+    (said,) = duplicates.repeated(domains[:1], domains[1], support.suite().protocol)
     assert said.startswith("pair s:t: 1 of 3 rows of t")
 
 
@@ -135,7 +135,7 @@ def test_what_was_left_out_of_a_domain_is_a_note_of_its_records(tmp_path: Path, 
 def test_the_files_of_a_domain_of_images_are_its_own(tmp_path: Path) -> None:
     from PIL import Image
 
-    from tlbench.data import sources
+    from tlbench.data import source_files
 
     for name, count in (("phone", 2), ("scanner", 5)):
         (tmp_path / "photos" / name / "cat").mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_the_files_of_a_domain_of_images_are_its_own(tmp_path: Path) -> None:
     def files(path: str, domain: str) -> list[str] | None:
         declaration, wrong = data.declare("d", {"reader": "images", "path": path, "domain": domain, "size": 4}, {})
         assert declaration is not None, wrong
-        found = sources.files_of(declaration, tmp_path)
+        found = source_files.files_of(declaration, tmp_path)
         return None if found is None else [str(file.relative_to(tmp_path)) for file in found]
 
     assert files("photos", "phone") == ["photos/phone/cat/0.png", "photos/phone/cat/1.png"]

@@ -10,9 +10,9 @@ import pytest
 from support import CPU, SUITE, blobs, case, domain, plugged, suite
 
 from tlbench import api, engine, records, reports, runner
-from tlbench.engine import parallel
-from tlbench.runner import local, ranks, schedule
-from tlbench.runner.work import Limits
+from tlbench.engine.training import ddp
+from tlbench.runner import ddp_pool, local, scheduler
+from tlbench.runner.worker import Limits
 from tlbench.terms import Record
 
 ONE_THREAD = Limits(threads=1)
@@ -52,7 +52,7 @@ def runs(tmp_path_factory) -> Iterator[tuple[Runs, Runs]]:
     (folder / "tiny.toml").write_text(SUITE.replace("steps = 5", "steps = 60\nlr = 1e-2") + ROWS, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, plugged(folder, "lopsided", LOPSIDED):
         patch.setenv("TLBENCH_CACHE", str(folder / "cache"))
-        patch.setattr(ranks, "GRACE_SECONDS", 1.0)
+        patch.setattr(ddp_pool, "GRACE_SECONDS", 1.0)
         chosen = api.load(folder / "tiny.toml")
 
         def planned(name: str) -> tuple[runner.Plan, Path]:
@@ -61,8 +61,8 @@ def runs(tmp_path_factory) -> Iterator[tuple[Runs, Runs]]:
 
         alone, shared = planned("one"), planned("two")
         on_one = {r.row: r for r in local.run(*alone, CPU, limits=ONE_THREAD)}
-        pool = ranks.Ranks(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
-        yield on_one, {r.row: r for r in schedule.drive(*shared, pool, limits=ONE_THREAD)}
+        pool = ddp_pool.Ranks(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
+        yield on_one, {r.row: r for r in scheduler.drive(*shared, pool, limits=ONE_THREAD)}
 
 
 def test_two_devices_give_what_one_gives(runs):
@@ -94,7 +94,7 @@ def test_two_devices_give_what_one_gives(runs):
 
 
 def test_a_batch_that_cannot_be_shared_out(monkeypatch):
-    monkeypatch.setattr(parallel, "_share", parallel.Share(0, 2))
+    monkeypatch.setattr(ddp, "_share", ddp.Share(0, 2))
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
     found = engine.run(case(), suite(train={"batch": 9}), domains, CPU)
     assert found.status == "failed"

@@ -12,9 +12,12 @@ from elsewhere import ELSEWHERE, Mixed, second_device, streams, watched
 from support import CPU, IMAGES, SUITE, case, domain, plugged, suite
 
 from tlbench import engine, methods
-from tlbench.checks import toy
-from tlbench.checks.toy import toy_regression
-from tlbench.engine import batches, fitting, limits, program
+from tlbench.checks import toy_task
+from tlbench.checks.toy_task import toy_regression
+from tlbench.engine import fitting
+from tlbench.engine.data import batches
+from tlbench.engine.runtime import device_limits
+from tlbench.engine.training import step_runner
 from tlbench.methods.base import Trained
 from tlbench.suite import Suite
 from tlbench.terms import Domain, Labelled, Record
@@ -37,7 +40,7 @@ def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:
 
 def domains(images: bool = False) -> dict[str, Domain]:
     def rows(part: int, shift: float = 0.0) -> Labelled:
-        made = toy(part, 45, shift)
+        made = toy_task(part, 45, shift)
         pixels = torch.randint(0, 256, (len(made), 1, 28, 28), generator=torch.Generator().manual_seed(part), dtype=torch.uint8)
         return Labelled(pixels, made.y) if images else made
 
@@ -53,8 +56,8 @@ def with_numbers() -> dict[str, Domain]:
 @pytest.fixture
 def away(monkeypatch) -> Iterator[torch.device]:
     """The second device; every step there is watched, and its limits are not measured."""
-    product = limits.product
-    monkeypatch.setattr(limits, "product", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how))
+    product = device_limits.product
+    monkeypatch.setattr(device_limits, "product", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how))
 
     def under_watch(written):
         def step(*args):
@@ -63,7 +66,7 @@ def away(monkeypatch) -> Iterator[torch.device]:
 
         return step
 
-    for holder, way in ((program.Program, "_step"), (program.Program, "_one"), (fitting, "predict_online")):
+    for holder, way in ((step_runner.Program, "_step"), (step_runner.Program, "_one"), (fitting, "predict_online")):
         monkeypatch.setattr(holder, way, under_watch(getattr(holder, way)))
     with second_device(monkeypatch) as device:
         yield device
@@ -124,9 +127,9 @@ def test_features_of_a_frozen_trunk_are_those_of_the_cpu(name, away, monkeypatch
 def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
     """Its number lies on the device; what is to be captured is done instead. Views are drawn by the host's generator here."""
     captured = []
-    monkeypatch.setattr(program, "SHORT", 2)
-    monkeypatch.setattr(program, "on_device", lambda choice, device: choice == "graph")
-    monkeypatch.setattr(program, "capture", lambda step, stream: captured.append(1) or step)
+    monkeypatch.setattr(step_runner, "SHORT", 2)
+    monkeypatch.setattr(step_runner, "on_device", lambda choice, device: choice == "graph")
+    monkeypatch.setattr(step_runner, "capture", lambda step, stream: captured.append(1) or step)
     assert_alike(name, asked(compile="graph", steps=24), domains(), away)
     assert len(captured) % 2 == 0 and bool(captured) == (name not in {"pcgrad", "fixmatch", "mean_teacher"})
 

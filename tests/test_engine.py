@@ -17,19 +17,22 @@ import torch
 from support import blobs, case, domain, plugged, suite
 
 from tlbench import checks, clock, engine, methods, records
-from tlbench.engine import cell, fitting, score
-from tlbench.engine.batches import Batches
-from tlbench.engine.inputs import Inputs, draw, in_chunks
-from tlbench.engine.rows import Part, Store
-from tlbench.engine.seeds import seed_of, seeded
-from tlbench.engine.stream import predict_online
-from tlbench.engine.train import train
+from tlbench.engine import fitting
+from tlbench.engine.data import splits
+from tlbench.engine.data.batches import Batches
+from tlbench.engine.data.inputs import Inputs, draw, in_chunks
+from tlbench.engine.data.storage import Part, Store
+from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime.seeds import seed_of, seeded
+from tlbench.engine.training.loop import train
+from tlbench.engine.training.online import predict_online
+from tlbench.errors import DivergedError, TlbenchError
 from tlbench.methods.base import Trained
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.nn.net import Net, Trunk, joined
 from tlbench.runner import Plan, local
 from tlbench.suite import Network, Protocol, Training
-from tlbench.terms import PARTS, Diverged, Domain, Labelled, Task, TlbenchError, TracePoint
+from tlbench.terms import PARTS, Domain, Labelled, Task, TracePoint
 
 CPU = torch.device("cpu")
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,7 +76,7 @@ def start_and_batches(monkeypatch, name: str) -> tuple[dict[str, torch.Tensor], 
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "Net", watch)
-        patch.setattr(sys.modules["tlbench.engine.train"], "draw", noted)
+        patch.setattr(sys.modules["tlbench.engine.training.loop"], "draw", noted)
         assert engine.run(case(name), FEW, domains(), CPU).status == "done"
     assert len(starts) == 1
     return starts[0], drawn[0] if drawn else torch.empty(0)
@@ -175,10 +178,10 @@ def ids(rows: Part | None) -> set[float]:
     return set() if rows is None else set(rows.x[:, 0].tolist())
 
 
-def make(**protocol) -> cell.Cell:
+def make(**protocol) -> splits.Cell:
     a, b = domain("a", tagged(40, 1000)), domain("b", tagged(30, 2000), tagged(12, 3000))
-    cell.check([a], b, Protocol(**protocol))
-    return cell.make([a], b, Protocol(**protocol), lambda use: sum(use.encode()), CPU)
+    splits.check([a], b, Protocol(**protocol))
+    return splits.make([a], b, Protocol(**protocol), lambda use: sum(use.encode()), CPU)
 
 
 @pytest.mark.parametrize(
@@ -218,13 +221,13 @@ def test_splits(protocol, sizes):
             assert everything.y[int(row) - 2000] == label
 
 
-def _rest(parts: cell.Cell) -> tuple[Part, Part | None]:
+def _rest(parts: splits.Cell) -> tuple[Part, Part | None]:
     return parts.scored, parts.validation
 
 
 def test_several_sources_are_pooled_and_numbered():
     a, c, b = domain("a", tagged(20, 1000)), domain("c", tagged(10, 4000)), domain("b", tagged(30, 2000))
-    parts = cell.make([a, c], b, Protocol(source_held_out=0.1), lambda use: 0, CPU)
+    parts = splits.make([a, c], b, Protocol(source_held_out=0.1), lambda use: 0, CPU)
     rows = parts.granted.source
     assert rows is not None and rows.domain is not None and len(rows) == 18 + 9
     assert torch.equal(rows.domain, (rows.x[:, 0] >= 4000).long())
@@ -234,14 +237,14 @@ def test_several_sources_are_pooled_and_numbered():
 def test_classes_are_matched_by_name():
     a = Domain("a", blobs(1, 30), ("x", "y", "z"), "a")
     b = Domain("b", blobs(2, 30), ("z", "x", "y"), "b")
-    parts = cell.make([a], b, Protocol(source_held_out=0.0), lambda use: 0, CPU)
+    parts = splits.make([a], b, Protocol(source_held_out=0.0), lambda use: 0, CPU)
     assert parts.classes == ("x", "y", "z")
     assert torch.equal(parts.scored.y, (blobs(2, 30).y + 2) % 3)
     fewer = Domain("b", blobs(2, 30, classes=2), ("z", "y"), "b")
-    assert cell.make([a], fewer, Protocol(), lambda use: 0, CPU).scored.y.unique().tolist() == [1, 2]
+    assert splits.make([a], fewer, Protocol(), lambda use: 0, CPU).scored.y.unique().tolist() == [1, 2]
     more = Domain("b", blobs(2, 30), ("x", "y", "w"), "b")
     with pytest.raises(TlbenchError, match="classes that no source has: w"):
-        cell.check([a], more, Protocol())
+        splits.check([a], more, Protocol())
 
 
 def test_pairs_that_can_not_be_run_are_refused_before_any_training():
@@ -344,10 +347,10 @@ def test_labels_of_scored_rows_move_no_prediction(monkeypatch, name, scored):
     other = domain("b", b.rows, turned(b.test)) if scored == "test" else domain("b", turned(b.rows))
     seen: list[list[torch.Tensor]] = []
     records_ = []
-    predicted = score.predicted
+    predicted = metrics.predicted
     for target in (b, other):
         seen.append([])
-        monkeypatch.setattr(score, "predicted", lambda scores, kept=seen[-1]: kept.append(scores) or predicted(scores))
+        monkeypatch.setattr(metrics, "predicted", lambda scores, kept=seen[-1]: kept.append(scores) or predicted(scores))
         records_.append(engine.run(case(name), chosen, {**plain, "b": target}, CPU))
     one, two = records_
     assert one.status == two.status == "done", one.why
@@ -494,9 +497,9 @@ def test_scores_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     y, said = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
     y_N, said_N = torch.from_numpy(y), torch.from_numpy(said)
-    assert score.accuracy(said_N, y_N) == pytest.approx(accuracy_score(y, said))
-    assert score.macro_f1(said_N, y_N, 4) == pytest.approx(f1_score(y, said, average="macro"))
-    per_class = score.per_class(said_N, y_N, "abcd")
+    assert metrics.accuracy(said_N, y_N) == pytest.approx(accuracy_score(y, said))
+    assert metrics.macro_f1(said_N, y_N, 4) == pytest.approx(f1_score(y, said, average="macro"))
+    per_class = metrics.per_class(said_N, y_N, "abcd")
     assert per_class == {name: pytest.approx((said[y == i] == i).mean()) for i, name in enumerate("abcd")}
 
 
@@ -504,21 +507,21 @@ def test_a_class_without_scored_rows_has_no_score():
     from sklearn.metrics import f1_score
 
     y, said = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
-    assert score.per_class(said, y, ("a", "b", "c")) == {"a": 0.5, "b": 1.0, "c": None}
-    assert score.macro_f1(said, y, 3) == pytest.approx(f1_score(y, said, average="macro", labels=[0, 1], zero_division=0))
-    assert score.macro_f1(torch.tensor([1, 1]), torch.tensor([0, 0]), 2) == 0.0
+    assert metrics.per_class(said, y, ("a", "b", "c")) == {"a": 0.5, "b": 1.0, "c": None}
+    assert metrics.macro_f1(said, y, 3) == pytest.approx(f1_score(y, said, average="macro", labels=[0, 1], zero_division=0))
+    assert metrics.macro_f1(torch.tensor([1, 1]), torch.tensor([0, 0]), 2) == 0.0
 
 
 def test_the_highest_score_is_the_class_and_no_number_is_none():
-    assert score.predicted(torch.tensor([[0.0, -torch.inf, 1.0], [2.0, 0.0, 0.0]])).tolist() == [2, 0]
-    with pytest.raises(Diverged, match="1 of 2 predictions"):
-        score.predicted(torch.tensor([[0.0, torch.nan], [1.0, 0.0]]))
+    assert metrics.predicted(torch.tensor([[0.0, -torch.inf, 1.0], [2.0, 0.0, 0.0]])).tolist() == [2, 0]
+    with pytest.raises(DivergedError, match="1 of 2 predictions"):
+        metrics.predicted(torch.tensor([[0.0, torch.nan], [1.0, 0.0]]))
 
 
 def test_entropy_is_in_nats():
-    assert score.entropy(torch.zeros(3, 4)) == pytest.approx(np.log(4))
-    assert score.entropy(torch.tensor([[100.0, 0.0]])) == pytest.approx(0.0, abs=1e-6)
-    assert score.entropy(torch.tensor([[0.0, 0.0, -torch.inf]])) == pytest.approx(np.log(2))
+    assert metrics.entropy(torch.zeros(3, 4)) == pytest.approx(np.log(4))
+    assert metrics.entropy(torch.tensor([[100.0, 0.0]])) == pytest.approx(0.0, abs=1e-6)
+    assert metrics.entropy(torch.tensor([[0.0, 0.0, -torch.inf]])) == pytest.approx(np.log(2))
 
 
 # --- the clock ------------------------------------------------------------------------------------------------------
@@ -537,7 +540,7 @@ def test_the_clock_sees_a_sleep_and_bills_no_pause():
 
 
 def test_what_others_do_between_steps_is_not_billed():
-    net = Net(trunks.build("mlp", (6,), {"hidden": [4]}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [4]}), 3)
     method = methods.find("source_only")(net)
     watch, begun = clock.Clock(CPU), time.perf_counter()
     task = Task(3, source=checks.toy(1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tlbench
-from tlbench import reproduce
+from tlbench import published
 
 pytestmark = pytest.mark.data
 
@@ -102,8 +102,8 @@ def test_the_figures_in_print_are_those_of_a_similarity(office):
 
 @pytest.mark.parametrize("name", ["1-NN", "PCA", "GFK", "TCA", "JDA", "EasyTL(c)", "EasyTL", "CORAL + linear SVM, C = 1"])
 def test_every_cell_of_the_office_table(office, tmp_path, name):
-    table = reproduce.load("office_caltech10_surf")
-    cells = reproduce.run(table, results=tmp_path, data=office, device="cpu", rows=[name])
+    table = published.load("office_caltech10_surf")
+    cells = published.run(table, results=tmp_path, data=office, device="cpu", rows=[name])
     assert len(cells) == 12
     assert [cell for cell in cells if not cell.inside] == []
 
@@ -112,6 +112,6 @@ def test_every_cell_of_the_digits_table(data_root, tmp_path, monkeypatch):
     if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
         pytest.skip(f"no MNIST_vs_USPS.mat in {data_root / 'digits_jda'}")
     monkeypatch.setenv("TLBENCH_CACHE", "off")
-    cells = reproduce.run(reproduce.load("mnist_usps_subset"), results=tmp_path, data=data_root, device="cpu")
+    cells = published.run(published.load("mnist_usps_subset"), results=tmp_path, data=data_root, device="cpu")
     assert len(cells) == 8
     assert [cell for cell in cells if not cell.inside] == []

@@ -14,7 +14,7 @@ from tests import support
 from tests.support import load_domain as load
 from tlbench import data, engine
 from tlbench.data import cache
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
 
 TABLE = {"reader": "csv", "label": "y", "encode": "onehot", "impute": "mean"}
 TEXT = {"reader": "text", "features": "tfidf", "label": "y", "column": "words"}

@@ -10,11 +10,11 @@ import torch
 from support import IMAGES, LOOKS, LOOKS_AT, Cut, case, domain, plugged, suite
 
 from tlbench import engine
-from tlbench.checks import toy
-from tlbench.engine.keeper import Keeper, keeping
-from tlbench.engine.precision import chosen, products
-from tlbench.engine.rehearsal import capture
-from tlbench.engine.rows import Store, is_resident, moved
+from tlbench.checks import toy_task
+from tlbench.engine.data.storage import Store, is_resident, moved
+from tlbench.engine.runtime.precision import chosen, products
+from tlbench.engine.training.checkpoint import Keeper, keeping
+from tlbench.engine.training.cuda_graph import capture
 from tlbench.suite import Training
 from tlbench.terms import Labelled
 
@@ -31,7 +31,7 @@ def cuda() -> torch.device:
 
 
 def domains():
-    return {"a": domain("a", toy(1)), "b": domain("b", toy(2, shift=0.7), toy(5, 300, shift=0.7))}
+    return {"a": domain("a", toy_task(1)), "b": domain("b", toy_task(2, shift=0.7), toy_task(5, 300, shift=0.7))}
 
 
 def run(name, net=None, options=None, on_step=None, **train):

@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from tlbench import data, engine, methods
-from tlbench.nn import trunks
+from tlbench.errors import TlbenchError
+from tlbench.nn import backbones
 from tlbench.suite import Suite, locate, parse
-from tlbench.terms import Domain, TlbenchError
+from tlbench.terms import Domain
 
 HOUSE = ["Alarm_Clock", "Bed", "Calendar"]
 RNG = np.random.default_rng(0)
@@ -131,7 +132,7 @@ def small(name: str) -> Suite:
     if raw["net"]["trunk"] != "mlp":
         raw["net"] = {"trunk": "convnet", "channels": 4}
     raw["train"] |= {"steps": 5, "trace": 0, "batch": 4}
-    return parse(raw, name, (trunks.mistakes, methods.mistakes))
+    return parse(raw, name, (backbones.mistakes, methods.mistakes))
 
 
 def loaded(suite: Suite, root: Path) -> dict[str, Domain]:

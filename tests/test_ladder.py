@@ -9,10 +9,10 @@ import pytest
 from support import CPU, SUITE, blobs, domain
 
 from tlbench import engine
-from tlbench.engine.measuring import Place
+from tlbench.engine.measurement import Place
+from tlbench.errors import TlbenchError
 from tlbench.suite import Rung, Suite, parse
-from tlbench.suite.ladder import climbed
-from tlbench.terms import TlbenchError
+from tlbench.suite.sweeps import climbed
 
 LADDER = {
     "severity": [1, 2, 5],

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlbench import data
-from tlbench.data import chunks, prepare
-from tlbench.terms import Domain, TlbenchError
+from tlbench.data import preparation
+from tlbench.data.decoding import mapped_arrays
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)
@@ -29,8 +31,8 @@ Y = np.arange(300) % 3
 @pytest.fixture
 def low(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Everything of more than a few KiB counts as large."""
-    monkeypatch.setattr(chunks, "MAPPED_BYTES", 4096)
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 5000)
+    monkeypatch.setattr(mapped_arrays, "MAPPED_BYTES", 4096)
+    monkeypatch.setattr(mapped_arrays, "CHUNK_BYTES", 5000)
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
     yield
 
@@ -97,7 +99,7 @@ def test_some_at_a_time_is_the_same_as_at_once(
 def test_a_plain_file_is_mapped_and_writes_stay_out_of_it(root: Path) -> None:
     before = (root / "x.npy").read_bytes()
     domain = load(READERS[0], root)
-    assert chunks.is_mapped(domain.rows.x.numpy())
+    assert mapped_arrays.is_mapped(domain.rows.x.numpy())
     domain.rows.x.zero_()
     assert (root / "x.npy").read_bytes() == before and int(load(READERS[0], root).rows.x.sum()) == int(X.sum())
 
@@ -106,7 +108,7 @@ def test_a_plain_file_is_mapped_and_writes_stay_out_of_it(root: Path) -> None:
 def test_statistics_over_many_rows_are_those_of_all(root: Path) -> None:
     x = RNG.normal(3, 2, (500, 7)) * np.array([1, 10, 0.1, 1, 1, 1, 0])
     for ddof in (0, 1):
-        some = prepare.zscore(x, x, ddof=ddof)
+        some = preparation.zscore(x, x, ddof=ddof)
         mean, std = x.mean(axis=0), x.std(axis=0, ddof=ddof)
         expected = np.where(std == 0, 0, (x - mean) / np.where(std == 0, 1, std))
         np.testing.assert_allclose(some, expected, rtol=1e-5, atol=1e-5)
@@ -114,7 +116,7 @@ def test_statistics_over_many_rows_are_those_of_all(root: Path) -> None:
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, low: None) -> None:
     with pytest.raises(TlbenchError, match=r"need as much room in .*TLBENCH_CACHE names another folder"):
-        chunks.empty((2**40, 2**10), np.uint8)
+        mapped_arrays.empty((2**40, 2**10), np.uint8)
 
 
 CHILD = """

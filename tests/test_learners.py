@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVC
 
-from tlbench.nn import learners
+from tlbench.solvers import base_learners
 
 
 def rows(count: int, columns: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -27,7 +27,7 @@ def test_ridge_is_that_of_scikit_learn_in_either_space(count, columns, weighted)
     x, y, weight = rows(count, columns)
     targets = torch.stack([y.double(), x[:, 0] ** 2], dim=1)
     given = weight if weighted else None
-    ours = learners.ridge(x, targets, weight_N=given, penalty=0.3)(x)
+    ours = base_learners.ridge(x, targets, weight_N=given, penalty=0.3)(x)
     theirs = Ridge(alpha=0.3).fit(x.numpy(), targets.numpy(), sample_weight=None if given is None else given.numpy())
     assert np.allclose(ours.numpy(), theirs.predict(x.numpy()), atol=1e-9)
 
@@ -35,16 +35,16 @@ def test_ridge_is_that_of_scikit_learn_in_either_space(count, columns, weighted)
 def test_a_weighted_svm_is_that_of_scikit_learn():
     x, y, weight = rows(60)
     theirs = SVC(kernel="linear").fit(x.numpy(), y.numpy(), sample_weight=weight.numpy()).predict(x.numpy())
-    assert learners.svm(x, y, 3, weight_N=weight)(x).argmax(1).tolist() == theirs.tolist()
-    assert torch.equal(learners.svm(x, y, 3, weight_N=torch.ones(60))(x), learners.svm(x, y, 3)(x))
+    assert base_learners.svm(x, y, 3, weight_N=weight)(x).argmax(1).tolist() == theirs.tolist()
+    assert torch.equal(base_learners.svm(x, y, 3, weight_N=torch.ones(60))(x), base_learners.svm(x, y, 3)(x))
 
 
 @pytest.mark.parametrize("learner", ["logistic", "svm", "ridge"])
 def test_a_row_without_weight_is_no_row(learner):
     x, y, weight = rows(60)
     weight[:20] = 0
-    with_it = learners.fit(learner, x, y, 3, weight_N=weight)(x)
-    without = learners.fit(learner, x[20:], y[20:], 3, weight_N=weight[20:])(x)
+    with_it = base_learners.fit(learner, x, y, 3, weight_N=weight)(x)
+    without = base_learners.fit(learner, x[20:], y[20:], 3, weight_N=weight[20:])(x)
     # iterations of the logistic regression end where the mean loss over all rows says
     assert torch.allclose(with_it, without, atol=2e-2)
     assert torch.equal(with_it.argmax(1), without.argmax(1))
@@ -53,13 +53,13 @@ def test_a_row_without_weight_is_no_row(learner):
 def test_an_svm_whose_weights_leave_one_class_says_that_class():
     x, y, weight = rows(60)
     weight[y != 2] = 0
-    assert learners.svm(x, y, 3, weight_N=weight)(x).argmax(1).tolist() == [2] * 60
+    assert base_learners.svm(x, y, 3, weight_N=weight)(x).argmax(1).tolist() == [2] * 60
 
 
 def test_least_squares_on_signs_is_that_of_scikit_learn():
     x, y, weight = rows(300)
     theirs = RidgeClassifier(alpha=2.0).fit(x.numpy(), y.numpy(), sample_weight=weight.numpy()).predict(x.numpy())
-    assert learners.fit("ridge", x, y, 3, weight_N=weight, c=0.5)(x).argmax(1).tolist() == theirs.tolist()
+    assert base_learners.fit("ridge", x, y, 3, weight_N=weight, c=0.5)(x).argmax(1).tolist() == theirs.tolist()
 
 
 def test_regression_takes_ridge_or_the_nearest_row():
@@ -67,12 +67,12 @@ def test_regression_takes_ridge_or_the_nearest_row():
     targets = torch.stack([y.double(), x[:, 0]], dim=1)
     new = rows(20, seed=1)[0]
     theirs = KNeighborsRegressor(1).fit(x.numpy(), targets.numpy()).predict(new.numpy())
-    assert np.allclose(learners.fit("nearest_neighbor", x, targets, 2, regression=True)(new).numpy(), theirs)
-    ridge = learners.ridge(x, targets)(new)
+    assert np.allclose(base_learners.fit("nearest_neighbor", x, targets, 2, regression=True)(new).numpy(), theirs)
+    ridge = base_learners.ridge(x, targets)(new)
     for learner in ("logistic", "svm", "ridge"):
-        assert torch.equal(learners.fit(learner, x, targets, 2, regression=True)(new), ridge)
+        assert torch.equal(base_learners.fit(learner, x, targets, 2, regression=True)(new), ridge)
 
 
 def test_one_row_is_enough_for_a_logistic_regression():
-    scores = learners.logistic(torch.ones(1, 3), torch.tensor([1]), 3)(torch.ones(2, 3))
+    scores = base_learners.logistic(torch.ones(1, 3), torch.tensor([1]), 3)(torch.ones(2, 3))
     assert bool(torch.isfinite(scores).all()) and scores.argmax(1).tolist() == [1, 1]

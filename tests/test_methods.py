@@ -11,14 +11,16 @@ from sklearn.neighbors import KNeighborsClassifier
 from support import plugged
 
 from tlbench import checks, clock, engine, methods
-from tlbench.engine.inputs import Inputs, in_chunks
-from tlbench.engine.train import train
+from tlbench.engine.data.inputs import Inputs, in_chunks
+from tlbench.engine.training.loop import train
+from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.methods.base import Trained
-from tlbench.nn import augment, distances, learners, trunks
+from tlbench.nn import augmentation, backbones, distances
+from tlbench.nn.gradient_reversal import ramp, reverse
 from tlbench.nn.net import Net
-from tlbench.nn.reversal import ramp, reverse
+from tlbench.solvers import base_learners
 from tlbench.suite import Network, Training
-from tlbench.terms import Case, Labelled, NotApplicable, Step, Task, TlbenchError
+from tlbench.terms import Case, Labelled, Step, Task
 
 CPU = torch.device("cpu")
 
@@ -239,7 +241,7 @@ def test_a_power_of_a_matrix_is_its_power():
 def mapped_source(monkeypatch, source, target, ridge) -> torch.Tensor:
     """The source rows that coral_map gives its learner."""
     seen = []
-    monkeypatch.setattr(learners, "svm", lambda x, *rest, **options: seen.append(x))
+    monkeypatch.setattr(base_learners, "svm", lambda x, *rest, **options: seen.append(x))
     kind = methods.find("coral_map")
     kind(**methods.options("coral_map", {"ridge": ridge})).fit(Task(2, Labelled(source, torch.arange(40) % 2), target))
     return seen[0]
@@ -275,7 +277,7 @@ def test_logistic_regression_is_that_of_scikit_learn(c, weighted):
     x[:, 0] *= 100  # columns of very different width
     weights = np.random.default_rng(0).uniform(0.0, 2.0, len(y)) if weighted else np.ones(len(y))
     theirs = LogisticRegression(C=c, tol=1e-10, max_iter=100_000).fit(x, y, sample_weight=weights)
-    ours = learners.logistic(
+    ours = base_learners.logistic(
         torch.tensor(x), torch.tensor(y), 3, weight_N=torch.tensor(weights), penalty=1 / c, iterations=1000
     )
     scores = ours(torch.tensor(x))
@@ -293,7 +295,7 @@ def test_logistic_regression_of_two_classes_is_that_of_scikit_learn():
     x, y = x[y < 2], y[y < 2]
     # two softmax columns w/2 and -w/2 pay |w|^2 / 2 where the one sigmoid of scikit-learn pays |w|^2
     theirs = LogisticRegression(C=2.0, tol=1e-10, max_iter=100_000).fit(x, y)
-    ours = learners.logistic(torch.tensor(x), torch.tensor(y), 2, penalty=1.0, iterations=1000)
+    ours = base_learners.logistic(torch.tensor(x), torch.tensor(y), 2, penalty=1.0, iterations=1000)
     assert np.abs(ours(torch.tensor(x)).softmax(1).numpy() - theirs.predict_proba(x)).max() < 1e-4
 
 
@@ -302,8 +304,8 @@ def test_a_weight_of_two_is_a_row_twice():
     weights = torch.ones(len(y))
     weights[:40] = 2
     twice = np.r_[np.arange(40), np.arange(len(y))]
-    a = learners.logistic(torch.tensor(x), torch.tensor(y), 3, weight_N=weights, iterations=1000)
-    b = learners.logistic(torch.tensor(x[twice]), torch.tensor(y[twice]), 3, iterations=1000)
+    a = base_learners.logistic(torch.tensor(x), torch.tensor(y), 3, weight_N=weights, iterations=1000)
+    b = base_learners.logistic(torch.tensor(x[twice]), torch.tensor(y[twice]), 3, iterations=1000)
     assert torch.allclose(a(torch.tensor(x)), b(torch.tensor(x)), atol=1e-3)
 
 
@@ -311,13 +313,13 @@ def test_the_nearest_neighbour_is_that_of_scikit_learn():
     x, y = wine()
     train_rows, rest = np.arange(0, 178, 2), np.arange(1, 178, 2)
     theirs = KNeighborsClassifier(1).fit(x[train_rows], y[train_rows]).predict(x[rest])
-    ours = learners.nearest(torch.tensor(x[train_rows]), torch.tensor(y[train_rows]), 3, chunk=17)
+    ours = base_learners.nearest(torch.tensor(x[train_rows]), torch.tensor(y[train_rows]), 3, chunk=17)
     assert ours(torch.tensor(x[rest])).argmax(1).tolist() == theirs.tolist()
 
 
 def test_the_nearest_neighbour_bears_a_class_without_rows():
     rows = torch.tensor([[0.0], [1.0]])
-    scores = learners.nearest(rows, torch.tensor([0, 2]), 4)(torch.tensor([[0.1], [0.9]]))
+    scores = base_learners.nearest(rows, torch.tensor([0, 2]), 4)(torch.tensor([[0.1], [0.9]]))
     assert scores.argmax(1).tolist() == [0, 2]
     assert scores[:, 1].eq(-torch.inf).all()
 
@@ -327,7 +329,7 @@ def test_the_svm_is_that_of_scikit_learn():
 
     x, y = wine()
     theirs = SVC(kernel="linear", C=1.0).fit(x[::2], y[::2]).predict(x[1::2])
-    ours = learners.svm(torch.tensor(x[::2]), torch.tensor(y[::2]), 3)(torch.tensor(x[1::2]))
+    ours = base_learners.svm(torch.tensor(x[::2]), torch.tensor(y[::2]), 3)(torch.tensor(x[1::2]))
     assert ours.argmax(1).tolist() == theirs.tolist()
 
 
@@ -383,12 +385,12 @@ def test_fine_tune_at_trunk_rate_0_is_a_frozen_trunk(monkeypatch):
 
 
 def test_fine_tune_can_not_freeze_more_stages_than_there_are():
-    with pytest.raises(NotApplicable, match="the trunk has 2 stages"):
+    with pytest.raises(NotApplicableError, match="the trunk has 2 stages"):
         trained("fine_tune", freeze=3)
 
 
 def test_gradual_fine_tuning_opens_from_the_top():
-    net = Net(trunks.build("mlp", (6,), {"hidden": [16, 12, 8, 8]}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [16, 12, 8, 8]}), 3)
     method = methods.find("fine_tune")(net, **methods.options("fine_tune", {"gradual": True}))
     head, *groups = method.phases()[1].groups
     assert head.modules == (net.head,) and head.scale == 1.0
@@ -463,7 +465,7 @@ def test_multi_task_has_a_head_for_each_source():
 @pytest.mark.parametrize("name", ["coral", "dann"])
 def test_the_term_counts_as_its_weight_says(name):
     """loss(weight) is CE + weight * term: a straight line in the weight."""
-    net = Net(trunks.build("mlp", (6,), {"hidden": [8]}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
     source, target = checks.toy(1, 32), checks.toy(2, 32, shift=0.7).x
     losses = []
     for weight in (0.0, 1.0, 3.0):
@@ -476,7 +478,7 @@ def test_the_term_counts_as_its_weight_says(name):
 
 def test_the_class_balance_of_mean_teacher_is_that_of_its_authors():
     """Summed over classes and times the share of confident teachers; least where classes are used evenly."""
-    net = Net(trunks.build("mlp", (6,), {"hidden": [8]}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
     rows, labels = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
 
     def loss(**options):
@@ -488,13 +490,13 @@ def test_the_class_balance_of_mean_teacher_is_that_of_its_authors():
     uneven = (loss(balance=1.0, **heard) - loss(balance=0.0, **heard)) / 2
     assert uneven > 0.999 * 3 * -(np.log(1 / 3) / 3 + 2 / 3 * np.log(2 / 3))
     with engine.seeded(0, CPU), torch.no_grad():
-        mean = net(augment.weak(rows)).softmax(dim=1).mean(dim=0).double().numpy()
+        mean = net(augmentation.weak(rows)).softmax(dim=1).mean(dim=0).double().numpy()
     assert uneven == pytest.approx(-(np.log(mean) / 3 + 2 / 3 * np.log(1 - mean)).sum(), rel=1e-4)
     assert loss(threshold=1.0, balance=1.0) == loss(threshold=1.0, balance=0.0)  # nobody is heard
 
 
 def test_dann_pushes_the_trunk_against_the_discriminator():
-    net = Net(trunks.build("mlp", (6,), {"hidden": [8]}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
     method = methods.find("dann")(net, **methods.options("dann", {}))
     source, target = checks.toy(1, 32), checks.toy(2, 32, shift=0.7).x
     first = net.trunk.stages[0][1].weight
@@ -535,9 +537,9 @@ def test_every_trunk_goes_forward_and_back(name, shape, options):
     torch.manual_seed(0)
     if name == "torchvision:squeezenet1_1":
         with pytest.raises(TlbenchError, match="does not end in a linear layer"):
-            trunks.build(name, shape, options)
+            backbones.build(name, shape, options)
         return
-    trunk = trunks.build(name, shape, options)
+    trunk = backbones.build(name, shape, options)
     net = Net(trunk, 3)
     x = torch.randn(8, *shape)
     features = trunk(x)
@@ -551,11 +553,11 @@ def test_every_trunk_goes_forward_and_back(name, shape, options):
 
 
 def test_every_trunk_file_is_tried_here():
-    assert set(trunks.names()) == {name.partition(":")[0] for name, _, _ in TRUNKS} - {"auto"}
+    assert set(backbones.names()) == {name.partition(":")[0] for name, _, _ in TRUNKS} - {"auto"}
 
 
 def test_two_batches_through_one_forward_are_two_forwards():
-    net = Net(trunks.build("convnet", (1, 8, 8), {}), 3)
+    net = Net(backbones.build("convnet", (1, 8, 8), {}), 3)
     a, b = torch.randn(4, 1, 8, 8), torch.randn(6, 1, 8, 8)
     one, two = net.features(a, b)
     assert torch.allclose(one, net.trunk(a), atol=1e-6) and torch.allclose(two, net.trunk(b), atol=1e-6)
@@ -579,7 +581,7 @@ def test_two_batches_through_one_forward_are_two_forwards():
 )
 def test_a_trunk_that_can_not_be_built_says_why(name, shape, options, words):
     with pytest.raises(TlbenchError, match=words):
-        trunks.build(name, shape, options)
+        backbones.build(name, shape, options)
 
 
 def test_weights_come_from_a_file(tmp_path):
@@ -588,13 +590,13 @@ def test_weights_come_from_a_file(tmp_path):
     torch.manual_seed(1)
     network = models.resnet18(weights=None)
     torch.save(network.state_dict(), tmp_path / "r18.pth")
-    trunk = trunks.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
+    trunk = backbones.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
     network.fc = torch.nn.Identity()
     x = torch.randn(2, 3, 32, 32)
     assert torch.allclose(trunk.eval()(x), network.eval()(x), atol=1e-5)
     (tmp_path / "bad.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
     with pytest.raises(TlbenchError, match="not a state dict"):
-        trunks.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "bad.pth")})
+        backbones.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "bad.pth")})
 
 
 # --- the training of a method ---------------------------------------------------------------------------------------
@@ -602,7 +604,7 @@ def test_weights_come_from_a_file(tmp_path):
 
 def test_a_frozen_group_keeps_its_batch_statistics(monkeypatch):
     """Frozen means frozen: running means of a frozen stage stand still too."""
-    net = Net(trunks.build("mlp", (6,), {"hidden": [16, 8], "batch_norm": True}), 3)
+    net = Net(backbones.build("mlp", (6,), {"hidden": [16, 8], "batch_norm": True}), 3)
     method = methods.find("fine_tune")(net, **methods.options("fine_tune", {"freeze": 1}))
     seen: list[dict[str, torch.Tensor]] = []
     one, two = method.phases()
@@ -630,5 +632,5 @@ def test_a_solved_method_gives_scores_for_rows_in_any_chunks():
 def test_a_method_that_the_suite_does_not_grant_is_not_applicable():
     case = Case(suite="toy", suite_version=1, row="r", method="target_only", sources=("a",), target="b", seed=0)
     task = Task(3, checks.toy(1), checks.toy(2).x)
-    with pytest.raises(NotApplicable, match="target_only reads few, which the suite does not grant"):
+    with pytest.raises(NotApplicableError, match="target_only reads few, which the suite does not grant"):
         engine.fit(case, checks.toy_suite(), task, clock.Clock(CPU), lambda use: 0, CPU)

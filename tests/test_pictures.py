@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from test_site import HOSTILE, record
 
-from tlbench import pictures, reports
-from tlbench.pictures import curves, style
-from tlbench.pictures.costs import accuracy_and_cost
-from tlbench.pictures.deltas import heat_map
-from tlbench.pictures.ranks import critical_difference
-from tlbench.reports.traces import traces
-from tlbench.terms import Scores, TlbenchError, TracePoint
+from tlbench import plots, reports
+from tlbench.errors import TlbenchError
+from tlbench.plots import curves, style
+from tlbench.plots.cost import accuracy_and_cost
+from tlbench.plots.critical_difference import critical_difference
+from tlbench.plots.delta_heat_map import heat_map
+from tlbench.reports.tables.traces import traces
+from tlbench.terms import Scores, TracePoint
 
 ROWS = {"source_only": 0.6, "dann": 0.5, "coral": 0.7, HOSTILE: 0.65, r"$\frac$": 0.55}
 
@@ -48,7 +49,7 @@ def texts(figure):
 
 @pytest.fixture(autouse=True)
 def inside():
-    with pictures.styled():
+    with plots.styled():
         yield
 
 
@@ -173,11 +174,11 @@ def test_training_curves_are_medians_and_quartiles_of_the_traces():
 def test_every_picture_is_written_as_png_and_svg_and_looks_the_same_twice(tmp_path):
     rows = {row: ROWS[row] for row in ("source_only", "dann", HOSTILE)}
     some = made([("clean", f"noise_s{step}") for step in range(2)], rows)
-    first = pictures.draw(some, tmp_path / "one")
+    first = plots.draw(some, tmp_path / "one")
     assert [path.name for path in first] == [
         f"toy-v1-{kind}.{ending}" for kind in ("ladder", "ranks", "delta", "cost") for ending in ("png", "svg")
     ]
-    again = pictures.draw(some, tmp_path / "two")
+    again = plots.draw(some, tmp_path / "two")
     for one, two in zip(first, again, strict=True):
         assert one.read_bytes() == two.read_bytes()
         if one.suffix == ".png":
@@ -208,7 +209,7 @@ def test_colours_differ_for_the_colour_blind():
 
 def test_mistakes_are_said_in_words(tmp_path):
     with pytest.raises(TlbenchError, match="no records"):
-        pictures.draw([], tmp_path)
+        plots.draw([], tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(TlbenchError, match="can't write pictures"):
-        pictures.draw(made(), tmp_path / "file" / "out")
+        plots.draw(made(), tmp_path / "file" / "out")

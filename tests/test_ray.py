@@ -7,9 +7,9 @@ import pytest
 from support import CPU, SUITE, blobs
 
 from tlbench import api, records, runner
-from tlbench.runner import local, schedule
-from tlbench.runner.work import Limits
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.runner import local, scheduler
+from tlbench.runner.worker import Limits
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds
@@ -50,14 +50,14 @@ def numbers(found):
 
 
 def test_no_cluster_says_so(suite_file, tmp_path):
-    from tlbench.runner.ray import Cluster
+    from tlbench.runner.ray_pool import Cluster
 
     with pytest.raises(TlbenchError, match=r"--ray auto: no cluster there .*`ray start --head` starts one"):
         Cluster(planned(suite_file, tmp_path / "r").work(), "auto")
 
 
 def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray import Cluster
+    from tlbench.runner.ray_pool import Cluster
 
     alone = list(local.run(planned(suite_file, tmp_path / "alone"), tmp_path / "alone", CPU, limits=ONE_THREAD))
     made, second = cluster
@@ -65,7 +65,7 @@ def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluste
     pool = Cluster(todo.work(ONE_THREAD), made.address)
     assert pool.size() == 2
     found = []
-    for record in schedule.drive(todo, tmp_path / "far", pool, limits=ONE_THREAD):
+    for record in scheduler.drive(todo, tmp_path / "far", pool, limits=ONE_THREAD):
         found.append(record)
         if len(found) == 2:
             made.remove_node(second)  # with whatever it runs
@@ -75,7 +75,7 @@ def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluste
 
 
 def test_a_cluster_too_small_for_a_case_says_so(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray import Cluster
+    from tlbench.runner.ray_pool import Cluster
 
     with pytest.raises(TlbenchError, match=r"a case needs .*'CPU': 99.*ask for less a case"):
         Cluster(planned(suite_file, tmp_path / "r").work(), cluster[0].address, cores=99)

@@ -25,8 +25,9 @@ from support import mistakes_in as mistakes
 from support import refused_domain as refused
 
 from tlbench import data
-from tlbench.data import files, images
-from tlbench.terms import Labelled, TlbenchError
+from tlbench.data.decoding import files, images
+from tlbench.errors import TlbenchError
+from tlbench.terms import Labelled
 
 CSV = {"reader": "csv", "path": "d.csv", "label": "y"}
 quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,8 +11,9 @@ import pytest
 from support import CPU, blobs, case, domain, record, suite
 
 from tlbench import checks, engine, records, runner
+from tlbench.errors import TlbenchError
 from tlbench.records import append, file_of, from_line, prepare, read, read_all, to_line
-from tlbench.terms import SCHEMA, Cost, Record, Scores, TlbenchError, TracePoint
+from tlbench.terms import SCHEMA, Cost, Record, Scores, TracePoint
 
 TEXTS = [
     "plain",

@@ -6,7 +6,8 @@ import pytest
 from made_up import cells
 from support import tlbench
 
-from tlbench import cli_report, records, reports
+from tlbench import records, reports
+from tlbench.cli import report
 
 SOURCE_ONLY = {"a:b": [0.50, 0.52, 0.57], "b:a": [0.60, 0.61, 0.59]}
 BEFORE = {"a:b": [0.40, 0.41, 0.39], "b:a": [0.55, 0.58, 0.57]}
@@ -64,5 +65,5 @@ def test_a_mistake_is_one_text_and_exit_code_2(folder, words, said):
 
 
 def test_the_command_knows_every_kind_and_format():
-    assert [which.value for which in cli_report.Which] == ["main", "all", *reports.KINDS]
-    assert [format.value for format in cli_report.Format] == list(reports.FORMATS)
+    assert [which.value for which in report.Which] == ["main", "all", *reports.KINDS]
+    assert [format.value for format in report.Format] == list(reports.FORMATS)

@@ -14,8 +14,8 @@ from made_up import HOSTILE, cells
 from rich.console import Console
 
 from tlbench import reports
-from tlbench.reports import latex, schema, terminal
-from tlbench.reports.output import WIDTH
+from tlbench.reports.formats import json_schema, latex, terminal
+from tlbench.reports.formats.output import WIDTH
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAIRS = ("photo:sketch", "sketch:photo", "photo:cartoon", "cartoon:photo", "sketch:cartoon", "cartoon:sketch")
@@ -80,13 +80,13 @@ def test_latex_marks_best_second_and_surely():
 
 def test_the_schema_in_the_docs_is_the_one_in_force():
     stale = "write it anew: python -c 'from tlbench.reports import schema; print(schema.schema(), end=str())'"
-    assert (DOCS / "reports.schema.json").read_text(encoding="utf-8") == schema.schema(), stale
+    assert (DOCS / "reports.schema.json").read_text(encoding="utf-8") == json_schema.schema(), stale
 
 
 def test_json_keeps_to_its_schema_and_gives_the_tables_back():
     tables = made()
     facts = json.loads(reports.render(tables, "json"))
-    back = schema.Tables.model_validate(facts)
+    back = json_schema.Tables.model_validate(facts)
     assert back.schema_ == 1
     assert [table.title for table in back.tables] == [table.title for table in tables]
     for one, table in zip(back.tables, tables, strict=True):

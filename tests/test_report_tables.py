@@ -8,11 +8,12 @@ from made_up import cells, record, value
 from scipy import stats
 
 from tlbench import records, reports
-from tlbench.engine import score
-from tlbench.reports import planning
+from tlbench.engine.runtime import metrics
+from tlbench.errors import TlbenchError
 from tlbench.reports.frames import DETAILS
-from tlbench.reports.ladders import grounded
-from tlbench.terms import Cost, Scores, TlbenchError
+from tlbench.reports.statistics import planning
+from tlbench.reports.sweeps import grounded
+from tlbench.terms import Cost, Scores
 
 PAIRS = ("a:b", "b:a", "a:c", "c:a", "b:c", "c:b")
 
@@ -111,7 +112,7 @@ def run(row, seed, right, said=None, **more):
     """A record with its predictions: rows are right or wrong; of class 0 where right, 1 where wrong."""
     right = torch.tensor(right, dtype=torch.bool)
     predicted = (~right).long() if said is None else torch.tensor(said)
-    name, content = score.kept(predicted, right)
+    name, content = metrics.kept(predicted, right)
     scores = Scores(target_accuracy=float(right.double().mean()), predictions=name, scored_rows=len(right))
     return record(row, seed=seed, scores=scores, **more).attach(content)
 
@@ -269,7 +270,7 @@ def test_planning_gives_the_half_width_of_so_many_seeds_back():
 
 
 def _deltas(frame):
-    from tlbench.reports.cubes import cube
+    from tlbench.reports.score_cube import cube
 
     return cube(frame).minus("source_only").values
 

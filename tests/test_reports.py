@@ -8,9 +8,9 @@ from made_up import HOSTILE, cells, record, value
 from scipy import stats
 
 from tlbench import reports
-from tlbench.reports import statistics
+from tlbench.errors import TlbenchError
+from tlbench.reports.statistics import intervals
 from tlbench.reports.table import pair_texts
-from tlbench.terms import TlbenchError
 
 SOURCE_ONLY = {"a:b": [0.50, 0.52, 0.57], "b:a": [0.60, 0.61, 0.59]}
 DANN = {"a:b": [0.60, 0.64, 0.62], "b:a": [0.55, 0.58, 0.57]}
@@ -422,27 +422,27 @@ def test_a_nominal_95_per_cent_interval_covers_the_truth_about_as_often(pairs, s
     rng = np.random.default_rng(0)
     truth, sigma = rng.normal(50, 10, pairs), np.linspace(0.2, 2, pairs)
     values = truth[:, None] + sigma[:, None] * rng.normal(size=(20_000, pairs, seeds))
-    mean, half = statistics.these_pairs(values)
+    mean, half = intervals.these_pairs(values)
     assert 0.92 <= (abs(mean - truth.mean()) <= half).mean() <= 0.98
 
 
 def test_a_pair_without_noise_takes_no_degree_of_freedom():
     noisy = np.array([1.0, 2.0, 4.0])
     values = np.array([[noisy, np.full(3, 0.1)]])
-    mean, half = statistics.these_pairs(values)
-    alone = statistics.over_seeds(noisy[None, None])
+    mean, half = intervals.these_pairs(values)
+    alone = intervals.over_seeds(noisy[None, None])
     assert half.item() == pytest.approx(alone.half.item() / 2)
     assert mean.item() == pytest.approx((7 / 3 + 0.1) / 2)
 
 
 def test_tiny_variances_do_not_underflow():
     values = 1e-100 * np.array([[[1.0, 2.0, 4.0], [1.0, 3.0, 2.0]]])
-    _, half = statistics.these_pairs(values)
-    assert half.item() == pytest.approx(1e-100 * statistics.these_pairs(values * 1e100).half.item())
+    _, half = intervals.these_pairs(values)
+    assert half.item() == pytest.approx(1e-100 * intervals.these_pairs(values * 1e100).half.item())
 
 
 def test_equal_values_have_exactly_no_variance():
-    mean, half = statistics.these_pairs(np.full((1, 3, 7), 0.1))
+    mean, half = intervals.these_pairs(np.full((1, 3, 7), 0.1))
     assert mean.item() == pytest.approx(0.1)
     assert half.item() == 0
 
@@ -451,7 +451,7 @@ def test_a_pair_that_surely_helps_or_hurts_has_a_star():
     class One:
         pairs, decimals = ("a:b", "a:c", "a:d"), 1
 
-    estimate = statistics.Estimate(np.array([[5.0, 0.5, -3.0]]), np.array([[1.0, 1.0, 2.0]]))
+    estimate = intervals.Estimate(np.array([[5.0, 0.5, -3.0]]), np.array([[1.0, 1.0, 2.0]]))
     shown = pair_texts(One, estimate, np.array([[1.0, 0.0, -1.0]]))
     assert shown == {"a:b": ["+5.0 ± 1.0 *"], "a:c": ["+0.5 ± 1.0"], "a:d": ["-3.0 ± 2.0 *"]}
     assert pair_texts(One, estimate)["a:b"] == ["5.0 ± 1.0"]

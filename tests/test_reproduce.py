@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.support import tlbench
-from tlbench import api, reproduce
-from tlbench.terms import TlbenchError
+from tlbench import api, published
+from tlbench.errors import TlbenchError
 
 
-@pytest.mark.parametrize("name", reproduce.names())
+@pytest.mark.parametrize("name", published.names())
 def test_a_published_table_names_rows_and_pairs_of_its_suite(name):
-    table = reproduce.load(name)
+    table = published.load(name)
     suite = api.load(table.suite)
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
     for row in table.rows:
@@ -21,22 +21,22 @@ def test_a_published_table_names_rows_and_pairs_of_its_suite(name):
 
 
 def test_inside_and_outside_of_the_tolerance():
-    row = reproduce.Row(name="A", row="a", source="someone", printed={"x:y": 50.0, "y:x": 60.0})
-    inside = reproduce.compared(row, "x:y", 50.0499, None, 0.05)
-    outside = reproduce.compared(row, "y:x", 59.94, None, 0.05)
-    missing = reproduce.compared(row, "y:x", None, "it failed", 0.05)
+    row = published.Row(name="A", row="a", source="someone", printed={"x:y": 50.0, "y:x": 60.0})
+    inside = published.compared(row, "x:y", 50.0499, None, 0.05)
+    outside = published.compared(row, "y:x", 59.94, None, 0.05)
+    missing = published.compared(row, "y:x", None, "it failed", 0.05)
     assert (inside.inside, outside.inside, missing.inside) == (True, False, False)
-    table = reproduce.Published(title="T", suite="s", tolerance=0.05, conventions=("as printed",), rows=(row,))
-    said = reproduce.text(table, [inside, outside])
+    table = published.Published(title="T", suite="s", tolerance=0.05, conventions=("as printed",), rows=(row,))
+    said = published.text(table, [inside, outside])
     assert "1 of 2 cells within 0.05 points" in said and "59.94 / 60.00 *" in said and "A: someone" in said
-    assert "it failed" in reproduce.text(table, [missing])
+    assert "it failed" in published.text(table, [missing])
 
 
 def test_a_table_that_is_not_there_and_a_row_that_it_lacks():
     with pytest.raises(TlbenchError, match="unknown 'office'"):
-        reproduce.load("office")
+        published.load("office")
     with pytest.raises(TlbenchError, match="unknown 'TKA'; did you mean 'TCA'"):
-        reproduce.run(reproduce.load("mnist_usps_subset"), results=None, rows=["TKA"])
+        published.run(published.load("mnist_usps_subset"), results=None, rows=["TKA"])
 
 
 def test_the_command_lists_and_says_what_is_wrong(tmp_path):

@@ -14,8 +14,19 @@ from sklearn.covariance import ledoit_wolf
 
 from tlbench import checks, methods
 from tlbench.data.readers import simulated
-from tlbench.nn import boosting, domain_odds, kernels, label_shift, landmarks, learners, margins, matching, ratios
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.solvers import (
+    base_learners,
+    boosting,
+    density_ratios,
+    domain_classifier,
+    kernel_mean_matching,
+    kernels,
+    label_shift,
+    nystrom,
+    svm,
+)
+from tlbench.terms import Labelled, Task
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "reweighting.npz")
 """Weights of other packages; golden/reweighting.py made them."""
@@ -79,15 +90,17 @@ def test_kmm_is_that_of_adapt_and_skada():
 def test_least_squares_ratios_are_those_of_adapt(name, alpha):
     centres = theirs(f"{name}_centres")
     phi = [kernels.gram(rows, centres, float(GOLDEN["gamma"])) for rows in (theirs("source"), theirs("target"))]
-    theta = ratios.least_squares(*ratios.moments(*phi, alpha), float(GOLDEN["ridge"]))
+    theta = density_ratios.least_squares(*density_ratios.moments(*phi, alpha), float(GOLDEN["ridge"]))
     assert torch.allclose(phi[0] @ theta, theirs(name).flatten(), atol=1e-12)
 
 
 def test_kliep_is_more_likely_than_that_of_adapt_by_less_than_its_stopping_rule():
     """adapt's Frank-Wolfe has not converged: ours may only be better, and it is by less than 1e-4."""
     source, target, centres, gamma = theirs("source"), theirs("target"), theirs("kliep_centres"), float(GOLDEN["gamma"])
-    columns, mean, kept = ratios.likelihood_columns(kernels.gram(target, centres, gamma), kernels.gram(source, centres, gamma))
-    beta, left = ratios.mixture(columns, tolerance=1e-8, steps=100_000)
+    columns, mean, kept = density_ratios.likelihood_columns(
+        kernels.gram(target, centres, gamma), kernels.gram(source, centres, gamma)
+    )
+    beta, left = density_ratios.mixture(columns, tolerance=1e-8, steps=100_000)
     assert kept.all() and left <= 1e-8 and (columns.T @ (1 / (columns @ beta)) / len(target) <= 1 + 1e-8).all()
     ours = kernels.gram(source, centres, gamma) @ (beta / mean)
     assert float(ours.mean()) == pytest.approx(1.0, abs=1e-12)
@@ -117,9 +130,9 @@ def test_discriminator_odds_are_those_of_adapt():
     """Its logistic regression sees all rows, ours none that it scores: so ours is fitted on all rows here."""
     x = torch.cat([theirs("source"), theirs("target")])
     y = (torch.arange(len(x)) >= 60).long()
-    slope, intercept = domain_odds.fit_odds(x, y, torch.ones(len(x)).double(), 2.0, 50)
+    slope, intercept = domain_classifier.fit_odds(x, y, torch.ones(len(x)).double(), 2.0, 50)
     assert torch.allclose((theirs("source") @ slope + intercept).exp(), theirs("odds"), rtol=1e-6)
-    scores = learners.logistic(x, y, 2, penalty=2.0)(x)
+    scores = base_learners.logistic(x, y, 2, penalty=2.0)(x)
     assert torch.allclose(scores[:, 1] - scores[:, 0], x @ slope + intercept, atol=1e-3)
 
 
@@ -138,7 +151,7 @@ def adapt_beta(error: float) -> float:
 def test_the_boosting_loop_is_that_of_adapt_but_for_its_beta():
     x, y = torch.cat([theirs("source"), theirs("few")]), torch.cat([theirs("y_source"), theirs("y_few")])
     boosted = boosting.boost(
-        lambda w: learners.svm(x, y, 2, c=0.05, weight_N=w),
+        lambda w: base_learners.svm(x, y, 2, c=0.05, weight_N=w),
         lambda scorer: (scorer(x).argmax(1) != y).double(),
         torch.arange(len(y)) >= 60,
         rounds=8,
@@ -151,11 +164,11 @@ def test_the_boosting_loop_is_that_of_adapt_but_for_its_beta():
 def test_boosting_for_regression_is_that_of_adapt_but_for_its_beta():
     x, y = torch.cat([theirs("source"), theirs("few")]), torch.cat([theirs("y"), theirs("said")])[:, None]
 
-    def wrong(scorer: learners.Scorer) -> torch.Tensor:
+    def wrong(scorer: base_learners.Scorer) -> torch.Tensor:
         error = (scorer(x) - y).abs().mean(dim=1)
         return error / error.max()
 
-    boosted = boosting.boost(lambda w: learners.ridge(x, y, weight_N=w), wrong, torch.arange(len(y)) >= 60, 8, adapt_beta)
+    boosted = boosting.boost(lambda w: base_learners.ridge(x, y, weight_N=w), wrong, torch.arange(len(y)) >= 60, 8, adapt_beta)
     assert boosted.errors == pytest.approx(GOLDEN["r2_errors"].tolist(), abs=1e-10)
     assert torch.allclose(torch.stack(boosted.weights)[:, :60], theirs("r2_weights"), atol=1e-12)
     # of eight rounds its last four have a say, the paper's last five
@@ -167,7 +180,7 @@ def test_boosting_for_regression_is_that_of_adapt_but_for_its_beta():
 def test_dasvm_agrees_with_skada_on_nearly_all_rows():
     """skada takes in rows by another rule after its first round: the last machines are close, not equal."""
     sign = torch.tensor(np.where(GOLDEN["dasvm_y"] == 1, 1.0, -1.0))
-    ended = margins.exchange(theirs("dasvm_source"), sign, theirs("dasvm_target"), c=1.0, count=3, rounds=200)
+    ended = svm.exchange(theirs("dasvm_source"), sign, theirs("dasvm_target"), c=1.0, count=3, rounds=200)
     ours = (ended.machine(theirs("dasvm_target")) > 0).long()
     assert float((ours == theirs("dasvm")).double().mean()) >= 0.95 and 0 < ended.rounds < 200
 
@@ -243,12 +256,12 @@ def test_leaving_pairs_out_in_closed_form_is_leaving_them_out():
     centres, ridges = target[:10], [0.01, 0.1, 1.0]
     phi = [kernels.gram(rows, centres, 0.3) for rows in (source, target)]
     pairs = torch.stack([torch.randperm(30)[:20], torch.randperm(24)[:20]])
-    found = ratios.leave_one_out(phi[0], phi[1], ridges, pairs)
+    found = density_ratios.leave_one_out(phi[0], phi[1], ridges, pairs)
     for ridge, score in zip(ridges, found, strict=True):
         losses = []
         for i, j in pairs.T.tolist():
             left = [phi[0][torch.arange(30) != i], phi[1][torch.arange(24) != j]]
-            theta = ratios.least_squares(*ratios.moments(left[0], left[1], 0.0), ridge)
+            theta = density_ratios.least_squares(*density_ratios.moments(left[0], left[1], 0.0), ridge)
             losses.append((phi[0][i] @ theta) ** 2 / 2 - phi[1][j] @ theta)
         assert score == pytest.approx(float(torch.stack(losses).mean()), abs=1e-12)
 
@@ -257,10 +270,10 @@ def test_leaving_pairs_out_in_closed_form_is_leaving_them_out():
 def test_the_quadratic_program_is_solved(bound):
     """Against SLSQP, with a band that bites and weights of unequal cost."""
     source, target = pair(25, 20)
-    apply, kappa = matching.kernel_and_mean(source, target, 0.4, None)
+    apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
     cost = torch.linspace(0.5, 2.0, 25).double()
     limits = {"upper": bound, "low": 5.0, "high": 12.0}
-    ours, gap = matching.minimise(apply, kappa, cost, tolerance=1e-12, steps=100_000, **limits)
+    ours, gap = kernel_mean_matching.minimise(apply, kappa, cost, tolerance=1e-12, steps=100_000, **limits)
     matrix = kernels.gram(source, source, 0.4).numpy()
     slsqp = minimize(
         lambda w: 0.5 * w @ matrix @ w - kappa.numpy() @ w,
@@ -282,11 +295,11 @@ def test_a_projection_is_the_nearest_point():
     draw = torch.Generator().manual_seed(3)
     for low, high in ((4.0, 5.0), (0.0, 1.0), (9.0, 9.0)):
         v, cost = 3 * torch.randn(12, generator=draw).double(), 0.5 + torch.rand(12, generator=draw).double()
-        ours = matching.project(v, cost, 1.5, low, high)
+        ours = kernel_mean_matching.project(v, cost, 1.5, low, high)
         assert low - 1e-9 <= float(cost @ ours) <= high + 1e-9 and float(ours.min()) >= 0 and float(ours.max()) <= 1.5
         # the nearest point of a convex set: no corner lies on the other side of it
         for slope in torch.randn(20, 12, generator=draw).double():
-            corner = matching.best_corner(slope, cost, 1.5, low, high)
+            corner = kernel_mean_matching.best_corner(slope, cost, 1.5, low, high)
             assert float((v - ours) @ (corner - ours)) <= 1e-8
             assert float(slope @ corner) <= float(slope @ ours) + 1e-9
 
@@ -294,7 +307,7 @@ def test_a_projection_is_the_nearest_point():
 def test_shrinkage_is_that_of_scikit_learn():
     source, _ = pair(40, 10, columns=6)
     cov, amount = ledoit_wolf(source.numpy())
-    _, ours, shrinkage = ratios.shrunk_covariance(source, None)
+    _, ours, shrinkage = density_ratios.shrunk_covariance(source, None)
     assert shrinkage == pytest.approx(amount) and np.allclose(ours.numpy(), cov)
 
 
@@ -333,7 +346,7 @@ def test_every_ratio_prefers_rows_where_the_target_is(name):
 
 def test_a_larger_bound_never_raises_the_objective():
     source, target = pair()
-    apply, kappa = matching.kernel_and_mean(source, target, 0.4, None)
+    apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
     values = []
     for bound in (1.5, 3.0, 10.0, 1000.0):
         w = weights("kmm", source, target, gamma=0.4, bound=bound, tolerance=1e-9, steps=20_000)
@@ -348,7 +361,7 @@ def test_relative_ratios_are_bounded_and_alpha_0_is_the_plain_one():
     assert float(weights("rulsif", source, target, alpha=0.5, **fixed).max()) < 1.5 / 0.5
     large = weights("ulsif", source, target, gamma=0.4, ridge=1e9)
     torch.manual_seed(0)
-    centres = landmarks.chosen(target, 100)
+    centres = nystrom.chosen(target, 100)
     phi = [kernels.gram(rows, centres, 0.4) for rows in (source, target)]
     assert torch.allclose(same_scale(large), same_scale(phi[0] @ phi[1].mean(dim=0)), rtol=1e-6)
 
@@ -363,17 +376,17 @@ def test_equal_covariances_make_the_gaussian_log_ratio_linear():
 
 def test_weights_are_tempered_until_enough_rows_hold_them():
     logs = torch.linspace(-40, 40, 200).double()
-    power = domain_odds.tempering(logs, 0.25)
+    power = domain_classifier.tempering(logs, 0.25)
     w = torch.softmax(power * logs, dim=0)
     assert 0 < power < 1 and float(1 / (200 * w.square().sum())) == pytest.approx(0.25, abs=1e-3)
-    assert domain_odds.tempering(0.01 * logs, 0.25) == 1.0
+    assert domain_classifier.tempering(0.01 * logs, 0.25) == 1.0
 
 
 def test_landmarks_lose_little_where_both_forms_fit():
     """Width by the median rule, 400 source rows through 100 landmarks: weights, and the objective that they reach."""
     source, target = pair(400, 300)
-    gamma = landmarks.median_gamma(source, target)
-    apply, kappa = matching.kernel_and_mean(source, target, gamma, None)
+    gamma = nystrom.median_gamma(source, target)
+    apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, gamma, None)
     values = []
     for exact in (5000, 1):
         w = weights("kmm", source, target, gamma=gamma, exact_rows=exact, landmarks=100)
@@ -385,9 +398,9 @@ def test_a_large_kernel_in_float32_loses_nothing_that_counts(monkeypatch):
     source, target = pair(300, 200)
     values = []
     for most in (1000, 100):
-        monkeypatch.setattr(matching, "SINGLE", most)
+        monkeypatch.setattr(kernel_mean_matching, "SINGLE", most)
         w = weights("kmm", source, target, gamma=0.4)
-        apply, kappa = matching.kernel_and_mean(source, target, 0.4, None)
+        apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
         values.append(float(0.5 * w @ apply(w) - kappa @ w))
     assert values[1] == pytest.approx(values[0], rel=1e-5)
 
@@ -418,7 +431,7 @@ def test_boosting_takes_weight_from_wrong_source_rows_only():
     x, y = torch.cat([theirs("source"), theirs("few")]), torch.cat([theirs("y_source"), theirs("y_few")])
     is_target = torch.arange(len(y)) >= 60
     boosted = boosting.boost(
-        lambda w: learners.svm(x, y, 2, weight_N=w), lambda s: (s(x).argmax(1) != y).double(), is_target, 6
+        lambda w: base_learners.svm(x, y, 2, weight_N=w), lambda s: (s(x).argmax(1) != y).double(), is_target, 6
     )
     factors = []
     for before, after, scorer, beta in zip(boosted.weights, boosted.weights[1:], boosted.scorers, boosted.betas, strict=False):
@@ -435,10 +448,10 @@ def test_one_round_of_boosting_is_the_learner_on_pooled_rows():
     task = checks.toy_task()
     assert task.source is not None and task.few is not None
     x, y = torch.cat([task.source.x, task.few.x]), torch.cat([task.source.y, task.few.y])
-    pooled = learners.svm(x, y, 3)(checks.toy(4, 90).x).argmax(1)
+    pooled = base_learners.svm(x, y, 3)(checks.toy(4, 90).x).argmax(1)
     assert torch.equal(
         checks.outcome("tradaboost", task, {"rounds": 1}).argmax(1),
-        learners.svm(x, y, 3)(checks.toy(4, 90, shift=0.7).x).argmax(1),
+        base_learners.svm(x, y, 3)(checks.toy(4, 90, shift=0.7).x).argmax(1),
     )
     assert pooled.shape == (90,)
 
@@ -453,17 +466,17 @@ def test_the_weighted_median_is_the_first_that_reaches_half():
 def test_without_a_target_row_in_the_margin_the_exchange_is_one_fit():
     source = torch.tensor([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.0], [2.0, -1.0]]).double()
     target = torch.tensor([[-5.0, 0.0], [-6.0, 2.0], [5.0, 1.0], [7.0, 0.0]]).double()
-    ended = margins.exchange(source, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), target, c=1.0, count=1, rounds=50)
+    ended = svm.exchange(source, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), target, c=1.0, count=1, rounds=50)
     assert ended.rounds == 0 and ended.source_left == 4
-    plain, solved = margins.machine(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
+    plain, solved = svm.machine(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
     assert solved and torch.equal(ended.machine(target), plain(target))
 
 
 def test_products_that_are_known_change_nothing_in_the_exchange():
     source, sign, target = theirs("dasvm_source"), 2.0 * theirs("dasvm_y") - 1, theirs("dasvm_target")
-    known = margins.products(source, target)
+    known = svm.products(source, target)
     assert known is not None and known.shape == (160, 160)
-    one, two = (margins.exchange(source, sign, target, c=1.0, count=3, rounds=200, known=k) for k in (known, None))
+    one, two = (svm.exchange(source, sign, target, c=1.0, count=3, rounds=200, known=k) for k in (known, None))
     assert (one.rounds, one.source_left) == (two.rounds, two.source_left) and one.rounds > 5
     assert torch.allclose(one.machine(target), two.machine(target), atol=1e-6)
 
@@ -514,7 +527,7 @@ def test_weights_that_vanish_are_said_to():
     y = (source[:, 0] > 0).long()
     scores, notes = fitted("kliep", Labelled(source, y), target + 1e4, gamma=1.0)
     assert "all weights vanish: source rows count alike" in notes
-    assert torch.allclose(scores, learners.logistic(source, y, 2)(target + 1e4))
+    assert torch.allclose(scores, base_learners.logistic(source, y, 2)(target + 1e4))
     _, notes = fitted("gaussian_ratio", Labelled(source, y), target + 8)
     assert any("weights rest on few rows" in note for note in notes)
     with pytest.raises(TlbenchError, match="not finite"):
@@ -555,7 +568,7 @@ def gains(name: str, shift: str, seeds: int = 6, count: int = 400, learner: str 
         source, target = simulated_pair(shift, seed, count)
         with torch.no_grad():
             scores = method(name, learner=learner).fit(Task(2, source, target.x))(target.x)
-            plain = learners.fit(learner, source.x, source.y, 2)(target.x)
+            plain = base_learners.fit(learner, source.x, source.y, 2)(target.x)
         found.append([float((s.argmax(1) == target.y).double().mean()) for s in (scores, plain)])
     return 100 * np.diff(np.array(found)[:, ::-1], axis=1)[:, 0]
 

@@ -15,13 +15,13 @@ import torch
 from support import CPU, SUITE, blobs, case, domain, nursery, plugged, record, suite, tlbench, write_domains
 
 from tlbench import api, engine, methods, records, runner
-from tlbench.engine import halves
-from tlbench.runner import growing, local, places, schedule
-from tlbench.runner.costs import Cell, Costs
+from tlbench.engine.training import oom_retry
+from tlbench.runner import adaptive_pool, local, resources, scheduler
+from tlbench.runner.duration_estimates import Cell, Costs
 from tlbench.runner.pools import Ended, Lost
-from tlbench.runner.processes import Processes
-from tlbench.runner.standing import standing, useless
-from tlbench.runner.work import Limits
+from tlbench.runner.process_pool import Processes
+from tlbench.runner.run_status import standing, useless
+from tlbench.runner.worker import Limits
 from tlbench.suite import digest
 from tlbench.terms import Cost, Machine, Scores
 
@@ -69,24 +69,24 @@ def test_workers_give_the_same_numbers_and_outlive_their_cases(tmp_path):
     with plugged(tmp_path, "once", once, "import torch\n"), plugged(tmp_path, "always", always, ""):
         plan, results = planned(tmp_path, healthy + "[methods.once]\n[methods.always]\n", seeds=2, fresh=True)
         limits = Limits(threads=1, attempts=2)
-        events: list[schedule.Event] = []
+        events: list[scheduler.Event] = []
         pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
-        with_workers = facts(schedule.drive(plan, results, pool, limits=limits, tell=events.append))
+        with_workers = facts(scheduler.drive(plan, results, pool, limits=limits, tell=events.append))
     assert {key: value for key, value in with_workers.items() if key[0] not in {"once", "always"}} == alone
     assert [value[1] for key, value in with_workers.items() if key[0] == "once"] == ["done", "done"]
     for seed in (0, 1):
         _, status, why, *_ = with_workers["always", "a:b", seed]
         assert status == "failed" and why == "its worker ended with exit code 7 (tried 2 times)"
-    retried = Counter(event.case.row for event in events if isinstance(event, schedule.Retried))
+    retried = Counter(event.case.row for event in events if isinstance(event, scheduler.Retried))
     assert retried == {"once": 1, "always": 2}
-    assert any("killed by signal 9" in event.why for event in events if isinstance(event, schedule.Retried))
+    assert any("killed by signal 9" in event.why for event in events if isinstance(event, scheduler.Retried))
     assert len(records.read_all(results)) == 6 + 10
     assert {r.machine.places for r in records.read_all(results) if r.row == "once"} == {2}
 
 
 def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch):
     """A case that Python can interrupt ends by itself; one that it can't ends with its process."""
-    monkeypatch.setattr(schedule, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.5)
     slow = SOLVED + "    def fit(self, task):\n        import time\n        time.sleep(60)\n"
     # a worker's first seconds go into imports: deaf from the moment at which the method is found
     deaf = "import multiprocessing, signal\nif multiprocessing.parent_process():\n"
@@ -96,7 +96,7 @@ def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch
         plan, results = planned(tmp_path, "[methods.slow]\n[methods.stuck]\n")
         limits = Limits(threads=1, timeout_seconds=0.5)
         pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
-        ended = {r.row: r for r in schedule.drive(plan, results, pool, limits=limits)}
+        ended = {r.row: r for r in scheduler.drive(plan, results, pool, limits=limits)}
     assert {r.status for r in ended.values()} == {"failed"}
     assert ended["slow"].why == "it ran past --timeout 0.5 s"
     assert ended["stuck"].why == "it ran past --timeout 0.5 s, and its worker was ended"
@@ -141,13 +141,13 @@ def until(look, count: int) -> list:
 
 def test_cores_are_shared_out():
     cores = len(os.sched_getaffinity(0))
-    assert places.share(Limits(), places.Places()).threads is None
-    assert places.share(Limits(), places.Places(workers=2)).threads == max(cores // 2, 1)
-    assert places.share(Limits(), places.Places(devices=2)).threads == max(cores // 2, 1)
-    assert places.share(Limits(), places.Places(ray="auto")).threads == 1
-    assert places.share(Limits(), places.Places(workers=places.AS_MANY_AS_FIT)).threads == 1
-    assert places.share(Limits(), places.Places(workers=1000)).threads == 1
-    assert places.share(Limits(threads=7), places.Places(workers=1000)).threads == 7
+    assert resources.share(Limits(), resources.Places()).threads is None
+    assert resources.share(Limits(), resources.Places(workers=2)).threads == max(cores // 2, 1)
+    assert resources.share(Limits(), resources.Places(devices=2)).threads == max(cores // 2, 1)
+    assert resources.share(Limits(), resources.Places(ray="auto")).threads == 1
+    assert resources.share(Limits(), resources.Places(workers=resources.AS_MANY_AS_FIT)).threads == 1
+    assert resources.share(Limits(), resources.Places(workers=1000)).threads == 1
+    assert resources.share(Limits(threads=7), resources.Places(workers=1000)).threads == 7
 
 
 # --- this process ---------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
     with plugged(tmp_path, "hungry", "import torch\n" + HUNGRY.format(most=5)):
         halved = engine.run(case("hungry"), chosen, domains, CPU)
         again = engine.run(case("hungry"), chosen, domains, CPU)
-    assert halved.status == "done" and halved.notes == (*whole.notes, halves.NOTE)
+    assert halved.status == "done" and halved.notes == (*whole.notes, oom_retry.NOTE)
     assert halved.scores.model_dump(exclude={"trace"}) == whole.scores.model_dump(exclude={"trace"})
     for ours, theirs in zip(halved.scores.trace, whole.scores.trace, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
@@ -218,7 +218,7 @@ def test_out_of_memory_that_halves_do_not_mend_fails(tmp_path, body, words):
     with plugged(tmp_path, "hungry", "import torch\nfrom tlbench.methods.base import Phase, Turn\n" + body):
         ended = engine.run(case("hungry"), suite(methods={"source_only": {}}), domains, CPU)
     assert ended.status == "failed" and words in (ended.why or "")
-    assert not halves.in_halves.get()
+    assert not oom_retry.in_halves.get()
 
 
 # --- what is left, and in which order -------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ class Places:
 def test_every_case_has_one_record_whatever_places_do(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=50)
     pool = Places(plan, 7, dies=0.3)
-    ended = list(schedule.drive(plan, results, pool, limits=Limits(attempts=3)))
+    ended = list(scheduler.drive(plan, results, pool, limits=Limits(attempts=3)))
     assert len(ended) == len(records.read_all(results)) == 100 == len({r.identity for r in ended})
     assert pool.closed and pool.most == 7
     failed = [r for r in ended if r.status == "failed"]
@@ -327,18 +327,18 @@ def grown(plan: runner.Plan, free: dict[str, int], *, most: int = 16, known=(), 
         made.append((list(devices), Places(plan, len(devices), beside=len(devices) // len(free), **places)))
         return made[-1][1]
 
-    return growing.Growing([*free], most, make, PEAKS, known, free.__getitem__), made
+    return adaptive_pool.Growing([*free], most, make, PEAKS, known, free.__getitem__), made
 
 
 @pytest.mark.parametrize("dies", [0.0, 1.0], ids=["measured", "all die"])
 def test_a_gpu_takes_as_many_cases_as_fit(tmp_path, dies):
     """One case of each row by itself on each GPU, then as many as the largest of them leaves room for."""
-    assert growing.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
-    assert growing.fitting(10 * GIB, 20 * GIB) == 1
+    assert adaptive_pool.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
+    assert adaptive_pool.fitting(10 * GIB, 20 * GIB) == 1
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=20)
     free = {"cuda:0": 80 * GIB, "cuda:1": 40 * GIB}  # the fuller one decides
     pool, made = grown(plan, free, dies=dies)
-    ended = list(schedule.drive(plan, results, pool, limits=Limits(attempts=1)))
+    ended = list(scheduler.drive(plan, results, pool, limits=Limits(attempts=1)))
     assert len(ended) == 40
     assert [devices for devices, _ in made] == [["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"] * (8 if dies else 6)]
     assert all(one.closed and one.most == len(devices) for devices, one in made)
@@ -373,7 +373,7 @@ def test_no_more_cases_share_a_gpu_than_make_it_faster(tmp_path, slowed, gpus, n
     rate = lambda row, count: RATES[row] * (1.0 if count <= gpus else slowed(count))  # noqa: E731
     pool, made = grown(plan, free, dies=0.0, rate=rate)
     assert pool.size() == 16
-    ended = list(schedule.drive(plan, results, pool))
+    ended = list(scheduler.drive(plan, results, pool))
     assert len(ended) == 120 and [len(devices) for devices, _ in made] == numbers
     assert pool.size() == numbers[-1] and {r.machine.places for r in ended} == {number // gpus for number in numbers}
     for devices, one in made:
@@ -396,7 +396,7 @@ def test_a_gpu_is_not_judged_by_cases_that_had_no_neighbours(tmp_path):
     assert pool.size() == 8 and len(made) == 2
     at_once = {places: Machine(device="gpu", torch="2", places=places) for places in (1, 2)}
     together = record(machine=at_once[1], notes=("3 seeds trained together: train and compile seconds are a share",))
-    assert [growing.alone(r) for r in (record(machine=at_once[1]), record(machine=at_once[2]), together)] == [
+    assert [adaptive_pool.alone(r) for r in (record(machine=at_once[1]), record(machine=at_once[2]), together)] == [
         True,
         False,
         False,
@@ -413,8 +413,8 @@ def test_a_growing_pool_of_processes_gives_the_same_numbers(tmp_path):
     def make(devices):
         return Processes(plan.work(ONE_THREAD, len(devices)), devices)
 
-    pool = growing.Growing(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
-    ended = list(schedule.drive(plan, results, pool, limits=ONE_THREAD))
+    pool = adaptive_pool.Growing(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
+    ended = list(scheduler.drive(plan, results, pool, limits=ONE_THREAD))
     assert facts(ended) == alone
     places = [r.machine.places for r in ended]
     assert set(places) == {1, 2} and places[0] == 1  # a case or more alone until both rows were seen, then two at once
@@ -425,11 +425,11 @@ def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):
     job = plan.jobs()[1]
     other = record(1, identity=job.identity, scores=Scores(target_accuracy=0.123))
     records.append(results, other)  # after the plan was made
-    events: list[schedule.Event] = []
+    events: list[scheduler.Event] = []
     pool = Places(plan, 1, dies=0.0)
-    ended = list(schedule.drive(plan, results, pool, tell=events.append))
+    ended = list(scheduler.drive(plan, results, pool, tell=events.append))
     assert len(ended) == 3 and other in ended and len(records.read_all(results)) == 3
-    assert [e.elsewhere for e in events if isinstance(e, schedule.Finished)].count(True) == 1
+    assert [e.elsewhere for e in events if isinstance(e, scheduler.Finished)].count(True) == 1
     assert plan.log.append(other.model_copy(update={"why": "again"})) == other  # and none is written beside it
 
 
@@ -494,14 +494,14 @@ def test_events_for_other_programs_and_quiet(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (places.Places(workers=2, devices=2), "--workers and --devices can't be combined"),
-        (places.Places(workers=2, ray="auto"), "--workers and --ray can't be combined"),
-        (places.Places(gpus_per_case=0.5), "--gpus-per-case is for --ray"),
+        (resources.Places(workers=2, devices=2), "--workers and --devices can't be combined"),
+        (resources.Places(workers=2, ray="auto"), "--workers and --ray can't be combined"),
+        (resources.Places(gpus_per_case=0.5), "--gpus-per-case is for --ray"),
     ],
 )
 def test_places_that_cannot_be_combined(asked, words):
     assert any(words in sentence for sentence in asked.mistakes())
-    assert places.Places(workers=2).mistakes() == places.Places(ray="local", gpus_per_case=0.5).mistakes() == []
+    assert resources.Places(workers=2).mistakes() == resources.Places(ray="local", gpus_per_case=0.5).mistakes() == []
 
 
 def test_ray_by_itself_means_the_cluster_of_this_machine():

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from tlbench import data
 from tlbench.data import shifts
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
 
 quick = settings(deadline=None, max_examples=40)
 seeds = st.integers(0, 2**32)

@@ -18,9 +18,10 @@ from scipy.io import savemat
 import tlbench
 from tlbench import data, engine, methods
 from tlbench.data.readers import simulated
-from tlbench.nn import trunks
+from tlbench.errors import TlbenchError
+from tlbench.nn import backbones
 from tlbench.suite import Suite, locate, parse, shipped
-from tlbench.terms import Domain, TlbenchError
+from tlbench.terms import Domain
 
 ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin"}
 """Suites whose files are not in our data root, and a file that they ask for."""
@@ -46,7 +47,7 @@ def small(name: str) -> Suite:
     raw = tomllib.loads(locate(name).read_text(encoding="utf-8"))
     raw["data"] = {**raw.get("data", {}), **SMALLER.get(name, {})}
     raw["train"] = {**raw["train"], "steps": 5, "trace": 0}
-    return parse(raw, name, (trunks.mistakes, methods.mistakes))
+    return parse(raw, name, (backbones.mistakes, methods.mistakes))
 
 
 def loaded(suite: Suite, root: Path) -> dict[str, Domain]:

@@ -13,9 +13,10 @@ import pytest
 
 from tlbench import methods, reports, site
 from tlbench import records as on_file
-from tlbench.site import drawing
-from tlbench.site.writing import slug
-from tlbench.terms import Record, Scores, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.site import plots
+from tlbench.site.output_files import slug
+from tlbench.terms import Record, Scores
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e\"'&"
 SCRIPT = "</script><script>alert(1)</script>"
@@ -222,7 +223,7 @@ def test_two_records_that_differ_are_both_shown(pages, folder):
 
 
 def test_many_records_go_on_on_further_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr("tlbench.site.facts.LARGEST", 20_000)
+    monkeypatch.setattr("tlbench.site.record_pages.LARGEST", 20_000)
     made = [record(row, 0.5, seed) for row in ("source_only", "dann") for seed in range(30)]
     site.build(made, tmp_path)
     parts = sorted(path.name for path in (tmp_path / "records" / "toy-v1").iterdir() if path.name.startswith("dann"))
@@ -291,8 +292,8 @@ def test_the_leaderboard_of_this_repository_is_that_of_its_records():
 
 def test_pictures_drawn_on_several_cores_are_the_same(monkeypatch):
     suites = [(reports.tables(reports.frame(of)), of) for of in (records(f"toy_{n}") for n in range(5))]
-    alone = list(drawing.drawn(suites))
-    monkeypatch.setattr(drawing, "SUITES_A_CORE", 1)
-    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
-    assert list(drawing.drawn(suites)) == alone
+    alone = list(plots.drawn(suites))
+    monkeypatch.setattr(plots, "SUITES_A_CORE", 1)
+    monkeypatch.setattr(plots, "cpu_count", lambda: 2)
+    assert list(plots.drawn(suites)) == alone
     assert all(one.vector.rstrip().endswith("</svg>") for of_suite in alone for one in of_suite) and len(alone[0]) > 1

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from scipy.special import polygamma
 
-from tlbench.reports import average_ranks, moderated, statistics
-from tlbench.reports.costs import pareto
+from tlbench.reports.statistics import average_ranks, intervals, moderated
+from tlbench.reports.tables.cost import pareto
 
 
 def pairs_of(*names):
@@ -19,7 +19,7 @@ def pairs_of(*names):
 def test_with_one_source_given_new_domains_is_students_interval_over_the_targets():
     rng = np.random.default_rng(0)
     values = rng.normal(50, 5, (2, 5, 3))
-    mean, half = statistics.new_domains(values, pairs_of("clean:a", "clean:b", "clean:c", "clean:d", "clean:e"))
+    mean, half = intervals.new_domains(values, pairs_of("clean:a", "clean:b", "clean:c", "clean:d", "clean:e"))
     for row in range(2):
         by_target = values[row].mean(axis=1)
         low, high = stats.t.interval(0.95, 4, by_target.mean(), stats.sem(by_target))
@@ -32,7 +32,7 @@ def test_where_domains_add_up_new_domains_is_students_interval_over_the_domains(
     values = np.array([[[effect[name[0]] + 2 * effect[name[2]]] for name in names]])
     of_domain = 3 * np.array(list(effect.values()))
     low, high = stats.t.interval(0.95, 4, of_domain.mean(), stats.sem(of_domain))
-    mean, half = statistics.new_domains(values, pairs_of(*names))
+    mean, half = intervals.new_domains(values, pairs_of(*names))
     assert (mean.item() - half.item(), mean.item() + half.item()) == pytest.approx((low, high))
 
 
@@ -46,7 +46,7 @@ def test_where_domains_add_up_new_domains_is_students_interval_over_the_domains(
     ],
 )
 def test_new_domains_are_not_estimable_from_few_domains_or_from_pairs_that_hang_on_one(names):
-    mean, half = statistics.new_domains(np.ones((1, len(names), 3)), pairs_of(*names))
+    mean, half = intervals.new_domains(np.ones((1, len(names), 3)), pairs_of(*names))
     assert mean.item() == 1
     assert np.isnan(half).all()
 
@@ -119,7 +119,7 @@ def test_blanks_and_few_seeds_have_no_mark():
 def test_the_interquartile_mean_is_scipys():
     values = np.random.default_rng(0).normal(size=(4, 5, 3))
     values[1, 2, 0] = np.nan
-    found = statistics.interquartile_mean(values)
+    found = intervals.interquartile_mean(values)
     assert np.isnan(found[1])
     for row in (0, 2, 3):
         assert found[row] == pytest.approx(stats.trim_mean(values[row].ravel(), 0.25))
@@ -128,7 +128,7 @@ def test_the_interquartile_mean_is_scipys():
 def test_the_probability_of_improvement_is_mann_whitneys():
     values = np.random.default_rng(0).integers(0, 5, (3, 4, 6)).astype(float)
     base = values[0]
-    found = statistics.probability_of_improvement(values, base)
+    found = intervals.probability_of_improvement(values, base)
     assert found[0] == 0.5
     for row in (1, 2):
         u = [stats.mannwhitneyu(values[row, pair], base[pair]).statistic / 36 for pair in range(4)]
@@ -137,7 +137,7 @@ def test_the_probability_of_improvement_is_mann_whitneys():
 
 def test_a_sign_test_cannot_go_below_what_all_seeds_agreeing_give():
     for n in (1, 3, 5, 12):
-        assert statistics.sign_test_floor(n) == pytest.approx(stats.binomtest(n, n).pvalue)
+        assert intervals.sign_test_floor(n) == pytest.approx(stats.binomtest(n, n).pvalue)
 
 
 # --- ranks

@@ -10,11 +10,11 @@ from support import SUITE
 
 from tlbench import api, checks, methods
 from tlbench import suite as suites
-from tlbench.nn import trunks
+from tlbench.errors import TlbenchError
+from tlbench.nn import backbones
 from tlbench.suite import load, locate, parse, shipped
-from tlbench.terms import TlbenchError
 
-CHECKS = (trunks.mistakes, methods.mistakes)
+CHECKS = (backbones.mistakes, methods.mistakes)
 
 
 def raw(**changes):

@@ -9,9 +9,9 @@ import pytest
 from support import CPU, SUITE, blobs, plugged, tlbench
 
 from tlbench import api, methods, records, sweep
+from tlbench.errors import TlbenchError
 from tlbench.runner import local
-from tlbench.sweep import Range, space
-from tlbench.terms import TlbenchError
+from tlbench.sweep import Range, search_space
 
 pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning", "ignore::ResourceWarning")
@@ -48,18 +48,18 @@ def here(plan, results):
 
 
 def test_ranges_that_options_declare():
-    found = space("dann", {})
+    found = search_space("dann", {})
     assert found["weight"] == Range("float", 0.1, 10.0, log=True)
     assert found["hidden"] == Range("int", 64, 1024, log=True)
-    assert space("dann", {"weight": 3.0})["weight"].high == pytest.approx(30)
-    assert space("mean_teacher", {})["decay"] == Range("float", 0.0, 1.0)
+    assert search_space("dann", {"weight": 3.0})["weight"].high == pytest.approx(30)
+    assert search_space("mean_teacher", {})["decay"] == Range("float", 0.0, 1.0)
 
 
 def test_every_searchable_option_keeps_its_own_bounds():
     """Both ends of every declared range are values that the method takes."""
     for name in methods.names():
         try:
-            found = space(name, {})
+            found = search_space(name, {})
         except TlbenchError:
             continue
         for option, range_ in found.items():
@@ -82,13 +82,13 @@ def test_every_searchable_option_keeps_its_own_bounds():
 )
 def test_a_range_that_cannot_be_searched(written, words):
     with pytest.raises(TlbenchError, match=words):
-        space("dann", {}, [written])
+        search_space("dann", {}, [written])
 
 
 def test_written_ranges_are_searched_and_no_others():
-    found = space("dann", {}, ["weight=0.5:2:log", "hidden=8|16"])
+    found = search_space("dann", {}, ["weight=0.5:2:log", "hidden=8|16"])
     assert found == {"weight": Range("float", 0.5, 2.0, log=True), "hidden": Range("choice", choices=(8, 16))}
-    assert space("fine_tune", {}, ["gradual=true|false"])["gradual"].choices == (True, False)
+    assert search_space("fine_tune", {}, ["gradual=true|false"])["gradual"].choices == (True, False)
 
 
 def test_a_sweep_finds_what_is_best_on_kept_source_rows(suite_file, tmp_path):

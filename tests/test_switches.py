@@ -14,29 +14,32 @@ import torch
 from support import SUITE, blobs, case, domain, plugged, suite, tlbench, write_domains
 
 from tlbench import engine, methods, records
-from tlbench.checks import toy
-from tlbench.engine import frozen, program, rehearsal, rows
-from tlbench.engine import train as train_module
+from tlbench.checks import toy_task
+from tlbench.engine import frozen
+from tlbench.engine.data import storage
+from tlbench.engine.data.inputs import Inputs
+from tlbench.engine.data.storage import Part, Store
 from tlbench.engine.fitting import about_to_train
-from tlbench.engine.inputs import Inputs
-from tlbench.engine.measuring import Place
-from tlbench.engine.precision import chosen, products
-from tlbench.engine.rates import Rates
-from tlbench.engine.rows import Part, Store
-from tlbench.engine.train import train_all
+from tlbench.engine.measurement import Place
+from tlbench.engine.runtime.precision import chosen, products
+from tlbench.engine.training import cuda_graph, step_runner
+from tlbench.engine.training import loop as train_module
+from tlbench.engine.training.loop import train_all
+from tlbench.engine.training.optimizer import Rates
+from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.methods.base import Group, Phase
-from tlbench.nn.reversal import ramp
+from tlbench.nn.gradient_reversal import ramp
 from tlbench.suite import Network, Training
-from tlbench.terms import Domain, Labelled, NotApplicable, TlbenchError
+from tlbench.terms import Domain, Labelled
 
 CPU = torch.device("cpu")
 
 
 def domains() -> dict[str, Domain]:
     return {
-        "a": domain("a", toy(1)),
-        "b": domain("b", toy(2, shift=0.7), toy(5, 90, shift=0.7)),
-        "c": domain("c", toy(7, 60, shift=0.2)),
+        "a": domain("a", toy_task(1)),
+        "b": domain("b", toy_task(2, shift=0.7), toy_task(5, 90, shift=0.7)),
+        "c": domain("c", toy_task(7, 60, shift=0.2)),
     }
 
 
@@ -121,7 +124,7 @@ def test_a_gpu_computes_as_asked_and_the_same_each_time():
 @pytest.mark.filterwarnings("ignore")  # those of the compiler
 def test_a_compiled_step_gives_the_same_losses(monkeypatch):
     """Traced, differentiated and run as one graph; torch's code generator, which takes long to start, is for the benchmarks."""
-    monkeypatch.setattr(program, "COMPILER", {"backend": "aot_eager"})
+    monkeypatch.setattr(step_runner, "COMPILER", {"backend": "aot_eager"})
     (plain,), _ = losses("dann", asked(schedule="cosine"))
     (compiled,), notes = losses("dann", asked(schedule="cosine", compile="step"))
     assert notes == [] and compiled == pytest.approx(plain, abs=2e-4)
@@ -149,8 +152,8 @@ def test_a_graph_needs_a_gpu_and_auto_is_silent():
 def replayed(monkeypatch):
     """Steps take their number from the device, as a captured one does; what is captured is done instead of replayed."""
     captured = []
-    monkeypatch.setattr(program, "on_device", lambda choice, device: choice == "graph")
-    monkeypatch.setattr(program, "capture", lambda step, stream: captured.append(1) or step)
+    monkeypatch.setattr(step_runner, "on_device", lambda choice, device: choice == "graph")
+    monkeypatch.setattr(step_runner, "capture", lambda step, stream: captured.append(1) or step)
     return captured
 
 
@@ -161,7 +164,7 @@ def test_the_step_that_a_graph_replays_gives_the_same_losses(name, replayed):
     settings = {"schedule": "inverse", "steps": 120, "net": {"batch_norm": True}}
     (plain,), _ = losses(name, asked(**settings), options=options)
     (graph,), notes = losses(name, asked(compile="graph", **settings), options=options)
-    assert notes == [] and len(replayed) == sum(phase_steps >= program.SHORT for phase_steps in _phases(name, 120))
+    assert notes == [] and len(replayed) == sum(phase_steps >= step_runner.SHORT for phase_steps in _phases(name, 120))
     assert graph == pytest.approx(plain, abs=5e-3) and graph[:20] == pytest.approx(plain[:20], abs=1e-5)
 
 
@@ -202,10 +205,10 @@ def test_a_step_that_waits_is_not_captured(replayed, monkeypatch):
         yield ["dann.py:3", "dann.py:3", "net.py:7"] if looks else []
 
     (plain,), _ = losses("dann", asked())
-    monkeypatch.setattr(program, "waits", waits)
+    monkeypatch.setattr(step_runner, "waits", waits)
     (graph,), notes = losses("dann", asked(compile="graph"))
     assert notes == ["graph off: a step waits for the device (dann.py:3, net.py:7)"]
-    assert looked == [False] * (program.TRIED - 1) + [True] + [False] * (60 - program.TRIED)
+    assert looked == [False] * (step_runner.TRIED - 1) + [True] + [False] * (60 - step_runner.TRIED)
     assert not replayed and graph == pytest.approx(plain, abs=1e-5)
 
 
@@ -214,12 +217,12 @@ def test_the_lines_that_wait_are_told(monkeypatch):
     modes = [0]
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
-    with pytest.warns(UserWarning, match="something else"), rehearsal.waits(torch.device("cuda")) as found:
+    with pytest.warns(UserWarning, match="something else"), cuda_graph.waits(torch.device("cuda")) as found:
         warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
         warnings.warn("something else", stacklevel=1)
         assert found == []
     assert modes == [0, "warn", 0] and len(found) == 1 and found[0].startswith("test_switches.py:")
-    with rehearsal.waits(CPU) as found:
+    with cuda_graph.waits(CPU) as found:
         assert modes == [0, "warn", 0] and found == []
 
 
@@ -239,14 +242,14 @@ def test_a_replay_that_gives_other_numbers_is_not_used(wrong, replayed, monkeypa
 
         return replay
 
-    class Watched(program.Program):
+    class Watched(step_runner.Program):
         def __init__(self, method, *rest, **named):
             held.method = method
             super().__init__(method, *rest, **named)
 
     held = type("Held", (), {})()
     (plain,), _ = losses("dann", asked())
-    monkeypatch.setattr(program, "capture", broken)
+    monkeypatch.setattr(step_runner, "capture", broken)
     monkeypatch.setattr(train_module, "Program", Watched)
     (graph,), notes = losses("dann", asked(compile="graph"))
     assert notes == ["graph off: a replayed step gave other numbers than the step as it is written"]
@@ -269,7 +272,7 @@ def test_rates_of_all_steps_are_those_of_each():
 
 
 def test_nothing_to_learn_is_not_applicable():
-    with pytest.raises(NotApplicable, match="nothing learns"):
+    with pytest.raises(NotApplicableError, match="nothing learns"):
         Rates(torch.nn.Linear(2, 2), Phase(None, frozenset(), groups=(Group((torch.nn.ReLU(),)),)), Training())
 
 
@@ -321,29 +324,29 @@ def test_a_store_gives_rows_by_number(tmp_path, monkeypatch):
 def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.arange(2**20, dtype=np.uint8).reshape(-1, 1024))
     mapped = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c"))
-    if rows._mapped_file(mapped) is None:
+    if storage._mapped_file(mapped) is None:
         pytest.skip("this system has no /proc/self/maps")
-    start, length = rows._mapped_file(mapped)
+    start, length = storage._mapped_file(mapped)
     assert mapped.data_ptr() <= start and start + length <= mapped.data_ptr() + mapped.nbytes and length > 2**20 - 2**14
-    assert rows._mapped_file(torch.zeros(2**20)) is None
-    monkeypatch.setattr(rows, "_READ_BYTES", 1000)
+    assert storage._mapped_file(torch.zeros(2**20)) is None
+    monkeypatch.setattr(storage, "_READ_BYTES", 1000)
     store, given = Store([mapped], CPU, resident=False), []
-    give_back = rows._give_back
-    monkeypatch.setattr(rows, "_give_back", lambda *span: given.append(span) or give_back(*span))
+    give_back = storage._give_back
+    monkeypatch.setattr(storage, "_give_back", lambda *span: given.append(span) or give_back(*span))
     numbers = torch.tensor([3, 1000])
     expected = mapped[numbers].clone()
     for _ in range(2):
         assert torch.equal(store.take(numbers), expected)
     assert given == [(start, length)] * 2
     told = []
-    advise = rows._advise
-    monkeypatch.setattr(rows, "_advise", lambda *span: told.append((span, advise(*span))))
+    advise = storage._advise
+    monkeypatch.setattr(storage, "_advise", lambda *span: told.append((span, advise(*span))))
     store.announce(torch.tensor([0, 1023]))
     first, last = mapped.data_ptr(), mapped[1023].data_ptr()
     for row, ((at, size, _), done) in zip((first, last), told, strict=True):
         assert at <= row and row + 1024 <= at + size and at % 4096 == 0 and done == 0
     large = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c").reshape(8, -1))  # of small rows pages are kept
-    for x, spans in ((mapped, []), (large, [rows._mapped_file(large)] * 2)):
+    for x, spans in ((mapped, []), (large, [storage._mapped_file(large)] * 2)):
         given.clear()
         store, expected = Store([x], CPU, resident=True), x[torch.tensor([7, 1])].clone()
         for _ in range(2):
@@ -353,12 +356,12 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
 
 def test_what_fits_lives_on_the_device(monkeypatch):
     tensor = torch.zeros(1000, dtype=torch.uint8)
-    monkeypatch.setattr(rows, "free_bytes", lambda device: 1999)
-    assert not rows.is_resident("auto", [tensor], CPU) and rows.is_resident("on", [tensor], CPU)
-    monkeypatch.setattr(rows, "free_bytes", lambda device: 2000)
-    assert rows.is_resident("auto", [tensor, tensor], CPU) and not rows.is_resident("off", [tensor], CPU)
-    monkeypatch.setattr(rows, "free_bytes", lambda device: None)
-    assert rows.is_resident("auto", [tensor], CPU)
+    monkeypatch.setattr(storage, "free_bytes", lambda device: 1999)
+    assert not storage.is_resident("auto", [tensor], CPU) and storage.is_resident("on", [tensor], CPU)
+    monkeypatch.setattr(storage, "free_bytes", lambda device: 2000)
+    assert storage.is_resident("auto", [tensor, tensor], CPU) and not storage.is_resident("off", [tensor], CPU)
+    monkeypatch.setattr(storage, "free_bytes", lambda device: None)
+    assert storage.is_resident("auto", [tensor], CPU)
 
 
 # --- seeds together -----------------------------------------------------------------------------------------------------
@@ -524,11 +527,11 @@ def test_what_moves_features_alone_has_nothing_to_learn_from_frozen_ones():
 
 
 def test_a_bottleneck_is_of_a_frozen_trunk():
-    from tlbench.nn import trunks
+    from tlbench.nn import backbones
 
-    assert trunks.mistakes({"net": {"trunk": "mlp", "bottleneck": 4}}) == [
+    assert backbones.mistakes({"net": {"trunk": "mlp", "bottleneck": 4}}) == [
         "net.bottleneck: a layer on frozen features; it needs frozen = true"
     ]
     with pytest.raises(TlbenchError, match="takes vectors"):
-        trunks.build("features", (1, 8, 8), {})
+        backbones.build("features", (1, 8, 8), {})
     assert blobs(1).x.ndim == 2

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from support import load_domain, refused_domain
 
 from tlbench import data
-from tlbench.data import arrays, cards
-from tlbench.data.apart import apart
-from tlbench.terms import Domain, TlbenchError
+from tlbench.data import preview
+from tlbench.data.decoding import arrays
+from tlbench.data.divergence import apart
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain
 
 X = np.arange(24, dtype=np.float64).reshape(12, 2)
 MARKS = np.linspace(-3, 3, 12)
@@ -172,12 +174,12 @@ def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[An
 
 def test_a_regression_is_shown_and_compared(root: Path, tmp_path: Path) -> None:
     domain = load(BOTH[0], root)
-    said = cards.card(declared(BOTH[0]), domain)
+    said = preview.card(declared(BOTH[0]), domain)
     assert "targets      2: mark 0 ± 1.883 (-3 to 3), hours 8.25 ± 5.178 (0 to 16.5)" in said
     assert apart([domain], domain).label_shift is None
     for shape in (None, [1, 2, 1], [2, 1]):
         table = BOTH[0] if shape is None else BOTH[0] | {"shape": shape}
-        cards.sheet([load(table, root)] * 2, tmp_path / "sheet.png")
+        preview.sheet([load(table, root)] * 2, tmp_path / "sheet.png")
         assert (tmp_path / "sheet.png").stat().st_size > 2000
 
 

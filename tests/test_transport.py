@@ -11,9 +11,10 @@ import torch.nn.functional as F
 
 from tests.support import blobs
 from tlbench import methods
+from tlbench.errors import TlbenchError
 from tlbench.methods.base import Solved
-from tlbench.nn import learners, transport
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.solvers import base_learners, optimal_transport
+from tlbench.terms import Labelled, Task
 
 ot = pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
 NEW = ("ot_exact", "ot_entropic", "ot_class", "ot_labels", "jdot")
@@ -24,7 +25,7 @@ def rows(seed: int, count: int, shift: float = 0.0) -> torch.Tensor:
 
 
 def exact(cost: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-    return transport.exact(cost)
+    return optimal_transport.exact(cost)
 
 
 def task(shift: float = 0.5, count: int = 60) -> Task:
@@ -41,23 +42,23 @@ def fitted(name: str, given: Task, **options: object) -> tuple[Solved, torch.Ten
 def test_the_exact_map_is_that_of_pot():
     x, y = rows(1, 40), rows(2, 30, 1.0)
     peer = ot.da.EMDTransport().fit(Xs=x.numpy(), Xt=y.numpy()).transform(Xs=x.numpy())
-    assert np.allclose(transport.moved(x, y, exact, 100, "none"), peer, atol=1e-12)
+    assert np.allclose(optimal_transport.moved(x, y, exact, 100, "none"), peer, atol=1e-12)
 
 
 def test_the_entropic_plan_is_that_of_pot_and_costs_more_than_the_exact_one():
-    cost = transport.cost(rows(1, 40), rows(2, 30, 1.0), "median")
+    cost = optimal_transport.cost(rows(1, 40), rows(2, 30, 1.0), "median")
     margins = [np.full(n, 1 / n) for n in cost.shape]
-    plan, converged = transport.entropic(cost, 0.1, 5000, 1e-12)
+    plan, converged = optimal_transport.entropic(cost, 0.1, 5000, 1e-12)
     peer = ot.sinkhorn(*margins, cost.numpy(), 0.1, numItermax=5000, stopThr=1e-12)
     assert converged and np.allclose(plan, peer, atol=1e-10)
-    assert float((plan * cost).sum()) >= float((transport.exact(cost) * cost).sum())
+    assert float((plan * cost).sum()) >= float((optimal_transport.exact(cost) * cost).sum())
     assert torch.allclose(plan.sum(1), torch.full((40,), 1 / 40).double())
 
 
 def test_the_class_sparse_plan_is_that_of_pot():
     x, y, labels = rows(1, 40), rows(2, 30, 1.0), torch.arange(40) % 3
-    cost = transport.cost(x, y, "median")
-    plan, _ = transport.class_sparse(cost, F.one_hot(labels, 3), 0.2, 0.1, iterations=1000)
+    cost = optimal_transport.cost(x, y, "median")
+    plan, _ = optimal_transport.class_sparse(cost, F.one_hot(labels, 3), 0.2, 0.1, iterations=1000)
     margins = [np.full(n, 1 / n) for n in cost.shape]
     peer = ot.da.sinkhorn_lpl1_mm(
         margins[0], labels.numpy(), margins[1], cost.numpy(), 0.2, 0.1, numItermax=10, numInnerItermax=1000
@@ -68,7 +69,7 @@ def test_the_class_sparse_plan_is_that_of_pot():
 def test_carried_labels_are_those_of_pot():
     x, y, labels = rows(1, 40), rows(2, 30, 1.0), torch.arange(40) % 3
     peer = ot.da.EMDTransport(max_iter=10**6).fit(Xs=x.numpy(), Xt=y.numpy()).transform_labels(ys=labels.numpy())
-    ours = transport.carried(x, F.one_hot(labels, 3), y, exact, 100, "none")
+    ours = optimal_transport.carried(x, F.one_hot(labels, 3), y, exact, 100, "none")
     assert np.allclose(ours, peer, atol=1e-10)
     # class shares come out as the source's
     assert torch.allclose(ours.mean(dim=0), F.one_hot(labels, 3).double().mean(dim=0))
@@ -77,20 +78,22 @@ def test_carried_labels_are_those_of_pot():
 def test_the_same_rows_stay_and_a_large_entropy_moves_all_to_the_mean():
     x = rows(1, 40)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(transport.moved(x, x[order], exact, 100, "none"), x)
-    blurred = transport.moved(x, rows(2, 30, 1.0), lambda cost, *_: transport.entropic(cost, 1e4)[0], 100, "median")
+    assert torch.allclose(optimal_transport.moved(x, x[order], exact, 100, "none"), x)
+    blurred = optimal_transport.moved(
+        x, rows(2, 30, 1.0), lambda cost, *_: optimal_transport.entropic(cost, 1e4)[0], 100, "median"
+    )
     assert torch.allclose(blurred, rows(2, 30, 1.0).mean(0).expand(40, 3), atol=1e-3)
 
 
 def test_blocks_cover_every_row_once_and_do_not_follow_the_order_of_the_rows():
     x, y = rows(1, 100), rows(2, 30)
     torch.manual_seed(0)
-    made = transport.blocks(x, y, 30)
+    made = optimal_transport.blocks(x, y, 30)
     assert sorted(torch.cat([s for s, _ in made]).tolist()) == list(range(100)) and len(made) == 4
     assert all(sorted(t.tolist()) == list(range(30)) for _, t in made)
     order = torch.randperm(100)
     torch.manual_seed(0)
-    turned = transport.blocks(x[order], y, 30)
+    turned = optimal_transport.blocks(x[order], y, 30)
     assert all(torch.equal(x[a], x[order][b]) for (a, _), (b, _) in zip(made, turned, strict=True))
 
 
@@ -104,12 +107,12 @@ def test_transport_in_blocks_is_said_and_stays_near():
 
 
 def test_soft_labels_are_weights():
-    from tlbench.methods import parts
+    from tlbench.methods import shallow
 
     x, shares = rows(1, 30), torch.softmax(rows(2, 30), dim=1)
-    hard = parts.fit_soft("logistic", x, F.one_hot(shares.argmax(1), 3).double(), c=1.0, regression=False)
-    assert torch.allclose(hard(x), learners.fit("logistic", x, shares.argmax(1), 3)(x), atol=1e-6)
-    assert not torch.allclose(parts.fit_soft("logistic", x, shares, c=1.0, regression=False)(x), hard(x), atol=1e-2)
+    hard = shallow.fit_soft("logistic", x, F.one_hot(shares.argmax(1), 3).double(), c=1.0, regression=False)
+    assert torch.allclose(hard(x), base_learners.fit("logistic", x, shares.argmax(1), 3)(x), atol=1e-6)
+    assert not torch.allclose(shallow.fit_soft("logistic", x, shares, c=1.0, regression=False)(x), hard(x), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", NEW)
@@ -128,7 +131,7 @@ def test_bad_input_gives_numbers(name):
 
 def test_distances_that_overflow_are_an_error():
     with pytest.raises(TlbenchError, match="distances between these rows overflow"):
-        transport.cost(1e200 * rows(1, 4), rows(2, 3), "none")
+        optimal_transport.cost(1e200 * rows(1, 4), rows(2, 3), "none")
 
 
 def test_an_unconverged_plan_is_said():

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from tlbench import engine, methods, records, reports, runner, suite
 from tlbench.data import root_of
-from tlbench.nn import trunks
-from tlbench.runner.places import Places, share
-from tlbench.runner.places import pool as pool_of
-from tlbench.runner.schedule import drive
-from tlbench.runner.work import Limits
+from tlbench.nn import backbones
+from tlbench.runner.resources import Places, share
+from tlbench.runner.resources import pool as pool_of
+from tlbench.runner.scheduler import drive
+from tlbench.runner.worker import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def load(name: str | Path) -> suite.Suite:
     Raises:
         TlbenchError: with every mistake of the file.
     """
-    return suite.load(suite.locate(str(name)), (trunks.mistakes, methods.mistakes))
+    return suite.load(suite.locate(str(name)), (backbones.mistakes, methods.mistakes))
 
 
 def run(

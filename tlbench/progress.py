@@ -18,10 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from tlbench import clock, runner
 from tlbench.runner import Plan
+from tlbench.runner.interrupts import Stop
 from tlbench.runner.pools import Pool
-from tlbench.runner.schedule import Event, Finished, Progressed, Retried, Started, drive
-from tlbench.runner.stopping import Stop
-from tlbench.runner.work import NO_LIMITS, Limits
+from tlbench.runner.scheduler import Event, Finished, Progressed, Retried, Started, drive
+from tlbench.runner.worker import NO_LIMITS, Limits
 from tlbench.terms import Case, Record
 
 SHOWN = 8

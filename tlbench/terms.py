@@ -48,18 +48,6 @@ METRICS: Mapping[str, Metric] = {
 REGRESSION_METRICS = ("r2", "rmse", "mae")
 
 
-class TlbenchError(Exception):
-    """A mistake that the user can mend: the text names the thing, the rule and the way out."""
-
-
-class NotApplicable(TlbenchError):
-    """A method that has no meaning in a cell (its record is `skipped`, with this text as the reason)."""
-
-
-class Diverged(TlbenchError):
-    """A loss or a prediction that is no longer finite (the record is `failed`, with this text as the reason)."""
-
-
 @dataclass(frozen=True)
 class Labelled:
     """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from.

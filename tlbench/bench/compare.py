@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlbench.bench.files import Saved, Time
+from tlbench.bench.saved_benches import Saved, Time
 
 THRESHOLD = 0.05
 

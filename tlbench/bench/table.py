@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from tlbench.reports.legible import legible
+from tlbench.reports.formats.escaping import legible
 
 FORMATS = {"text": "simple", "markdown": "pipe"}
 _MIB = 2**20

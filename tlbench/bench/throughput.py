@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from tlbench import clock, engine, methods
-from tlbench.bench.files import KIND
-from tlbench.engine import limits
-from tlbench.engine.machine import code, machine
+from tlbench.bench.saved_benches import KIND
+from tlbench.engine.runtime import device_limits
+from tlbench.engine.runtime.device import code, machine
+from tlbench.errors import TlbenchError
 from tlbench.methods.base import Trained
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.suite import Network, Protocol, Suite, Training
-from tlbench.terms import STREAM, Case, Domain, Labelled, TlbenchError
+from tlbench.terms import STREAM, Case, Domain, Labelled
 
 FEW = 5
 """Labelled target rows per class, for the methods that read some."""
@@ -97,7 +98,7 @@ def run(
         TlbenchError: the trunk does not take rows of the shape, or a setting is none that suites have.
     """
     started = clock.utc()
-    trunks.build(settings.trunk, settings.shape, {})  # or its mistake, before anything runs
+    backbones.build(settings.trunk, settings.shape, {})  # or its mistake, before anything runs
     suite, domains = suite_of(settings), domains_of(settings)
     rows = []
     for number, name in enumerate(names, start=1):
@@ -122,8 +123,8 @@ def run(
         "threads": torch.get_num_threads(),
         "code": code().model_dump(mode="json"),
         "limits": {
-            "flops_per_second": {precision: limits.product(device, precision) for precision in precisions},
-            "copy_bytes_per_second": limits.copy(device),
+            "flops_per_second": {precision: device_limits.product(device, precision) for precision in precisions},
+            "copy_bytes_per_second": device_limits.copy(device),
         },
         "rows": rows,
         "started": started,

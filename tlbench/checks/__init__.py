@@ -14,13 +14,15 @@ from torch import Tensor
 from tlbench import methods
 from tlbench.checks.contribution import contribution
 from tlbench.checks.files import results, suite
-from tlbench.checks.toy import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_regression, toy_suite, toy_task
-from tlbench.checks.waiting import waiting
-from tlbench.engine import cell, score
-from tlbench.engine.inputs import draw
-from tlbench.engine.seeds import seeded
+from tlbench.checks.host_sync import waiting
+from tlbench.checks.toy_task import CLASSES, CPU, fit, outcome, scores, stream_scores, toy, toy_regression, toy_suite, toy_task
+from tlbench.engine.data import splits
+from tlbench.engine.data.inputs import draw
+from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime.seeds import seeded
+from tlbench.errors import TlbenchError
 from tlbench.methods.base import Solved, Trained
-from tlbench.terms import PARTS, STREAM, Domain, Labelled, Step, Task, TlbenchError
+from tlbench.terms import PARTS, STREAM, Domain, Labelled, Step, Task
 
 __all__ = [
     "METHOD_PROMISES",
@@ -107,7 +109,7 @@ def regresses_where_it_says(name: str) -> None:
     given = scores(fit(name, task, steps=400), rows.x)
     if given.shape != (90, 2):
         raise TlbenchError(f"{name}: predictions of shape {tuple(given.shape)}, not (90, 2)")
-    r2 = score.regression(given, rows.y, ("first", "second"))["r2"]
+    r2 = metrics.regression(given, rows.y, ("first", "second"))["r2"]
     if not isinstance(r2, float) or r2 < 0.8:
         raise TlbenchError(f"{name}: R2 {r2} where source and target are the same; 0.8 is promised")
 
@@ -191,7 +193,7 @@ def scored_labels_do_not_matter(name: str) -> None:
     for order in (torch.arange(60), torch.arange(59, -1, -1)):
         test = toy(5, 60, shift=0.7)
         target = Domain("b", toy(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
-        parts = cell.make(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
+        parts = splits.make(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
         seen.append(outcome(name, parts.granted.task()))
     if not torch.equal(*seen):
         raise TlbenchError(f"{name}: labels of scored rows change its result")

@@ -10,8 +10,9 @@ import numpy as np
 
 from tlbench import engine, methods, records
 from tlbench.checks import files
+from tlbench.errors import TlbenchError
 from tlbench.suite import Suite
-from tlbench.terms import Record, TlbenchError
+from tlbench.terms import Record
 
 SEEDS_NEEDED = 3
 """Fewer seeds give no interval."""

@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from tlbench import methods, records
+from tlbench.errors import TlbenchError
 from tlbench.suite import Suite
-from tlbench.terms import Record, TlbenchError
+from tlbench.terms import Record
 
 
 def suite(suite: Suite) -> list[str]:

@@ -6,12 +6,12 @@ fingerprints. Importing this room imports neither torch nor scikit-learn nor sci
 
 from __future__ import annotations
 
-from tlbench.data import cache, prepare, readers, shifts, sources
+from tlbench.data import cache, preparation, readers, shifts, source_files
 from tlbench.data.declaration import Declaration, declare
-from tlbench.data.files import root_of
-from tlbench.data.fitting import fitted
+from tlbench.data.decoding.files import root_of
+from tlbench.data.duplicates import duplicates
+from tlbench.data.fitted_features import fitted
 from tlbench.data.loading import load
-from tlbench.data.repeats import duplicates
 
 __all__ = [
     "Declaration",
@@ -20,9 +20,9 @@ __all__ = [
     "duplicates",
     "fitted",
     "load",
-    "prepare",
+    "preparation",
     "readers",
     "root_of",
     "shifts",
-    "sources",
+    "source_files",
 ]

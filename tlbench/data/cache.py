@@ -27,11 +27,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tlbench.data import chunks, readers
+from tlbench.data import readers
 from tlbench.data.declaration import Declaration
-from tlbench.data.files import cache_folder
-from tlbench.data.sources import digest, files_of, hashes
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.data.decoding import mapped_arrays
+from tlbench.data.decoding.files import cache_folder
+from tlbench.data.source_files import digest, files_of, hashes
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain, Labelled
 
 FORMAT = 1
 """Raise it when the files of an entry change their meaning."""
@@ -181,7 +183,7 @@ def _labelled(entry: Path, part: str, arrays: Mapping[str, int]) -> Labelled:
         file = entry / f"{part}.{field}.npy"
         if file.stat().st_size != size:
             raise ValueError(f"{file} has another size")
-        tensors[field] = torch.from_numpy(chunks.remember(np.load(file, mmap_mode="c", allow_pickle=False)))
+        tensors[field] = torch.from_numpy(mapped_arrays.remember(np.load(file, mmap_mode="c", allow_pickle=False)))
     return Labelled(**tensors)
 
 
@@ -230,7 +232,7 @@ def _save(stream: Any, array: Any) -> None:
     import numpy as np
 
     np.lib.format.write_array_header_1_0(stream, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape})
-    for part in chunks.parts(array):
+    for part in mapped_arrays.parts(array):
         stream.write(np.ascontiguousarray(array[part]).data)
 
 

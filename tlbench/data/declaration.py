@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from tlbench.data import prepare, readers, shifts
-from tlbench.data.arrays import UNKNOWN
-from tlbench.data.kinds import Kinds
-from tlbench.data.mistakes import check, way_out
+from tlbench.data import preparation, readers, shifts
+from tlbench.data.decoding.arrays import UNKNOWN
+from tlbench.data.function_registry import Kinds
+from tlbench.data.validation import check
+from tlbench.errors import did_you_mean
 from tlbench.terms import Strict
 
 
@@ -93,7 +94,7 @@ class Common(Strict, strict=True):
         if (self.drop_others or self.unknown or self.keep) and self.classes is None:
             raise ValueError("drop_others, unknown and keep need the key classes")
         if self.keep and (odd := [str(label) for label in self.keep if str(label) not in names]):
-            raise ValueError(f"keep names {odd[0]!r}, which is not among the classes; {way_out(odd[0], names)}")
+            raise ValueError(f"keep names {odd[0]!r}, which is not among the classes. {did_you_mean(odd[0], names)}")
         return self
 
 
@@ -122,15 +123,15 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     wrong: list[str] = []
     found = check(Common, {key: value for key, value in merged.items() if key in common})
     if "reader" in found and "reader" not in merged:
-        found["reader"] = f"missing key 'reader'; there are {', '.join(readers.names())}"
+        found["reader"] = f"The key 'reader' is missing. Available readers: {', '.join(readers.names())}"
     elif "reader" not in found and known is None:
-        found["reader"] = f"unknown reader {merged['reader']!r}; {way_out(merged['reader'], readers.names())}"
+        found["reader"] = f"Unknown reader {merged['reader']!r}. {did_you_mean(merged['reader'], readers.names())}"
     wrong += [f"{place(key)}: {text}" for key, text in found.items()]
 
     options, refused = _options(merged, common)
     wrong += [f"{place(key)}: {text}" for key, text in refused.items()]
     operations = {}
-    for key, kinds in (("shifts", shifts.kinds), ("prepare", prepare.kinds)):
+    for key, kinds in (("shifts", shifts.kinds), ("prepare", preparation.kinds)):
         operations[key], more = _operations(kinds, merged.get(key, []), f"{place(key)}.{key}")
         wrong += more
 
@@ -223,7 +224,7 @@ def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where:
     per_part = {key: value for key, value in merged.items() if key in PER_PART}
     found = check(Common, per_part)
     if "reader" in test and "reader" not in found and _reader_keys(reader) is None:
-        found["reader"] = f"unknown reader {reader!r}; {way_out(reader, readers.names())}"
+        found["reader"] = f"Unknown reader {reader!r}. {did_you_mean(reader, readers.names())}"
     options, refused = _options(merged, common)
     found |= refused
     wrong += [f"{where}: {text}" for key, text in found.items() if key in test or key not in known]
@@ -246,7 +247,7 @@ def _operations(kinds: Kinds, written: Any, where: str) -> tuple[tuple[Operation
             continue
         kind, options = table["kind"], {key: value for key, value in table.items() if key != "kind"}
         if kind not in kinds.names():
-            wrong.append(f"{here}: unknown kind {kind!r}; {way_out(kind, kinds.names())}")
+            wrong.append(f"{here}: Unknown kind {kind!r}. {did_you_mean(kind, kinds.names())}")
             continue
         schema = kinds.options(kind)
         if found := check(schema, options):

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlbench.data import arrays, chunks, files, prepare, readers, shifts, sources
-from tlbench.data.arrays import Array, Cells
+from tlbench.data import preparation, readers, shifts, source_files
 from tlbench.data.cache import through
 from tlbench.data.declaration import Declaration, Operation, Part
-from tlbench.data.fitting import Unfitted
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.data.decoding import arrays, files, mapped_arrays
+from tlbench.data.decoding.arrays import Array, Cells
+from tlbench.data.fitted_features import Unfitted
+from tlbench.errors import TlbenchError
+from tlbench.terms import Domain, Labelled
 
 
 def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Domain:
@@ -30,7 +32,7 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
     with files.about(f"domains.{declaration.name}"):
-        sources.hold(declaration, root, cache)
+        source_files.hold(declaration, root, cache)
     if cache is None:
         return decode(declaration, root)
     return through(declaration, root, cache, lambda: decode(declaration, root))
@@ -159,7 +161,7 @@ def _settled(raw: Raw, classes: Sequence[str], declaration: Declaration) -> Raw:
 
 
 def _taken(x: Any, rows: NDArray[np.integer[Any]]) -> Any:
-    return x[rows] if isinstance(x, Cells) else chunks.taken(x, rows)
+    return x[rows] if isinstance(x, Cells) else mapped_arrays.taken(x, rows)
 
 
 def _numbers(raw: Raw, part: Part, learned: Sequence[Cells]) -> Any:
@@ -201,7 +203,7 @@ def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root:
     y, group = raw.y, None if raw.group is None else np.asarray(raw.group)
     if rows is not None and rows < len(y):
         stay = shifts.subsample(_strata(y), rows, shifts.generator("rows", 0))
-        x, y, group = chunks.taken(x, stay), y[stay], None if group is None else group[stay]
+        x, y, group = mapped_arrays.taken(x, stay), y[stay], None if group is None else group[stay]
     for shift in declaration.shifts:
         x, labels, chosen = shifts.applied(shift.kind, shift.options, x, _strata(y), root)
         if chosen is not None:
@@ -214,7 +216,7 @@ def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root:
 def _prepared(x: Any, main: Any, operations: Sequence[Operation]) -> Any:
     """Rows after each preparation in turn; the main rows go the same way, for their statistics."""
     for operation in operations:
-        function = prepare.kinds.function(operation.kind)
+        function = preparation.kinds.function(operation.kind)
         prepared = function(x, main, **operation.options)
         main = prepared if x is main else function(main, main, **operation.options)
         x = prepared
@@ -230,9 +232,9 @@ def _finished(x: Any, y: NDArray[Any], group: Array | None) -> Finished:
     kind: Any = np.uint8 if x.ndim == 4 and x.dtype == np.uint8 else np.float32
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is said so below
         fits = x.dtype == kind and x.flags["C_CONTIGUOUS"] and x.flags["WRITEABLE"]
-        if not (fits and chunks.is_mapped(x)):  # else mapped so that writes stay out of the file, and left there
-            small = x.size * np.dtype(kind).itemsize <= chunks.MAPPED_BYTES
-            x = np.require(x, kind, ["C", "W", "O"]) if small else chunks.changed(x, lambda part: part.astype(kind))
+        if not (fits and mapped_arrays.is_mapped(x)):  # else mapped so that writes stay out of the file, and left there
+            small = x.size * np.dtype(kind).itemsize <= mapped_arrays.MAPPED_BYTES
+            x = np.require(x, kind, ["C", "W", "O"]) if small else mapped_arrays.changed(x, lambda part: part.astype(kind))
     arrays.finite(x, "after shifts and preparations, in single precision")
     return x, np.require(y, np.int64 if y.ndim == 1 else np.float32, ["C", "W", "O"]), group
 
@@ -240,7 +242,7 @@ def _finished(x: Any, y: NDArray[Any], group: Array | None) -> Finished:
 def _labelled(x: Array, y: Array, group: Array | None) -> Labelled:
     import torch
 
-    rows, groups = torch.from_numpy(chunks.remember(x)), None if group is None else torch.from_numpy(group)
+    rows, groups = torch.from_numpy(mapped_arrays.remember(x)), None if group is None else torch.from_numpy(group)
     return Labelled(rows, torch.from_numpy(y), group=groups)
 
 
@@ -255,7 +257,7 @@ def _fingerprint(parts: Sequence[Finished], names: Sequence[str], cells: Sequenc
             if array is None:
                 continue
             hasher.update(f"{array.shape}{array.dtype.str}".encode())
-            for rows in chunks.parts(array):
+            for rows in mapped_arrays.parts(array):
                 hasher.update(np.ascontiguousarray(array[rows]).data)
     for one in cells:
         hasher.update(one)

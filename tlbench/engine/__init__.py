@@ -11,20 +11,21 @@ from typing import Any
 import torch
 
 from tlbench import clock, methods
-from tlbench.engine import cell
+from tlbench.engine.data import splits
 from tlbench.engine.fitting import Fitted, fit, scores
-from tlbench.engine.halves import retried
-from tlbench.engine.identity import identities, identity
-from tlbench.engine.machine import code, current, device_of, machine
-from tlbench.engine.measuring import Measured, measure, measure_together
-from tlbench.engine.precision import chosen
-from tlbench.engine.seeds import seeded
-from tlbench.engine.train import OnStep
-from tlbench.engine.trial import worth_it
+from tlbench.engine.measurement import Measured, measure, measure_together
+from tlbench.engine.runtime.device import code, current, device_of, machine
+from tlbench.engine.runtime.identity import identities, identity
+from tlbench.engine.runtime.precision import chosen
+from tlbench.engine.runtime.seeds import seeded
+from tlbench.engine.training.loop import OnStep
+from tlbench.engine.training.oom_retry import retried
+from tlbench.engine.training.vmap_trial import worth_it
+from tlbench.errors import DivergedError, NotApplicableError, TlbenchError
 from tlbench.methods.base import Trained
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.suite import Suite
-from tlbench.terms import Case, Diverged, Domain, NotApplicable, Record, TlbenchError
+from tlbench.terms import Case, Domain, Record
 
 __all__ = [
     "Fitted",
@@ -50,10 +51,10 @@ def check(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tup
     wrong: list[str] = []
     for sources, target in pairs:
         try:
-            cell.check([domains[name] for name in sources], domains[target], suite.protocol_of(target))
+            splits.check([domains[name] for name in sources], domains[target], suite.protocol_of(target))
             shape = tuple(domains[target].rows.x.shape[1:])
             with seeded(0, torch.device("cpu")):
-                trunks.build(suite.net.trunk, shape, suite.net.options)
+                backbones.build(suite.net.trunk, shape, suite.net.options)
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:
@@ -117,7 +118,7 @@ def _together(
         try:
             endings = measure_together(cases, suite, domains, device, on_step)
             return [_ended(facts, ending) for facts, ending in zip(asked, endings, strict=True)]
-        except NotApplicable:
+        except NotApplicableError:
             pass  # one by one they say so themselves
         except Exception as error:  # what a method can't do together it may do alone
             why = f"seeds apart: {' '.join(str(error).split())[:200] or type(error).__name__}"
@@ -132,9 +133,9 @@ def _ended(facts: Mapping[str, Any], work: Callable[[], Measured]) -> Record:
         measured = work()
         ending: dict[str, Any] = {"status": "done", "scores": measured.scores, "cost": measured.cost, "notes": measured.notes}
         predictions = measured.predictions
-    except NotApplicable as error:
+    except NotApplicableError as error:
         ending = {"status": "skipped", "why": str(error)}
-    except (Diverged, TlbenchError) as error:
+    except (DivergedError, TlbenchError) as error:
         ending = {"status": "failed", "why": str(error)}
     except Exception as error:  # a method of anyone's must not end the other cases
         last = traceback.extract_tb(error.__traceback__)[-1]

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from tlbench.clock import Clock, Memory
-from tlbench.engine import limits
+from tlbench.engine.data.inputs import CHUNK
+from tlbench.engine.data.storage import Part
 from tlbench.engine.fitting import Fitted
-from tlbench.engine.inputs import CHUNK
-from tlbench.engine.rows import Part
-from tlbench.engine.speed import largest_at_once, patience, predicting
+from tlbench.engine.runtime import device_limits
+from tlbench.engine.runtime.throughput import largest_at_once, patience, predicting
 from tlbench.methods.base import Trained
 from tlbench.suite import Training
 from tlbench.terms import Cost
@@ -19,7 +19,7 @@ from tlbench.terms import Cost
 
 def warm_up(device: torch.device, precision: str) -> None:
     """Measure the device's limit before any stretch or peak of a case begins; once in a process."""
-    limits.product(device, precision)
+    device_limits.product(device, precision)
 
 
 def cost(
@@ -62,7 +62,7 @@ def cost(
             "steps": len(fitted.outcome.losses),
             "batch": training.batch,
             "compile_seconds": watch.seconds.get("compile"),
-            "device_flops_per_second": limits.product(scored.store.device, precision),
+            "device_flops_per_second": device_limits.product(scored.store.device, precision),
         }
     else:
         facts["train_samples_per_second"] = granted_rows / train_seconds

@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from tlbench import clock, methods
-from tlbench.engine.inputs import CHUNK, Inputs, in_chunks
-from tlbench.engine.precision import chosen as precision_of
-from tlbench.engine.precision import products, settle
-from tlbench.engine.rates import warm_up
-from tlbench.engine.rows import Granted, Part
-from tlbench.engine.seeds import generator, seeded
-from tlbench.engine.stream import predict_online
-from tlbench.engine.train import Learner, OnStep, Outcome, train_all
+from tlbench.engine.data.inputs import CHUNK, Inputs, in_chunks
+from tlbench.engine.data.storage import Granted, Part
+from tlbench.engine.runtime.precision import chosen as precision_of
+from tlbench.engine.runtime.precision import products, settle
+from tlbench.engine.runtime.seeds import generator, seeded
+from tlbench.engine.training.loop import Learner, OnStep, Outcome, train_all
+from tlbench.engine.training.online import predict_online
+from tlbench.engine.training.optimizer import warm_up
+from tlbench.errors import NotApplicableError
 from tlbench.methods.base import Method, Predictor, Solved, Trained
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.nn.net import Net
 from tlbench.suite import Suite
-from tlbench.terms import PARTS, STREAM, Case, NotApplicable, Task
+from tlbench.terms import PARTS, STREAM, Case, Task
 
 WATCHED = 2000
 """Rows that a checkpoint of the trace looks at, at most: evenly spread over the source's kept rows, and over the target's."""
@@ -110,7 +111,7 @@ def about_to_train(
     some = next(part for part in (granted.source, granted.target, granted.few) if part is not None)
     in_what = precision_of(suite.train, device)
     with seeded(seed("network"), device):
-        net = Net(trunks.build(suite.net.trunk, some.store.shape, suite.net.options), granted.classes, granted.regression)
+        net = Net(backbones.build(suite.net.trunk, some.store.shape, suite.net.options), granted.classes, granted.regression)
     settle(net, in_what)
     domains = 1
     if granted.source is not None and granted.source.domain is not None:
@@ -133,12 +134,12 @@ def _asked(case: Case, suite: Suite, granted: Granted) -> tuple[type[Method], di
     kind = methods.find(case.method)
     options = methods.options(case.method, case.options)
     if suite.protocol.task not in kind.tasks:
-        raise NotApplicable(
+        raise NotApplicableError(
             f"{case.method} does {' and '.join(sorted(kind.tasks))}, and the suite is one of {suite.protocol.task}"
         )
     there = {part for part in PARTS if getattr(granted, part) is not None} | {STREAM} & {*suite.protocol.grants}
     if missing := sorted(kind.reads - there):
-        raise NotApplicable(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
+        raise NotApplicableError(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
     others: dict[str, Any] = {part: None for part in PARTS if part not in kind.reads}
     return kind, options, dataclasses.replace(granted, **others)
 

@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from tlbench.clock import Clock
 from tlbench.data import cache
-from tlbench.engine.inputs import Inputs, in_chunks
-from tlbench.engine.precision import chosen, products, settle
-from tlbench.engine.rows import Part, Store, is_resident
-from tlbench.engine.seeds import seeded
-from tlbench.nn import trunks
+from tlbench.engine.data.inputs import Inputs, in_chunks
+from tlbench.engine.data.storage import Part, Store, is_resident
+from tlbench.engine.runtime.precision import chosen, products, settle
+from tlbench.engine.runtime.seeds import seeded
+from tlbench.errors import TlbenchError
+from tlbench.nn import backbones
 from tlbench.nn.net import Trunk
 from tlbench.suite import Network, Suite, digest
-from tlbench.terms import Domain, Labelled, TlbenchError
+from tlbench.terms import Domain, Labelled
 
 SEED = 0
 """Of a frozen trunk that has no weights from elsewhere."""
@@ -84,13 +85,13 @@ def forget() -> None:
 def _trunk(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Trunk, str]:
     """The frozen trunk on the CPU, and a digest of all that decides its features beside the rows."""
     with seeded(SEED, torch.device("cpu")):
-        trunk = trunks.build(suite.net.trunk, shape, suite.net.options).eval().requires_grad_(False)
+        trunk = backbones.build(suite.net.trunk, shape, suite.net.options).eval().requires_grad_(False)
     settle(trunk, precision)
     state = hashlib.sha256()
     for name, tensor in trunk.state_dict().items():
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    decides = [trunks.resolve(suite.net.trunk, shape), repr(trunk), suite.net.mean, suite.net.std, shape, precision]
+    decides = [backbones.resolve(suite.net.trunk, shape), repr(trunk), suite.net.mean, suite.net.std, shape, precision]
     return trunk, digest([1, decides, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 

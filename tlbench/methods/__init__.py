@@ -16,8 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tlbench.suite import unknown
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError, schema_errors, unknown_name
 
 if TYPE_CHECKING:
     from tlbench.methods.base import Method
@@ -87,7 +86,7 @@ def find(name: str) -> type[Method]:
             return loaded
         module = loaded
     else:
-        raise TlbenchError(unknown("methods", name, names()))
+        raise TlbenchError(unknown_name("method", name, names()))
     own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, (Trained, Solved))]
     own = [kind for kind in own if kind.__module__ == module.__name__]
     if len(own) != 1:
@@ -118,7 +117,7 @@ def mistakes(raw: Mapping[str, Any]) -> list[str]:
             continue  # the suite's own schema says so
         name = table.get("method") or row
         if name not in names():
-            wrong.append(unknown(f"methods.{row}", name, names()))
+            wrong.append(unknown_name("method", name, names(), f"methods.{row}"))
         else:
             wrong += _options(name, {k: v for k, v in table.items() if k != "method"}, f"methods.{row}")[0]
     return wrong
@@ -131,12 +130,7 @@ def _options(name: str, given: Mapping[str, Any], where: str) -> tuple[list[str]
     try:
         return [], model.model_validate(dict(given)).model_dump()
     except ValidationError as error:
-        return [
-            unknown(where, str(e["loc"][0]), model.model_fields) + f" (an option of {name})"
-            if e["type"] == "extra_forbidden"
-            else f"{where}.{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}, not {e['input']!r}"
-            for e in error.errors()
-        ], {}
+        return [sentence for _, sentence in schema_errors(error, model, where, f"option of {name}")], {}
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 Files are `<results>/<suite>/<row>.jsonl`. A line is written in one piece and flushed to the disk before the next case starts.
 """
 
-from tlbench.records.lines import from_line, to_line, uncollected
+from tlbench.records.json_lines import from_line, to_line, uncollected
 from tlbench.records.reading import each, file_of, files, predictions, predictions_file, predictions_named, read, read_all
 from tlbench.records.writing import Log, Say, append, lock, prepare, replace, thin
 

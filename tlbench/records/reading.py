@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlbench.records.lines import parsed
-from tlbench.terms import Record, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.records.json_lines import parsed
+from tlbench.terms import Record
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tlbench.records.lines import from_line, parsed, to_line
+from tlbench.errors import TlbenchError
+from tlbench.records.json_lines import from_line, parsed, to_line
 from tlbench.records.reading import file_of, predictions_file
-from tlbench.terms import Record, TlbenchError
+from tlbench.terms import Record
 
 Say = Callable[[str], None]
 

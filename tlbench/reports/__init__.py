@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tlbench.reports.average_ranks import Ranking, ranking, ranks
-from tlbench.reports.comparing import compare
-from tlbench.reports.costs import details, frontier, throughput
+from tlbench.errors import TlbenchError
+from tlbench.reports.comparison import compare
+from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, not_empty
-from tlbench.reports.legible import legible
-from tlbench.reports.negative_flips import flips
-from tlbench.reports.negative_transfer import harm
-from tlbench.reports.output import FORMATS, render
-from tlbench.reports.parts import classes, groups
-from tlbench.reports.scores import accuracy, transfer
+from tlbench.reports.statistics.average_ranks import Ranking, ranking, ranks
 from tlbench.reports.table import TIDY, Table
-from tlbench.terms import TlbenchError
+from tlbench.reports.tables.cost import details, frontier, throughput
+from tlbench.reports.tables.negative_flips import flips
+from tlbench.reports.tables.negative_transfer import harm
+from tlbench.reports.tables.scores import accuracy, transfer
+from tlbench.reports.tables.subgroups import classes, groups
 
 __all__ = [
     "FORMATS",

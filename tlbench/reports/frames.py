@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from tlbench.terms import METRICS, Cost, Record, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.terms import METRICS, Cost, Record
 
 _json = json.JSONEncoder(sort_keys=True, default=str).encode
 

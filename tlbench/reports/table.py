@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlbench.reports import statistics
-from tlbench.reports.cubes import Cube
-from tlbench.reports.statistics import Array, Estimate
+from tlbench.reports.score_cube import Cube
+from tlbench.reports.statistics import intervals
+from tlbench.reports.statistics.intervals import Array, Estimate
 
 TIDY = ("suite", "suite_version", "table", "row", "pair", "part", "quantity", "value", "unit")
 """The columns of `Table.data`; `pair` is missing where a value is of the whole row, `part` names a class, group or seed."""
@@ -131,7 +131,7 @@ def texts(estimate: Estimate, decimals: int = 1, *, signed: bool = False) -> lis
 
 def number(value: float, decimals: int = 1, *, signed: bool = False) -> str:
     """So many decimals; a signed "-0.0" is a small loss, which counts as one, and "0.0" is none."""
-    if signed and abs(value) > statistics.NOISE:
+    if signed and abs(value) > intervals.NOISE:
         return f"{value:+.{decimals}f}"
     return f"{abs(value) if signed else value:.{decimals}f}"
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlbench import data, engine, methods, records
+from tlbench.errors import TlbenchError
 from tlbench.records import Log
-from tlbench.runner.costs import Cell, Costs, seconds_of
-from tlbench.runner.repeats import repeated
-from tlbench.runner.work import NO_LIMITS, Job, Limits, Work
+from tlbench.runner.duplicates import repeated
+from tlbench.runner.duration_estimates import Cell, Costs, seconds_of
+from tlbench.runner.worker import NO_LIMITS, Job, Limits, Work
 from tlbench.suite import Suite
-from tlbench.terms import Case, Domain, Record, TlbenchError
+from tlbench.terms import Case, Domain, Record
 
 __all__ = ["Plan", "estimate", "load", "plan", "seconds_of"]
 

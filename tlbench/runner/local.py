@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 
 from tlbench import engine
+from tlbench.errors import TlbenchError
 from tlbench.runner import Plan
-from tlbench.runner.checkpoints import checkpoints
+from tlbench.runner.checkpoint_files import checkpoints
 from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.schedule import drive
-from tlbench.runner.work import NO_LIMITS, Job, Limits, Worker
+from tlbench.runner.scheduler import drive
+from tlbench.runner.worker import NO_LIMITS, Job, Limits, Worker
 from tlbench.suite import Suite
-from tlbench.terms import Record, TlbenchError
+from tlbench.terms import Record
 
 
 class Here:

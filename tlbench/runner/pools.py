@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tlbench.runner.work import Job
+from tlbench.runner.worker import Job
 from tlbench.terms import Record
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 import tlbench
-from tlbench import merging, pictures, reports
+from tlbench import plots, reports
+from tlbench.records import merge
 from tlbench.reports import Table
-from tlbench.site import charts, facts, sheets, words
-from tlbench.site.drawing import Drawn, drawn
-from tlbench.site.sheets import Row, Sheet, cell
-from tlbench.site.words import OfMethod
-from tlbench.site.writing import Writer, slug
+from tlbench.site import charts, descriptions, record_pages, table_cells
+from tlbench.site.descriptions import OfMethod
+from tlbench.site.output_files import Writer, slug
+from tlbench.site.plots import Drawn, drawn
+from tlbench.site.table_cells import Row, Sheet, cell
 from tlbench.terms import Record
 
 __all__ = ["build", "leaderboard"]
@@ -46,7 +47,7 @@ def build(
     suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(made, records)]
     for suite, pictures_of_suite in zip(suites, drawn([(s.tables, s.records) for s in suites]), strict=True):
         suite.pages(pictures_of_suite)
-    abouts = {name: words.of_method(file) for name, file in methods.items()}
+    abouts = {name: descriptions.of_method(file) for name, file in methods.items()}
     front = _front(writer, suites, _methods(writer, suites, abouts), abouts)
     writer.finish()
     return out / front
@@ -63,11 +64,11 @@ def leaderboard(records: Sequence[Record]) -> str:
         "`tlbench report` prints all tables, `tlbench site` makes pages with pictures of them.",
     ]
     for _, made, own in _by_suite(reports.tables(reports.frame(records)), records):
-        about = words.of_suite(own)
+        about = descriptions.of_suite(own)
         rows, pairs, seeds = ({getattr(r, what) for r in own} for what in ("row", "pair", "seed"))
         counts = f"{len(own)} records: {len(rows)} methods, {len(pairs)} pairs, {len(seeds)} seeds."
         title = f"{about.title} ({about.citation}). " if about.title else ""
-        heading, _, table = reports.render([sheets.summary(made)], "markdown", width=_ENDLESS).strip().partition("\n\n")
+        heading, _, table = reports.render([table_cells.summary(made)], "markdown", width=_ENDLESS).strip().partition("\n\n")
         parts += [heading.replace("###", "##", 1).removesuffix(": summary"), f"{title}{counts}", table]
     return "\n\n".join(parts) + "\n"
 
@@ -90,9 +91,9 @@ class _Suite:
         self.rows: dict[str, list[Record]] = {}
         for record in records:
             self.rows.setdefault(record.row, []).append(record)
-        self.conflicts = {row: merging.conflicts(of) for row, of in self.rows.items()}
-        self.summary = sheets.summary(tables)
-        self.about = words.of_suite(records)
+        self.conflicts = {row: merge.conflicts(of) for row, of in self.rows.items()}
+        self.summary = table_cells.summary(tables)
+        self.about = descriptions.of_suite(records)
 
     def page_of(self, row: str) -> str:
         """The first page of a row's records, from the root of the site."""
@@ -106,8 +107,8 @@ class _Suite:
 
         shown: list[Sheet] = []
         for number, table in enumerate([self.summary, *self.tables]):
-            one = sheets.at(sheets.sheet(table, f"table-{number}", link), f"tables/{self.slug}-{number}-{table.kind}")
-            for path, content in sheets.files(table, one).items():
+            one = table_cells.at(table_cells.sheet(table, f"table-{number}", link), f"tables/{self.slug}-{number}-{table.kind}")
+            for path, content in table_cells.files(table, one).items():
                 self.writer.file(path, content)
             shown.append(one)
         self.writer.page(
@@ -126,12 +127,12 @@ class _Suite:
             chart=charts.accuracy_and_cost(self.tables, self.records[-1].baseline),
         )
         for row, records in self.rows.items():
-            facts.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
+            record_pages.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
 
     def _pictures(self, pictures_of_suite: Sequence[Drawn]) -> list[dict[str, object]]:
         shown = []
         for picture in pictures_of_suite:
-            width, height = pictures.size(picture.vector)
+            width, height = plots.size(picture.vector)
             path = self.writer.file(f"pictures/{self.slug}-{slug(picture.kind)}.svg", picture.vector)
             shown.append({"path": path, "title": picture.title, "said": picture.said, "width": width, "height": height})
         return shown
@@ -143,7 +144,7 @@ def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMe
     for suite in suites:
         for row, records in suite.rows.items():
             rows.setdefault(records[-1].method, []).append((suite, row))
-    marks = {table.title: sheets.marks_of(table) for suite in suites for table in suite.tables if table.kind == "transfer"}
+    marks = {table.title: table_cells.marks_of(table) for suite in suites for table in suite.tables if table.kind == "transfer"}
     paths = {}
     for name in sorted(rows):
         lines, lists, columns = [], [], dict[str, None]()
@@ -164,13 +165,13 @@ def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMe
                 lists.append({"title": title, **{word: ", ".join(some) or "no pair" for word, some in found.items()}})
         caption = "A line per suite and row; its name leads to the records. Metrics are those of the suites."
         title = f"{name} in {len({suite.name for suite, _ in rows[name]})} suites"
-        shown = sheets.at(
-            sheets.plain("where-table", title, caption, ["suite", "row", *columns], lines), f"tables/method-{slug(name)}"
+        shown = table_cells.at(
+            table_cells.plain("where-table", title, caption, ["suite", "row", *columns], lines), f"tables/method-{slug(name)}"
         )
-        for path, content in sheets.cells_files(shown).items():
+        for path, content in table_cells.cells_files(shown).items():
             writer.file(path, content)
         records = [record for suite, row in rows[name] for record in suite.rows[row]]
-        reads = words.reads(records[-1].reads)
+        reads = descriptions.reads(records[-1].reads)
         about = abouts.get(name, OfMethod())
         paths[name] = writer.page(
             "method.html.j2", f"methods/{slug(name)}.html", name=name, about=about, reads=reads, where=shown, lists=lists
@@ -208,7 +209,7 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
         )
     columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "help", "hurt"]
     caption = "Help, hurt: how many of the methods surely do, on the mean of all pairs, against the suite's baseline."
-    made = sheets.at(sheets.plain("suites-table", "Suites", caption, columns, lines), "tables/suites")
+    made = table_cells.at(table_cells.plain("suites-table", "Suites", caption, columns, lines), "tables/suites")
     verdict: dict[str, list[str]] = {name: [] for name in methods}
     for suite in suites:
         for row, said in suite.summary.cells.get("verdict", {}).items():
@@ -225,11 +226,11 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
     caption = (
         "How many rows of how many suites the method surely helps, surely hurts or leaves undecided, on the mean of all pairs."
     )
-    of = sheets.at(
-        sheets.plain("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known), "tables/methods"
+    of = table_cells.at(
+        table_cells.plain("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known), "tables/methods"
     )
     for one in (made, of):
-        for path, content in sheets.cells_files(one).items():
+        for path, content in table_cells.cells_files(one).items():
             writer.file(path, content)
     return writer.page("index.html.j2", "index.html", suites=made, methods=of)
 

@@ -5,11 +5,9 @@ Nothing here knows how anything is trained: names of methods and trunks are chec
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from tlbench import data
-from tlbench.suite import ladder
-from tlbench.suite.ladder import Rung
+from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.suite import sweeps
 from tlbench.suite.schema import File, Method, Network, Protocol, Training
-from tlbench.terms import Case, TlbenchError
+from tlbench.suite.sweeps import Rung
+from tlbench.terms import Case
 
 __all__ = [
     "Method",
@@ -36,7 +35,6 @@ __all__ = [
     "locate",
     "parse",
     "shipped",
-    "unknown",
 ]
 
 Mistakes = Callable[[Mapping[str, Any]], list[str]]
@@ -68,8 +66,12 @@ class Suite:
             TlbenchError: a filter names a row or a pair that the suite lacks.
         """
         known = [f"{'+'.join(s)}:{t}" for s, t in self.pairs]
-        wrong = [unknown(f"--method of suite {self.name}", r, self.methods) for r in rows if r not in self.methods]
-        wrong += [unknown(f"--pair of suite {self.name}", p, known) for p in pairs if p not in known]
+        wrong = [
+            unknown_name(f"method entry of suite {self.name}", r, self.methods, "--method")
+            for r in rows
+            if r not in self.methods
+        ]
+        wrong += [unknown_name(f"pair of suite {self.name}", p, known, "--pair") for p in pairs if p not in known]
         if wrong:
             raise TlbenchError("\n".join(wrong))
         return [
@@ -123,14 +125,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that does not exist: with the nearest one that does, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
-    return f"{what}: unknown {name!r}; {hint}"
-
-
 def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
     """Read and check a suite file.
 
@@ -156,14 +150,14 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
 
 def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
     """As `load`, from tables that are already read."""
-    raw, wrong = ladder.climbed(raw)
-    raw, rungs, mistakes = ladder.granted(raw)
+    raw, wrong = sweeps.climbed(raw)
+    raw, rungs, mistakes = sweeps.granted(raw)
     wrong += mistakes
     file: File | None = None
     try:
         file = File.model_validate(raw)
     except ValidationError as error:
-        wrong += [_sentence(e) for e in error.errors()]
+        wrong += [sentence for _, sentence in schema_errors(error, File)]
 
     tables = raw.get("domains")
     defaults = raw.get("data")
@@ -207,7 +201,7 @@ def _pairs(value: Any, names: Sequence[str]) -> tuple[tuple[tuple[tuple[str, ...
     rule = 'say all = true, or list = ["source:target", "source+source:target"]'
     if not isinstance(value, Mapping) or not value:
         return (), [f"pairs: missing; {rule}"]
-    wrong = [unknown("pairs", key, ("all", "list")) for key in value if key not in {"all", "list"}]
+    wrong = [unknown_name("key", key, ("all", "list"), "pairs") for key in value if key not in {"all", "list"}]
     pairs: list[tuple[tuple[str, ...], str]] = []
     if value.get("all") is True:
         pairs += [((a,), b) for a, b in itertools.permutations(names, 2)]
@@ -221,7 +215,7 @@ def _pairs(value: Any, names: Sequence[str]) -> tuple[tuple[tuple[tuple[str, ...
     for text in written:
         left, target = text.split(":")
         sources = tuple(left.split("+"))
-        wrong += [unknown(f"pairs.list {text!r}", n, names) for n in (*sources, target) if n not in names]
+        wrong += [unknown_name("domain", n, names, f"pairs.list {text!r}") for n in (*sources, target) if n not in names]
         if target in sources or len(set(sources)) < len(sources):
             wrong.append(f"pairs.list {text!r}: a domain stands in it twice")
         pairs.append((sources, target))
@@ -239,7 +233,7 @@ def _cross(raw: Mapping[str, Any]) -> list[str]:
     seeds = protocol.get("seeds")
     wrong = []
     if rows and isinstance(baseline, str) and baseline not in rows:
-        wrong.append(unknown("protocol.baseline names a row of [methods]", baseline, rows))
+        wrong.append(unknown_name("method entry", baseline, rows, "protocol.baseline"))
     if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
         wrong.append("protocol.seeds: a seed stands in it twice")
     wrong += [
@@ -248,20 +242,6 @@ def _cross(raw: Mapping[str, Any]) -> list[str]:
         if not row.replace("_", "").replace("-", "").replace(".", "").isalnum() or row.startswith(".")
     ]
     return wrong
-
-
-def _sentence(error: Any) -> str:
-    """One pydantic error as a sentence that names the key, the rule and, for a misspelt key, the one that was meant."""
-    place = [str(part) for part in error["loc"]]
-    key = ".".join(place)
-    if error["type"] == "extra_forbidden":
-        fields = {"protocol": Protocol.model_fields, "train": Training.model_fields}.get(place[0], File.model_fields)
-        return unknown(".".join(place[:-1]) or "top level", place[-1], fields) + f" (key {key})"
-    if error["type"] == "missing":
-        return f"{key}: missing; every suite says it"
-    if error["type"] == "literal_error" and isinstance(error["input"], str):
-        return unknown(key, error["input"], re.findall("'(.*?)'", error["ctx"]["expected"]))
-    return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
 
 
 def shipped() -> dict[str, Path]:
@@ -283,5 +263,5 @@ def locate(name: str) -> Path:
             raise TlbenchError(f"no suite file {name}; `tlbench list suites` names those that ship")
         return path
     if name not in shipped():
-        raise TlbenchError(unknown("suite", name, shipped()) + "; a file of yours is named with its .toml")
+        raise TlbenchError(unknown_name("suite", name, shipped()) + " A file of yours is named with its suffix .toml.")
     return shipped()[name]

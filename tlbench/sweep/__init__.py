@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from filelock import FileLock, Timeout
 
 from tlbench import methods, records, runner
+from tlbench.errors import TlbenchError, unknown_name
 from tlbench.runner import Plan
-from tlbench.suite import Method, Suite, unknown
-from tlbench.sweep.space import Range, space
-from tlbench.terms import Record, TlbenchError
+from tlbench.suite import Method, Suite
+from tlbench.sweep.search_space import Range, space
+from tlbench.terms import Record
 
 if TYPE_CHECKING:
     import optuna
@@ -133,7 +134,7 @@ def sweep(
         TlbenchError: unknown row or rule, nothing to search, another sweep in the folder, or no trial that ended with a value.
     """
     if row not in suite.methods:
-        raise TlbenchError(unknown(f"--method of suite {suite.name}", row, suite.methods))
+        raise TlbenchError(unknown_name(f"method entry of suite {suite.name}", row, suite.methods, "--method"))
     base = suite.methods[row]
     searched = ranges or space(base.method or row, base.options)
     search = _Search(suite, row, folder, root, drive, _rule(suite, rule), tuple(pairs), tuple(seeds), searched, at_once, tell)
@@ -159,7 +160,8 @@ def _rule(suite: Suite, name: str | None) -> Rule:
     allowed = {rule.name: rule for rule in rules(suite)}
     if name is not None and name not in allowed:
         raise TlbenchError(
-            unknown("--rule", name, allowed) + f"; suite {suite.name} allows {', '.join(allowed)} (protocol.selection)"
+            unknown_name("selection rule", name, allowed, "--rule")
+            + f" Suite {suite.name} allows {', '.join(allowed)} (protocol.selection)."
         )
     return allowed[name] if name else next(iter(allowed.values()))
 

@@ -19,8 +19,8 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from tlbench.data.arrays import Table
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding.arrays import Table
+from tlbench.errors import TlbenchError
 
 
 class Reader(Protocol):

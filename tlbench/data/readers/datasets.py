@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from tlbench.data import files, folders, images, selection, tables
-from tlbench.data.arrays import Array, Table
-from tlbench.data.mistakes import way_out
+from tlbench.data import sample_selection
+from tlbench.data.decoding import datasets_folders, files, images, tables
+from tlbench.data.decoding.arrays import Array, Table
 from tlbench.data.readers import text
-from tlbench.terms import Strict, TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.terms import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Options(Strict, strict=True):
     split: Annotated[str, Field(description="the split")] = "train"
     label: Annotated[tables.Labels, Field(description="the column of the labels, or a list of columns of targets")]
     group: Annotated[str, Field(description="the column of the groups, for worst-group accuracy")] | None = None
-    where: Annotated[selection.Where, Field(description="rows to keep")] = Field(default_factory=dict)
+    where: Annotated[sample_selection.Where, Field(description="rows to keep")] = Field(default_factory=dict)
     image: Annotated[str, Field(description="the column of the images")] | None = None
     text: Annotated[str, Field(description="the column of the texts")] | None = None
     features: Annotated[list[str], Field(min_length=1, description="the columns of numbers, or one of lists")] | None = None
@@ -83,7 +84,7 @@ def read(options: Options, root: Path) -> Table:
     """
     home, opened = _opened(options, root)
     frame = _frame(opened, options, home)
-    kept = selection.selected(frame, options.where)
+    kept = sample_selection.selected(frame, options.where)
     y = tables.label(kept, options.label)
     if options.above is not None:
         y = (tables.numbers(kept, options.label)[:, 0] >= options.above).astype(np.int64)
@@ -126,9 +127,9 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:
                 place = home = files.find(root, (options.path or [""])[0], folder=True)
-            folders.card(place)
+            datasets_folders.card(place)
             builder = load_dataset_builder(str(place), name=options.config)
-            folders.lying(builder.config.data_files, home)
+            datasets_folders.lying(builder.config.data_files, home)
             found = builder.as_streaming_dataset(split=options.split)
         else:
             paths = [files.find(root, path) for path in options.path or []]
@@ -141,7 +142,7 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
             found = found._resolve_features()
         for name in [*_plain(options), *([options.image] if options.image else [])]:
             if name not in found.features:
-                raise TlbenchError(f"no column {name!r}; {way_out(name, found.features)}")
+                raise TlbenchError(f"There is no column {name!r}. {did_you_mean(name, found.features)}")
         return home, found if options.image is None else found.cast_column(options.image, Image(decode=False))
 
 

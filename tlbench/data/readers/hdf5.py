@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tlbench.data import files, hdf5
-from tlbench.data.arrays import Table
+from tlbench.data.decoding import files, hdf5
+from tlbench.data.decoding.arrays import Table
 from tlbench.data.readers import npz
-from tlbench.data.selection import Where
+from tlbench.data.sample_selection import Where
 from tlbench.terms import Strict
 
 

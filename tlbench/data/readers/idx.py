@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import chunks, files
-from tlbench.data.arrays import Array
-from tlbench.terms import Strict, TlbenchError
+from tlbench.data.decoding import files, mapped_arrays
+from tlbench.data.decoding.arrays import Array
+from tlbench.errors import TlbenchError
+from tlbench.terms import Strict
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -48,7 +49,7 @@ def _array(path: Path) -> Array:
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
         size = math.prod(shape) * np.dtype(TYPES[kind]).itemsize
         head = 4 + 4 * axes
-        if size > chunks.MAPPED_BYTES and path.stat().st_size == head + size:  # plain, not gzip
+        if size > mapped_arrays.MAPPED_BYTES and path.stat().st_size == head + size:  # plain, not gzip
             return np.memmap(path, TYPES[kind], "c", head, shape)
         held = bytearray()  # grows with what is there, whatever the head promises
         while len(held) <= size and (more := stream.read(1 << 20)):

@@ -12,11 +12,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files, images
-from tlbench.data.arrays import Table
-from tlbench.data.images import Encoded
-from tlbench.data.mistakes import way_out
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding import files, images
+from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.images import Encoded
+from tlbench.errors import TlbenchError, did_you_mean
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IMAGE_LIMIT_BYTES = 256 * 2**20
@@ -147,7 +146,9 @@ def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
                 f"{path}: not a whole tar file: no mark of its end at byte {archive.offset}; truncated or damaged"
             )
         if not size and tops:
-            raise TlbenchError(f"{path}: no folder {str(inside)!r} with images; {way_out(str(inside), sorted(tops))}")
+            raise TlbenchError(
+                f"{path}: There is no folder {str(inside)!r} with images. {did_you_mean(str(inside), sorted(tops))}"
+            )
 
 
 def _allowed(path: Path, size: int, together: int) -> None:

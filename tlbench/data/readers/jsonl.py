@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from tlbench.data import files, tables
-from tlbench.data.arrays import Table
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding import files, tables
+from tlbench.data.decoding.arrays import Table
+from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files, hdf5
-from tlbench.data.arrays import Table
-from tlbench.data.mistakes import way_out
+from tlbench.data.decoding import files, hdf5
+from tlbench.data.decoding.arrays import Table
 from tlbench.data.readers import npz
-from tlbench.terms import Strict, TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.terms import Strict
 
 HEAD = 128
 MATRIX, COMPRESSED = 14, 15
@@ -70,7 +70,7 @@ def read(options: Options, root: Path) -> Table:
         there = {name: shape for name, shape, _ in whosmat(io.BytesIO(held))}
         for name in keys:
             if name not in there:
-                raise TlbenchError(f"{path}: no variable {name!r}; {way_out(name, there)}")
+                raise TlbenchError(f"{path}: There is no variable {name!r}. {did_you_mean(name, there)}")
         variables = loadmat(io.BytesIO(held), variable_names=keys)
         if options.cells is not None:
             return _joined([variables[name] for name in keys], path, options)

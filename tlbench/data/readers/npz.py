@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from tlbench.data import chunks, files
-from tlbench.data.arrays import Table
-from tlbench.data.mistakes import way_out
-from tlbench.data.selection import Where, met
-from tlbench.terms import Strict, TlbenchError
+from tlbench.data.decoding import files, mapped_arrays
+from tlbench.data.decoding.arrays import Table
+from tlbench.data.sample_selection import Where, met
+from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.terms import Strict
 
 Keys = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given), Field(min_length=1)]
 """One key, or a list of keys: several are the targets of a multi-task regression."""
@@ -71,7 +71,7 @@ def chosen(arrays: Sequence[Any], ys: Sequence[str], group: str | None, where: d
     if not keep.any():
         raise TlbenchError(f"where selects none of {len(x)} rows; it asks for {where}")
     kept = np.flatnonzero(keep)
-    return Table(chunks.taken(x, kept), y[keep], None if groups is None else groups[keep], targets=held)
+    return Table(mapped_arrays.taken(x, kept), y[keep], None if groups is None else groups[keep], targets=held)
 
 
 def together(ys: Sequence[Any], names: Sequence[str]) -> Any:
@@ -112,7 +112,7 @@ def arrays_of(given: str, keys: Sequence[str], root: Path) -> list[Any]:
 
 
 def _is_large(member: zipfile.ZipInfo) -> bool:
-    return member.compress_type == zipfile.ZIP_STORED and member.file_size > chunks.MAPPED_BYTES
+    return member.compress_type == zipfile.ZIP_STORED and member.file_size > mapped_arrays.MAPPED_BYTES
 
 
 def _mapped(path: Path, stream: Any, member: zipfile.ZipInfo) -> Any:
@@ -133,7 +133,7 @@ def _mapped(path: Path, stream: Any, member: zipfile.ZipInfo) -> Any:
 
 def _array(archive: Any, key: str, path: Path) -> Any:
     if key not in archive.files:
-        raise TlbenchError(f"{path}: no array {key!r}; {way_out(key, archive.files)}")
+        raise TlbenchError(f"{path}: There is no array {key!r}. {did_you_mean(key, archive.files)}")
     try:
         return archive[key]
     except ValueError as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench.data import files, tables
-from tlbench.data.arrays import Table
-from tlbench.data.mistakes import way_out
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding import files, tables
+from tlbench.data.decoding.arrays import Table
+from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +53,7 @@ def _frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
 def _there(path: Path, needed: list[str] | None, names: list[str]) -> list[str] | None:
     for name in needed or ():
         if name not in names:
-            raise TlbenchError(f"{path}: no column {name!r}; {way_out(name, names)}")
+            raise TlbenchError(f"{path}: There is no column {name!r}. {did_you_mean(name, names)}")
     return needed
 
 

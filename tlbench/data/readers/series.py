@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from tlbench.data.readers import npz
-from tlbench.terms import Strict, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.terms import Strict
 
 Keys = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given), Field(min_length=1)]
 

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from tlbench.data.arrays import Array
+from tlbench.data.decoding.arrays import Array
 from tlbench.terms import Strict
 
 STEP = 0.02

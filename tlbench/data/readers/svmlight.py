@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files
-from tlbench.terms import Strict, TlbenchError
+from tlbench.data.decoding import files
+from tlbench.errors import TlbenchError
+from tlbench.terms import Strict
 
 
 class Options(Strict, strict=True):

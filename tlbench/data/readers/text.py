@@ -15,9 +15,11 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from tlbench.data import encoders, files, selection, sentences, tables
-from tlbench.data.arrays import Table
-from tlbench.terms import Strict, TlbenchError
+from tlbench.data import sample_selection
+from tlbench.data.decoding import feature_encoders, files, sentence_encoders, tables
+from tlbench.data.decoding.arrays import Table
+from tlbench.errors import TlbenchError
+from tlbench.terms import Strict
 
 
 def _each_several(given: Any) -> Any:
@@ -36,7 +38,7 @@ class Options(Strict, strict=True):
     column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
     label: Annotated[tables.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
     group: Annotated[tables.Column, Field(description="the column of the groups in the table")] | None = None
-    where: Annotated[selection.Where, Field(description="rows of the table to keep")] = Field(default_factory=dict)
+    where: Annotated[sample_selection.Where, Field(description="rows of the table to keep")] = Field(default_factory=dict)
     encoding: Annotated[str, Field(description="of the text")] = "utf-8"
     features: Annotated[
         Literal["hashed", "tfidf", "encoder"], Field(description="counts of hashed n-grams, tf-idf, or a sentence encoder")
@@ -93,11 +95,13 @@ def rows(
 ) -> Any:
     """Texts as rows, or as `TextCells` where tf-idf is to learn from the source of a pair; here it learns from `learned`."""
     if features == "hashed":
-        return encoders.hashed(texts, size, ngrams)
+        return feature_encoders.hashed(texts, size, ngrams)
     if features == "encoder":
-        return sentences.encoded(texts, files.folder(root, encoder or ""))
-    cells = encoders.TextCells(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
-    return cells if learned is None else cells.encoded([encoders.TextCells(np.array([*learned, None])[:-1], size, ngrams)])
+        return sentence_encoders.encoded(texts, files.folder(root, encoder or ""))
+    cells = feature_encoders.TextCells(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
+    return (
+        cells if learned is None else cells.encoded([feature_encoders.TextCells(np.array([*learned, None])[:-1], size, ngrams)])
+    )
 
 
 def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
@@ -144,7 +148,7 @@ def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
         frame = jsonl.frames(jsonl.Options(**shared))
     else:
         raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}")
-    kept = selection.selected(tables.whole(options.path, root, frame, needed), options.where)
+    kept = sample_selection.selected(tables.whole(options.path, root, frame, needed), options.where)
     texts = kept[options.column].tolist()
     if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")

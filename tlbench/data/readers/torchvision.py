@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tlbench.data import files
-from tlbench.data.arrays import Table
+from tlbench.data.decoding import files
+from tlbench.data.decoding.arrays import Table
 from tlbench.data.readers import images
-from tlbench.terms import Strict, TlbenchError
+from tlbench.errors import TlbenchError
+from tlbench.terms import Strict
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_ROW = 1 + 3 * 32 * 32

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from tlbench.data import chunks
-from tlbench.data.kinds import Kinds, Plain
+from tlbench.data.decoding import mapped_arrays
+from tlbench.data.function_registry import Kinds, Plain
 from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
-from tlbench.data.shifts.rows import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
+from tlbench.data.shifts.resampling import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
 from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
 from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
 
@@ -96,4 +96,4 @@ def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path
     if "root" in inspect.signature(function).parameters:
         given = (*given, root)  # type: ignore[assignment]
     made = function(*given, **own)
-    return (*made, None) if isinstance(made, tuple) else (chunks.taken(x, made), y[made], made)
+    return (*made, None) if isinstance(made, tuple) else (mapped_arrays.taken(x, made), y[made], made)

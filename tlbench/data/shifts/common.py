@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tlbench.data import chunks
-from tlbench.data.arrays import Array, dense
-from tlbench.terms import TlbenchError
+from tlbench.data.decoding import mapped_arrays
+from tlbench.data.decoding.arrays import Array, dense
+from tlbench.errors import TlbenchError
 
 Labels = NDArray[np.int64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -78,7 +78,7 @@ def limits(x: Array) -> tuple[float, float]:
 def repainted(x: Array, change: Callable[[Array], Array]) -> Array:
     """Images changed as float32, chunk by chunk, clipped to their range; bytes are rounded to bytes again."""
     low, high = limits(x)
-    out = chunks.empty(x.shape, x.dtype)
+    out = mapped_arrays.empty(x.shape, x.dtype)
     for start in range(0, len(x), CHUNK):
         changed = np.clip(change(x[start : start + CHUNK].astype(np.float32)), low, high)
         out[start : start + CHUNK] = np.rint(changed) if x.dtype == np.uint8 else changed

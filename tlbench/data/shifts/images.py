@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.arrays import Array
-from tlbench.data.kinds import rule
+from tlbench.data.decoding.arrays import Array
+from tlbench.data.function_registry import rule
 from tlbench.data.shifts.common import Finite, Labels, NotNegative, Positive, Share, images_of, limits, repainted
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
 
 
 def rotation(x: Any, y: Labels, rng: np.random.Generator, *, degrees: Finite) -> tuple[Array, Labels]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tlbench.data.arrays import Array
+from tlbench.data.decoding.arrays import Array
 from tlbench.data.shifts.common import Finite, Labels, NotNegative, Positive, series_of
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
 
 
 def sensor_rotation(x: Any, y: Labels, rng: np.random.Generator, *, degrees: Finite) -> tuple[Array, Labels]:

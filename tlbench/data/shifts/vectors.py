@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.arrays import Array
+from tlbench.data.decoding.arrays import Array
 from tlbench.data.shifts.common import Finite, Labels, Positive, Share, standard, vectors_of
-from tlbench.terms import TlbenchError
+from tlbench.errors import TlbenchError
 
 
 def scaling(x: Any, y: Labels, rng: np.random.Generator, *, factor: Positive) -> tuple[Array, Labels]:

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import Trained
+from tlbench.nn.gradient_reversal import ramp, reverse
 from tlbench.nn.heads import Discriminator
 from tlbench.nn.net import joined
-from tlbench.nn.reversal import ramp, reverse
 from tlbench.terms import Step
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tlbench.errors import NotApplicableError
 from tlbench.methods.base import Phase, Rows, Trained
-from tlbench.terms import NotApplicable, Step
+from tlbench.terms import Step
 
 
 class AdaBN(Trained):
@@ -25,7 +26,7 @@ class AdaBN(Trained):
     def phases(self) -> tuple[Phase, ...]:
         """Source; then a pass without steps."""
         if not self.norms:
-            raise NotApplicable("adabn replaces statistics of batch normalisation, and the trunk has none")
+            raise NotApplicableError("adabn replaces statistics of batch normalisation, and the trunk has none")
         source, target = frozenset({"source"}), frozenset({"target"})
         return Phase(self.loss, source), Phase(None, frozenset(), 0.0, begin=self.measure, passes=target)
 

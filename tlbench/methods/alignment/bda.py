@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.alignment.jda import Jda
 from tlbench.terms import Labelled, Task
 
@@ -40,5 +40,5 @@ class Bda(Jda):
         """The learner's labels without adaptation, where there is nothing else to begin with."""
         if self.balance < 1:
             return None
-        scores = parts.train(self, self.unit(source.x), source.y, task)
+        scores = shallow.train(self, self.unit(source.x), source.y, task)
         return scores(self.unit(target)).argmax(dim=1)

@@ -9,10 +9,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.errors import TlbenchError
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners, subspaces
-from tlbench.terms import Task, TlbenchError
+from tlbench.solvers import base_learners, subspaces
+from tlbench.terms import Task
 
 
 class CoralMap(Solved):
@@ -23,21 +24,21 @@ class CoralMap(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     ridge: float = Field(1.0, gt=0, description="added to both covariances; 1 presumes z-scored columns")
-    learner: parts.Learner = Field("svm", description="trained on the mapped source rows")
+    learner: shallow.Learner = Field("svm", description="trained on the mapped source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
     form: Literal["map", "kernel"] = Field("map", description="mapped rows, or (svm only) the similarity x A x' as the kernel")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem for each domain, of its columns or of its rows, whichever are fewer."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         if self.form == "kernel":
             if self.learner != "svm" or task.regression:
                 raise TlbenchError("coral_map: form = 'kernel' needs learner = 'svm' and classes; others take form = 'map'")
             back = subspaces.coral(source.x, target, self.ridge)
-            fitted = learners.svm(back @ source.x.T, source.y, task.classes, c=self.c, kernel="precomputed")
+            fitted = base_learners.svm(back @ source.x.T, source.y, task.classes, c=self.c, kernel="precomputed")
             return lambda x: fitted(x.flatten(1).double() @ back.T)
         mapped = subspaces.coral(source.x, target, self.ridge)
-        scores = parts.train(self, mapped, source.y, task)
+        scores = shallow.train(self, mapped, source.y, task)
         return lambda x: scores(x.flatten(1))

@@ -12,9 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import decisions, subspaces
+from tlbench.solvers import subspaces, transductive
 from tlbench.terms import Task
 
 
@@ -31,13 +31,13 @@ class Easytl(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; distances to C means, and an assignment of C classes to the target rows on the CPU."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         x = subspaces.coral(source.x, target, 1.0) if self.align == "coral" else source.x
         there = source.y.unique()
         means = torch.stack([x[source.y == c].mean(dim=0) for c in there])
         distance_MC = target.new_full((len(target), task.classes), torch.inf)
         distance_MC[:, there] = torch.cdist(target, means, compute_mode="donot_use_mm_for_euclid_dist")
-        scores = decisions.carried(target, -self.given(distance_MC, there))
+        scores = transductive.carried(target, -self.given(distance_MC, there))
         return lambda x: scores(x.flatten(1))
 
     def given(self, distance_MC: Tensor, there: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
 from tlbench.terms import Task
 
@@ -22,16 +22,16 @@ class FeatureAugmentation(Solved):
     """
 
     reads = frozenset({"source", "few"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     common: float = Field(1.0, ge=0, description="scale of the shared copy; 0: the target on its own")
     own: float = Field(1.0, ge=0, description="scale of each domain's copy; 0: all rows pooled")
-    learner: parts.Learner = Field("logistic", description="trained on the augmented rows")
+    learner: shallow.Learner = Field("logistic", description="trained on the augmented rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, on rows of D (2 + number of sources) columns."""
         assert task.few is not None
-        source, few = parts.source(self, task, pooled=False), parts.matrix(task.few.x, "few")
+        source, few = shallow.source(self, task, pooled=False), shallow.matrix(task.few.x, "few")
         domain = torch.zeros(len(source), dtype=torch.long) if source.domain is None else source.domain
         sources = int(domain.max()) + 1
         rows = torch.cat([source.x, few])
@@ -44,5 +44,5 @@ class FeatureAugmentation(Solved):
             return torch.cat([self.common * x, own], dim=1)
 
         y = torch.cat([source.y, task.few.y])
-        scores = parts.train(self, wide(rows - mean, where), y, task)
+        scores = shallow.train(self, wide(rows - mean, where), y, task)
         return lambda x: scores(wide(x.flatten(1).double() - mean, where.new_full((len(x),), sources)))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import subspaces
+from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
@@ -21,14 +21,14 @@ class Gfk(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     components: int | None = Field(None, ge=1, description="dimension of both subspaces; null: subspace disagreement measure")
-    learner: parts.Learner = Field("auto", description="trained on the mapped source rows")
+    learner: shallow.Learner = Field("auto", description="trained on the mapped source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem for each domain. Principal directions are of centred rows, the mapped rows are not."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         bases = [subspaces.principal(rows, self.components) for rows in (source.x, target)]
         there = min(*(basis.shape[1] for basis in bases), max(source.x.shape[1] // 2, 1))
         if self.components is None:
@@ -36,7 +36,7 @@ class Gfk(Solved):
             count = subspaces.agreeing_dimension(bases[0], bases[1], pooled, there)
             self.note(f"{count} components by the subspace disagreement measure")
         else:
-            count = parts.at_most(self, self.components, there)
+            count = shallow.at_most(self, self.components, there)
         root = subspaces.geodesic_flow(*(basis[:, :count] for basis in bases))
-        scores = parts.train(self, source.x @ root, source.y, task)
+        scores = shallow.train(self, source.x @ root, source.y, task)
         return lambda x: scores(x.flatten(1).double() @ root)

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn.components import Scatter, class_contrasts, components, contrasts, scaled, unit
-from tlbench.nn.designs import Kernel, design
+from tlbench.solvers.kernel_columns import Kernel, design
+from tlbench.solvers.transfer_components import Scatter, class_contrasts, components, contrasts, scaled, unit
 from tlbench.terms import Labelled, Task
 
 
@@ -33,7 +33,7 @@ class Jda(Solved):
     unit_rows: bool = Field(True, description="rows and their components divided by their length")
     landmarks: int = Field(1000, ge=1, description="rbf: rows that stand for all beyond `exact` rows")
     exact: int = Field(10_000, ge=1, description="rbf: up to so many rows the kernel is whole; more take the Nystrom form")
-    learner: parts.Learner = Field("auto", description="gives the pseudo-labels, and the scores at the end")
+    learner: shallow.Learner = Field("auto", description="gives the pseudo-labels, and the scores at the end")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def contrasts(self, marginal: Tensor, conditional: Tensor | None, y: Tensor, said: Tensor | None) -> Tensor:
@@ -42,12 +42,12 @@ class Jda(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; Z'HZ is the same in every round, only the C + 1 columns of the mismatch change."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         rows = self.unit(torch.cat([source.x, target]))
         made = design(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
         if made.why_not_exact:
             self.note(made.why_not_exact)
-        scatter, count = Scatter(made), parts.at_most(self, self.components, made.width)
+        scatter, count = Scatter(made), shallow.at_most(self, self.components, made.width)
         marginal = task.classes**0.5 * contrasts(len(source), len(target), rows)
         said = self.first(source, target, task)
         before: Tensor | None = None
@@ -57,7 +57,7 @@ class Jda(Solved):
             values, found = components(scatter, mismatch, self.penalty, count, start=before)
             before, weights = found, scaled(values, found, "coefficients")
             features = self.unit(made.map(weights))
-            scores = parts.train(self, features[: len(source)], source.y, task)
+            scores = shallow.train(self, features[: len(source)], source.y, task)
             last, said = said, scores(features[len(source) :]).argmax(dim=1)
             if last is not None and torch.equal(last, said):
                 break

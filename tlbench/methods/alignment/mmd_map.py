@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import location_scale
+from tlbench.solvers import location_scale
 from tlbench.terms import Task
 
 
@@ -23,17 +23,17 @@ class MmdMap(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     penalty: float = Field(1e-3, ge=0, description="weight of the mean squared change of the source rows' scale and place")
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     iterations: int = Field(100, ge=1, description="L-BFGS steps at most")
     landmarks: int = Field(1000, ge=1, description="more rows than this of a domain: the kernel through so many (Nystrom)")
-    learner: parts.Learner = Field("logistic", description="trained on the mapped source rows")
+    learner: shallow.Learner = Field("logistic", description="trained on the mapped source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, by L-BFGS over 2 C D numbers."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         smooth = location_scale.smoother(source.y) if task.regression else F.one_hot(source.y, task.classes).double()
         found = location_scale.mapped(
             source.x,
@@ -45,5 +45,5 @@ class MmdMap(Solved):
             landmarks=self.landmarks,
         )
         self.note(f"MMD^2 + penalty {found.begin:.3g} -> {found.end:.3g}{found.approximated}")
-        scores = parts.train(self, found.rows, source.y, task)
+        scores = shallow.train(self, found.rows, source.y, task)
         return lambda x: scores(x.flatten(1))

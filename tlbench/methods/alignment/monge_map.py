@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import subspaces
+from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
@@ -22,14 +22,14 @@ class MongeMap(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     ridge: float = Field(1e-8, gt=0, description="added to both covariances, in units of their mean diagonal")
-    learner: parts.Learner = Field("logistic", description="trained on the mapped source rows")
+    learner: shallow.Learner = Field("logistic", description="trained on the mapped source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; where there are more columns than rows, in the span of both domains' rows."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         mapped = subspaces.monge(source.x, target, self.ridge)
-        scores = parts.train(self, mapped, source.y, task)
+        scores = shallow.train(self, mapped, source.y, task)
         return lambda x: scores(x.flatten(1))

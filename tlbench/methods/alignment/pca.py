@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import subspaces
+from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
@@ -18,17 +18,17 @@ class Pca(Solved):
     """Rows on the widest directions of the pooled rows, centred; 100 of them as in the tables of Long et al. (ICCV 2013)."""
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     components: int = Field(100, ge=1, description="directions that are kept")
-    learner: parts.Learner = Field("auto", description="trained on the source's components")
+    learner: shallow.Learner = Field("auto", description="trained on the source's components")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem, of the columns or of the rows, whichever are fewer."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         pooled = torch.cat([source.x, target])
         mean, basis = pooled.mean(dim=0), subspaces.principal(pooled, self.components)
-        parts.at_most(self, self.components, basis.shape[1])
+        shallow.at_most(self, self.components, basis.shape[1])
         features = (source.x - mean) @ basis
-        scores = parts.train(self, features, source.y, task)
+        scores = shallow.train(self, features, source.y, task)
         return lambda x: scores((x.flatten(1).double() - mean) @ basis)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import subspaces
+from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
@@ -21,18 +21,18 @@ class SubspaceAlignment(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     components: int = Field(80, ge=1, description="directions of each domain, K; fewer where a domain has fewer")
-    learner: parts.Learner = Field("auto", description="trained on the aligned source rows")
+    learner: shallow.Learner = Field("auto", description="trained on the aligned source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem for each domain."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         bases = [subspaces.principal(rows, self.components) for rows in (source.x, target)]
-        count = parts.at_most(self, self.components, min(basis.shape[1] for basis in bases))
+        count = shallow.at_most(self, self.components, min(basis.shape[1] for basis in bases))
         of_source, of_target = (basis[:, :count] for basis in bases)
         mean = target.mean(dim=0)
         aligned = (source.x - source.x.mean(dim=0)) @ of_source @ (of_source.T @ of_target)
-        scores = parts.train(self, aligned, source.y, task)
+        scores = shallow.train(self, aligned, source.y, task)
         return lambda x: scores((x.flatten(1).double() - mean) @ of_target)

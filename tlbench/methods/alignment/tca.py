@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn.components import Scatter, components, contrasts, scaled, unit
-from tlbench.nn.designs import Kernel, design
+from tlbench.solvers.kernel_columns import Kernel, design
+from tlbench.solvers.transfer_components import Scatter, components, contrasts, scaled, unit
 from tlbench.terms import Task
 
 
@@ -26,7 +26,7 @@ class Tca(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the rows (dual); primal: of the columns")
     gamma: float | None = Field(None, gt=0, description="rbf: exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(100, ge=1, description="transfer components")
@@ -35,22 +35,22 @@ class Tca(Solved):
     unit_rows: bool = Field(False, description="rows divided by their length first")
     landmarks: int = Field(1000, ge=1, description="rbf: rows that stand for all beyond `exact` rows")
     exact: int = Field(10_000, ge=1, description="rbf: up to so many rows the kernel is whole; more take the Nystrom form")
-    learner: parts.Learner = Field("auto", description="trained on the source's components")
+    learner: shallow.Learner = Field("auto", description="trained on the source's components")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the eigenproblem has as many columns as the kernel has ranks, or is solved by iteration."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         rows = torch.cat([source.x, target])
         rows = F.normalize(rows) if self.unit_rows else rows
         made = design(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
         if made.why_not_exact:
             self.note(made.why_not_exact)
         mismatch = made.gather(unit(contrasts(len(source), len(target), rows)))
-        count = parts.at_most(self, self.components, made.width)
+        count = shallow.at_most(self, self.components, made.width)
         weights = scaled(*components(Scatter(made), mismatch, self.penalty, count), self.scale)
         features = made.map(weights)[: len(source)]
-        scores = parts.train(self, features, source.y, task)
+        scores = shallow.train(self, features, source.y, task)
 
         def predict(x: torch.Tensor) -> torch.Tensor:
             new = x.flatten(1).double()

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn.components import Scatter, components, contrasts, scaled, unit
-from tlbench.nn.designs import design
+from tlbench.solvers.kernel_columns import design
+from tlbench.solvers.transfer_components import Scatter, components, contrasts, scaled, unit
 from tlbench.terms import Task
 
 
@@ -24,20 +24,20 @@ class Tjm(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(20, ge=1, description="components")
     penalty: float = Field(1.0, gt=0, description="weight of the coefficients beside the distance of the means")
     rounds: int = Field(10, ge=1, description="reweightings, fewer once the objective stands still to 1e-6")
-    learner: parts.Learner = Field("auto", description="trained on the source's components, of unit length")
+    learner: shallow.Learner = Field("auto", description="trained on the source's components, of unit length")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the coefficients belong to rows, so that the kernel is whole: up to some 10,000 rows."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         made = design(torch.cat([source.x, target]), "rbf", gamma=self.gamma, exact=len(source) + len(target))
         mismatch = made.gather(unit(contrasts(len(source), len(target), made.rows_ND)))
-        scatter, count = Scatter(made), parts.at_most(self, self.components, made.width)
+        scatter, count = Scatter(made), shallow.at_most(self, self.components, made.width)
         penalty, before = self.penalty * torch.ones_like(made.rows_ND[:, 0]), torch.inf
         for _ in range(self.rounds):
             weights = scaled(*components(scatter, mismatch, penalty, count), "scatter")
@@ -52,5 +52,5 @@ class Tjm(Solved):
         kept = float((lengths > 1e-6 * weights.abs().max()).double().mean())
         self.note(f"{kept:.0%} of the source rows keep coefficients")
         features = F.normalize(made.map(weights)[: len(source)])
-        scores = parts.train(self, features, source.y, task)
+        scores = shallow.train(self, features, source.y, task)
         return lambda x: scores(F.normalize(made.at(x.flatten(1)) @ weights))

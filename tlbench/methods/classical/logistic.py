@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners
+from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
@@ -19,6 +19,6 @@ class Logistic(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, by L-BFGS."""
-        source = parts.source(self, task)
-        scores = learners.logistic(source.x, source.y, task.classes, penalty=1 / self.c, iterations=self.iterations)
+        source = shallow.source(self, task)
+        scores = base_learners.logistic(source.x, source.y, task.classes, penalty=1 / self.c, iterations=self.iterations)
         return lambda x: scores(x.flatten(1))

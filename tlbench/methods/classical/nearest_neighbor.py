@@ -5,9 +5,9 @@ Cover and Hart, Nearest neighbor pattern classification, IEEE Transactions on In
 
 from __future__ import annotations
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners
+from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
@@ -18,6 +18,6 @@ class NearestNeighbor(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """Keeps the source rows."""
-        source = parts.source(self, task)
-        scores = learners.nearest(source.x, source.y, task.classes)
+        source = shallow.source(self, task)
+        scores = base_learners.nearest(source.x, source.y, task.classes)
         return lambda x: scores(x.flatten(1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners
+from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
@@ -14,12 +14,12 @@ class TargetRidge(Solved):
     """Minimises |y - W x - b|^2 + |W|^2 / c over the few, the intercept free."""
 
     reads = frozenset({"few"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     c: float = Field(1.0, gt=0, description="inverse penalty")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, in the smaller of the two spaces, columns or rows."""
         assert task.few is not None
-        x = parts.matrix(task.few.x, "few")
-        scores = learners.fit("ridge", x, task.few.y, task.classes, c=self.c, regression=task.regression)
+        x = shallow.matrix(task.few.x, "few")
+        scores = base_learners.fit("ridge", x, task.few.y, task.classes, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
+from tlbench.errors import NotApplicableError
 from tlbench.methods.base import Group, Phase, Trained
-from tlbench.terms import NotApplicable, Step
+from tlbench.terms import Step
 
 
 class FineTune(Trained):
@@ -27,7 +28,7 @@ class FineTune(Trained):
         """Source, then the few with a rate for each stage."""
         stages = self.net.trunk.stages
         if self.freeze > len(stages):
-            raise NotApplicable(f"freeze = {self.freeze}, but the trunk has {len(stages)} stages")
+            raise NotApplicableError(f"freeze = {self.freeze}, but the trunk has {len(stages)} stages")
         groups = [Group((self.net.head,))]
         for depth, stage in enumerate(stages):
             # the first half of the phase opens them from the top; the head is open from the start

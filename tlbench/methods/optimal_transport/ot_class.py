@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import transport
+from tlbench.solvers import optimal_transport
 from tlbench.terms import Task
 
 
@@ -25,27 +25,27 @@ class OtClass(Solved):
     reads = frozenset({"source", "target"})
     entropy: float = Field(0.05, gt=0, description="weight of the entropy, in units of the cost")
     group: float = Field(0.1, ge=0, description="weight of the class term, in the same units")
-    unit: transport.Unit = Field("median", description="what squared distances are divided by, in each block")
+    unit: optimal_transport.Unit = Field("median", description="what squared distances are divided by, in each block")
     outer: int = Field(10, ge=1, description="steps of the majorisation")
     iterations: int = Field(200, ge=1, description="Sinkhorn's steps at most, within each")
     block: int = Field(4000, ge=2, description="more rows than this of a domain: solved in random blocks of so many of each")
-    learner: parts.Learner = Field("auto", description="trained on the moved source rows")
+    learner: shallow.Learner = Field("auto", description="trained on the moved source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, on the device."""
-        source, target = parts.source(self, task), parts.target(task)
-        parts.in_blocks(self, len(source), len(target), self.block)
+        source, target = shallow.source(self, task), shallow.target(task)
+        shallow.in_blocks(self, len(source), len(target), self.block)
         onehot = F.one_hot(source.y, task.classes)
 
         def plan(cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:
-            found, converged = transport.class_sparse(
+            found, converged = optimal_transport.class_sparse(
                 cost, onehot[of_source], self.entropy, self.group, outer=self.outer, iterations=self.iterations
             )
             if not converged:
                 self.note(f"the plan's margins are not met to 1e-8 after {self.iterations} iterations")
             return found
 
-        moved = transport.moved(source.x, target, plan, self.block, self.unit)
-        scores = parts.train(self, moved, source.y, task)
+        moved = optimal_transport.moved(source.x, target, plan, self.block, self.unit)
+        scores = shallow.train(self, moved, source.y, task)
         return lambda x: scores(x.flatten(1))

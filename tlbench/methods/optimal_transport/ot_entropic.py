@@ -9,9 +9,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import transport
+from tlbench.solvers import optimal_transport
 from tlbench.terms import Task
 
 
@@ -23,25 +23,25 @@ class OtEntropic(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     entropy: float = Field(0.05, gt=0, description="weight of the entropy, in units of the cost")
-    unit: transport.Unit = Field("median", description="what squared distances are divided by, in each block")
+    unit: optimal_transport.Unit = Field("median", description="what squared distances are divided by, in each block")
     iterations: int = Field(1000, ge=1, description="Sinkhorn's steps at most")
     block: int = Field(4000, ge=2, description="more rows than this of a domain: solved in random blocks of so many of each")
-    learner: parts.Learner = Field("auto", description="trained on the moved source rows")
+    learner: shallow.Learner = Field("auto", description="trained on the moved source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, on the device: N M a step for blocks of N and M rows."""
-        source, target = parts.source(self, task), parts.target(task)
-        parts.in_blocks(self, len(source), len(target), self.block)
-        moved = transport.moved(source.x, target, self.plan, self.block, self.unit)
-        scores = parts.train(self, moved, source.y, task)
+        source, target = shallow.source(self, task), shallow.target(task)
+        shallow.in_blocks(self, len(source), len(target), self.block)
+        moved = optimal_transport.moved(source.x, target, self.plan, self.block, self.unit)
+        scores = shallow.train(self, moved, source.y, task)
         return lambda x: scores(x.flatten(1))
 
     def plan(self, cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:
         """The plan of a block; the record is told where it has not converged."""
-        plan, converged = transport.entropic(cost, self.entropy, self.iterations)
+        plan, converged = optimal_transport.entropic(cost, self.entropy, self.iterations)
         if not converged:
             self.note(f"the plan's margins are not met to 1e-8 after {self.iterations} iterations")
         return plan

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import transport
+from tlbench.solvers import optimal_transport
 from tlbench.terms import Task
 
 
@@ -18,15 +18,15 @@ class OtExact(Solved):
     """min sum_ij G_ij |x_i - x_j|^2 with uniform margins; source row i moves to the mean of its target rows, by G_i."""
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     block: int = Field(3000, ge=2, description="more rows than this of a domain: solved in random blocks of so many of each")
-    learner: parts.Learner = Field("auto", description="trained on the moved source rows")
+    learner: shallow.Learner = Field("auto", description="trained on the moved source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the plan on the CPU, about N^3 log N for blocks of N rows."""
-        source, target = parts.source(self, task), parts.target(task)
-        parts.in_blocks(self, len(source), len(target), self.block)
-        moved = transport.moved(source.x, target, lambda cost, *_: transport.exact(cost), self.block, "none")
-        scores = parts.train(self, moved, source.y, task)
+        source, target = shallow.source(self, task), shallow.target(task)
+        shallow.in_blocks(self, len(source), len(target), self.block)
+        moved = optimal_transport.moved(source.x, target, lambda cost, *_: optimal_transport.exact(cost), self.block, "none")
+        scores = shallow.train(self, moved, source.y, task)
         return lambda x: scores(x.flatten(1))

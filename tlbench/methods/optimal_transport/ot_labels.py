@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import transport
+from tlbench.solvers import optimal_transport
 from tlbench.terms import Task
 
 
@@ -23,27 +23,27 @@ class OtLabels(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     entropy: float = Field(0.0, ge=0, description="0: the exact plan; else the entropy's weight, in units of the median cost")
     iterations: int = Field(1000, ge=1, description="Sinkhorn's steps at most")
     block: int = Field(3000, ge=2, description="more rows than this of a domain: solved in random blocks of so many of each")
-    learner: parts.Learner = Field("logistic", description="trained on the target rows with the labels that came")
+    learner: shallow.Learner = Field("logistic", description="trained on the target rows with the labels that came")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the exact plan on the CPU."""
-        source, target = parts.source(self, task), parts.target(task)
-        parts.in_blocks(self, len(source), len(target), self.block)
+        source, target = shallow.source(self, task), shallow.target(task)
+        shallow.in_blocks(self, len(source), len(target), self.block)
         columns = source.y.double() if task.regression else F.one_hot(source.y, task.classes).double()
-        came = transport.carried(source.x, columns, target, self.plan, self.block, "median")
-        scores = parts.fit_soft(self.learner, target, came, c=self.c, regression=task.regression)
+        came = optimal_transport.carried(source.x, columns, target, self.plan, self.block, "median")
+        scores = shallow.fit_soft(self.learner, target, came, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))
 
     def plan(self, cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:
         """The plan of a block."""
         if not self.entropy:
-            return transport.exact(cost)
-        plan, converged = transport.entropic(cost, self.entropy, self.iterations)
+            return optimal_transport.exact(cost)
+        plan, converged = optimal_transport.entropic(cost, self.entropy, self.iterations)
         if not converged:
             self.note(f"the plan's margins are not met to 1e-8 after {self.iterations} iterations")
         return plan

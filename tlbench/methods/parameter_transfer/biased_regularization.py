@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners, priors
+from tlbench.solvers import base_learners, gaussian_priors
 from tlbench.terms import Task
 
 
@@ -24,7 +24,7 @@ class BiasedRegularization(Solved):
     """
 
     reads = frozenset({"source", "few"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     learner: Literal["logistic", "ridge"] = Field("logistic", description="of both domains; in a regression it is ridge")
     c: float = Field(1.0, gt=0, description="inverse penalty of the source's model")
     penalty: float | None = Field(None, gt=0, description="the pull; by default one of 10^-1 to 10^3, over folds of the few")
@@ -32,18 +32,18 @@ class BiasedRegularization(Solved):
     def fit(self, task: Task) -> Predictor:
         """One fit for each source; then the few, in what the source does not explain."""
         assert task.few is not None
-        source, x, y = parts.source(self, task, pooled=False), parts.matrix(task.few.x, "few"), task.few.y
+        source, x, y = shallow.source(self, task, pooled=False), shallow.matrix(task.few.x, "few"), task.few.y
         least_squares = task.regression or self.learner == "ridge"
         start = self._source(source.x, source.y, source.domain, task, least_squares)
         if least_squares and not task.regression:
-            y = learners.signs(y, task.classes)
+            y = base_learners.signs(y, task.classes)
 
-        def fit(penalty: float, rows: Tensor, iterations: int = priors.ROUGH) -> learners.Scorer:
+        def fit(penalty: float, rows: Tensor, iterations: int = gaussian_priors.ROUGH) -> base_learners.Scorer:
             if least_squares:
-                w, b = learners.ridge_regression(x[rows], y[rows], penalty=penalty, toward_KD=start[0])
+                w, b = base_learners.ridge_regression(x[rows], y[rows], penalty=penalty, toward_KD=start[0])
             else:
                 offset = x[rows] @ start[0].T + start[1]
-                v, shift = learners.softmax_regression(
+                v, shift = base_learners.softmax_regression(
                     x[rows], y[rows], task.classes, penalty=penalty, iterations=iterations, offset_NC=offset
                 )
                 w, b = start[0] + v, start[1] + shift
@@ -54,7 +54,7 @@ class BiasedRegularization(Solved):
             self.note("fewer than 3 labelled target rows: penalty 1")
             penalty = 1.0
         elif penalty is None:
-            penalty = priors.left_out(x, y, least_squares, [10.0**k for k in (3, 2, 1, 0, -1)], fit, folds=3)
+            penalty = gaussian_priors.left_out(x, y, least_squares, [10.0**k for k in (3, 2, 1, 0, -1)], fit, folds=3)
         return fit(penalty, torch.arange(len(y), device=y.device), iterations=200)
 
     def _source(self, x: Tensor, y: Tensor, domain: Tensor | None, task: Task, least_squares: bool) -> tuple[Tensor, Tensor]:
@@ -65,9 +65,9 @@ class BiasedRegularization(Solved):
         models = []
         for one in sources:
             if least_squares:
-                columns = y[one].double() if task.regression else learners.signs(y[one], task.classes)
-                models.append(learners.ridge_regression(x[one], columns, penalty=1 / self.c))
+                columns = y[one].double() if task.regression else base_learners.signs(y[one], task.classes)
+                models.append(base_learners.ridge_regression(x[one], columns, penalty=1 / self.c))
             else:
-                models.append(learners.softmax_regression(x[one], y[one], task.classes, penalty=1 / self.c))
+                models.append(base_learners.softmax_regression(x[one], y[one], task.classes, penalty=1 / self.c))
         weights, intercepts = zip(*models, strict=True)
         return torch.stack(weights).mean(dim=0), torch.stack(intercepts).mean(dim=0)

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners, priors
+from tlbench.solvers import base_learners, gaussian_priors
 from tlbench.terms import Labelled, Task
 
 
@@ -23,35 +23,35 @@ class MultiTaskRidge(Solved):
     """
 
     reads = frozenset({"source", "few"})
-    tasks = parts.BOTH
+    tasks = shallow.BOTH
     common: float = Field(1.0, gt=0, description="penalty of the shared weights")
     own: float | None = Field(None, gt=0, description="penalty of what a task adds; by default one of 10^-1 to 10^5")
 
     def fit(self, task: Task) -> Predictor:
         """One linear system for the shared weights, one for each task."""
         assert task.few is not None
-        source, few = parts.source(self, task, pooled=False), Labelled(parts.matrix(task.few.x, "few"), task.few.y)
+        source, few = shallow.source(self, task, pooled=False), Labelled(shallow.matrix(task.few.x, "few"), task.few.y)
         domain = torch.zeros_like(source.y[..., 0] if task.regression else source.y) if source.domain is None else source.domain
         others = [_centred(source[domain == d], task)[:2] for d in domain.unique()]
 
-        def fit(own: float, rows: Tensor) -> learners.Scorer:
+        def fit(own: float, rows: Tensor) -> base_learners.Scorer:
             x, y, mean_x, mean_y = _centred(few[rows], task)
-            shared, each = priors.mean_regularised([*others, (x, y)], self.common, own)
+            shared, each = gaussian_priors.mean_regularised([*others, (x, y)], self.common, own)
             w = shared + each[-1]
             return lambda x: (x.flatten(1).double() - mean_x) @ w + mean_y
 
         own = self.own
-        columns = few.y.double() if task.regression else learners.signs(few.y, task.classes)
+        columns = few.y.double() if task.regression else base_learners.signs(few.y, task.classes)
         if own is None and len(few) < 3:
             self.note("fewer than 3 labelled target rows: own = 1")
         if own is None:
             tried = [10.0**k for k in (2, 3, 1, 4, 0, 5, -1)]
-            own = priors.left_out(few.x, columns, True, tried, fit) if len(few) >= 3 else 1.0
+            own = gaussian_priors.left_out(few.x, columns, True, tried, fit) if len(few) >= 3 else 1.0
         return fit(own, torch.arange(len(few), device=few.y.device))
 
 
 def _centred(rows: Labelled, task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rows and columns about their means, and the means."""
-    y = rows.y.double() if task.regression else learners.signs(rows.y, task.classes)
+    y = rows.y.double() if task.regression else base_learners.signs(rows.y, task.classes)
     mean_x, mean_y = rows.x.mean(dim=0), y.mean(dim=0)
     return rows.x - mean_x, y - mean_y, mean_x, mean_y

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import learners
+from tlbench.solvers import base_learners
 from tlbench.terms import Labelled, Task
 
 THIN, FEW = 0.02, 5
@@ -23,8 +23,8 @@ class Reweighting(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = parts.BOTH
-    learner: learners.Weighted = Field("logistic", description="trained on the weighted rows; in a regression it is ridge")
+    tasks = shallow.BOTH
+    learner: base_learners.Weighted = Field("logistic", description="trained on the weighted rows; in a regression it is ridge")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, for weights of mean 1")
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
@@ -33,9 +33,9 @@ class Reweighting(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """Weigh the source rows, train on them."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         weights = self.usable(self.weights(source, target, task))
-        scores = learners.fit(
+        scores = base_learners.fit(
             self.learner, source.x, source.y, task.classes, weight_N=weights, c=self.c, regression=task.regression
         )
         return lambda x: scores(x.flatten(1))

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import kernels, landmarks, ratios
+from tlbench.solvers import density_ratios, kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
@@ -31,15 +31,15 @@ class LeastSquaresRatio(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """Fit at the width and ridge that are given or chosen."""
-        centres = landmarks.chosen(target_MD, self.centres)
-        one, two = source.x[landmarks.arranged(source.x)], target_MD[landmarks.arranged(target_MD)]
-        middle = landmarks.median_gamma(source.x, target_MD)
+        centres = nystrom.chosen(target_MD, self.centres)
+        one, two = source.x[nystrom.arranged(source.x)], target_MD[nystrom.arranged(target_MD)]
+        middle = nystrom.median_gamma(source.x, target_MD)
         gammas = [self.gamma] if self.gamma else [middle * 4.0**k for k in range(-2, 3)]
         ridges = [self.ridge] if self.ridge is not None else [10.0**k for k in (-3, -2, -1, 0, 1)]
         chosen = (gammas[0], ridges[0])
         if len(gammas) * len(ridges) > 1:
-            if min(len(one), len(two)) < ratios.FOLDS:
-                self.note(f"fewer than {ratios.FOLDS} rows to leave out some: median rule, ridge 0.1 where not given")
+            if min(len(one), len(two)) < density_ratios.FOLDS:
+                self.note(f"fewer than {density_ratios.FOLDS} rows to leave out some: median rule, ridge 0.1 where not given")
                 chosen = (self.gamma or middle, 0.1 if self.ridge is None else self.ridge)
             else:
                 tried: dict[tuple[float, float], float] = {}
@@ -48,4 +48,4 @@ class LeastSquaresRatio(Reweighting):
                     tried |= {(gamma, r): s for r, s in zip(ridges, self.scores(near, far, ridges), strict=True)}
                 chosen = min(tried, key=tried.__getitem__)
         near, far = kernels.gram(source.x, centres, chosen[0]), kernels.gram(target_MD, centres, chosen[0])
-        return near @ ratios.least_squares(*ratios.moments(near, far, self.target_share()), chosen[1])
+        return near @ density_ratios.least_squares(*density_ratios.moments(near, far, self.target_share()), chosen[1])

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from tlbench.errors import TlbenchError
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import label_shift, landmarks, learners
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.solvers import base_learners, label_shift, nystrom
+from tlbench.terms import Labelled, Task
 
 
 class BBSE(Reweighting):
@@ -34,10 +35,10 @@ class BBSE(Reweighting):
         soft = self.soft and self.learner == "logistic"
         if self.soft and not soft:
             self.note(f"{self.learner} gives no probabilities: shares of its predictions")
-        fold = landmarks.dealt(source.x, source.y, self.folds)
+        fold = nystrom.dealt(source.x, source.y, self.folds)
 
         def said(rows: Tensor, x: Tensor) -> Tensor:
-            scores = learners.fit(self.learner, source.x[rows], source.y[rows], task.classes, c=self.c)(x)
+            scores = base_learners.fit(self.learner, source.x[rows], source.y[rows], task.classes, c=self.c)(x)
             return scores.softmax(dim=1) if soft else F.one_hot(scores.argmax(dim=1), task.classes).to(x)
 
         predicted_NC = torch.zeros(len(source.y), task.classes).to(source.x)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import landmarks, ratios
+from tlbench.solvers import density_ratios, nystrom
 from tlbench.terms import Labelled, Task
 
 
@@ -28,16 +28,16 @@ class DensityRatio(Reweighting):
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """In logarithms, so that far rows do not divide nothing by nothing."""
         pooled = torch.cat([source.x, target_MD])
-        width = self.bandwidth or ratios.best_bandwidth(landmarks.chosen(pooled, 2000))
+        width = self.bandwidth or density_ratios.best_bandwidth(nystrom.chosen(pooled, 2000))
         own, other = source.x, target_MD
         if max(len(own), len(other)) > self.rows:
             self.note(f"densities from {self.rows} rows of a domain at most")
-            other = landmarks.chosen(other, self.rows)
+            other = nystrom.chosen(other, self.rows)
         itself = not self.leave_one_out or len(own) < 2
         if len(own) > self.rows:
-            own, itself = landmarks.chosen(own, self.rows), True
+            own, itself = nystrom.chosen(own, self.rows), True
         if self.leave_one_out and itself:
             self.note("leave_one_out needs every source row in the density: rows count in their own")
-        logs = ratios.log_kernel_density(source.x, other, width)
-        logs = logs - ratios.log_kernel_density(source.x, own, width, itself=itself)
+        logs = density_ratios.log_kernel_density(source.x, other, width)
+        logs = logs - density_ratios.log_kernel_density(source.x, own, width, itself=itself)
         return (logs - logs.max()).exp()

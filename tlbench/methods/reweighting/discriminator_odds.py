@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import domain_odds
+from tlbench.solvers import domain_classifier
 from tlbench.terms import Labelled, Task
 
 
@@ -29,9 +29,9 @@ class DiscriminatorOdds(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """The odds of the source rows, tempered where too few rows would hold them."""
-        penalty = self.penalty or domain_odds.best_penalty(source.x, target_MD, self.folds, self.iterations)
-        logs = domain_odds.log_odds(source.x, target_MD, penalty, self.folds, self.iterations)
-        power = domain_odds.tempering(logs, self.effective)
+        penalty = self.penalty or domain_classifier.best_penalty(source.x, target_MD, self.folds, self.iterations)
+        logs = domain_classifier.log_odds(source.x, target_MD, penalty, self.folds, self.iterations)
+        power = domain_classifier.tempering(logs, self.effective)
         if power < 1:
             self.note(f"log weights times {power:.2g}, else fewer than {self.effective:.0%} of the rows would hold the weight")
         return torch.softmax(power * logs, dim=0)

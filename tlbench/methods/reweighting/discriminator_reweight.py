@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import Phase, Rows, Trained
-from tlbench.nn import domain_odds
+from tlbench.solvers import domain_classifier
 from tlbench.terms import Step
 
 
@@ -43,9 +43,9 @@ class DiscriminatorReweight(Trained):
         """Fit the domain classifier on all granted rows, out of fold."""
         source, target = (rows.map(part, lambda x: x.flatten(1)) for part in ("source", "target"))
         source, target = source.double(), target.double()
-        penalty = self.penalty or domain_odds.best_penalty(source, target, self.folds, self.iterations)
-        logs = domain_odds.log_odds(source, target, penalty, self.folds, self.iterations)
-        power = domain_odds.tempering(logs, self.effective)
+        penalty = self.penalty or domain_classifier.best_penalty(source, target, self.folds, self.iterations)
+        logs = domain_classifier.log_odds(source, target, penalty, self.folds, self.iterations)
+        power = domain_classifier.tempering(logs, self.effective)
         if power < 1:
             self.note(f"log weights times {power:.2g}, else fewer than {self.effective:.0%} of the rows would hold the weight")
         weights = torch.softmax(power * logs, dim=0) * len(logs)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import ratios
+from tlbench.solvers import density_ratios
 from tlbench.terms import Labelled, Task
 
 
@@ -39,10 +39,10 @@ class GaussianRatio(Reweighting):
         source_ND, target = source.x[:, varies] / spread[varies], target_MD[:, varies] / spread[varies]
         logs = source_ND.new_zeros(len(source_ND))
         for rows, sign in ((target, 1), (source_ND, -1)):
-            mean, cov, shrinkage = ratios.shrunk_covariance(rows, self.shrinkage)
+            mean, cov, shrinkage = density_ratios.shrunk_covariance(rows, self.shrinkage)
             if self.shrinkage is None and shrinkage < 1e-3:
                 # nearly exact dependence between columns is no information about the ratio
-                mean, cov, _ = ratios.shrunk_covariance(rows, 1e-3)
-            logs = logs + sign * ratios.log_gaussian(source_ND, mean, cov)
+                mean, cov, _ = density_ratios.shrunk_covariance(rows, 1e-3)
+            logs = logs + sign * density_ratios.log_gaussian(source_ND, mean, cov)
         weights = (logs - logs.logsumexp(0)).exp() * len(logs)
         return weights if self.cap is None else weights.clamp_max(self.cap)

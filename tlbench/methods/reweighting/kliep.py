@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import kernels, landmarks, ratios
+from tlbench.solvers import density_ratios, kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
@@ -29,20 +29,20 @@ class KLIEP(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """Expectation maximisation at the width that is given or chosen."""
-        centres = landmarks.chosen(target_MD, self.centres)
-        rows = target_MD[landmarks.arranged(target_MD)]
-        middle = landmarks.median_gamma(source.x, target_MD)
-        if self.gamma is None and len(rows) < ratios.FOLDS:
-            self.note(f"fewer than {ratios.FOLDS} target rows for the folds: median width")
-        if self.gamma is None and len(rows) >= ratios.FOLDS:
+        centres = nystrom.chosen(target_MD, self.centres)
+        rows = target_MD[nystrom.arranged(target_MD)]
+        middle = nystrom.median_gamma(source.x, target_MD)
+        if self.gamma is None and len(rows) < density_ratios.FOLDS:
+            self.note(f"fewer than {density_ratios.FOLDS} target rows for the folds: median width")
+        if self.gamma is None and len(rows) >= density_ratios.FOLDS:
             gamma = max((middle * 4.0**k for k in range(-2, 3)), key=lambda g: self._likelihood(source.x, rows, centres, g))
         else:
             gamma = self.gamma or middle
         phi = kernels.gram(source.x, centres, gamma)
-        columns, mean, kept = ratios.likelihood_columns(kernels.gram(target_MD, centres, gamma), phi)
+        columns, mean, kept = density_ratios.likelihood_columns(kernels.gram(target_MD, centres, gamma), phi)
         if not int(kept.sum()):
             return torch.zeros_like(phi[:, 0])
-        beta, left = ratios.mixture(columns, tolerance=self.tolerance, steps=self.steps)
+        beta, left = density_ratios.mixture(columns, tolerance=self.tolerance, steps=self.steps)
         if left > 10 * self.tolerance:
             self.note(f"kliep stopped after {self.steps} steps, within {left:.1g} of the largest likelihood")
         return phi[:, kept] @ (beta / mean)
@@ -50,12 +50,12 @@ class KLIEP(Reweighting):
     def _likelihood(self, source_ND: Tensor, target_MD: Tensor, centres: Tensor, gamma: float) -> float:
         """Mean log w of target rows over the folds that they are left out of."""
         phi = kernels.gram(target_MD, centres, gamma)
-        columns, _, kept = ratios.likelihood_columns(phi, kernels.gram(source_ND, centres, gamma))
+        columns, _, kept = density_ratios.likelihood_columns(phi, kernels.gram(source_ND, centres, gamma))
         if not int(kept.sum()):
             return -float("inf")
-        fold = torch.arange(len(columns), device=columns.device) % ratios.FOLDS
+        fold = torch.arange(len(columns), device=columns.device) % density_ratios.FOLDS
         total = 0.0
-        for k in range(ratios.FOLDS):
-            beta, _ = ratios.mixture(columns[fold != k], tolerance=1e-2, steps=200)
+        for k in range(density_ratios.FOLDS):
+            beta, _ = density_ratios.mixture(columns[fold != k], tolerance=1e-2, steps=200)
             total += float((columns[fold == k] @ beta).clamp_min(1e-300).log().mean())
         return total

@@ -11,9 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from tlbench.errors import TlbenchError
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import landmarks, matching
-from tlbench.terms import Labelled, Task, TlbenchError
+from tlbench.solvers import kernel_mean_matching, nystrom
+from tlbench.terms import Labelled, Task
 
 
 class KMM(Reweighting):
@@ -37,16 +38,16 @@ class KMM(Reweighting):
         band = 1 - 1 / math.sqrt(rows) if self.band is None else self.band
         if self.bound < 1 - band:
             raise TlbenchError(f"kmm: no weights of at most bound = {self.bound:g} have a mean in 1 - {band:g} or above")
-        gamma = self.gamma or landmarks.median_gamma(source.x, target_MD)
+        gamma = self.gamma or nystrom.median_gamma(source.x, target_MD)
         few = None if rows <= self.exact_rows else self.landmarks
         if few is not None:
             self.note(f"kernel of {rows} source rows through {few} landmarks (Nystrom)")
-        apply, kappa = matching.kernel_and_mean(source.x, target_MD, gamma, few)
-        if not float(kappa.max()) > matching.REACH * rows:
+        apply, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, few)
+        if not float(kappa.max()) > kernel_mean_matching.REACH * rows:
             self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         low, high = rows * (1 - band), rows * (1 + band)
         ones = torch.ones_like(kappa)
-        w, gap = matching.minimise(
+        w, gap = kernel_mean_matching.minimise(
             apply, kappa, ones, upper=self.bound, low=low, high=high, tolerance=self.tolerance, steps=self.steps
         )
         if gap > 10 * self.tolerance:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import landmarks, matching
+from tlbench.solvers import kernel_mean_matching, nystrom
 from tlbench.terms import Labelled, Task
 
 
@@ -33,16 +33,16 @@ class MMDTargetShift(Reweighting):
         """A quadratic program of C unknowns, or of the source rows for a regression."""
         rows = len(source.y)
         band = min(self.bound / (4 * math.sqrt(rows)), 1.0)
-        gamma = self.gamma or landmarks.median_gamma(source.x, target_MD)
+        gamma = self.gamma or nystrom.median_gamma(source.x, target_MD)
         few = None if rows <= self.exact_rows else self.landmarks
         if few is not None:
             self.note(f"kernel of {rows} source rows through {few} landmarks (Nystrom)")
-        apply, kappa = matching.kernel_and_mean(source.x, target_MD, gamma, few)
-        if not float(kappa.max()) > matching.REACH * rows:
+        apply, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, few)
+        if not float(kappa.max()) > kernel_mean_matching.REACH * rows:
             self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         if task.regression:
-            smooth = matching.smoother(source.y.double(), self.smoothing, self.landmarks)
-            w, _ = matching.minimise(
+            smooth = kernel_mean_matching.smoother(source.y.double(), self.smoothing, self.landmarks)
+            w, _ = kernel_mean_matching.minimise(
                 lambda w: smooth(apply(smooth(w))),
                 smooth(kappa),
                 torch.ones_like(kappa),
@@ -55,7 +55,7 @@ class MMDTargetShift(Reweighting):
         member_NC = torch.nn.functional.one_hot(place, len(there)).to(kappa)
         inner = torch.stack([member_NC.T @ apply(column) for column in member_NC.T])
         count, mean = member_NC.sum(dim=0), member_NC.T @ kappa
-        alpha, _ = matching.minimise(
+        alpha, _ = kernel_mean_matching.minimise(
             lambda a: inner @ a, mean, count, upper=self.bound, low=rows * (1 - band), high=rows * (1 + band), tolerance=1e-12
         )
         return alpha[place]

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import Reweighting
-from tlbench.nn import kernels, landmarks
+from tlbench.solvers import kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
@@ -26,7 +26,7 @@ class NearestNeighborWeights(Reweighting):
         if near < self.neighbors:
             self.note(f"{near} source rows, so that k = {near}")
         counts = torch.zeros(len(source.x), dtype=torch.int64, device=source.x.device)
-        for part in landmarks.blocks(target_MD, len(source.x)):
+        for part in nystrom.blocks(target_MD, len(source.x)):
             squared = kernels.squared_distances(part, source.x)
             nearest = squared.argmin(dim=1) if near == 1 else squared.argsort(dim=1, stable=True)[:, :near].flatten()
             counts += torch.bincount(nearest, minlength=len(counts))

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting._least_squares import LeastSquaresRatio
-from tlbench.nn import ratios
+from tlbench.solvers import density_ratios
 
 
 class RULSIF(LeastSquaresRatio):
@@ -26,4 +26,4 @@ class RULSIF(LeastSquaresRatio):
 
     def scores(self, phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: list[float]) -> list[float]:
         """Over 5 folds."""
-        return ratios.held_out(phi_source_NB, phi_target_MB, ridges, self.alpha, ratios.FOLDS)
+        return density_ratios.held_out(phi_source_NB, phi_target_MB, ridges, self.alpha, density_ratios.FOLDS)

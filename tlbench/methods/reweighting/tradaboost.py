@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import boosting, learners
+from tlbench.solvers import base_learners, boosting
 from tlbench.terms import Task
 
 
@@ -25,23 +25,25 @@ class TrAdaBoost(Solved):
     """
 
     reads = frozenset({"source", "few"})
-    tasks = parts.BOTH
-    learner: learners.Weighted = Field("svm", description="trained in every round on all rows; in a regression it is ridge")
+    tasks = shallow.BOTH
+    learner: base_learners.Weighted = Field(
+        "svm", description="trained in every round on all rows; in a regression it is ridge"
+    )
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, for weights of mean 1")
     rounds: int = Field(20, ge=1, description="N, how many learners are trained")
 
     def fit(self, task: Task) -> Predictor:
         """N weighted fits on source and few together."""
         assert task.few is not None
-        source = parts.source(self, task)
-        x = torch.cat([source.x, parts.matrix(task.few.x, "few")])
+        source = shallow.source(self, task)
+        x = torch.cat([source.x, shallow.matrix(task.few.x, "few")])
         y = torch.cat([source.y, task.few.y])
         is_target = torch.arange(len(y), device=y.device) >= len(source)
 
-        def train(weight_N: Tensor) -> learners.Scorer:
-            return learners.fit(self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression)
+        def train(weight_N: Tensor) -> base_learners.Scorer:
+            return base_learners.fit(self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression)
 
-        def wrong(scorer: learners.Scorer) -> Tensor:
+        def wrong(scorer: base_learners.Scorer) -> Tensor:
             if not task.regression:
                 return (scorer(x).argmax(dim=1) != y).double()
             error = (scorer(x) - y).abs().mean(dim=1)

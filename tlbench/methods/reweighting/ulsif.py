@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlbench.methods.reweighting._least_squares import LeastSquaresRatio
-from tlbench.nn import ratios
+from tlbench.solvers import density_ratios
 
 
 class ULSIF(LeastSquaresRatio):
@@ -17,6 +17,6 @@ class ULSIF(LeastSquaresRatio):
 
     def scores(self, phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: list[float]) -> list[float]:
         """Leaving out one source and one target row at a time."""
-        count = min(len(phi_source_NB), len(phi_target_MB), ratios.LOO_PAIRS)
+        count = min(len(phi_source_NB), len(phi_target_MB), density_ratios.LOO_PAIRS)
         pairs = torch.arange(count, device=phi_source_NB.device).expand(2, count)
-        return ratios.leave_one_out(phi_source_NB, phi_target_MB, ridges, pairs)
+        return density_ratios.leave_one_out(phi_source_NB, phi_target_MB, ridges, pairs)

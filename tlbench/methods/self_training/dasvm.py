@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods import parts
+from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, Solved
-from tlbench.nn import margins
+from tlbench.solvers import svm
 from tlbench.terms import Task
 
 
@@ -31,17 +31,17 @@ class DASVM(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """One exchange for two classes, C for more."""
-        source, target = parts.source(self, task), parts.target(task)
+        source, target = shallow.source(self, task), shallow.target(task)
         exchanged = self.exchanged or max(3, max(len(source), len(target)) // 50)
         classes = [1] if task.classes == 2 else range(task.classes)
-        ended, known = [], margins.products(source.x, target)
+        ended, known = [], svm.products(source.x, target)
         for one in classes:
             sign = torch.where(source.y == one, 1.0, -1.0).double()
-            ended.append(margins.exchange(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
+            ended.append(svm.exchange(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
         if cut := sum(one.rounds == self.rounds for one in ended):
             self.note(f"{cut} of {len(ended)} exchanges were cut off after {self.rounds} rounds")
         if unsolved := sum(one.cut_off for one in ended):
-            self.note(f"{unsolved} machines were cut off after {margins.ITERATIONS} iterations of their solver")
+            self.note(f"{unsolved} machines were cut off after {svm.ITERATIONS} iterations of their solver")
 
         def scores(x: Tensor) -> Tensor:
             values = torch.stack([one.machine(x.flatten(1).double()) for one in ended], dim=1)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import Trained
-from tlbench.nn import augment
+from tlbench.nn import augmentation
 from tlbench.terms import Step
 
 
@@ -28,7 +28,7 @@ class FixMatch(Trained):
         """Source and both views in one forward; no gradient reaches the weak one."""
         if not self.weight or self.threshold > 1:
             return self.supervised(step)
-        views = (augment.weak(step.target), augment.strong(step.target))
+        views = (augmentation.weak(step.target), augmentation.strong(step.target))
         source_BD, weak_BD, strong_BD = self.net.features(step.source.x, *views)
         with torch.no_grad():
             sure, label = self.net.head(weak_BD).float().softmax(dim=1).max(dim=1)

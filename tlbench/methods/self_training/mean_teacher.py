@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import Group, Phase, Trained
-from tlbench.nn import augment
+from tlbench.nn import augmentation
 from tlbench.terms import Step
 
 
@@ -45,9 +45,9 @@ class MeanTeacher(Trained):
         """Student and teacher each see a view of their own."""
         if not self.weight:
             return self.supervised(step)
-        source_BD, target_BD = self.net.features(step.source.x, augment.weak(step.target))
+        source_BD, target_BD = self.net.features(step.source.x, augmentation.weak(step.target))
         with torch.no_grad():
-            taught_BC = self.teacher(augment.weak(step.target)).softmax(dim=1)
+            taught_BC = self.teacher(augmentation.weak(step.target)).softmax(dim=1)
         mask = (taught_BC.max(dim=1).values > self.threshold).float()
         said_BC = self.net.head(target_BD).softmax(dim=1)
         unlike = (mask * (said_BC - taught_BC).square().mean(dim=1)).mean()

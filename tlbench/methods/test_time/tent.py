@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tlbench.errors import NotApplicableError
 from tlbench.methods.base import Group, Online, Trained
-from tlbench.terms import NotApplicable, Step
+from tlbench.terms import Step
 
 
 class Tent(Trained):
@@ -28,7 +29,7 @@ class Tent(Trained):
     def loss(self, step: Step) -> Tensor:
         """CE(source)."""
         if not self.norms:
-            raise NotApplicable("tent learns scale and shift of batch normalisation, and the trunk has none")
+            raise NotApplicableError("tent learns scale and shift of batch normalisation, and the trunk has none")
         return self.supervised(step)
 
     def online(self) -> Online:

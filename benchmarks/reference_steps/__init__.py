@@ -1,0 +1,26 @@
+"""The other trained methods in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
+
+One function a method, on LeNet: images stay on the device as uint8 and are drawn by index, parts that a method passes through
+the trunk together go in one forward, Adam is fused, and losses are read once, at the end. source_only, dann, coral and mcc are
+in by_hand.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.reference_steps import after_step, alignment, labeled, self_training
+from benchmarks.reference_steps.labeled import supervised
+from benchmarks.reference_steps.self_training import THRESHOLDS
+from benchmarks.reference_steps.shared import AFTER, Data, Net, Result, Rows, images
+
+__all__ = ["AFTER", "THRESHOLDS", "TWINS", "Data", "Net", "Rows", "images", "supervised"]
+
+TWINS: dict[str, Callable[[Net, Data, int], Result]] = {
+    function.__name__: function
+    for function in (
+        *(labeled.target_only, labeled.joint, labeled.linear_probe, labeled.fine_tune, labeled.multi_task),
+        *(labeled.pcgrad, labeled.discriminator_reweight, alignment.dan, alignment.cdan, alignment.mcd),
+        *(self_training.mean_teacher, self_training.fixmatch, self_training.shot, after_step.adabn, after_step.tent),
+    )
+}

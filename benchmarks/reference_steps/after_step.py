@@ -1,0 +1,39 @@
+"""Methods whose own work comes after the training on the source, over the first `steps` batches of the target."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+
+from benchmarks.reference_steps.shared import CHUNK, Data, Net, Result, adam, images, update
+
+
+def norms(net: Net) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    return [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+
+
+@torch.no_grad()
+def adabn(net: Net, data: Data, steps: int) -> Result:
+    """The statistics become plain averages over the chunks of the target."""
+    net.eval()
+    for norm in norms(net):
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for x in data.target.x[: steps * data.target.batch].split(CHUNK):
+        net.trunk(images(x))
+    return [], net.eval()
+
+
+def tent(net: Net, data: Data, steps: int) -> Result:
+    """Statistics are those of the batch, and scale and shift learn from each batch after it is predicted."""
+    net.eval().requires_grad_(False)
+    for norm in norms(net):
+        norm.train().requires_grad_(True)
+    optimiser, losses = adam(*norms(net)), []
+    for x in itertools.islice(data.target.x.split(data.target.batch), steps):
+        logs = net(images(x)).log_softmax(1)
+        losses.append(update(optimiser, -(logs.exp() * logs).sum(1).mean()))
+    return losses, net

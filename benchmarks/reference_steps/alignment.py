@@ -1,0 +1,67 @@
+"""Methods that make the features of the two domains alike."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.reference_loop import ramp, reverse
+from benchmarks.reference_steps.shared import MAP, Data, Net, Result, adam, images, update
+
+
+def dan(net: Net, data: Data, steps: int) -> Result:
+    """Five Gaussian kernels on the mean squared distance of the batch."""
+    optimiser, losses = adam(net), []
+    for (x, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
+        n, features = len(x), net.trunk(images(x, target))
+        square = features.square().sum(1)
+        distance = (square[:, None] + square - 2 * features @ features.T).clamp_min(0)
+        base = distance.detach().sum() / (len(features) * (len(features) - 1))
+        kernel = torch.stack([torch.exp(-distance / (base * 2.0**j)) for j in range(-2, 3)]).sum(0)
+        mmd = kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
+        losses.append(update(optimiser, F.cross_entropy(net.head(features[:n]), y) + mmd))
+    return losses, net
+
+
+def cdan(net: Net, data: Data, steps: int) -> Result:
+    """The product of features and predictions is too wide, and so goes through the paper's random maps."""
+    optimiser, losses = adam(net), []
+    is_source = torch.cat([torch.ones(data.source.batch), torch.zeros(data.target.batch)])
+    batches = zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True)
+    for step, ((x, y), target) in enumerate(batches):
+        features = net.trunk(images(x, target))
+        logits = net.head(features)
+        share = logits.detach().softmax(1)
+        mapped = (reverse(features, ramp(step / steps)) @ net.map_features) * (share @ net.map_shares) / MAP**0.5
+        domain = F.binary_cross_entropy_with_logits(net.extra(mapped).squeeze(1), is_source)
+        losses.append(update(optimiser, F.cross_entropy(logits[: len(x)], y) + domain))
+    return losses, net
+
+
+def mcd(net: Net, data: Data, steps: int) -> Result:
+    """All learn the source; the two heads part on the target; four times the trunk follows. The loss is that of the first."""
+    optimiser_trunk, optimiser_heads, losses = adam(net.trunk), adam(net.head, net.extra), []
+
+    def on_source(features: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(net.head(features), y) + F.cross_entropy(net.extra(features), y)
+
+    def apart(features: Tensor) -> Tensor:
+        return (net.head(features).softmax(1) - net.extra(features).softmax(1)).abs().mean()
+
+    for (stored, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
+        x, source = images(stored, target), len(stored)
+        net.zero_grad()
+        loss = on_source(net.trunk(x[:source]), y)
+        loss.backward()
+        optimiser_trunk.step()
+        optimiser_heads.step()
+        losses.append(loss.detach())
+        with torch.no_grad():
+            features = net.trunk(x)
+        update(optimiser_heads, on_source(features[:source], y) - apart(features[source:]))
+        for _ in range(4):
+            optimiser_trunk.zero_grad()
+            apart(net.trunk(x[source:])).backward(inputs=[*net.trunk.parameters()])
+            optimiser_trunk.step()
+    return losses, lambda x: net.head(net.trunk(x)) + net.extra(net.trunk(x))

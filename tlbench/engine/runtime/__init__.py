@@ -1,0 +1,1 @@
+"""What surrounds the training of a case: device, precision, seeds, identity, metrics and throughput."""

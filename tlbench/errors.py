@@ -1,0 +1,119 @@
+"""The exceptions of tlbench, and how mistakes are put into words: did-you-mean, and pydantic's errors as sentences.
+
+An error starts with what is wrong, names the rule, and ends with the way out. What stands before a colon says where it is:
+`methods.coral: Unknown option 'wieght'. Did you mean 'weight'?`
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+SHOWN_CHARACTERS = 60
+"""A wrong value is quoted up to this length."""
+
+
+class TlbenchError(Exception):
+    """A mistake that the user can correct: the text names the thing, the rule and the way out."""
+
+
+class NotApplicableError(TlbenchError):
+    """A method has no meaning for a case; its record is `skipped`, with this text as the reason."""
+
+
+class DivergedError(TlbenchError):
+    """A loss or a prediction is no longer finite; the record is `failed`, with this text as the reason."""
+
+
+class CaseTimeoutError(TlbenchError):
+    """A case ran longer than its time limit; the record is `failed`, with this text as the reason."""
+
+
+class NotVmappableError(TlbenchError):
+    """The seeds of a case can't be trained in one vectorised program; the text is the reason."""
+
+
+class NotSerializableError(Exception):
+    """A method holds something that no checkpoint can store; the text says what and where."""
+
+
+class CaptureError(Exception):
+    """A step can't be captured as a CUDA graph; the text is the reason."""
+
+
+def did_you_mean(name: str, available: Iterable[str]) -> str:
+    """The sentence that offers the nearest available name or, where none is near, lists all of them."""
+    names = list(available)
+    if nearest := difflib.get_close_matches(name, names, n=1):
+        return f"Did you mean {nearest[0]!r}?"
+    return f"Available: {', '.join(names) or 'none'}."
+
+
+def unknown_name(what: str, name: str, available: Iterable[str], where: str = "") -> str:
+    """The error for a name that does not exist.
+
+    Args:
+        what: the kind of thing, as a noun: "suite", "option of coral".
+        name: what was asked for.
+        available: the names that exist.
+        where: the key or file that holds the name; it stands before the sentence.
+    """
+    return f"{f'{where}: ' if where else ''}Unknown {what} {name!r}. {did_you_mean(name, available)}"
+
+
+def schema_errors(
+    error: ValidationError, model: type[BaseModel], where: str = "", what: str = "key", available: Iterable[str] = ()
+) -> list[tuple[str, str]]:
+    """All errors of a validation, each as its top-level key (empty for the table as a whole) and a sentence.
+
+    Args:
+        error: what pydantic raised.
+        model: the schema that was validated; its fields are offered for an unknown key.
+        where: the table that was validated, such as `methods.coral`; keys are given with it.
+        what: what an unknown key is called: "key", "option of coral".
+        available: further keys that the table may hold, which other schemas validate.
+    """
+    return [
+        (str(one["loc"][0]) if one["loc"] else "", _sentence(one, model, where, what, available))
+        for one in error.errors(include_url=False)
+    ]
+
+
+def _sentence(one: Any, model: type[BaseModel], where: str, what: str, available: Iterable[str]) -> str:
+    *parents, key = one["loc"] or ("",)
+    path = _path([where, *one["loc"]])
+    if one["type"] == "extra_forbidden":
+        table = _path([where, *parents])
+        return unknown_name(what, str(key), [*_fields_of(model, parents), *(available if not parents else ())], table)
+    if one["type"] == "missing":
+        field = model.model_fields.get(str(key)) if not parents else None
+        meaning = f" ({field.description})" if field is not None and field.description else ""
+        table = _path([where, *parents])
+        return f"{f'{table}: ' if table else ''}The key {key!r} is missing{meaning}."
+    if one["type"] == "literal_error" and isinstance(one["input"], str):
+        return unknown_name("value", one["input"], re.findall("'(.*?)'", one["ctx"]["expected"]), path)
+    rule = re.sub("^(Input|String|List|Dictionary|Value error,) ", "", one["msg"])
+    if one["type"] == "value_error":
+        return f"{path}: {rule}" if path else rule
+    shown = repr(one["input"])
+    shown = shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[: SHOWN_CHARACTERS - 3]}..."
+    return f"{path} = {shown} {rule}." if path else f"{shown} {rule}."
+
+
+def _path(parts: Iterable[Any]) -> str:
+    """Keys and indices as they are written: ("domains", "a", "shape", 0) is `domains.a.shape[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts if part != "").lstrip(".")
+
+
+def _fields_of(model: type[BaseModel], parents: Iterable[Any]) -> list[str]:
+    """The keys of the table below `parents`, as far as the schema tells."""
+    for parent in parents:
+        field = model.model_fields.get(str(parent))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

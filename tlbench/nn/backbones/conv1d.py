@@ -1,0 +1,48 @@
+"""A small convolutional network for time series: three convolutions along time, pooling, the mean over time.
+
+After the CNN of Ragab et al., AdaTime, ACM TKDD 2023: convolution, batch normalisation, ReLU and pooling, three times over.
+Widths and kernels are our own, for two cores.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from tlbench.errors import TlbenchError
+from tlbench.nn.net import Trunk
+
+
+class Options(BaseModel):
+    """Options of the trunk `conv1d`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: int = Field(32, ge=1, description="of the first convolution; the second has twice as many")
+    width: int = Field(128, ge=1, description="D, the channels of the last convolution")
+    kernel: int = Field(5, ge=1, description="samples of the first convolution; the others have 5 at most")
+    batch_norm: bool = True
+    dropout: float = Field(0.0, ge=0, lt=1, description="after the first convolution")
+
+
+def build(shape: tuple[int, ...], options: Options) -> Trunk:
+    """Series (B, channels, time) -> features (B, D)."""
+    if len(shape) != 2 or shape[1] < 8:
+        raise TlbenchError(
+            f"trunk conv1d takes series (channels, time) from 8 samples on, not rows of shape {shape}; choose mlp"
+        )
+    widths = [shape[0], options.channels, 2 * options.channels, options.width]
+    kernels = [options.kernel, min(options.kernel, 5), min(options.kernel, 5)]
+    stages: list[nn.Module] = []
+    for before, after, kernel in zip(widths, widths[1:], kernels, strict=False):
+        last = len(stages) == 2
+        stages.append(
+            nn.Sequential(
+                nn.Conv1d(before, after, kernel, padding=kernel // 2),
+                *([nn.BatchNorm1d(after)] * options.batch_norm),
+                nn.ReLU(),
+                *([nn.AdaptiveAvgPool1d(1), nn.Flatten()] if last else [nn.MaxPool1d(2)]),
+                *([nn.Dropout(options.dropout)] * (not stages and options.dropout > 0)),
+            )
+        )
+    return Trunk(stages, options.width)

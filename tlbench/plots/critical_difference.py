@@ -1,0 +1,69 @@
+"""The critical-difference diagram: average ranks on a line, and bars over rows that the test does not tell apart.
+
+Demsar, Journal of Machine Learning Research 7, 2006, figure 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tlbench.plots import style
+from tlbench.reports import Table
+
+
+def critical_difference(table: Table) -> Figure | None:
+    """The diagram of a table of ranks; None without ranks."""
+    of_row = table.data[table.data["part"].isna()]
+    rank = of_row[of_row["quantity"] == "average_rank"].set_index("row")["value"]
+    if rank.empty:
+        return None
+    critical = float(of_row.loc[of_row["quantity"] == "critical_difference", "value"].iloc[0])
+    p = float(of_row.loc[of_row["quantity"] == "friedman_p", "value"].iloc[0])
+    members = table.data[table.data["quantity"] == "group"]
+    bars = [rank[part["row"]] for _, part in members.groupby("part", sort=False)]
+    count, half = len(rank), (len(rank) + 1) // 2
+    step, top = 0.21, 0.42
+    bar_step = 0.1
+    depth = top + bar_step * len(bars)
+    height = depth + step * half + 0.25
+    figure = Figure(figsize=(6.3, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    low, high = 1, max(count, 2)
+    axes.set_xlim(low - 0.52 * (high - low), high + 0.52 * (high - low))
+    axes.set_ylim(height, 0)
+    ink: dict[str, Any] = {"color": style.INK, "solid_capstyle": "butt", "clip_on": False}
+    axes.plot([low, high], [top, top], linewidth=0.8, **ink)
+    for tick in range(low, high + 1, -(-high // 15)):
+        axes.plot([tick, tick], [top - 0.05, top], linewidth=0.8, **ink)
+        axes.text(tick, top - 0.08, str(tick), ha="center", va="bottom", fontsize=7)
+    shown = min(critical, high - low)
+    axes.plot([low, low + shown], [0.12, 0.12], linewidth=1.6, **ink)
+    cut = "" if critical <= high - low else ", wider than the axis: no two can be told apart"
+    axes.text(
+        low + shown + 0.02 * (high - low), 0.12, f"critical difference {critical:.2f}{cut}", ha="left", va="center", fontsize=7
+    )
+    for number, of in enumerate(bars):
+        at = top + 0.09 + bar_step * number
+        axes.plot([of.min() - 0.02 * count / 10, of.max() + 0.02 * count / 10], [at, at], linewidth=2.6, **ink)
+    for place, (row, value) in enumerate(rank.items()):
+        left = place < half
+        at = depth + step * ((place if left else count - 1 - place) + 0.6)
+        edge = low - 0.04 * (high - low) if left else high + 0.04 * (high - low)
+        axes.plot([value, value, edge], [top, at, at], linewidth=0.6, **ink)
+        text = f"{style.name(str(row))}  {value:.2f}" if left else f"{value:.2f}  {style.name(str(row))}"
+        apart: Any = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points"}
+        axes.annotate(
+            text, (edge, at), ha="right" if left else "left", va="center", fontsize=7.5, annotation_clip=False, **apart
+        )
+    axes.text(
+        (low + high) / 2,
+        height - 0.02,
+        f"average rank over pairs, 1 the best (Friedman p = {p:.2g}; bars: not told apart)",
+        ha="center",
+        va="bottom",
+        fontsize=7,
+    )
+    return figure

@@ -1,0 +1,145 @@
+"""How all pictures look: small sans-serif type, thin axes, colours that the colour-blind tell apart, and safe names."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from tlbench.errors import TlbenchError
+from tlbench.reports import legible
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
+"""Okabe and Ito's palette without black and yellow, which a dark and a white page swallow; then grey and brown."""
+
+MARKERS = "osD^vPX*"
+DASHES = ("-", "--", ":", "-.")
+
+INK, GRID = "#1b1e22", "#b9bec4"
+"""Text and axes, and what stands behind them. An SVG takes them from the page's light or dark scheme."""
+
+HELPS, HURTS = "#2166ac", "#b2182b"
+"""The ends of ColorBrewer's RdBu, which is safe for the colour-blind."""
+
+_RC: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.4,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, found and edited
+    "svg.hashsalt": "tlbench",  # the same picture twice is the same file
+    "text.parse_math": False,  # a method may be named $\frac$
+    "axes.unicode_minus": True,
+}
+
+_SCHEMES = (
+    f"<style>svg{{color:{INK};--grid:{GRID}}}"
+    "@media(prefers-color-scheme:dark){svg{color:#e6e8ea;--grid:#555c64}}"
+    "text{font-family:'DejaVu Sans',Verdana,sans-serif}</style>"
+)
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Pictures are made and written inside this block."""
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # names may be of any script
+        yield
+
+
+def name(text: str, longest: int = 32) -> str:
+    """A name from records as a picture shows it: on one line, cut where it would push the picture aside."""
+    text = legible(str(text))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def plain(value: float, place: int | None = None) -> str:
+    """A tick of a logarithmic axis, without powers: as in 0.01, 500, 20k and 3M. `place` is what formatters are given too."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e3 if letter == 'k' else size):g}{letter}"
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
+
+
+def line(number: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the n-th line of a picture: eight colours, then other dashes."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
+        "markersize": 3.2,
+        "linewidth": 1.1,
+    }
+
+
+def svg(figure: Figure, title: str, description: str) -> str:
+    """The picture as SVG text, titled for screen readers, its ink following the light or dark scheme of the page."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
+    text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), count=1, flags=re.DOTALL)
+    text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
+    said = f"<title>{_xml(title)}</title><desc>{_xml(description)}</desc>"
+    return re.sub(r"(<svg\b[^>]*)(>)", lambda m: f'{m[1]} role="img"{m[2]}{said}{_SCHEMES}', text, count=1)
+
+
+def size(vector: str) -> tuple[int, int]:
+    """Width and height of an SVG of `svg` in CSS pixels."""
+    points = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', vector)
+    width, height = points.groups() if points else ("640", "480")
+    return round(float(width) * 4 / 3), round(float(height) * 4 / 3)
+
+
+def write(figure: Figure, stem: Path, title: str, description: str) -> list[Path]:
+    """`stem`.png (200 dots per inch, on white) and `stem`.svg.
+
+    Raises TlbenchError for a place that can't be written to.
+    """
+    png, vector = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for path in (png, vector):
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            try:
+                if path is png:
+                    metadata = {"Software": None, "Title": title, "Description": description}
+                    figure.savefig(part, format="png", dpi=200, bbox_inches="tight", facecolor="white", metadata=metadata)
+                else:
+                    part.write_text(svg(figure, title, description), encoding="utf-8")
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise TlbenchError(f"can't write pictures to {stem.parent}: {error.strerror}; name another directory") from error
+    return [png, vector]
+
+
+def _xml(text: str) -> str:
+    return legible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,40 @@
+"""Tables on a terminal that shows colours, by rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.output import blocks, caption, cells_of, marks_of
+from tlbench.reports.table import Table
+
+STYLES = {"best": "bold", "second": "underline", "helps": "green", "hurts": "red", "front": "bold", "undecided": "dim"}
+"""Mark -> style; what a colour says a sign, a star or a word of the table says too."""
+
+
+def show(tables: Sequence[Table], console: Console) -> None:
+    """Print tables; one that is wider than the console goes on below, each block with the row names."""
+    for table in tables:
+        for part in _parts(table, console.width):
+            console.print(part, highlight=False)
+
+
+def _parts(table: Table, width: int) -> Iterator[RenderableType]:
+    cells, marks = cells_of(table), marks_of(table)
+    yield Text(legible(table.title), style="bold")
+    for block in blocks(cells, width - 2):
+        grid = Grid(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+        for at in block:
+            grid.add_column(Text(cells[0][at]), justify="right" if at else "left", no_wrap=True)
+        for row, of in zip(cells[1:], marks[1:], strict=True):
+            grid.add_row(
+                *(Text(row[at], style=" ".join(STYLES[mark] for mark in of[at].split() if mark in STYLES)) for at in block)
+            )
+        yield Padding(grid, (1, 0, 0, 0))
+    yield Padding(Text(caption(table, width), style="dim"), (1, 0))

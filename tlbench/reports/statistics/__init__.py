@@ -1,0 +1,1 @@
+"""The statistics of the tables: intervals, moderated t-tests, average ranks, and planning."""

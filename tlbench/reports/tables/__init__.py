@@ -1,0 +1,1 @@
+"""The tables themselves: scores, negative transfer, subgroups, cost, and their captions."""

@@ -1,0 +1,151 @@
+"""What the pages say about a suite and a method in words, from the files that ship and from records."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlbench import suite
+from tlbench.errors import TlbenchError
+from tlbench.reports.tables.captions import SELECTION
+from tlbench.suite import Suite
+from tlbench.terms import METRICS, Record
+
+_URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
+
+_PARTS = {
+    "source": "labelled source rows",
+    "target": "unlabelled target rows",
+    "few": "the few labelled target rows that the suite grants",
+    "stream": "the scored rows without labels, in order, each predicted before it is learnt from",
+}
+_SCORED = {
+    "adapted": "the unlabelled target rows that were adapted to (transductive)",
+    "held_out": "target rows that no method saw",
+    "test": "the target domain's own test rows",
+}
+
+
+@dataclass(frozen=True)
+class OfSuite:
+    """What is known of a suite beside its records."""
+
+    title: str = ""
+    citation: str = ""
+    protocol: Sequence[tuple[str, str]] = ()
+    data: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class OfMethod:
+    """What is known of a method beside its records; empty for one that does not ship."""
+
+    summary: str = ""
+    paper: Sequence[tuple[str, str]] = ()
+    """Pieces of text, some of them addresses: (text, "") or ("", address)."""
+    family: str = ""
+    place: str = ""
+    code: str = field(default="", repr=False)
+
+
+def of_suite(records: Sequence[Record]) -> OfSuite:
+    """A suite in words, from its shipped file if that is the one that the records are of, else from the records alone."""
+    last = records[-1]
+    shipped = _shipped(last)
+    if shipped is None:
+        reads = dict.fromkeys(part for record in records for part in record.reads)
+        said = [
+            ("Suite file", "not one that ships with this tlbench, or another version of it; what follows is from the records"),
+            ("Read by its methods", _listed(_PARTS.get(part, part) for part in reads) or "not recorded"),
+            ("Labelled target rows", _labels({record.target_labels for record in records}, last.task) or "none"),
+        ]
+        return OfSuite(protocol=[*said, *_common(last, sorted({record.seed for record in records}))])
+    protocol, train = shipped.protocol, shipped.train
+    granted = [_PARTS[part] for part in protocol.grants]
+    if few := _labels({shipped.protocol_of(target).target_labels for _, target in shipped.pairs}, protocol.task):
+        granted.append(f"{few}, labelled, of the target, which are never scored")
+    scored = _SCORED[protocol.scored]
+    if protocol.scored == "held_out":
+        scored += f" ({protocol.held_out:g} of them)"
+    options = ", ".join(f"{key} = {value}" for key, value in shipped.net.options.items())
+    lines = [
+        ("Granted", _listed(granted)),
+        ("Scored", scored),
+        *_common(last, list(protocol.seeds)),
+        ("Network", f"{shipped.net.trunk}{f' ({options})' if options else ''}"),
+        (
+            "Budget",
+            f"{train.steps} steps of {train.batch} rows of each part, {train.optimiser}, rate {train.lr:g}, {train.schedule}",
+        ),
+    ]
+    data: dict[str, list[str]] = {}
+    for name, declaration in shipped.domains.items():
+        facts = {"licence": declaration.licence or "not stated in the suite"}
+        for key in ("citation", "source"):
+            if value := getattr(declaration, key, None):
+                facts[key] = str(value)
+        for key, value in facts.items():
+            data.setdefault(f"{key.capitalize()}: {value}", []).append(name)
+    alike = [(key.partition(": ")[0], f"{key.partition(': ')[2]} ({_domains(names, shipped)})") for key, names in data.items()]
+    return OfSuite(shipped.title, shipped.citation, lines, alike)
+
+
+def _labels(counts: Iterable[int], task: str) -> str:
+    """As in "5 rows of each class" or, on a ladder, "1, 3 or 10 rows of each class"; nothing without any."""
+    some = [str(count) for count in sorted(counts) if count]
+    said = " or ".join([", ".join(some[:-1]), some[-1]] if len(some) > 1 else some)
+    return f"{said} rows {'in all' if task == 'regression' else 'of each class'}" if some else ""
+
+
+def _shipped(record: Record) -> Suite | None:
+    file = suite.shipped().get(record.suite)
+    if file is None:
+        return None
+    try:
+        found = suite.load(file)
+    except TlbenchError:
+        return None
+    return found if found.version == record.suite_version else None
+
+
+def _common(record: Record, seeds: Sequence[int]) -> list[tuple[str, str]]:
+    metric = METRICS.get(record.metric)
+    return [
+        ("Compared by", f"{metric.title} ({metric.unit})" if metric else record.metric),
+        ("Baseline", record.baseline or "none"),
+        ("Seeds", f"{len(seeds)}: {_listed([str(seed) for seed in seeds[:20]], ', ')}{', ...' if len(seeds) > 20 else ''}"),
+        ("Chosen how", SELECTION.partition(": ")[2] or SELECTION),
+    ]
+
+
+def _domains(names: Sequence[str], of: Suite) -> str:
+    return "all domains" if len(names) == len(of.domains) else ", ".join(names)
+
+
+def _listed(names: object, comma: str = "; ") -> str:
+    return comma.join(names)  # type: ignore[arg-type]
+
+
+def of_method(file: Path | None) -> OfMethod:
+    """A method in words, from its file: the docstring names the paper. Nothing is imported."""
+    if file is None:
+        return OfMethod()
+    code = file.read_text(encoding="utf-8")
+    text = ast.get_docstring(ast.parse(code)) or ""
+    summary, _, rest = text.partition("\n")
+    paper = " ".join(rest.strip().partition("\n\n")[0].split())
+    pieces: list[tuple[str, str]] = []
+    end = 0
+    for match in _URL.finditer(paper):
+        pieces += [(paper[end : match.start()], ""), ("", match[0])]
+        end = match.end()
+    pieces = [piece for piece in (*pieces, (paper[end:], "")) if piece != ("", "")]
+    return OfMethod(summary, pieces, file.parent.name.replace("_", " "), f"{file.parent.name}/{file.name}", code)
+
+
+def reads(parts: Sequence[str]) -> str:
+    """What a method reads, in words."""
+    return _listed([_PARTS.get(part, part) for part in parts]) or "nothing that is recorded"

@@ -1,0 +1,45 @@
+"""The pictures of a site as SVG, one suite after the other, on several cores where there are many suites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from joblib import Parallel, cpu_count, delayed
+
+from tlbench import plots
+from tlbench.reports import Table
+from tlbench.terms import Record
+
+SUITES_A_CORE = 4
+"""A process takes about as long to start as the pictures of two suites take to draw."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture as SVG text; `kind` names its file, `said` what is seen."""
+
+    kind: str
+    title: str
+    said: str
+    vector: str
+
+
+def drawn(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterator[list[Drawn]]:
+    """The pictures of each suite, from all its tables and its records, in order; those of later suites are drawn meanwhile."""
+    processes = max(1, min(cpu_count(), len(suites) // SUITES_A_CORE))
+    # the curves, not the records: these would take longer to pass on than the pictures to draw
+    asked = ((tables, records[-1].baseline, plots.traces(records)) for tables, records in suites)
+    if processes == 1:
+        yield from (_of_suite(*one) for one in asked)
+    else:
+        yield from Parallel(n_jobs=processes, return_as="generator")(delayed(_of_suite)(*one) for one in asked)
+
+
+def _of_suite(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> list[Drawn]:
+    with plots.styled():
+        return [
+            Drawn(one.kind, one.title, one.said, plots.svg(one.figure, one.title, one.caption))
+            for one in plots.pictures(tables, baseline, curves)
+        ]

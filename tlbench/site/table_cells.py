@@ -1,0 +1,170 @@
+"""Tables as the templates take them: cells of text, each with what it is sorted by and how it is marked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from tlbench import reports
+from tlbench.reports import Table
+from tlbench.reports.tables import captions
+
+_NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+_WORDS = {"hurts": "-1", "undecided": "0", "helps": "1"}
+_CLASSES = {"helps", "hurts", "best", "second", "text"}
+_FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
+"""What a spreadsheet would run, and no number, delta or interval."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, what it is sorted by (a number where it holds one) and its class in the page's style."""
+
+    text: str
+    order: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its name, where that leads, and its cells."""
+
+    name: str
+    link: str | None
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table on a page; `csv` and `json` are paths of the same table from the root of the site."""
+
+    id: str
+    kind: str
+    title: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    csv: str = ""
+    json: str = ""
+
+
+def cell(text: str, mark: str = "") -> Cell:
+    """A cell sorted by its verdict, by the first number in it (the last one after a name), else or if marked so by its text."""
+    classes = " ".join(word for word in mark.split() if word in _CLASSES)
+    if text in _WORDS:
+        return Cell(text, _WORDS[text], classes or text)
+    if "text" in classes:
+        return Cell(text, text, classes)
+    found = _NUMBER.findall(text) if text[:1] in "+-0123456789±" else _NUMBER.findall(text)[-1:] if " " in text else []
+    return Cell(text, found[0].replace(",", "") if found else text, classes)
+
+
+def sheet(table: Table, name: str, link: Callable[[str], str | None] = lambda row: None) -> Sheet:
+    """A table of the reports; `name` is its id on the page."""
+    marks = table.marks if table.marks is not None else pd.DataFrame("", table.cells.index, table.cells.columns)
+    rows = [
+        Row(str(row), link(str(row)), [cell(str(text), str(mark)) for text, mark in zip(texts, marked, strict=True)])
+        for row, texts, marked in zip(
+            table.cells.index,
+            table.cells.itertuples(index=False, name=None),
+            marks.itertuples(index=False, name=None),
+            strict=True,
+        )
+    ]
+    columns = [str(table.cells.index.name), *map(str, table.cells.columns)]
+    return Sheet(name, table.kind, table.title, table.caption, columns, rows)
+
+
+def plain(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> Sheet:
+    """A table that is not of the reports: of suites, methods or records."""
+    return Sheet(name, "plain", title, caption, columns, list(rows))
+
+
+def at(made: Sheet, stem: str) -> Sheet:
+    """The sheet with the paths of its downloads."""
+    return replace(made, csv=f"{stem}.csv", json=f"{stem}.json")
+
+
+def summary(tables: Sequence[Table]) -> Table:
+    """The three answers of one suite in one table, a row per method: how good, against the baseline, and at what cost.
+
+    Every cell is one of the tables', which hold the numbers behind it.
+    """
+    accuracy = next(table for table in tables if table.kind == "accuracy")
+    delta = next((table for table in tables if table.kind == "transfer"), None)
+    costs = [table for table in tables if table.kind == "frontier"]
+    title = f"{accuracy.title.split(': ', 1)[-1]}"
+    parts = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
+    marks = [] if accuracy.marks is None else [accuracy.marks.reindex(columns=["rank", "mean"]).rename(columns={"mean": title})]
+    half = any("±" in text for text in accuracy.cells["mean"])
+    asks = " ± half of the 95 % interval, here and of the deltas: would other seeds give it on these pairs?" if half else "."
+    said = [f"{title}, mean over pairs and seeds{asks}", _incomplete(accuracy)]
+    if delta is not None:
+        shown = [name for name in ("mean delta", "verdict", "pairs helped", "pairs hurt", "worst pair") if name in delta.cells]
+        parts.append(delta.cells[shown])
+        if delta.marks is not None:
+            marks.append(delta.marks.reindex(columns=shown))
+        said.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. Helps and hurts by its interval.")
+        said.append("Of the pairs helped and hurt, those that surely are stand before the star.")
+    if len(costs) == 1:
+        shown = [name for name in ("train seconds", "Pareto front") if name in costs[0].cells]
+        parts.append(costs[0].cells[shown])
+        said.append(f"Median train seconds on {costs[0].title.split(' on ', 1)[-1]}; the Pareto front is of accuracy and time.")
+    elif costs:
+        said.append(f"Costs of {len(costs)} machines or precisions stand in tables of their own.")
+    cells = pd.concat([part.reindex(accuracy.cells.index) for part in parts], axis=1)
+    cells = cells.astype(object).where(cells.notna(), "")
+    cells.index.name = accuracy.cells.index.name
+    marked = pd.concat([mark.reindex(cells.index) for mark in marks], axis=1) if marks else pd.DataFrame(index=cells.index)
+    marked = marked.reindex(columns=cells.columns).astype(object)
+    marked = marked.where(marked.notna(), "")
+    name = accuracy.title.split(": ", 1)[0]
+    return Table(
+        name, "summary", f"{name}: summary", captions.joined(*said), cells, accuracy.data.iloc[:0], accuracy.metric, marked
+    )
+
+
+def _incomplete(accuracy: Table) -> str:
+    """Which rows have blanks, and how many pairs they have."""
+    data = accuracy.data[accuracy.data["pair"].notna()]
+    whole, pairs = data.loc[data["quantity"] == "mean", "row"].value_counts(), data["pair"].nunique()
+    some = {str(row): int(whole.get(row, 0)) for row in accuracy.cells.index}
+    named = [f"{row} ({count} of {pairs} pairs)" for row, count in some.items() if count < pairs]
+    return f"Incomplete, without mean and rank: {captions.listed(named)}." if named else ""
+
+
+def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
+    """For each row the pairs on which it surely helps, surely hurts, or neither, each with its delta in words."""
+    pairs = set(delta.data.loc[delta.data["pair"].notna(), "pair"])
+    marks = delta.marks if delta.marks is not None else pd.DataFrame("", delta.cells.index, delta.cells.columns)
+    found: dict[str, dict[str, list[str]]] = {}
+    for pair in (column for column in delta.cells.columns if column in pairs):
+        for row, text, mark in zip(delta.cells.index, delta.cells[pair], marks[pair], strict=True):
+            if text:
+                of = found.setdefault(str(row), {"helps": [], "hurts": [], "undecided": []})
+                of[mark or "undecided"].append(f"{pair} ({text.partition(' ')[0]})")
+    return found
+
+
+def files(table: Table, shown: Sheet) -> dict[str, str]:
+    """The contents of the two downloads of a sheet: the table's numbers or, where it holds none, its cells."""
+    if len(table.data):
+        return {shown.csv: reports.render([table], "csv"), shown.json: reports.render([table], "json")}
+    return cells_files(shown)
+
+
+def cells_files(shown: Sheet) -> dict[str, str]:
+    """As `files`, from the cells of a sheet."""
+    columns = [reports.legible(column) for column in shown.columns]
+    lines = [[reports.legible(text) for text in (row.name, *(cell.text for cell in row.cells))] for row in shown.rows]
+    text = io.StringIO()
+    safe = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in line] for line in (columns, *lines)]
+    csv.writer(text, lineterminator="\n").writerows(safe)
+    held = ",\n".join(json.dumps(dict(zip(columns, line, strict=True)), ensure_ascii=False) for line in lines)
+    return {shown.csv: text.getvalue(), shown.json: f"[{held}]\n"}

@@ -1,0 +1,1 @@
+"""The numerical methods behind the shallow methods: kernels, base learners, density ratios, subspaces, optimal transport."""
