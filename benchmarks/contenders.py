@@ -24,14 +24,14 @@ from benchmarks.scripted import Images, Script
 from tlbench import methods
 from tlbench.clock import Clock
 from tlbench.engine.data.inputs import Inputs
-from tlbench.engine.data.passes import GrantedRows
-from tlbench.engine.data.storage import Granted, Part
-from tlbench.engine.runtime.seeds import seeded
+from tlbench.engine.data.passes import SplitPasses
+from tlbench.engine.data.storage import Grants, Subset
+from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import train
 from tlbench.engine.training.online import predict_online
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
-from tlbench.nn.net import Net, Trunk
+from tlbench.nn.net import Backbone, Net
 from tlbench.suite import Network, Training
 from tlbench.terms import Labelled, Task
 
@@ -43,7 +43,7 @@ FEW_ROWS = 200
 """Labelled ones among the target's; of fewer the engine draws many permutations at once, and so others than by_hand.py."""
 SOURCE_STEPS = 10
 """Of adabn and tent, before what they are timed for."""
-SEEDS = {"source": 1, "target": 2, "few": 3, "steps": 4}
+SEEDS = {"source": 1, "target": 2, "target_labeled": 3, "steps": 4}
 CPU = torch.device("cpu")
 OPTIONS: dict[str, dict[str, Any]] = {name: {"threshold": threshold} for name, threshold in THRESHOLDS.items()}
 
@@ -71,22 +71,22 @@ class Work:
         self.net, self.method = net, method
         self.images, self.more = net == "lenet", method in TWINS
         assert self.images or not self.more
-        with seeded(0, CPU):
+        with seeded_rng(0, CPU):
             if self.more:
                 pattern = torch.rand(CLASSES, 1, 5, 5)
                 rows = MORE_ROWS.get(method, 20 * BATCH)
                 self.source, target = _strokes(pattern, rows, 0.0), _strokes(pattern, rows, 0.1)
-                self.target, self.few = target.x, target[torch.arange(FEW_ROWS)]
+                self.target, self.target_labeled = target.x, target[torch.arange(FEW_ROWS)]
             else:
                 x, self.target = (_blobs(), _blobs()) if self.images else (_features(0.0), _features(0.3))
                 # of images, where the most ink stands
                 y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
                 self.source = Labelled(x, y)
             options = {"batch_norm": True} if method in AFTER else {}
-            trunk = backbones.build("lenet", (1, 28, 28), options) if self.images else Trunk([], WIDTH)
-            kind = methods.find(method)
-            assert issubclass(kind, Trained)
-            self.start = kind(Net(trunk, CLASSES), **methods.options(method, OPTIONS.get(method, {})))
+            trunk = backbones.build_backbone("lenet", (1, 28, 28), options) if self.images else Backbone([], WIDTH)
+            kind = methods.method_class(method)
+            assert issubclass(kind, DeepMethod)
+            self.start = kind(Net(trunk, CLASSES), **methods.method_options(method, OPTIONS.get(method, {})))
             if method == "pcgrad":  # of heads that start as opposites the gradients conflict, else there is nothing to project
                 self.start.get_parameter("source_head.weight").data.copy_(-self.start.net.head.weight)
 
@@ -94,7 +94,7 @@ class Work:
         method = copy.deepcopy(self.start)
         if self.images:
             method.to(memory_format=torch.channels_last)  # as the engine does for convolutions
-        parts = {name: getattr(self, name) for name in ("source", "target", "few") if name in method.reads}
+        parts = {name: getattr(self, name) for name in ("source", "target", "target_labeled") if name in method.reads}
         task = Task(CLASSES, **parts)
         inputs, clock = Inputs(Network(), channels_last=self.images), Clock(CPU)
 
@@ -112,11 +112,11 @@ class Work:
         def adapt() -> list[float]:
             online = method.online()
             if online is not None:
-                scores = predict_online(method, online, Part.of(rows), inputs, BATCH)
+                scores = predict_online(method, online, Subset.of(rows), inputs, BATCH)
                 return on_source + _entropies(scores)
             phase = method.phases()[-1]
             assert phase.begin is not None
-            phase.begin(GrantedRows(method, Granted.of(Task(CLASSES, target=rows)), inputs, phase))
+            phase.begin(SplitPasses(method, Grants.of(Task(CLASSES, target=rows)), inputs, phase))
             return on_source
 
         return Run(adapt, logits)
@@ -124,7 +124,11 @@ class Work:
     def by_hand_more(self, steps: int) -> Run:
         """The twin of by_hand_more."""
         none = torch.empty(0, dtype=torch.int64)
-        given = (("source", self.source.x, self.source.y), ("target", self.target, none), ("few", self.few.x, self.few.y))
+        given = (
+            ("source", self.source.x, self.source.y),
+            ("target", self.target, none),
+            ("target_labeled", self.target_labeled.x, self.target_labeled.y),
+        )
         data = Data(**{name: Rows(x, y, BATCH, SEEDS[name]) for name, x, y in given})
         net, twin = NetByHand(self.method, self.start.state_dict().values()), TWINS[self.method]
         on_source = supervised(net, data.source, SOURCE_STEPS) if self.method in AFTER else []
@@ -183,7 +187,7 @@ def _seeded(begin: Ready) -> Ready:
     """Views and folds are drawn from torch's global generator: of all contenders from the same seed."""
 
     def seeded_begin() -> list[float]:
-        with seeded(SEEDS["steps"], CPU):
+        with seeded_rng(SEEDS["steps"], CPU):
             return begin()
 
     return seeded_begin

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.test_classical import COLUMNS, accuracy, made_up, skada_components, stacked
-from tlbench.methods import find, options
-from tlbench.methods.base import Solved
+from tlbench.methods import method_class, method_options
+from tlbench.methods.base import ShallowMethod
 from tlbench.terms import Labelled, Task
 
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -47,8 +47,8 @@ def fit(name: str, count: int, changes: dict[str, Any] | None = None) -> tuple[f
     source, y, target, truth = made_up(count)
     method, given = OURS[name]
     torch.manual_seed(0)
-    made = find(method)(**options(method, {**given, **(changes or {})}))
-    assert isinstance(made, Solved)
+    made = method_class(method)(**method_options(method, {**given, **(changes or {})}))
+    assert isinstance(made, ShallowMethod)
     start = time.perf_counter()
     predictor = made.fit(Task(10, Labelled(source.float(), y), target.float()))
     seconds = time.perf_counter() - start

@@ -61,12 +61,12 @@ def accuracy(count: int = 4000) -> dict[str, float]:
         x, y = simulated.read(options, None)
         made.append(Labelled(torch.tensor(x), torch.tensor(y)))
     (source, target), found = made, {}
-    kind: Any = methods.find("kmm")
+    kind: Any = methods.method_class("kmm")
     for name, form in {"whole": {}, "landmarks": {"exact_rows": 1}}.items():
         torch.manual_seed(0)
-        given = methods.options("kmm", {"learner": "ridge", **form})
+        given = methods.method_options("kmm", {"learner": "ridge", **form})
         found[name] = kind(**given).fit(Task(4, source, target.x))(target.x)
-    found["unweighted"] = base_learners.fit("ridge", source.x, source.y, 4)(target.x)
+    found["unweighted"] = base_learners.fit_learner("ridge", source.x, source.y, 4)(target.x)
     return {name: 100 * float((scores.argmax(1) == target.y).double().mean()) for name, scores in found.items()}
 
 

@@ -39,14 +39,14 @@ def supervised(settings: Settings, precision: str, device: torch.device) -> dict
     """Images a second of a plain compiled loop that puts as many images through the trunk as a DANN step does."""
     batch, warm = 2 * settings.batch, settings.steps // 3
     source = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 256, (settings.rows, *settings.shape), dtype=torch.uint8, generator=source).to(device)
-    y = (torch.arange(settings.rows) % settings.classes).to(device)
-    trunk = backbones.build(settings.trunk, settings.shape, {})
+    x = torch.randint(0, 256, (settings.samples, *settings.shape), dtype=torch.uint8, generator=source).to(device)
+    y = (torch.arange(settings.samples) % settings.classes).to(device)
+    trunk = backbones.build_backbone(settings.backbone, settings.shape, {})
     net = nn.Sequential(trunk, nn.Linear(trunk.width, settings.classes))
     net.to(device).to(memory_format=torch.channels_last).train()
     compiled: Callable[[Tensor], Tensor] = torch.compile(net)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    rows = torch.randint(0, settings.rows, (settings.steps, batch), generator=source).to(device)
+    rows = torch.randint(0, settings.samples, (settings.steps, batch), generator=source).to(device)
     begun, marks = time.perf_counter(), []
     for step in range(settings.steps):
         at = rows[step]
@@ -77,16 +77,16 @@ class Files(Dataset[tuple[Tensor, int]]):
         assert channels == 3
         noise = np.random.default_rng(seed)
         self.files = []
-        for _ in range(min(FILES, settings.rows)):
+        for _ in range(min(FILES, settings.samples)):
             coarse = noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             out = io.BytesIO()
             Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(out, "JPEG", quality=90)
             self.files.append(out.getvalue())
-        self.rows, self.classes = settings.rows, settings.classes
+        self.samples, self.classes = settings.samples, settings.classes
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
 
     def __len__(self) -> int:
-        return self.rows
+        return self.samples
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
         image = Image.open(io.BytesIO(self.files[row % len(self.files)])).convert("RGB")
@@ -109,7 +109,7 @@ def script(settings: Settings, precision: str, device: torch.device, workers: in
             drop_last=True,
         )
         loaders.append(iter(loader))
-    net = backbones.build(settings.trunk, settings.shape, {}).to(device).train()
+    net = backbones.build_backbone(settings.backbone, settings.shape, {}).to(device).train()
     head = nn.Linear(net.width, settings.classes).to(device)
     hidden = [nn.Linear(net.width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)]
     discriminator = nn.Sequential(*hidden).to(device)

@@ -28,7 +28,7 @@ from benchmarks import jpeg, peers
 from benchmarks.contenders import BATCH, Work
 from tlbench import engine
 from tlbench.bench import table, throughput
-from tlbench.bench.throughput import Settings, case_of, domains_of, suite_of
+from tlbench.bench.throughput import Settings, bench_case, bench_domains, bench_suite
 from tlbench.engine.runtime.device import device_of, machine
 from tlbench.terms import Domain
 
@@ -37,11 +37,11 @@ METHODS = ("source_only", "dann", "cdan", "coral", "dan", "mcc", "mcd", "mean_te
 SEEDS = (3, 8)
 PEERS = (("pytorch_adapt", "dann"), ("pytorch_adapt", "mcc"), ("skada", "dann"))
 OUT = Path("results/bench")
-LENET = Settings(rows=1000, steps=12, batch=16) if SHORT else Settings(rows=20_000, steps=600)
+LENET = Settings(samples=1000, steps=12, batch=16) if SHORT else Settings(samples=20_000, steps=600)
 RESNET = (
-    Settings(shape=(3, 32, 32), rows=200, steps=12, batch=8)
+    Settings(shape=(3, 32, 32), samples=200, steps=12, batch=8)
     if SHORT
-    else Settings(trunk="torchvision:resnet50", shape=(3, 224, 224), rows=2000, steps=120, batch=64)
+    else Settings(backbone="torchvision:resnet50", shape=(3, 224, 224), samples=2000, steps=120, batch=64)
 )
 WORKERS = 2 if SHORT else 16
 
@@ -75,16 +75,16 @@ class Report:
 @functools.cache
 def domains(settings: Settings) -> dict[str, Domain]:
     """Made once for all trainings on them: drawing photographs takes longer than a short training."""
-    return domains_of(settings)
+    return bench_domains(settings)
 
 
 def of_engine(settings: Settings, precision: str, device: torch.device, seeds: int = 1, **train: str) -> dict[str, Any]:
     """Facts of a DANN training by the engine, all seeds together where there are several."""
-    chosen = {"precision": precision, **train, **({"together": "on"} if seeds > 1 else {})}
-    cases, rows = [case_of("dann", seed) for seed in range(seeds)], domains(settings)
+    chosen = {"precision": precision, **train, **({"vmap_seeds": "on"} if seeds > 1 else {})}
+    cases, rows = [bench_case("dann", seed) for seed in range(seeds)], domains(settings)
     settings = dataclasses.replace(settings, train=tuple(chosen.items()))
-    records = engine.run_together(cases, suite_of(settings), rows, device)
-    if wrong := [record.why for record in records if record.status != "done"]:
+    records = engine.run_seeds(cases, bench_suite(settings), rows, device)
+    if wrong := [record.reason for record in records if record.status != "done"]:
         raise RuntimeError(str(wrong[0]))
     cost, notes = records[0].cost, records[0].notes
     if seeds > 1 and not any("trained together" in note for note in notes):
@@ -116,15 +116,15 @@ def of_peer(package: str, method: str, device: torch.device) -> dict[str, Any]:
 
 def figures(report: Report, precision: str, device: torch.device) -> list[dict[str, Any]]:
     """Measure all, most important first, and say what was aimed at."""
-    report.measure("LeNet DANN, as written", 20, lambda: of_engine(LENET, precision, device, compile="off", together="off"))
-    report.measure("LeNet DANN, captured", 20, lambda: of_engine(LENET, precision, device, compile="graph", together="off"))
+    report.measure("LeNet DANN, as written", 20, lambda: of_engine(LENET, precision, device, compile="off", vmap_seeds="off"))
+    report.measure("LeNet DANN, captured", 20, lambda: of_engine(LENET, precision, device, compile="graph", vmap_seeds="off"))
     for seeds in SEEDS:
         name = f"LeNet DANN, captured, {seeds} seeds together"
         report.measure(name, 30, lambda seeds=seeds: of_engine(LENET, precision, device, seeds, compile="graph"))  # type: ignore[misc]
     for package, method in PEERS:
         name = f"LeNet {method.upper()}, {package}, fp32"
         report.measure(name, 20, lambda package=package, method=method: of_peer(package, method, device))  # type: ignore[misc]
-    net = f"{RESNET.trunk.rpartition(':')[2]} {RESNET.shape[-1]}"
+    net = f"{RESNET.backbone.rpartition(':')[2]} {RESNET.shape[-1]}"
     report.measure(f"{net} DANN, captured", 40, lambda: of_engine(RESNET, precision, device, compile="graph"))
     report.measure(f"{net} DANN, compiled", 150, lambda: of_engine(RESNET, precision, device, compile="step"))
     report.measure(f"{net} supervised by hand, compiled", 130, lambda: jpeg.supervised(RESNET, precision, device))
@@ -163,7 +163,7 @@ def main() -> int:
     ratios = figures(report, words.precision, device)
     settings = dataclasses.replace(LENET, steps=min(LENET.steps, 200), train=(("precision", words.precision),))
     # the table of all methods last: it takes what time is left
-    report.measure("table", 100, lambda: throughput.run(settings, METHODS[:2] if SHORT else METHODS, device))
+    report.measure("table", 100, lambda: throughput.measure_methods(settings, METHODS[:2] if SHORT else METHODS, device))
     methods = report.rates.pop("table", None)
     facts = machine(device, words.precision)
     made = {

@@ -103,7 +103,7 @@ def pytorch_adapt(work: Work, steps: int, *, loader: bool, device: torch.device 
         from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
         from pytorch_adapt.hooks import ClassifierHook, DANNHook, MCCHook
     model = work.model(channels_last=False).to(device)
-    models: dict[str, nn.Module] = {"G": model.trunk, "C": model.head}
+    models: dict[str, nn.Module] = {"G": model.backbone, "C": model.head}
     if work.method == "dann":
         models["D"] = Flat(model.discriminator)
     optimisers = [torch.optim.Adam(one.parameters(), lr=1e-3) for one in models.values()]
@@ -154,7 +154,7 @@ def skada(work: Work, steps: int, device: torch.device = CPU) -> Ready:
     domain = torch.cat([torch.ones(count, dtype=torch.int64), torch.full((count,), -2)]).numpy()
     net = DANN(
         Trunked(model),
-        layer_name="trunk",
+        layer_name="backbone",
         domain_classifier=Reversed(model.discriminator, steps),
         train_split=None,
         max_epochs=1,
@@ -177,8 +177,8 @@ class Trunked(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.trunk, self.head = model.trunk, model.head
+        self.backbone, self.head = model.backbone, model.head
 
     def forward(self, x: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.trunk(x))
+        logits: Tensor = self.head(self.backbone(x))
         return logits

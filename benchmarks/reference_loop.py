@@ -51,7 +51,7 @@ class Model(nn.Module):
         discriminator: bool = True,
     ) -> None:
         super().__init__()
-        self.trunk = trunk()
+        self.backbone = trunk()
         self.head = nn.Linear(width, 10)
         self.discriminator = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
         if not discriminator:
@@ -127,7 +127,7 @@ def train(
             x = torch.cat([x, target.index_select(0, target_rows[step])])
         if x.dtype == torch.uint8:
             x = x.to(torch.float32, memory_format=layout).mul_(2 / 255).sub_(1)
-        features = model.trunk(x)
+        features = model.backbone(x)
         loss = F.cross_entropy(model.head(features[:batch]), source_y[drawn])
         if term:
             loss = loss + term(model, features, batch, step / steps, is_source)

@@ -83,7 +83,7 @@ class Script:
         log = []
         for step in range(self.steps):
             (source_x, source_y), (target_x, _) = (next(loader) for loader in self._loaders)
-            source, target = self.model.trunk(source_x), self.model.trunk(target_x)
+            source, target = self.model.backbone(source_x), self.model.backbone(target_x)
             logits = self.model.head(source)
             task = F.cross_entropy(logits, source_y)
             k = ramp(step / self.steps)

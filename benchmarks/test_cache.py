@@ -58,10 +58,10 @@ def test_mnist_from_the_cache(mnist: tuple[data.Declaration, Path], tmp_path: Pa
     mapped: Domain = benchmark.pedantic(again, rounds=9, warmup_rounds=1)  # type: ignore[no-untyped-call]
     median = seconds(again)[0] if benchmark.stats is None else benchmark.stats.stats.median
     start = time.perf_counter()
-    mapped.rows.x.clone()
+    mapped.samples.x.clone()
     passed = time.perf_counter() - start
-    assert mapped.fingerprint == plain.fingerprint and len(mapped.rows) + len(mapped.test or ()) == 70_000
-    assert bool((mapped.rows.x == plain.rows.x).all())
+    assert mapped.fingerprint == plain.fingerprint and len(mapped.samples) + len(mapped.test or ()) == 70_000
+    assert bool((mapped.samples.x == plain.samples.x).all())
     benchmark.extra_info.update(decoded_seconds=decoded, stored_seconds=stored, copy_seconds=passed)
     print(
         f"\nMNIST, 70,000 rows: decoded {decoded:.2f} s, decoded and kept {stored:.2f} s, "

@@ -50,7 +50,7 @@ def stacked(source: Tensor, target: Tensor) -> tuple[Any, Any]:
 
 def transfer_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Ours: coefficients (N, K) and components (N, K) of both domains."""
-    made = kernel_columns.design(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
+    made = kernel_columns.kernel_columns(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
     e = components.contrasts(len(source), len(target), source)
     # skada's I + mu K e e'K is that times 1 / (mu |e|^2), beside M of norm 1
     penalty = 1 / (MU * float(e.square().sum()))
@@ -154,12 +154,12 @@ def counts_of_words(count: int, words: int = 5000) -> tuple[Tensor, Tensor, Tens
 def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
     """DASVM on wide rows: all products of two rows computed once, and libsvm going through the columns in every round."""
     source, sign, target = counts_of_words(400)
-    made: dict[str, svm.Exchange] = {}
+    made: dict[str, svm.DasvmState] = {}
 
     def contender(name: str) -> Callable[[], Callable[[], Any]]:
         def run() -> None:
             known = svm.products(source, target) if name == "known" else None
-            made[name] = svm.exchange(source, sign, target, c=1.0, count=8, rounds=200, known=known)
+            made[name] = svm.dasvm(source, sign, target, c=1.0, count=8, rounds=200, known=known)
 
         return lambda: run
 

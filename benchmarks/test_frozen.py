@@ -40,7 +40,7 @@ y = "y"
 [pairs]
 all = true
 [net]
-trunk = "torchvision:resnet18"
+backbone = "torchvision:resnet18"
 frozen = true
 bottleneck = 64
 [train]
@@ -71,7 +71,7 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    extracted = frozen._extracted
+    extracted = frozen._extract_features
     seen: list[str] = []
 
     def watched(domain: Domain, *rest: Any) -> Domain:
@@ -79,23 +79,23 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
         return extracted(domain, *rest)
 
     monkeypatch.setattr(frozen, "_extracted", watched)
-    chosen = suite.load(write(tmp_path), (methods.mistakes, backbones.mistakes))
-    domains = runner.load(chosen, list(DOMAINS), tmp_path)
+    chosen = suite.load_suite(write(tmp_path), (methods.suite_errors, backbones.suite_errors))
+    domains = runner.load_domains(chosen, list(DOMAINS), tmp_path)
     device = torch.device("cpu")
     begun = time.perf_counter()
 
     def whole() -> list[Record]:
-        return [engine.run(case, chosen, domains, device) for case in chosen.cases()]
+        return [engine.run_case(case, chosen, domains, device) for case in chosen.cases()]
 
     records: list[Record] = benchmark.pedantic(whole, rounds=1, warmup_rounds=0)  # type: ignore[no-untyped-call]
     seconds = time.perf_counter() - begun
-    assert [record.why for record in records if record.status == "failed"] == []
+    assert [record.reason for record in records if record.status == "failed"] == []
     assert len(records) == 10 * 12 * 3 and sorted(seen) == sorted(DOMAINS)
     done = [record for record in records if record.status == "done"]
     of_pair = {record.pair: record.cost.feature_seconds or 0.0 for record in done}
     extraction = sum(of_pair.values()) / (2 * (len(DOMAINS) - 1))  # each domain stands in 6 of the 12 pairs
     heads = sum(
-        (record.cost.train_seconds or 0.0) + (record.scores.scored_rows or 0) / (record.cost.predict_samples_per_second or 1)
+        (record.cost.train_seconds or 0.0) + (record.scores.scored_samples or 0) / (record.cost.predict_samples_per_second or 1)
         for record in done
     )
     ratio = seconds / (extraction + heads)
@@ -116,8 +116,8 @@ def test_a_case(switch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, be
     if switch == "learning":
         text = text.replace("frozen = true", "").replace("bottleneck = 64", "")
     (tmp_path / "frozen.toml").write_text(text, encoding="utf-8")
-    chosen = suite.load(tmp_path / "frozen.toml", (methods.mistakes, backbones.mistakes))
-    domains = runner.load(chosen, list(DOMAINS[:2]), tmp_path)
-    case = next(case for case in chosen.cases() if case.row == "coral")
-    record = timed(benchmark, lambda: engine.run(case, chosen, domains, torch.device("cpu")), rounds=1)
-    assert record.status == "done", record.why
+    chosen = suite.load_suite(tmp_path / "frozen.toml", (methods.suite_errors, backbones.suite_errors))
+    domains = runner.load_domains(chosen, list(DOMAINS[:2]), tmp_path)
+    case = next(case for case in chosen.cases() if case.entry == "coral")
+    record = timed(benchmark, lambda: engine.run_case(case, chosen, domains, torch.device("cpu")), rounds=1)
+    assert record.status == "done", record.reason

@@ -42,7 +42,7 @@ list = ["source:target"]
 [protocol]
 source_held_out = 0.005
 [net]
-trunk = "convnet"
+backbone = "convnet"
 channels = 16
 [train]
 steps = {steps}

@@ -35,7 +35,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 raw = tomllib.loads(locate("office_caltech10_images").read_text())
 raw["data"].update(size=256, crop=224)
 raw["train"].update(steps=20, batch=16, trace=0)
-raw["net"] = {"trunk": "torchvision:mobilenet_v3_small"}
+raw["net"] = {"backbone": "torchvision:mobilenet_v3_small"}
 suite = parse(raw, "photos", (trunks.mistakes, methods.mistakes))
 root, cache = Path(sys.argv[1]), Path(sys.argv[2])
 domains = {name: data.load(one, root, cache) for name, one in suite.domains.items()}
@@ -60,7 +60,7 @@ def load_all(root: Path, cache: Path) -> tuple[float, int]:
         table = {"reader": "images", "path": ARCHIVE, "domain": f"images/{name}", "size": 256, "crop": 224}
         declaration, wrong = data.declare(name, table, {})
         assert declaration is not None, wrong
-        rows += len(data.load(declaration, root, cache).rows)
+        rows += len(data.load(declaration, root, cache).samples)
     return time.perf_counter() - start, rows
 
 

@@ -50,31 +50,31 @@ methods.empty = {{}}
 """
 
 
-Planner = Callable[[int, str], tuple[runner.Plan, Path]]
+Planner = Callable[[int, str], tuple[runner.RunPlan, Path]]
 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "empty.py").write_text(EMPTY, encoding="utf-8")
-    methods.plug(tmp_path / "empty.py")
+    methods.register_file(tmp_path / "empty.py")
     for name in "ab":
         np.savez(tmp_path / f"{name}.npz", x=np.eye(4, dtype=np.float32), y=np.arange(4))
 
-    def planned(cases: int, results: str) -> tuple[runner.Plan, Path]:
+    def planned(cases: int, results: str) -> tuple[runner.RunPlan, Path]:
         (tmp_path / "empty.toml").write_text(SUITE.format(seeds=list(range(cases))), encoding="utf-8")
-        suite = api.load(tmp_path / "empty.toml")
+        suite = api.load_suite(tmp_path / "empty.toml")
         records.prepare(tmp_path / results, suite.name)
-        return runner.plan(suite, tmp_path / results, tmp_path), tmp_path / results
+        return runner.plan_run(suite, tmp_path / results, tmp_path), tmp_path / results
 
     yield planned
-    methods._plugged.pop("empty", None)
+    methods._registered.pop("empty", None)
 
 
-def pool(plan: runner.Plan, most: int | None = None) -> Pool:
-    from tlbench.runner.ray_pool import Cluster
+def pool(plan: runner.RunPlan, most: int | None = None) -> Pool:
+    from tlbench.runner.ray_pool import RayPool
 
-    made = Cluster(plan.work(Limits(threads=1)), "local", most=most)
+    made = RayPool(plan.work(Limits(threads=1)), "local", most=most)
     while not made.idle():
         made.wait(1.0, lambda message: None)
     return made
@@ -88,7 +88,7 @@ def timed(records_of: Iterable[Record]) -> tuple[float, int]:
 
 def test_ten_thousand_empty_cases(plan: Planner) -> None:
     todo, results = plan(10_000, "many")
-    seconds, done = timed(scheduler.drive(todo, results, pool(todo)))
+    seconds, done = timed(scheduler.run_plan(todo, results, pool(todo)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\n10,000 empty cases: {seconds:.1f} s (aim 60), driver's peak {peak:.2f} GiB (aim 1)")
     assert done == 10_000 and len(records.read_all(results)) == 10_000
@@ -101,7 +101,7 @@ def test_overhead_of_a_case(plan: Planner) -> None:
     for round_ in range(3):
         here, there = plan(300, f"here{round_}"), plan(300, f"there{round_}")
         alone, _ = timed(local.run(here[0], here[1], engine.device_of("cpu")))
-        far, done = timed(scheduler.drive(there[0], there[1], pool(there[0], most=1)))
+        far, done = timed(scheduler.run_plan(there[0], there[1], pool(there[0], most=1)))
         extra.append(1000 * (far - alone) / 300)
         assert done == 300
     print(f"\na case over Ray costs {statistics.median(extra):+.1f} ms over a local one (aim 100); rounds {extra}")

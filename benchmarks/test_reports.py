@@ -49,7 +49,7 @@ def _record(row: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
     return Record(
         suite="made_up",
         suite_version=1,
-        row=name,
+        entry=name,
         method=name,
         options={"weight": 1.0},
         sources=pair[:1],
@@ -65,7 +65,7 @@ def _record(row: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
             source_accuracy=0.9,
             per_class_accuracy={str(n): accuracy for n in range(CLASSES)},
             macro_f1=0.5,
-            scored_rows=1000,
+            scored_samples=1000,
         ),
         cost=Cost(train_seconds=10 + noise, train_samples_per_second=3000 + 100 * noise, steps=1000, batch=64),
         machine=Machine(device="cpu", torch="2"),
@@ -86,7 +86,7 @@ def _records() -> Iterator[Record]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
-    for row, of_row in itertools.groupby(_records(), lambda record: record.row):
+    for row, of_row in itertools.groupby(_records(), lambda record: record.entry):
         file = records.file_of(results, "made_up", row)
         file.parent.mkdir(exist_ok=True)
         file.write_text("".join(records.to_line(record) + "\n" for record in of_row), encoding="utf-8")
@@ -95,14 +95,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def frame(folder: Path) -> pd.DataFrame:
-    return reports.frame(records.each(folder))
+    return reports.frame(records.iterate_records(folder))
 
 
 @pytest.mark.benchmark(group=f"reports of {COUNT:,} records")
 class TestReports:
     def test_read(self, benchmark: BenchmarkFixture, folder: Path) -> None:
         def read() -> int:
-            return sum(1 for _ in records.each(folder))
+            return sum(1 for _ in records.iterate_records(folder))
 
         assert timed(benchmark, read, rounds=rounds(3)) == COUNT
 

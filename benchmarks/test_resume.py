@@ -39,30 +39,30 @@ def suite_file(folder: Path) -> Path:
     return folder / "many.toml"
 
 
-def written(plan: runner.Plan, results: Path) -> int:
+def written(plan: runner.RunPlan, results: Path) -> int:
     """Write a record for all cases but those of the last seed; one real record lends its facts."""
     device = torch.device("cpu")
-    real = engine.run(plan.todo[0], plan.suite, plan.domains, device)
+    real = engine.run_case(plan.todo[0], plan.suite, plan.domains, device)
     trace = [TracePoint(step=100 * k, loss=0.1, source_validation_accuracy=0.5, target_entropy=0.3) for k in range(5)]
-    scores = Scores(target_accuracy=0.5, per_class_accuracy={str(k): 0.5 for k in range(10)}, scored_rows=60, trace=trace)
+    scores = Scores(target_accuracy=0.5, per_class_accuracy={str(k): 0.5 for k in range(10)}, scored_samples=60, trace=trace)
     facts = {**real.model_dump(by_alias=True), "scores": scores, "cost": Cost(wall_seconds=1.0, train_seconds=0.9, steps=1000)}
     lines: dict[str, list[str]] = {}
     for job in plan.jobs():
         if job.case.seed < SEEDS - 1:
             pair = {name: plan.fingerprints[name] for name in (*job.case.sources, job.case.target)}
             record = Record(**{**facts, **job.case.model_dump(), "identity": job.identity, "data": pair})
-            lines.setdefault(job.case.row, []).append(records.to_line(record) + "\n")
+            lines.setdefault(job.case.entry, []).append(records.to_line(record) + "\n")
     for row, several in lines.items():
         records.file_of(results, plan.suite.name, row).write_text("".join(several), encoding="utf-8")
     return sum(map(len, lines.values()))
 
 
 def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> None:
-    suite = api.load(suite_file(tmp_path))
+    suite = api.load_suite(suite_file(tmp_path))
     results = tmp_path / "results"
     records.prepare(results, suite.name)
     start = time.perf_counter()
-    empty = runner.plan(suite, results, tmp_path)
+    empty = runner.plan_run(suite, results, tmp_path)
     without = time.perf_counter() - start
     assert written(empty, results) == 50_000
     size = sum(file.stat().st_size for file in records.files(results))
@@ -70,7 +70,7 @@ def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> 
     for _ in range(3):
         start, before = time.perf_counter(), time.process_time()
         records.prepare(results, suite.name)
-        plan = runner.plan(suite, results, tmp_path)
+        plan = runner.plan_run(suite, results, tmp_path)
         rounds.append(time.perf_counter() - start)
         computed.append(time.process_time() - before)
         assert (len(plan.kept), len(plan.todo)) == (50_000, 200)

@@ -35,8 +35,8 @@ def rows(columns: int, shift: float, count: int = ROWS) -> tuple[Tensor, Tensor]
 def ours(source: Tensor, target: Tensor, gamma: float, **options: Any) -> Tensor:
     """The weights of `kmm`, all options but the width at their defaults."""
     y = torch.zeros(len(source), dtype=torch.int64)
-    kind: Any = methods.find("kmm")
-    return kind(**methods.options("kmm", {"gamma": gamma, **options})).weights(Labelled(source, y), target, Task(1))
+    kind: Any = methods.method_class("kmm")
+    return kind(**methods.method_options("kmm", {"gamma": gamma, **options})).weights(Labelled(source, y), target, Task(1))
 
 
 def theirs(source: Tensor, target: Tensor, gamma: float) -> Tensor:

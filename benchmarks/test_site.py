@@ -30,7 +30,7 @@ def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float
     return Record(
         suite=f"made_up_{suite}",
         suite_version=1,
-        row=name,
+        entry=name,
         method=name,
         options={"weight": 1.0, "hidden": 256},
         sources=pair[:1],
@@ -46,7 +46,7 @@ def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float
             source_accuracy=0.9,
             per_class_accuracy={f"class_{n}": share for n in range(CLASSES)},
             macro_f1=share,
-            scored_rows=1000,
+            scored_samples=1000,
             trace=[TracePoint(step=200 * n, loss=1 / n, target_entropy=0.5) for n in range(1, CHECKPOINTS + 1)],
         ),
         cost=Cost(train_seconds=1 + row + noise, train_samples_per_second=3000 + row, steps=1000, batch=64),
@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestSite:
     def test_build(self, benchmark: BenchmarkFixture, made_up: list[Record], folder: Path) -> None:
         start, used = time.perf_counter(), time.process_time()
-        benchmark.pedantic(site.build, (made_up, folder), rounds=1)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(site.build_site, (made_up, folder), rounds=1)  # type: ignore[no-untyped-call]
         seconds, used = time.perf_counter() - start, time.process_time() - used
         pages = {path: path.stat().st_size for path in folder.rglob("*.html")}
         largest = max(pages, key=lambda path: pages[path])

@@ -29,7 +29,7 @@ STEPS = int(os.environ.get("TLBENCH_SWITCH_STEPS", "120"))
 METHODS = os.environ.get("TLBENCH_SWITCH_METHODS", "source_only").split(",")
 ROOT = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
 DEVICE = engine.device_of("auto")
-PLAIN = {"steps": STEPS, "trace": 0, "layout": "contiguous", "precision": "fp32", "compile": "off", "together": "off"}
+PLAIN = {"steps": STEPS, "trace": 0, "layout": "contiguous", "precision": "fp32", "compile": "off", "vmap_seeds": "off"}
 WIDEST = 1.0
 """Points that an interval may be wide."""
 
@@ -38,7 +38,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
     "compile": {"compile": "step"},
     "graph": {"compile": "graph"},
-    "together": {"together": "on"},
+    "together": {"vmap_seeds": "on"},
     "resident": {"resident": "off"},
 }
 Outcome = dict[tuple[str, str, int], float]
@@ -49,8 +49,8 @@ def world() -> tuple[suite.Suite, dict[str, Domain], dict[str, Outcome]]:
     """The suite, its domains, and the accuracies without any switch, which all compare with."""
     if not (ROOT / "usps" / "usps.npz").is_file():
         pytest.skip(f"no usps/usps.npz in {ROOT}; set TLBENCH_DATA")
-    chosen = suite.load(suite.locate("mnist_usps"))
-    return chosen, runner.load(chosen, ["mnist", "usps"], ROOT), {}
+    chosen = suite.load_suite(suite.locate_suite("mnist_usps"))
+    return chosen, runner.load_domains(chosen, ["mnist", "usps"], ROOT), {}
 
 
 def cells(chosen: suite.Suite, seeds: int) -> list[list[Case]]:
@@ -58,7 +58,7 @@ def cells(chosen: suite.Suite, seeds: int) -> list[list[Case]]:
     cases = chosen.cases(rows=METHODS, seeds=range(seeds))
     found: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
-        found.setdefault((case.row, case.pair), []).append(case)
+        found.setdefault((case.entry, case.pair), []).append(case)
     return list(found.values())
 
 
@@ -72,10 +72,10 @@ def accuracies(
     found: Outcome = {}
     notes: set[str] = set()
     for cell in cells(chosen, seeds):
-        records: list[Record] = engine.run_together(cell, switched, domains, DEVICE)
+        records: list[Record] = engine.run_seeds(cell, switched, domains, DEVICE)
         for record in records:
-            assert record.status == "done" and record.scores.target_accuracy is not None, record.why
-            found[record.row, record.pair, record.seed] = 100 * record.scores.target_accuracy
+            assert record.status == "done" and record.scores.target_accuracy is not None, record.reason
+            found[record.entry, record.pair, record.seed] = 100 * record.scores.target_accuracy
             notes.update(record.notes)
     return found, notes
 

@@ -56,8 +56,8 @@ def facts(results: Path) -> dict[tuple[str, str, int], Record]:
     """What no clock had a part in."""
     bare = {"started": "", "finished": ""}
     return {
-        (r.row, r.pair, r.seed): r.model_copy(
-            update={**bare, "cost": type(r.cost)(), "machine": r.machine.model_copy(update={"places": 1})}
+        (r.entry, r.pair, r.seed): r.model_copy(
+            update={**bare, "cost": type(r.cost)(), "machine": r.machine.model_copy(update={"concurrent_cases": 1})}
         )
         for r in records.read_all(results)
     }

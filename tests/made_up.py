@@ -29,6 +29,6 @@ def cells(row, pairs, **more):
 def value(table, row, quantity, pair=None, part=None):
     data = table.data
     at_pair = data["pair"].isna() if pair is None else data["pair"] == pair
-    of = (data["row"] == row) & (data["quantity"] == quantity)
+    of = (data["entry"] == row) & (data["quantity"] == quantity)
     found = data[of & (data["part"] == part if part else at_pair)]["value"]
     return found.item() if len(found) else None

@@ -33,10 +33,10 @@ def say(*words: object) -> None:
 
 
 def go(folder: Path) -> None:
-    suite = api.load(folder / "tiny.toml")
+    suite = api.load_suite(folder / "tiny.toml")
     results = folder / "results"
     records.prepare(results, suite.name)
-    plan = runner.plan(suite, results, folder)
+    plan = runner.plan_run(suite, results, folder)
     say("planned", os.getpid())
     for _ in local.run(plan, results, torch.device("cpu")):
         pass
@@ -68,8 +68,8 @@ def command(asked: dict[str, Any]) -> int:
 def warm_up() -> None:
     """What the first case of a process takes seconds for; no gradient, for torch's threads of those survive no fork."""
     code()
-    optimizer.warm_up()
-    device_limits.product(torch.device("cpu"), "fp32")
+    optimizer.import_optimizers()
+    device_limits.peak_matmul_flops(torch.device("cpu"), "fp32")
     net = torch.nn.Linear(4, 4)
     with FlopCounterMode(display=False), torch.no_grad():
         net(torch.zeros(2, 4))

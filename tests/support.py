@@ -23,7 +23,7 @@ import torch
 
 from tlbench import data, methods
 from tlbench.errors import TlbenchError
-from tlbench.suite import Suite, parse
+from tlbench.suite import Suite, parse_suite
 from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ list = ["a:b"]
 [protocol]
 seeds = [0]
 [net]
-trunk = "mlp"
+backbone = "mlp"
 hidden = [8]
 [train]
 steps = 5
@@ -86,11 +86,11 @@ def plugged(folder: Path, name: str, body: str, header: str = HEADER) -> Iterato
     """A method of a test, known under its name inside the block and forgotten after it."""
     file = folder / f"{name}.py"
     file.write_text(header.format(name=name) + body, encoding="utf-8")
-    methods.plug(file)
+    methods.register_file(file)
     try:
         yield name
     finally:
-        methods._plugged.pop(name, None)
+        methods._registered.pop(name, None)
         sys.modules.pop(f"tlbench_plugin_{name}", None)
 
 
@@ -117,7 +117,7 @@ def suite(text: str = SUITE, **changes: dict[str, Any]) -> Suite:
             raw[table] = values
         else:
             raw[table] = {**raw.get(table, {}), **values}
-    return parse(raw, "tiny suite of a test")
+    return parse_suite(raw, "tiny suite of a test")
 
 
 def case(method: str = "source_only", **changes: Any) -> Case:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tests.support import blobs
 from tlbench import methods
 from tlbench.errors import TlbenchError
-from tlbench.methods.base import Solved
+from tlbench.methods.base import ShallowMethod
 from tlbench.solvers import base_learners, kernel_columns, kernels, location_scale, subspaces, transfer_components
 from tlbench.terms import Labelled, Task
 
@@ -34,11 +34,11 @@ def task(shift: float = 0.5, seed: int = 1, count: int = 60) -> Task:
     return Task(3, blobs(seed, count), blobs(seed + 1, count, shift).x, blobs(seed + 2, 12, shift))
 
 
-def fitted(name: str, given: Task, **options: object) -> tuple[Solved, torch.Tensor]:
+def fitted(name: str, given: Task, **options: object) -> tuple[ShallowMethod, torch.Tensor]:
     """The method, and its scores of fixed rows."""
     torch.manual_seed(0)
-    method = methods.find(name)(**methods.options(name, options))
-    assert isinstance(method, Solved)
+    method = methods.method_class(name)(**methods.method_options(name, options))
+    assert isinstance(method, ShallowMethod)
     return method, method.fit(given)(blobs(9, 45, 0.5).x)
 
 
@@ -61,7 +61,7 @@ def test_transfer_components_are_those_of_the_dense_problem(kernel):
     e = np.r_[np.full(30, 1 / 30), np.full(25, -1 / 25)][:, None]
     m, h = e @ e.T / np.linalg.norm(e @ e.T), np.eye(55) - 1 / 55
     values, vectors = scipy.linalg.eigh(gram @ h @ gram, 0.3 * np.eye(55) + gram @ m @ gram)
-    made = kernel_columns.design(x, kernel, gamma=0.05)
+    made = kernel_columns.kernel_columns(x, kernel, gamma=0.05)
     mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(30, 25, x)))
     found, coefficients = transfer_components.components(transfer_components.Scatter(made), mismatch, 0.3, 4)
     assert np.allclose(found, values[::-1][:4], rtol=1e-10)
@@ -75,7 +75,7 @@ def test_transfer_components_are_those_of_the_dense_problem(kernel):
 
 def test_the_iteration_finds_what_the_dense_solver_finds(monkeypatch):
     x = torch.cat([rows(1, 200), rows(2, 150) + 1])
-    made = kernel_columns.design(x, "rbf", gamma=0.02)
+    made = kernel_columns.kernel_columns(x, "rbf", gamma=0.02)
     mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(200, 150, x)))
     dense = transfer_components.components(transfer_components.Scatter(made), mismatch, 0.1, 8)
     monkeypatch.setattr(transfer_components, "DENSE", 10)
@@ -92,7 +92,7 @@ def test_a_diagonal_penalty_is_the_dense_problem_with_it():
     diagonal = np.linspace(0.1, 3, 55)
     h = np.eye(55) - 1 / 55
     values = scipy.linalg.eigh(gram @ h @ gram, np.diag(diagonal) + gram @ e @ e.T @ gram, eigvals_only=True)
-    made = kernel_columns.design(x, "rbf", gamma=0.05)
+    made = kernel_columns.kernel_columns(x, "rbf", gamma=0.05)
     mismatch = made.gather(transfer_components.contrasts(30, 25, x))
     found, _ = transfer_components.components(transfer_components.Scatter(made), mismatch, torch.from_numpy(diagonal), 5)
     assert np.allclose(found, values[::-1][:5], rtol=1e-10)
@@ -101,7 +101,7 @@ def test_a_diagonal_penalty_is_the_dense_problem_with_it():
 def test_nystrom_with_every_row_as_a_landmark_is_exact():
     x = torch.cat([rows(1, 60), rows(2, 50) + 1])
     e = transfer_components.unit(transfer_components.contrasts(60, 50, x))
-    exact, through = (kernel_columns.design(x, "rbf", gamma=0.002, landmarks=110, exact=n) for n in (200, 100))
+    exact, through = (kernel_columns.kernel_columns(x, "rbf", gamma=0.002, landmarks=110, exact=n) for n in (200, 100))
     assert through.why_not_exact is not None and "landmarks" in through.why_not_exact and exact.why_not_exact is None
     values = [transfer_components.components(transfer_components.Scatter(d), d.gather(e), 0.1, 5)[0] for d in (exact, through)]
     assert torch.allclose(*values, rtol=1e-5)
@@ -109,7 +109,7 @@ def test_nystrom_with_every_row_as_a_landmark_is_exact():
 
 def test_target_alike_to_the_source_has_no_mismatch_and_a_large_penalty_leaves_the_scatter():
     x = rows(1, 40)
-    made = kernel_columns.design(torch.cat([x, x]), "rbf", gamma=0.05)
+    made = kernel_columns.kernel_columns(torch.cat([x, x]), "rbf", gamma=0.05)
     assert made.gather(transfer_components.contrasts(40, 40, x)).abs().max() < 1e-12
     values, _ = transfer_components.components(
         transfer_components.Scatter(made), made.gather(transfer_components.contrasts(40, 40, x)), 1.0, 3
@@ -147,7 +147,9 @@ def test_jda_is_the_dense_problem_solved_round_by_round(kernel):
         seen.append(said)
     assert not np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[1], seen[2])  # no round is idle
     options = {"kernel": kernel, "gamma": 0.7, "components": 4, "rounds": 3}
-    scores = methods.find("jda")(**methods.options("jda", options)).fit(Task(3, Labelled(source, y), target))(target)
+    scores = methods.method_class("jda")(**methods.method_options("jda", options)).fit(Task(3, Labelled(source, y), target))(
+        target
+    )
     best = np.stack([likeness[:, y.numpy() == c].max(axis=1) for c in range(3)], axis=1)
     assert np.allclose(scores.numpy(), 2 * best - 1, atol=1e-8)
 
@@ -178,7 +180,7 @@ def test_joint_matching_says_how_many_rows_it_kept_and_one_round_is_tca():
     method, scores = fitted("tjm", given, rounds=1)
     assert any("source rows keep coefficients" in note for note in method.notes)
     x = torch.cat([given.source.x, given.target]).double()
-    made = kernel_columns.design(x, "rbf", gamma=None)
+    made = kernel_columns.kernel_columns(x, "rbf", gamma=None)
     mismatch = made.gather(transfer_components.unit(transfer_components.contrasts(60, 60, x)))
     weights = transfer_components.scaled(
         *transfer_components.components(transfer_components.Scatter(made), mismatch, 1.0, 20), "scatter"
@@ -247,7 +249,7 @@ def test_monge_maps_moments_translates_and_undoes_itself():
 
 
 def test_easytl_is_the_optimum_of_its_linear_programme():
-    kind = methods.find("easytl")
+    kind = methods.method_class("easytl")
     distance = torch.rand(9, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + torch.tensor([0.0, 1, 1, 2])
     chosen = kind(align="none").given(distance, torch.arange(4)).argmin(dim=1)
     assert set(chosen.tolist()) == {0, 1, 2, 3}
@@ -268,11 +270,13 @@ def test_easytl_with_too_few_rows_for_its_classes_says_so():
 
 def test_feature_augmentation_between_pooling_and_the_target_alone():
     given = Task(3, blobs(1, 60), None, blobs(2, 15, 0.5))
-    both = Task(3, Labelled(torch.cat([given.source.x, given.few.x]), torch.cat([given.source.y, given.few.y])))
+    both = Task(
+        3, Labelled(torch.cat([given.source.x, given.target_labeled.x]), torch.cat([given.source.y, given.target_labeled.y]))
+    )
     options = {"learner": "ridge", "c": 0.5}
     pooled = fitted("feature_augmentation", given, own=0.0, **options)[1]
-    x = torch.cat([given.source.x, given.few.x]).double()
-    plain = base_learners.fit("ridge", x, both.source.y, 3, c=0.5)(blobs(9, 45, 0.5).x)
+    x = torch.cat([given.source.x, given.target_labeled.x]).double()
+    plain = base_learners.fit_learner("ridge", x, both.source.y, 3, c=0.5)(blobs(9, 45, 0.5).x)
     assert torch.allclose(pooled, plain, atol=1e-8)
     assert not torch.allclose(fitted("feature_augmentation", given, common=0.0, **options)[1], pooled, atol=1e-2)
 
@@ -290,9 +294,9 @@ def test_feature_augmentation_keeps_several_sources_apart():
 def test_the_location_scale_map_stays_where_nothing_is_wrong_and_moves_where_it_is():
     x, y = rows(1, 60, 2), torch.nn.functional.one_hot(torch.arange(60) % 2).double()
     options = {"gamma": 0.2, "penalty": 1e-4, "iterations": 50, "landmarks": 1000}
-    still = location_scale.mapped(x, x, y, **options)
+    still = location_scale.map_source(x, x, y, **options)
     assert torch.allclose(still.rows, x, atol=1e-4) and still.begin == pytest.approx(0, abs=1e-12)
-    moved = location_scale.mapped(x, 1.5 * x + 2, y, **options)
+    moved = location_scale.map_source(x, 1.5 * x + 2, y, **options)
     assert moved.end < 0.02 * moved.begin and torch.allclose(moved.rows.mean(0), 1.5 * x.mean(0) + 2, atol=0.3)
 
 
@@ -305,7 +309,7 @@ def test_bad_input_gives_numbers_or_one_clear_error(name):
     given = task()
     zeros = torch.cat([given.source.x, torch.zeros(60, 3)], dim=1), torch.cat([given.target, torch.zeros(60, 3)], dim=1)
     torch.manual_seed(0)
-    kind, options = methods.find(name), methods.options(name, {})
+    kind, options = methods.method_class(name), methods.method_options(name, {})
     wide = torch.cat([blobs(9, 45, 0.5).x, torch.zeros(45, 3)], dim=1)
     assert numbers(kind(**options).fit(Task(3, Labelled(zeros[0], given.source.y), zeros[1]))(wide))
     few = kind(**options)
@@ -327,7 +331,7 @@ def test_more_components_than_there_are_is_said():
 def test_kernels_that_overflow_or_hold_nothing_are_errors():
     for kernel in ("linear", "rbf"):
         with pytest.raises(TlbenchError, match="overflows"):
-            kernel_columns.design(torch.full((6, 2), 1e200, dtype=torch.float64), kernel)
+            kernel_columns.kernel_columns(torch.full((6, 2), 1e200, dtype=torch.float64), kernel)
     nothing = Task(3, Labelled(torch.zeros(6, 2), torch.arange(6) % 3), torch.zeros(5, 2))
     with pytest.raises(TlbenchError, match="all rows are zero"):
         fitted("tca", nothing)
@@ -360,8 +364,8 @@ def golden_regression(name: str, **options: object) -> torch.Tensor:
     """Predictions (M,) for the golden target rows."""
     few = Labelled(theirs("few"), theirs("said")[:, None])
     source = Labelled(theirs("source"), theirs("y")[:, None])
-    method = methods.find(name)(**methods.options(name, {"learner": "ridge", **options}))
-    granted = {part: rows for part, rows in (("target", theirs("target")), ("few", few)) if part in method.reads}
+    method = methods.method_class(name)(**methods.method_options(name, {"learner": "ridge", **options}))
+    granted = {part: rows for part, rows in (("target", theirs("target")), ("target_labeled", few)) if part in method.reads}
     return method.fit(Task(1, source, **granted, regression=True))(theirs("target"))[:, 0]
 
 

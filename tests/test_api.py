@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_run_gives_records_as_a_frame_and_report_the_tables(folder):
     frame = tlbench.run("tiny.toml")
     assert isinstance(frame, pd.DataFrame) and tuple(frame.columns) == COLUMNS
-    assert frame[["row", "pair", "seed", "status"]].to_numpy().tolist() == [
+    assert frame[["entry", "pair", "seed", "status"]].to_numpy().tolist() == [
         ["source_only", "a:b", 0, "done"],
         ["coral", "a:b", 0, "done"],
     ]
@@ -52,7 +52,7 @@ def test_a_second_run_gives_the_same_records(folder):
     before = file.read_bytes()
     again = tlbench.run(folder / "tiny.toml", results=folder / "out")
     assert file.read_bytes() == before
-    columns = ["row", "identity", "target_accuracy", "finished"]
+    columns = ["entry", "identity", "target_accuracy", "finished"]
     pd.testing.assert_frame_equal(first[columns], again[columns])
     some = tlbench.run("tiny.toml", results="out", method=["coral"], pair=["a:b"], seed=[0, 4])
     assert some["seed"].tolist() == [0, 4] and file.read_bytes().startswith(before)

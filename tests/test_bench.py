@@ -13,12 +13,12 @@ from tlbench.bench import compare, saved_benches, table, throughput
 from tlbench.errors import TlbenchError
 
 CPU = torch.device("cpu")
-SMALL = throughput.Settings(trunk="mlp", shape=(12,), classes=3, rows=200, batch=8, steps=12)
+SMALL = throughput.Settings(backbone="mlp", shape=(12,), classes=3, rows=200, batch=8, steps=12)
 
 
 @pytest.fixture(scope="module")
 def made():
-    return throughput.run(SMALL, ["source_only", "dann", "shot", "tent", "target_only"], CPU)
+    return throughput.measure_methods(SMALL, ["source_only", "dann", "shot", "tent", "target_only"], CPU)
 
 
 def test_every_method_has_its_rates_and_no_accuracy(made):
@@ -49,7 +49,7 @@ def test_the_limits_stand_on_the_last_row(made):
 def test_shares_of_a_step_are_shares(made):
     for row in made["rows"]:
         if row["status"] == "done":
-            shares = table._values(row["cost"], gpu=False)[3:6]
+            shares = table.table_values(row["cost"], gpu=False)[3:6]
             assert all(0 < share < 100 for share in shares) and sum(shares) <= 100.01
 
 
@@ -106,7 +106,7 @@ def pytest_json(path, **medians):
     """A file as pytest-benchmark writes it: name -> (median, first quartile, third quartile)."""
     benchmarks = [{"fullname": name, "stats": {"median": m, "q1": q1, "q3": q3}} for name, (m, q1, q3) in medians.items()]
     path.write_text(json.dumps({"machine_info": {"cpu": {"brand_raw": "x", "count": 2}}, "benchmarks": benchmarks}))
-    return saved_benches.read(path)
+    return saved_benches.read_bench(path)
 
 
 def test_what_got_slower_beyond_the_threshold(tmp_path):
@@ -121,7 +121,7 @@ def test_what_got_slower_beyond_the_threshold(tmp_path):
     assert verdicts == {"a": "slower", "b": "unclear", "c": "same", "d": "faster"}
     assert [change.name for change in found.slower] == ["a"]
     assert found.gone == ("gone",) and found.added == ("new",) and found.unlike == ()
-    text = compare.said(found)
+    text = compare.format_comparison(found)
     assert "1 of 4 slower beyond 5%" in text and "+20.0%" in text and "gone: no longer there" in text
 
 
@@ -133,7 +133,7 @@ def test_contenders_of_one_benchmark_are_compared_apart(tmp_path):
         stats = {"median": 99.0, "q1": 99.0, "q3": 99.0}
         one = {"fullname": "x", "stats": stats, "extra_info": {"seconds": seconds}}
         path.write_text(json.dumps({"machine_info": {}, "benchmarks": [one]}))
-        return saved_benches.read(path)
+        return saved_benches.read_bench(path)
 
     found = compare.compare(saved([1.0, 1.0, 1.0]), saved([2.0, 2.1, 2.2]))
     assert {change.name: change.verdict for change in found.changes} == {"x: engine": "slower", "x: by hand": "same"}
@@ -142,20 +142,20 @@ def test_contenders_of_one_benchmark_are_compared_apart(tmp_path):
 def test_other_conditions_are_named(tmp_path, made):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(made))
-    old = saved_benches.read(path)
+    old = saved_benches.read_bench(path)
     path.write_text(json.dumps({**made, "threads": 99, "settings": {**made["settings"], "batch": 9}}))
-    found = compare.compare(old, saved_benches.read(path))
+    found = compare.compare(old, saved_benches.read_bench(path))
     assert len(found.unlike) == 2 and any("99 now" in fact for fact in found.unlike)
     assert not found.slower and math.isclose(found.changes[0].ratio, 1.0)
 
 
 def test_nothing_in_common_is_said(tmp_path):
     found = compare.compare(pytest_json(tmp_path / "o.json", a=(1, 1, 1)), pytest_json(tmp_path / "n.json", b=(1, 1, 1)))
-    assert "nothing is in both files" in compare.said(found)
+    assert "nothing is in both files" in compare.format_comparison(found)
 
 
 def test_a_saved_bench_with_a_part_missing(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"kind": saved_benches.KIND, "rows": [{}]}))
     with pytest.raises(TlbenchError, match="a part missing"):
-        saved_benches.read(path)
+        saved_benches.read_bench(path)

@@ -38,8 +38,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    slower = [record("late", 0.4 + seed / 100, seed, notes=(SCRIPT,), why=SCRIPT) for seed in range(3)]
-    site.build([*records(), *slower, *records(SCRIPT)], out)
+    slower = [record("late", 0.4 + seed / 100, seed, notes=(SCRIPT,), reason=SCRIPT) for seed in range(3)]
+    site.build_site([*records(), *slower, *records(SCRIPT)], out)
     return out
 
 
@@ -94,7 +94,7 @@ def test_open_sort_filter_follow_and_download(page, folder):
     with page.expect_download() as started:
         page.locator("#table-1-tools a", has_text="CSV").click()
     rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
-    assert {row["row"] for row in rows} == {*worst_first, "late"}
+    assert {row["entry"] for row in rows} == {*worst_first, "late"}
 
     page.locator("#table-0 tbody th a", has_text="dann").click()
     assert page.url.endswith("/records/toy-v1/dann.html")

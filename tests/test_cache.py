@@ -291,14 +291,14 @@ def test_a_folder_counts_with_all_that_is_in_it(tmp_path: Path) -> None:
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path))
-    assert cache.default() == tmp_path
+    assert cache.default_cache() == tmp_path
     monkeypatch.setenv("TLBENCH_CACHE", "off")
-    assert cache.default() is None
+    assert cache.default_cache() is None
     monkeypatch.delenv("TLBENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.default() == tmp_path / "tlbench"
+    assert cache.default_cache() == tmp_path / "tlbench"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.default() == Path.home() / ".cache" / "tlbench"
+    assert cache.default_cache() == Path.home() / ".cache" / "tlbench"
 
 
 def test_pruning_takes_the_old_or_all(root: Path, folder: Path) -> None:

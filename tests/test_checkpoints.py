@@ -11,12 +11,12 @@ import torch
 from support import CPU, Cut, blobs, case, domain, plugged, suite
 
 from tlbench import engine, methods
-from tlbench.engine.training.checkpoint import Keeper, keeping
-from tlbench.methods.base import Trained
+from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
+from tlbench.methods.base import DeepMethod
 from tlbench.terms import Record
 
 STEPS = 30
-TRAINED = [name for name in methods.names() if issubclass(methods.find(name), Trained)]
+TRAINED = [name for name in methods.method_names() if issubclass(methods.method_class(name), DeepMethod)]
 
 
 def asked(method: str):
@@ -33,29 +33,29 @@ def domains():
     return {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60, shift=0.5))}
 
 
-def run(method: str, file: Path | None, *, until: int | None = None, made_by: str = "me") -> tuple[Record, Keeper | None]:
+def run(method: str, file: Path | None, *, until: int | None = None, made_by: str = "me") -> tuple[Record, Checkpointer | None]:
     """A case with its checkpoints in a file; with `until`, it is cut off at the first look after so many steps."""
-    keeper = None if file is None else Keeper(file, 0.0, {"by": made_by})
+    keeper = None if file is None else Checkpointer(file, 0.0, {"by": made_by})
 
     def on_step(done: int, total: int) -> None:
         if until is not None and done > until:
             raise Cut
 
-    token = keeping.set(keeper)
+    token = active_checkpointer.set(keeper)
     try:
-        return engine.run(case(method), asked(method), domains(), CPU, on_step), keeper
+        return engine.run_case(case(method), asked(method), domains(), CPU, on_step), keeper
     finally:
-        keeping.reset(token)
+        active_checkpointer.reset(token)
 
 
 def numbers(record: Record) -> tuple[object, ...]:
-    return record.status, record.why, record.scores, record.attached
+    return record.status, record.reason, record.scores, record.attached
 
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_a_method_goes_on_to_the_same_numbers(tmp_path, method):
     whole, _ = run(method, None)
-    assert whole.status == "done", whole.why
+    assert whole.status == "done", whole.reason
     file = tmp_path / "kept" / "case.pt"
     for until in (9, 20):  # twice: the second goes on from what the first went on to
         with pytest.raises(Cut):
@@ -90,7 +90,7 @@ def test_what_a_method_holds_beside_its_parameters_is_kept(tmp_path):
     )
     with plugged(tmp_path, "hoarder", "import torch\n" + body):
         whole, _ = run("hoarder", None)
-        assert whole.status == "done", whole.why
+        assert whole.status == "done", whole.reason
         file = tmp_path / "case.pt"
         with pytest.raises(Cut):
             run("hoarder", file, until=9)

@@ -55,7 +55,7 @@ def again(ran, tmp_path) -> Path:
 def rows(folder: Path) -> dict[str, list]:
     """Status of the records on file, by row."""
     found = records.read_all(folder / "results")
-    return {row: [r.status for r in found if r.row == row] for row in dict.fromkeys(r.row for r in found)}
+    return {row: [r.status for r in found if r.entry == row] for row in dict.fromkeys(r.entry for r in found)}
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -71,7 +71,9 @@ def test_a_run(ran):
     lines = done.stderr.splitlines()
     assert lines[0].startswith("tiny: 5 cases to run on cpu, 0 on file; started ")
     assert lines[1].startswith("[1/5] source_only a:b seed 0: accuracy ") and " samples/s" in lines[1]
-    assert lines[-1] == "[5/5] skipped: target_only a:b seed 0: target_only reads few, which the suite does not grant"
+    assert (
+        lines[-1] == "[5/5] skipped: target_only a:b seed 0: target_only reads target_labeled, which the suite does not grant"
+    )
     assert "left" in lines[1] and len(lines) == 6
     assert rows(folder) == {
         "coral": ["done"],
@@ -86,7 +88,7 @@ def test_a_run(ran):
         assert row in done.stdout
     for name in rows(folder):
         file = folder / "results" / "tiny" / f"{name}.jsonl"
-        assert [r.row for r in records.read(file)] == [name]
+        assert [r.entry for r in records.read(file)] == [name]
     (strong,) = records.read(folder / "results" / "tiny" / "strong.jsonl")
     assert (strong.method, strong.options) == ("coral", {"weight": 5.0})
     # the first optimiser of a process imports much of torch: seconds that no case is billed for
@@ -302,7 +304,7 @@ def broken_middle(folder: Path) -> None:
 
 
 def bad_results(folder: Path) -> None:
-    lines = [record(0), record(0), record(1, status="failed", scores=Scores()), record(2, row="coral")]
+    lines = [record(0), record(0), record(1, status="failed", scores=Scores()), record(2, entry="coral")]
     (folder / "tiny").mkdir()
     (folder / "tiny" / "source_only.jsonl").write_text("\n".join(map(records.to_line, lines)) + "\n")
 
@@ -514,8 +516,8 @@ def test_a_diverging_row_fails_and_the_others_are_done(ended):
     assert rows(folder)["source_only"] == rows(folder)["nearest_neighbor"] == ["done", "done"]
     assert rows(folder)["strong"] == ["done", "failed"]
     last = records.read(folder / "results" / "tiny" / "strong.jsonl")[-1]
-    assert last.why.startswith("the loss is ") and "lower train.lr or the weight" in last.why
-    assert f"failed: strong a:b seed 1: {last.why}" in done.stderr
+    assert last.reason.startswith("the loss is ") and "lower train.lr or the weight" in last.reason
+    assert f"failed: strong a:b seed 1: {last.reason}" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("1 failed; ")
     assert "strong" in done.stdout and "source_only" in done.stdout
 

@@ -108,13 +108,13 @@ def test_steps_and_parts_are_billed_for_their_own_work(make):
                     sleep(2 * NAP)
                     steps.part("forward and backward")
                     sleep(NAP)
-                    steps.part("optimiser")
+                    steps.part("optimizer")
                 steps.end()
         steps.read()
     assert len(steps.seconds) == 6
     assert sum(steps.seconds) <= watch.seconds["train"]  # what came between the stretches is nobody's
     for at, seconds in enumerate(steps.seconds):
-        parts = [steps.parts[name][at] for name in ("data", "forward and backward", "optimiser")]
+        parts = [steps.parts[name][at] for name in ("data", "forward and backward", "optimizer")]
         assert parts[0] >= NAP and parts[1] >= 4 * NAP and parts[2] >= 2 * NAP
         assert sum(parts) <= seconds + 1e-6
 
@@ -215,15 +215,17 @@ def test_energy_is_blank_without_a_gpu():
 def trained(name, steps=30, monkeypatch=None):
     from tlbench import checks, methods
     from tlbench.engine.data.inputs import Inputs
-    from tlbench.engine.runtime.seeds import seeded
+    from tlbench.engine.runtime.seeds import seeded_rng
     from tlbench.engine.training.loop import train
     from tlbench.nn import backbones
     from tlbench.nn.net import Net
     from tlbench.suite import Network, Training
     from tlbench.terms import Task
 
-    with seeded(0, CPU):
-        method = methods.find(name)(Net(backbones.build("mlp", (6,), {"hidden": [4]}), 3), **methods.options(name, {}))
+    with seeded_rng(0, CPU):
+        method = methods.method_class(name)(
+            Net(backbones.build_backbone("mlp", (6,), {"hidden": [4]}), 3), **methods.method_options(name, {})
+        )
         task = Task(3, **{part: getattr(checks.toy_task(), part) for part in method.reads})
         return train(method, task, Training(steps=steps, batch=8, trace=0), Inputs(Network(), False), clock.Clock(CPU), len)
 
@@ -237,11 +239,11 @@ def test_operations_are_those_of_the_layers():
 def test_counting_changes_no_number(name, monkeypatch):
     import contextlib
 
-    from tlbench.engine.runtime.throughput import Speed
+    from tlbench.engine.runtime.throughput import StepThroughput
 
     counted = trained(name)
     assert counted.speed.flops > 0
-    monkeypatch.setattr(Speed, "counting", lambda self, steps, samples: contextlib.nullcontext())
+    monkeypatch.setattr(StepThroughput, "counting", lambda self, steps, samples: contextlib.nullcontext())
     plain = trained(name)
     assert plain.speed.flops == 0
     assert counted.losses == plain.losses
@@ -249,7 +251,7 @@ def test_counting_changes_no_number(name, monkeypatch):
 
 def test_a_step_is_the_sum_of_its_parts_and_little_else():
     facts = trained("dann", steps=60).speed.facts()
-    parts = [facts[f"step_{part}_seconds"] for part in ("data", "forward_backward", "optimiser")]
+    parts = [facts[f"step_{part}_seconds"] for part in ("data", "forward_backward", "optimizer")]
     assert min(parts) > 0
     assert 0 < facts["step_seconds_median"] <= facts["step_seconds_p95"]
     assert facts["train_samples_per_second"] == pytest.approx(2 * 8 / sum(parts), rel=0.5)
@@ -258,8 +260,8 @@ def test_a_step_is_the_sum_of_its_parts_and_little_else():
 def test_the_limits_are_above_what_a_training_reaches():
     from tlbench.engine.runtime import device_limits
 
-    flops, copied = device_limits.product(CPU, "fp32"), device_limits.copy(CPU)
+    flops, copied = device_limits.peak_matmul_flops(CPU, "fp32"), device_limits.peak_copy_bytes(CPU)
     assert 1e8 < flops < 1e15 and 1e7 < copied < 1e14
     facts = trained("source_only").speed.facts()
     assert facts["train_samples_per_second"] * facts["train_flops_per_sample"] < flops
-    assert device_limits.product(CPU, "fp32") == flops  # measured once in a process
+    assert device_limits.peak_matmul_flops(CPU, "fp32") == flops  # measured once in a process

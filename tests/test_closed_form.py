@@ -16,13 +16,13 @@ from torch import Tensor
 from tests.support import blobs
 from tlbench import checks, methods
 from tlbench.errors import TlbenchError
-from tlbench.methods.base import Solved
+from tlbench.methods.base import ShallowMethod
 from tlbench.terms import Labelled, Task
 
 pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
-FORMS = [name for name in methods.names() if issubclass(methods.find(name), Solved)]
-REGRESSIONS = [name for name in FORMS if "regression" in methods.find(name).tasks]
-COMPONENTS = [name for name in FORMS if "components" in methods.find(name).Options.model_fields]
+FORMS = [name for name in methods.method_names() if issubclass(methods.method_class(name), ShallowMethod)]
+REGRESSIONS = [name for name in FORMS if "regression" in methods.method_class(name).tasks]
+COMPONENTS = [name for name in FORMS if "components" in methods.method_class(name).Options.model_fields]
 KINDS = [*((name, False) for name in FORMS), *((name, True) for name in REGRESSIONS)]
 
 Rows = tuple[Labelled, Tensor, Labelled]
@@ -47,8 +47,8 @@ def far_apart() -> Rows:
 
 
 FAULTS: dict[str, Callable[[], Rows]] = {
-    "fewer rows than components": lambda: rows(source=4, target=5, few=3),
-    "more columns than rows": lambda: rows(columns=50, source=9, target=7, few=3),
+    "fewer rows than components": lambda: rows(source=4, target=5, target_labeled=3),
+    "more columns than rows": lambda: rows(columns=50, source=9, target=7, target_labeled=3),
     "columns that are copies": lambda: changed(lambda x: torch.cat([x, x, x[:, :1] + x[:, 1:2]], dim=1)),
     "some columns of zeros": lambda: changed(lambda x: torch.cat([x, torch.zeros(len(x), 3)], dim=1)),
     "rows that are all alike": lambda: changed(lambda x: torch.ones_like(x)),
@@ -56,7 +56,7 @@ FAULTS: dict[str, Callable[[], Rows]] = {
     "domains far apart": far_apart,
     "values near the end of float32": lambda: changed(lambda x: x * 1e37),
     "values near its beginning": lambda: changed(lambda x: x * 1e-30),
-    "one row of each": lambda: rows(source=1, target=1, few=1),
+    "one row of each": lambda: rows(source=1, target=1, target_labeled=1),
 }
 """Each ends in numbers, or in one sentence."""
 
@@ -66,12 +66,12 @@ def labels(of: Labelled, regression: bool) -> Labelled:
     return Labelled(of.x, torch.stack([2.0 * of.y + 1, 5.0 - of.y], dim=1)) if regression else of
 
 
-def fit(name: str, given: Rows, regression: bool = False, **options: Any) -> tuple[Solved, Tensor]:
+def fit(name: str, given: Rows, regression: bool = False, **options: Any) -> tuple[ShallowMethod, Tensor]:
     """The method, and its scores of the target rows."""
     torch.manual_seed(0)
-    method = methods.find(name)(**methods.options(name, options))
-    assert isinstance(method, Solved)
-    all_parts = {"source": labels(given[0], regression), "target": given[1], "few": labels(given[2], regression)}
+    method = methods.method_class(name)(**methods.method_options(name, options))
+    assert isinstance(method, ShallowMethod)
+    all_parts = {"source": labels(given[0], regression), "target": given[1], "target_labeled": labels(given[2], regression)}
     task = Task(2 if regression else 3, **{part: all_parts[part] for part in method.reads}, regression=regression)
     with torch.no_grad():
         return method, method.fit(task)(given[1])
@@ -102,17 +102,17 @@ def test_more_components_than_there_are_are_said(name):
     assert any(note.startswith("components: ") and "instead of 100" in note for note in method.notes)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.find(name).reads])
+@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.method_class(name).reads])
 def test_a_class_without_source_rows_is_said(name):
     source, target, few = rows()
     method, scores = fit(name, (source[source.y != 2], target, few))
     numbers(scores, len(target))
     assert "the source has no row of class 2" in method.notes
-    if "few" not in method.reads:
+    if "target_labeled" not in method.reads:
         assert not bool((scores.argmax(dim=1) == 2).any())
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.find(name).reads])
+@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.method_class(name).reads])
 def test_source_rows_that_are_all_alike_are_said(name):
     source, target, few = rows()
     method, scores = fit(name, (Labelled(torch.ones_like(source.x), source.y), target, few))
@@ -149,9 +149,9 @@ def test_values_whose_squares_overflow_are_an_error(name, regression):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", FORMS)
 def test_values_that_are_not_finite_are_an_error(name, value):
-    for part in methods.find(name).reads:
+    for part in methods.method_class(name).reads:
         source, target, few = rows()
-        broken = {"source": source.x, "target": target, "few": few.x}[part]
+        broken = {"source": source.x, "target": target, "target_labeled": few.x}[part]
         broken[1, 2] = value
         with pytest.raises(TlbenchError, match="not finite"):
             fit(name, (source, target, few))
@@ -175,15 +175,15 @@ def test_single_and_double_precision_agree(name, regression):
 @pytest.mark.parametrize("name", FORMS)
 def test_cpu_and_cuda_agree(name):
     """To 1e-3 of a score, or 1e-4: both are float64, what differs is the order of sums."""
-    task, new = checks.toy_task(), checks.toy(4, 90, shift=0.7).x
-    assert task.source is not None and task.target is not None and task.few is not None
+    task, new = checks.toy_task(), checks.toy_method(4, 90, shift=0.7).x
+    assert task.source is not None and task.target is not None and task.target_labeled is not None
 
     def scores(device: str) -> Tensor:
         torch.manual_seed(0)
-        made = methods.find(name)(**methods.options(name, {}))
-        assert isinstance(made, Solved)
+        made = methods.method_class(name)(**methods.method_options(name, {}))
+        assert isinstance(made, ShallowMethod)
         moved: dict[str, Any] = {"target": task.target.to(device)}
-        for part, of in (("source", task.source), ("few", task.few)):
+        for part, of in (("source", task.source), ("target_labeled", task.target_labeled)):
             moved[part] = Labelled(of.x.to(device), of.y.to(device))
         with torch.no_grad():
             return made.fit(Task(3, **{part: moved[part] for part in made.reads}))(new.to(device)).cpu()

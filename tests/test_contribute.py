@@ -53,12 +53,12 @@ def rewrite(file, change) -> None:
 
 def said_of(file, suite) -> str:
     with pytest.raises(TlbenchError) as raised:
-        checks.contribution(file, suite)
+        checks.check_contribution(file, suite)
     return str(raised.value)
 
 
 def test_a_row_that_keeps_all_promises(ran, file):
-    kept = checks.contribution(file, api.load(ran / "tiny.toml"))
+    kept = checks.check_contribution(file, api.load_suite(ran / "tiny.toml"))
     assert kept[0].startswith("6 records, 6 done") and "2 pairs, 3 seeds each, no case twice" in kept
 
 
@@ -83,14 +83,14 @@ CHANGES = {
         "pairs: 'a:c' is none of suite tiny",
     ),
     "a failure": (
-        lambda n, r: n == 0 and r.update(status="failed", why="it diverged", scores={}, cost={}),
+        lambda n, r: n == 0 and r.update(status="failed", reason="it diverged", scores={}, cost={}),
         "a:b seed 0 failed: it diverged",
     ),
     "uncommitted code": (lambda n, r: r["code"].update(dirty=True), "commit: 6 records are of uncommitted code"),
     "other data": (lambda n, r: n == 0 and r["data"].update(a="0" * 16), "data: 2 different contents of domain a"),
     "data of one's own": (lambda n, r: r["data"].update(a="0" * 16), "domain a is not that of the other rows of the suite"),
     "fewer rows": (
-        lambda n, r: r["scores"].update(scored_rows=30, target_accuracy=0.5, predictions=None),
+        lambda n, r: r["scores"].update(scored_samples=30, target_accuracy=0.5, predictions=None),
         "of one and the same target data (a:b",
     ),
     "no whole row": (
@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said(ran, file, name):
             change(number, facts) if name in ("a missing pair", "a missing seed") else [change(number, facts)]
         ),
     )
-    assert words in said_of(file, api.load(ran / "tiny.toml"))
+    assert words in said_of(file, api.load_suite(ran / "tiny.toml"))
 
 
 def test_all_that_is_wrong_is_said_at_once(ran, file):
@@ -136,7 +136,7 @@ def test_all_that_is_wrong_is_said_at_once(ran, file):
     rewrite(file, change)
     lines = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
-    said = said_of(file, api.load(ran / "tiny.toml"))
+    said = said_of(file, api.load_suite(ran / "tiny.toml"))
     for words in ("uncommitted code", "suite_hash", "score outside", "2 records of one case", "b:a has 2 that did not fail"):
         assert words in said, words
 
@@ -195,7 +195,7 @@ def test_a_merge_loses_nothing_and_overwrites_nothing(tmp_path):
 def test_one_finding_twice_is_no_conflict(tmp_path):
     first = record(0)
     there = record(0, machine=first.machine.model_copy(update={"torch": "3"}), finished="2024-01-02T00:00:00.000+00:00")
-    retried = record(1, status="failed", why="no memory", scores=Scores()), record(1)
+    retried = record(1, status="failed", reason="no memory", scores=Scores()), record(1)
     one, two = written(tmp_path / "a", first, retried[0]), written(tmp_path / "b", there, retried[1])
     merged = merge.merge([one, two], tmp_path / "out")
     assert merged.written == 4 and merged.conflicts == ()
@@ -232,7 +232,7 @@ def test_merge_on_the_command_line_shows_conflicts_and_ends_with_1(tmp_path):
 
 
 def test_what_ran_here_comes_out_the_same_here(ran):
-    suite = api.load(ran / "tiny.toml")
+    suite = api.load_suite(ran / "tiny.toml")
     found = list(rerun.verify(ran / "results" / "tiny" / "coral.jsonl", suite, ran, CPU, sample=4))
     assert [one.verdict for one in found] == ["same"] * 4 and found[0].machine == {}
     assert [one.filed.pair for one in found].count("a:b") == 2  # one of each pair before a second of any
@@ -244,7 +244,7 @@ def test_noise_and_difference_are_told_apart(ran):
     assert rerun.compare(filed, here, 1.0).verdict == "different"
 
     def at(value: float):
-        return filed.model_copy(update={"scores": Scores(target_accuracy=value, scored_rows=60)})
+        return filed.model_copy(update={"scores": Scores(target_accuracy=value, scored_samples=60)})
 
     assert rerun.compare(at(0.5), at(0.5), 0.0).verdict == "same"
     assert rerun.compare(at(0.5), at(0.5 + 2 / 60), 0.0).verdict == "within noise"  # two rows
@@ -262,10 +262,10 @@ def test_the_noise_is_that_of_one_more_seed():
 def test_verify_says_what_keeps_a_case_from_being_run_again(ran, file):
     rewrite(file, lambda n, r: r["data"].update(a="0" * 16))
     with pytest.raises(TlbenchError, match="domain a: its content here is"):
-        list(rerun.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
+        list(rerun.verify(file, api.load_suite(ran / "tiny.toml"), ran, CPU))
     rewrite(file, lambda n, r: r.update(suite_hash="x"))
     with pytest.raises(TlbenchError, match=r"has the hash .*, on file x"):
-        list(rerun.verify(file, api.load(ran / "tiny.toml"), ran, CPU))
+        list(rerun.verify(file, api.load_suite(ran / "tiny.toml"), ran, CPU))
 
 
 def test_verify_on_the_command_line(ran, file):

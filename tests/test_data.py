@@ -277,7 +277,7 @@ def test_no_damaged_byte_of_a_matlab_file_ends_the_process(root: Path, x: Any) -
         (root / "damaged.mat").write_bytes(whole[:place] + bytes([whole[place] ^ 0x6B]) + whole[place + 1 :])
         try:
             table = mat.read(mat.Options(path="damaged.mat", x="x", y=["y"]), root)
-            arrays.checked(table.x, table.y, None)
+            arrays.validate_arrays(table.x, table.y, None)
         except TlbenchError:
             refusals += 1
     assert refusals > 50
@@ -323,7 +323,7 @@ def test_a_file_that_may_not_be_read_is_named(root: Path, monkeypatch: pytest.Mo
 
     with (
         pytest.raises(TlbenchError, match=r"d\.npz: may not be read by this user"),
-        files.reading(root / "d.npz", "npz"),
+        files.guarded_reading(root / "d.npz", "npz"),
     ):
         locked()
 
@@ -370,7 +370,7 @@ def test_mixed_shapes_are_refused(root: Path) -> None:
 def test_infinite_entries_of_sparse_rows_are_counted() -> None:
     x = sparse.csr_array(np.where(X == 38, np.inf, X))
     with pytest.raises(TlbenchError, match=r"1 features .* in 1 rows, first in row 7 "):
-        arrays.checked(x, Y, None)
+        arrays.validate_arrays(x, Y, None)
 
 
 def test_sparse_rows_that_cannot_be_dense_are_refused() -> None:

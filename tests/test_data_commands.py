@@ -16,7 +16,7 @@ from tests import support
 from tlbench import cli, data
 from tlbench.data import cache, loading, preview
 from tlbench.data.declaration import Declaration
-from tlbench.data.divergence import Apart, a_distance, apart, components, frechet, mmd2
+from tlbench.data.divergence import Divergence, a_distance, components, frechet, measure_divergence, mmd2
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
@@ -225,7 +225,7 @@ def test_a_card_says_what_is_stated() -> None:
     facts = {"licence": "CC BY 4.0", "citation": "Somebody 2001", "source": "https://example.org"}
     declaration, _ = data.declare("a", {"reader": "scikit_learn", "name": "digits", **facts}, {})
     assert declaration is not None
-    said = preview.card(declaration, data.load(declaration, Path()))
+    said = preview.summary_text(declaration, data.load(declaration, Path()))
     for part in (*facts.values(), "1 x 8 x 8 (images, uint8)", "10: 0 178, 1 182", "1,797"):
         assert part in said
 
@@ -247,14 +247,14 @@ ZEROS = Labelled(torch.zeros(90, 3), torch.arange(90) % 3)
 def test_every_kind_of_rows_can_be_drawn(tmp_path: Path, held: Labelled, count: int) -> None:
     names = ("a $class$ of a rather long name", "b", "c")
     domains = [Domain(f"d{i}", held, names, "") for i in range(count)]
-    preview.sheet(domains, tmp_path / "new" / "sheet.png", "title")
+    preview.contact_sheet(domains, tmp_path / "new" / "sheet.png", "title")
     assert (tmp_path / "new" / "sheet.png").stat().st_size > 1000
 
 
 def test_classes_that_only_one_domain_has_can_be_drawn(tmp_path: Path) -> None:
     held = rows((1, 5, 5))
     domains = [Domain("a", held, ("x", "y", "z"), ""), Domain("b", held, ("z", "w", "v"), "")]
-    preview.sheet(domains, tmp_path / "sheet.png")
+    preview.contact_sheet(domains, tmp_path / "sheet.png")
 
 
 # --- how far apart ---
@@ -267,7 +267,7 @@ def domain(shift: float = 0.0, seed: int = 0, y: Any = None, shape: tuple[int, .
 
 
 def test_samples_of_one_distribution_are_close_and_shifted_ones_are_not() -> None:
-    near, far = apart([domain()], domain(seed=1)), apart([domain()], domain(shift=3.0, seed=1))
+    near, far = measure_divergence([domain()], domain(seed=1)), measure_divergence([domain()], domain(shift=3.0, seed=1))
     assert near.a_distance is not None and near.mmd2 is not None and near.frechet is not None
     assert far.a_distance is not None and far.mmd2 is not None and far.frechet is not None
     assert near.label_shift == 0 and near.a_distance < 0.3 and abs(near.mmd2) < 0.01 and near.frechet < 0.2
@@ -276,17 +276,17 @@ def test_samples_of_one_distribution_are_close_and_shifted_ones_are_not() -> Non
 
 def test_label_shift_is_half_the_difference_of_the_shares() -> None:
     only = domain(y=torch.zeros(300, dtype=torch.int64))
-    assert apart([domain(seed=1)], only).label_shift == pytest.approx(2 / 3)
+    assert measure_divergence([domain(seed=1)], only).label_shift == pytest.approx(2 / 3)
     other = Domain("o", only.rows, ("z", "b", "c"), "")
-    assert apart([only], other).label_shift == pytest.approx(1)
+    assert measure_divergence([only], other).label_shift == pytest.approx(1)
 
 
 def test_rows_of_other_shapes_are_compared_in_their_labels_only() -> None:
-    assert apart([domain()], domain(shape=(6,))) == Apart(0.0)
+    assert measure_divergence([domain()], domain(shape=(6,))) == Divergence(0.0)
 
 
 def test_several_sources_are_taken_together() -> None:
-    found = apart([domain(seed=1), domain(seed=2, shift=6.0)], domain(seed=3, shift=3.0))
+    found = measure_divergence([domain(seed=1), domain(seed=2, shift=6.0)], domain(seed=3, shift=3.0))
     assert found.mmd2 is not None and found.mmd2 > 0.05
 
 
@@ -345,10 +345,10 @@ def test_a_damaged_cache_is_mended_and_an_unwritable_one_said(
 
 def test_a_run_uses_the_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tlbench import runner
-    from tlbench.suite import load
+    from tlbench.suite import load_suite
 
-    suite = load(home / "tiny.toml")
-    first = runner.load(suite, ["a", "b"], home)
+    suite = load_suite(home / "tiny.toml")
+    first = runner.load_domains(suite, ["a", "b"], home)
     monkeypatch.setattr(loading, "decode", lambda *_: pytest.fail("decoded again"))
-    second = runner.load(suite, ["a", "b"], home)
+    second = runner.load_domains(suite, ["a", "b"], home)
     assert {name: one.fingerprint for name, one in first.items()} == {name: one.fingerprint for name, one in second.items()}

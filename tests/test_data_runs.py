@@ -13,7 +13,7 @@ from tests import support
 from tlbench import data, engine, runner
 from tlbench.data import cache
 from tlbench.runner import duplicates
-from tlbench.suite import load
+from tlbench.suite import load_suite
 from tlbench.terms import Domain
 
 
@@ -41,25 +41,25 @@ def test_a_run_warns_once_of_rows_that_are_trained_on_and_scored(home: Path) -> 
 
 def test_rows_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    count = data.duplicates
+    count = data.count_duplicates
     monkeypatch.setattr(data, "duplicates", lambda *parts: counted.append(1) or count(*parts))
     for _ in range(2):
         with pytest.warns(UserWarning, match=SAID):
-            assert len(runner.plan(load(home / "tiny.toml"), home / "results", home).todo) == 2
+            assert len(runner.plan_run(load_suite(home / "tiny.toml"), home / "results", home).todo) == 2
     assert len(counted) == 1
 
 
 def test_large_pairs_are_left_to_data_check(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = load(home / "tiny.toml")
-    domains = runner.load(suite, ["a", "b"], home)
+    suite = load_suite(home / "tiny.toml")
+    domains = runner.load_domains(suite, ["a", "b"], home)
     size = sum(domain.rows.x.nbytes for domain in domains.values())
     given = [domains["a"]], domains["b"], suite.protocol
-    assert duplicates.repeated(*given, most=size - 1) == []
-    assert duplicates.repeated(*given, most=size) == duplicates.repeated(*given, most=None) == [SAID]
+    assert duplicates.duplicate_warnings(*given, most=size - 1) == []
+    assert duplicates.duplicate_warnings(*given, most=size) == duplicates.duplicate_warnings(*given, most=None) == [SAID]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr(duplicates.repeated, "__kwdefaults__", {"most": size - 1})
-        runner.plan(suite, home / "results", home)
+        monkeypatch.setattr(duplicates.duplicate_warnings, "__kwdefaults__", {"most": size - 1})
+        runner.plan_run(suite, home / "results", home)
 
 
 def domain(name: str, rows: list[int], test: list[int] | None = None) -> Domain:
@@ -85,7 +85,7 @@ def domain(name: str, rows: list[int], test: list[int] | None = None) -> Domain:
 )
 def test_what_is_trained_on_and_what_is_scored_follow_the_protocol(protocol: dict[str, object], said: list[str]) -> None:
     suite = support.suite(protocol=protocol)
-    found = duplicates.repeated([domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol)
+    found = duplicates.duplicate_warnings([domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol)
     assert len(found) == len(said)
     for text, part in zip(found, said, strict=True):
         assert text.startswith("pair s:t: ") and part in text
@@ -100,7 +100,7 @@ def test_texts_that_two_domains_share_are_found_whatever_their_words_become(tmp_
         declaration, wrong = data.declare(name, table | {"path": f"{name}.csv"}, {})
         assert declaration is not None, wrong
         domains.append(data.load(declaration, tmp_path))
-    (said,) = duplicates.repeated(domains[:1], domains[1], support.suite().protocol)
+    (said,) = duplicates.duplicate_warnings(domains[:1], domains[1], support.suite().protocol)
     assert said.startswith("pair s:t: 1 of 3 rows of t")
 
 
@@ -118,16 +118,16 @@ def test_what_was_left_out_of_a_domain_is_a_note_of_its_records(tmp_path: Path, 
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "SMALL_BYTES", 1)
-    suite = load(tmp_path / "tiny.toml")
-    whole = runner.load(suite, ["a", "b"], tmp_path)
+    suite = load_suite(tmp_path / "tiny.toml")
+    whole = runner.load_domains(suite, ["a", "b"], tmp_path)
     case = suite.cases(["source_only"], [], [0])[0]
-    assert not any("decode" in note for note in engine.run(case, suite, whole, support.CPU).notes)
+    assert not any("decode" in note for note in engine.run_case(case, suite, whole, support.CPU).notes)
     (tmp_path / "photos" / "b" / "dog" / "2.png").write_bytes(b"junk")
     for _ in range(2):  # from its files, and from the cache
         with pytest.warns(UserWarning, match="1 of 8 images do not decode"):
-            domains = runner.load(suite, ["a", "b"], tmp_path)
-        record = engine.run(case, suite, domains, support.CPU)
-        assert record.status == "done" and record.scores is not None and record.scores.scored_rows == 7
+            domains = runner.load_domains(suite, ["a", "b"], tmp_path)
+        record = engine.run_case(case, suite, domains, support.CPU)
+        assert record.status == "done" and record.scores is not None and record.scores.scored_samples == 7
         assert any(note.startswith("b: 1 of 8 images do not decode: dog/2.png") for note in record.notes)
         assert not any(note.startswith("a: ") for note in record.notes)
 

@@ -53,23 +53,23 @@ def runs(tmp_path_factory) -> Iterator[tuple[Runs, Runs]]:
     with pytest.MonkeyPatch.context() as patch, plugged(folder, "lopsided", LOPSIDED):
         patch.setenv("TLBENCH_CACHE", str(folder / "cache"))
         patch.setattr(ddp_pool, "GRACE_SECONDS", 1.0)
-        chosen = api.load(folder / "tiny.toml")
+        chosen = api.load_suite(folder / "tiny.toml")
 
-        def planned(name: str) -> tuple[runner.Plan, Path]:
+        def planned(name: str) -> tuple[runner.RunPlan, Path]:
             records.prepare(folder / name, chosen.name)
-            return runner.plan(chosen, folder / name, folder), folder / name
+            return runner.plan_run(chosen, folder / name, folder), folder / name
 
         alone, shared = planned("one"), planned("two")
-        on_one = {r.row: r for r in local.run(*alone, CPU, limits=ONE_THREAD)}
-        pool = ddp_pool.Ranks(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
-        yield on_one, {r.row: r for r in scheduler.drive(*shared, pool, limits=ONE_THREAD)}
+        on_one = {r.entry: r for r in local.run(*alone, CPU, limits=ONE_THREAD)}
+        pool = ddp_pool.DdpPool(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
+        yield on_one, {r.entry: r for r in scheduler.run_plan(*shared, pool, limits=ONE_THREAD)}
 
 
 def test_two_devices_give_what_one_gives(runs):
     alone, shared = runs
     assert set(shared) == set(alone) and all(shared[row].identity == alone[row].identity for row in alone)
     for row in ("source_only", "dann"):  # losses that are means over rows
-        assert shared[row].status == "done", shared[row].why
+        assert shared[row].status == "done", shared[row].reason
         for ours, theirs in zip(shared[row].scores.trace, alone[row].scores.trace, strict=True):
             assert ours.loss == pytest.approx(theirs.loss, abs=1e-4)
             assert ours.target_entropy == pytest.approx(theirs.target_entropy, abs=1e-4)
@@ -88,23 +88,23 @@ def test_two_devices_give_what_one_gives(runs):
     assert losses[0] != pytest.approx(losses[1], abs=1e-4)
     assert shared["mcd"].status == "failed"
     assert (
-        shared["mcd"].why
+        shared["mcd"].reason
         == "mcd can't be trained on several devices: its step is a game of several turns; run it without --devices"
     )
 
 
 def test_a_batch_that_cannot_be_shared_out(monkeypatch):
-    monkeypatch.setattr(ddp, "_share", ddp.Share(0, 2))
+    monkeypatch.setattr(ddp, "_share", ddp.DeviceShare(0, 2))
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
-    found = engine.run(case(), suite(train={"batch": 9}), domains, CPU)
+    found = engine.run_case(case(), suite(train={"batch": 9}), domains, CPU)
     assert found.status == "failed"
-    assert found.why == "train.batch = 9 can't be shared by 2 devices; give a batch that 2 divides"
+    assert found.reason == "train.batch = 9 can't be shared by 2 devices; give a batch that 2 divides"
 
 
 def test_one_device_that_fails_does_not_keep_the_other_waiting(runs):
     """The other one would wait for it in the next case too: both are made anew, and that case has its own numbers."""
     _, shared = runs
     for row in ("first_fails", "second_fails"):
-        assert shared[row].status == "failed" and "RuntimeError: out of luck" in shared[row].why
+        assert shared[row].status == "failed" and "RuntimeError: out of luck" in shared[row].reason
     assert shared["after"].status == "done"
     assert shared["after"].scores == shared["source_only"].scores

@@ -18,13 +18,13 @@ from tlbench.engine import fitting
 from tlbench.engine.data import batches
 from tlbench.engine.runtime import device_limits
 from tlbench.engine.training import step_runner
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
 from tlbench.terms import Domain, Labelled, Record
 
-NAMES = methods.names()
-TRAINED = [name for name in NAMES if issubclass(methods.find(name), Trained)]
-NUMBERS = [name for name in NAMES if "regression" in methods.find(name).tasks]
+NAMES = methods.method_names()
+TRAINED = [name for name in NAMES if issubclass(methods.method_class(name), DeepMethod)]
+NUMBERS = [name for name in NAMES if "regression" in methods.method_class(name).tasks]
 
 
 def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:
@@ -56,7 +56,7 @@ def with_numbers() -> dict[str, Domain]:
 @pytest.fixture
 def away(monkeypatch) -> Iterator[torch.device]:
     """The second device; every step there is watched, and its limits are not measured."""
-    product = device_limits.product
+    product = device_limits.peak_matmul_flops
     monkeypatch.setattr(device_limits, "product", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how))
 
     def under_watch(written):
@@ -66,7 +66,7 @@ def away(monkeypatch) -> Iterator[torch.device]:
 
         return step
 
-    for holder, way in ((step_runner.Program, "_step"), (step_runner.Program, "_one"), (fitting, "predict_online")):
+    for holder, way in ((step_runner.StepRunner, "_step"), (step_runner.StepRunner, "_one"), (fitting, "predict_online")):
         monkeypatch.setattr(holder, way, under_watch(getattr(holder, way)))
     with second_device(monkeypatch) as device:
         yield device
@@ -75,8 +75,8 @@ def away(monkeypatch) -> Iterator[torch.device]:
 def assert_alike(name: str, chosen: Suite, held: dict[str, Domain], device: torch.device, **changes) -> Record:
     """Scores, with the losses of the trace among them, are equal to the bit."""
     of = case(name, **changes)
-    here, there = (engine.run(of, chosen, held, where) for where in (CPU, device))
-    assert (here.status, there.status) == ("done", "done"), there.why
+    here, there = (engine.run_case(of, chosen, held, where) for where in (CPU, device))
+    assert (here.status, there.status) == ("done", "done"), there.reason
     assert here.scores == there.scores and here.notes == there.notes
     return there
 
@@ -107,8 +107,8 @@ def test_no_step_on_images_waits(name, away):
 def test_rows_sent_ahead_are_those_that_were_drawn(name, sources, away, monkeypatch):
     """A thread gathers and sends them; the steps copy nothing. Room in pinned memory is used again when its copy has passed."""
     synchronised, made = streams(monkeypatch), []
-    written = batches.Ahead._make
-    monkeypatch.setattr(batches.Ahead, "_make", lambda self, step: made.append(step) or written(self, step))
+    written = batches.Prefetcher._make
+    monkeypatch.setattr(batches.Prefetcher, "_make", lambda self, step: made.append(step) or written(self, step))
     record = assert_alike(name, asked(resident="off", steps=20), domains(), away, sources=sources)
     phases = 2 if name in {"shot", "fine_tune"} else 1
     assert len(set(synchronised)) == len(synchronised) == 20 - phases * (batches.AHEAD + 1)
@@ -137,9 +137,9 @@ def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
 @pytest.mark.parametrize("name", TRAINED)
 def test_no_step_of_seeds_together_waits(name, away):
     cases, held = [case(name, seed=seed) for seed in range(2)], domains()
-    here, there = (engine.run_together(cases, asked(together="on"), held, device) for device in (CPU, away))
+    here, there = (engine.run_seeds(cases, asked(vmap_seeds="on"), held, device) for device in (CPU, away))
     for one, other in zip(here, there, strict=True):
-        assert (one.status, other.status) == ("done", "done"), other.why
+        assert (one.status, other.status) == ("done", "done"), other.reason
         assert one.scores == other.scores and one.notes == other.notes
 
 
@@ -165,9 +165,9 @@ BAD = (
 )
 def test_what_waits_or_copies_is_seen(rest, words, away, tmp_path):
     with plugged(tmp_path, "bad", BAD + rest + "\n") as name:
-        assert engine.run(case(name), asked(), domains(), CPU).status == "done"
-        there = engine.run(case(name), asked(), domains(), away)
-    assert there.status == "failed" and Mixed.__name__ in there.why and words in there.why
+        assert engine.run_case(case(name), asked(), domains(), CPU).status == "done"
+        there = engine.run_case(case(name), asked(), domains(), away)
+    assert there.status == "failed" and Mixed.__name__ in there.reason and words in there.reason
 
 
 def test_values_and_places_are_those_of_a_device(away):

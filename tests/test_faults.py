@@ -47,7 +47,7 @@ def facts(folder: Path) -> list[tuple[object, ...]]:
     found = records.read_all(folder / "results")
     for one in found:  # predictions are on the disk before the line that names them
         assert records.predictions(folder / "results", one) is not None
-    return sorted((r.row, r.pair, r.seed, r.identity, r.status, r.scores.model_dump_json()) for r in found)
+    return sorted((r.entry, r.pair, r.seed, r.identity, r.status, r.scores.model_dump_json()) for r in found)
 
 
 def left_over(folder: Path) -> list[str]:

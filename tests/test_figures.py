@@ -42,7 +42,7 @@ def office(data_root, monkeypatch):
 def accuracies(root, results, row: str, pairs=()) -> dict[str, float]:
     """Target accuracy in per cent by pair, one seed (both rows draw nothing at random)."""
     frame = tlbench.run("office_caltech10_surf", results=results, data=root, device="cpu", method=[row], pair=pairs, seed=[0])
-    assert (frame["status"] == "done").all(), frame["why"].tolist()
+    assert (frame["status"] == "done").all(), frame["reason"].tolist()
     return dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
 
 
@@ -102,8 +102,8 @@ def test_the_figures_in_print_are_those_of_a_similarity(office):
 
 @pytest.mark.parametrize("name", ["1-NN", "PCA", "GFK", "TCA", "JDA", "EasyTL(c)", "EasyTL", "CORAL + linear SVM, C = 1"])
 def test_every_cell_of_the_office_table(office, tmp_path, name):
-    table = published.load("office_caltech10_surf")
-    cells = published.run(table, results=tmp_path, data=office, device="cpu", rows=[name])
+    table = published.load_table("office_caltech10_surf")
+    cells = published.run_table(table, results=tmp_path, data=office, device="cpu", rows=[name])
     assert len(cells) == 12
     assert [cell for cell in cells if not cell.inside] == []
 
@@ -112,6 +112,6 @@ def test_every_cell_of_the_digits_table(data_root, tmp_path, monkeypatch):
     if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
         pytest.skip(f"no MNIST_vs_USPS.mat in {data_root / 'digits_jda'}")
     monkeypatch.setenv("TLBENCH_CACHE", "off")
-    cells = published.run(published.load("mnist_usps_subset"), results=tmp_path, data=data_root, device="cpu")
+    cells = published.run_table(published.load_table("mnist_usps_subset"), results=tmp_path, data=data_root, device="cpu")
     assert len(cells) == 8
     assert [cell for cell in cells if not cell.inside] == []

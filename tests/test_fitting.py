@@ -38,7 +38,7 @@ def test_alone_a_domain_learns_from_its_own_rows(root: Path) -> None:
 
 def test_in_a_pair_the_source_decides(root: Path) -> None:
     one, two, three = (load(TABLE | {"path": f"{name}.csv"}, root, name) for name in "stu")
-    (source,), target = data.fitted([one], two)
+    (source,), target = data.fit_features([one], two)
     assert torch.equal(source.rows.x, one.rows.x) and source.name == "s" and target.name == "t"
     filled = float(np.float32(7 / 3))
     assert target.rows.x.tolist() == [
@@ -48,29 +48,29 @@ def test_in_a_pair_the_source_decides(root: Path) -> None:
         [9, 0, 1],
     ]  # r and a missing one are neither p nor q
     assert target.rows.y.tolist() == two.rows.y.tolist()
-    (_, _), pooled = data.fitted([one, three], two)
+    (_, _), pooled = data.fit_features([one, three], two)
     assert pooled.rows.x.shape == (4, 5) and pooled.rows.x[0, 0] == pytest.approx((1 + 3 + 3 + 5 + 7 + 5 + 7) / 7)
-    (_,), back = data.fitted([two], one)
+    (_,), back = data.fit_features([two], one)
     assert back.rows.x.shape == (4, 4) and back.rows.x[2, 0] == 9
-    assert data.fitted([one], two)[1] is target  # the cases of a pair share it
+    assert data.fit_features([one], two)[1] is target  # the cases of a pair share it
 
 
 def test_other_rows_of_the_target_change_nothing_that_is_learned(root: Path) -> None:
     """Neither does any third domain: only the source's rows that are left after its own choices."""
     one, two = (load(TEXT | {"path": f"{name}.csv"}, root, name) for name in "ab")
-    (before,), target = data.fitted([one], two)
+    (before,), target = data.fit_features([one], two)
     (root / "b.csv").write_text("words,y\nfine tea,1\nfine cake,0\nbook tea cake,0\n")
-    (after,), other = data.fitted([one], load(TEXT | {"path": "b.csv"}, root, "b"))
+    (after,), other = data.fit_features([one], load(TEXT | {"path": "b.csv"}, root, "b"))
     assert torch.equal(before.rows.x, after.rows.x) and target.rows.x.shape[1] == other.rows.x.shape[1] == 4
     (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine night,1\n")
-    (changed,), _ = data.fitted([load(TEXT | {"path": "a.csv"}, root, "a")], two)
+    (changed,), _ = data.fit_features([load(TEXT | {"path": "a.csv"}, root, "a")], two)
     assert not torch.equal(before.rows.x, changed.rows.x)
 
 
 def test_numbers_are_scaled_by_the_source(root: Path) -> None:
     table = {"reader": "csv", "label": "y", "features": ["n"], "impute": "mean", "standardise": True}
     one, two = (load(table | {"path": f"{name}.csv"}, root, name) for name in "su")
-    (source,), target = data.fitted([one], two)
+    (source,), target = data.fit_features([one], two)
     n = np.array([1, 3, 7 / 3, 3])
     np.testing.assert_allclose(source.rows.x[:, 0], (n - n.mean()) / n.std(), rtol=1e-5)
     np.testing.assert_allclose(target.rows.x[:, 0], (np.array([5, 7, 5, 7]) - n.mean()) / n.std(), rtol=1e-5)
@@ -81,7 +81,7 @@ def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
     halves = [
         load(TABLE | {"path": "d.csv", "shifts": [{"kind": "part", "index": i, "of": 2}]}, root, f"half{i}") for i in (0, 1)
     ]
-    (source,), target = data.fitted(halves[:1], halves[1])
+    (source,), target = data.fit_features(halves[:1], halves[1])
     assert source.rows.x[:, 1:].sum() == 2 and target.rows.x[:, 1:].sum() == 0  # no category of the other half is known
     limited = load(TABLE | {"path": "d.csv", "rows": 2}, root)
     assert limited.rows.x.shape == (2, 3)
@@ -90,7 +90,7 @@ def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
 def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
     one = load(TABLE | {"path": "s.csv"}, root, "s")
     two = load(TABLE | {"path": "u.csv", "test": {"path": "t.csv"}}, root, "u")
-    (_,), target = data.fitted([one], two)
+    (_,), target = data.fit_features([one], two)
     assert target.test is not None and target.test.x.tolist()[1:2] == [[9, 0, 1]]
     assert two.test is not None and two.test.x.shape == (4, 3)  # alone: r and s of its own main rows
 
@@ -113,19 +113,19 @@ def test_what_learns_nothing_is_the_same_object_in_every_pair(root: Path) -> Non
         TABLE | {"fit": {"path": "s.csv"}},
     ):
         one, two = (load(table | {"path": f"{name}.csv"}, root, name) for name in "st")
-        (source,), target = data.fitted([one], two)
+        (source,), target = data.fit_features([one], two)
         assert source is one and target is two and one.unfitted is None
 
 
 def test_mixed_pairs_and_shifts_by_features_are_mistakes(root: Path) -> None:
     one, two = load(TABLE | {"path": "s.csv"}, root, "s"), load(TABLE | {"path": "t.csv", "fit": {"path": "s.csv"}}, root, "t")
     with pytest.raises(TlbenchError, match=r"pair s:t: t has features of its own, and others learn theirs from the source"):
-        data.fitted([one], two)
+        data.fit_features([one], two)
     with pytest.raises(TlbenchError, match="pair s:a: features of different kinds"):
-        data.fitted([one], load(TEXT | {"path": "a.csv"}, root, "a"))
+        data.fit_features([one], load(TEXT | {"path": "a.csv"}, root, "a"))
     (root / "w.csv").write_text("n,m,y\n1,2,0\n,3,1\n")
     with pytest.raises(TlbenchError, match=r"pair s:w: .*the rows that are learned from have other columns: c, m"):
-        data.fitted([one], load(TABLE | {"path": "w.csv"}, root, "w"))
+        data.fit_features([one], load(TABLE | {"path": "w.csv"}, root, "w"))
     shift = {"shifts": [{"kind": "covariate_shift", "strength": 1.0}]}
     _, wrong = data.declare("d", TABLE | {"path": "s.csv"} | shift, {})
     assert "goes by the features of rows, which are learned from the source of each pair" in wrong[0]
@@ -143,10 +143,10 @@ def test_such_domains_are_not_kept_in_the_cache(root: Path, tmp_path: Path, monk
 def test_a_run_learns_anew_for_each_direction(root: Path) -> None:
     suite = support.suite(train={"steps": 3})
     domains = {name: load(TABLE | {"path": f"{path}.csv"}, root, name) for name, path in (("a", "s"), ("b", "t"))}
-    engine.check(suite, domains, [(("a",), "b"), (("b",), "a")])
+    engine.check_pairs(suite, domains, [(("a",), "b"), (("b",), "a")])
     for sources, target in ((("a",), "b"), (("b",), "a")):
-        record = engine.run(support.case(sources=sources, target=target), suite, domains, support.CPU)
-        assert record.status == "done", record.why
+        record = engine.run_case(support.case(sources=sources, target=target), suite, domains, support.CPU)
+        assert record.status == "done", record.reason
 
 
 # --- sentence encoders ---

@@ -24,7 +24,7 @@ def domains():
 @pytest.mark.parametrize("name", ["source_only", "dann", "coral", "mcd", "nearest_neighbor", "logistic"])
 def test_a_case_scores_alike_on_both_devices(name):
     chosen = suite(protocol={"scored": "test"}, train={"steps": 100, "batch": 32}, methods={name: {}, "source_only": {}})
-    both = [engine.run(case(name), chosen, domains(), torch.device(d)) for d in ("cpu", "cuda")]
+    both = [engine.run_case(case(name), chosen, domains(), torch.device(d)) for d in ("cpu", "cuda")]
     assert [record.status for record in both] == ["done", "done"]
     assert both[0].identity == both[1].identity
     assert both[0].scores.target_accuracy == pytest.approx(both[1].scores.target_accuracy, abs=0.03)
@@ -70,7 +70,7 @@ def test_steps_are_billed_for_their_own_work_and_nothing_waits_in_them():
 
 def test_a_record_says_what_only_a_gpu_can_say():
     chosen = suite(protocol={"scored": "test"}, train={"steps": 100, "batch": 32}, methods={"dann": {}, "source_only": {}})
-    cost = engine.run(case("dann"), chosen, domains(), torch.device("cuda")).cost
+    cost = engine.run_case(case("dann"), chosen, domains(), torch.device("cuda")).cost
     assert cost.peak_reserved_bytes >= cost.peak_memory_bytes > 0
     assert 0 < cost.train_samples_per_second * cost.train_flops_per_sample < cost.device_flops_per_second
     assert 0 < cost.step_seconds_median <= cost.step_seconds_p95

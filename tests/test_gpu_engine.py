@@ -11,9 +11,9 @@ from support import IMAGES, LOOKS, LOOKS_AT, Cut, case, domain, plugged, suite
 
 from tlbench import engine
 from tlbench.checks import toy_task
-from tlbench.engine.data.storage import Store, is_resident, moved
-from tlbench.engine.runtime.precision import chosen, products
-from tlbench.engine.training.checkpoint import Keeper, keeping
+from tlbench.engine.data.storage import SampleStore, is_resident, move_once
+from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
+from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
 from tlbench.engine.training.cuda_graph import capture
 from tlbench.suite import Training
 from tlbench.terms import Labelled
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: torch.cuda.is_available() is False"),
     pytest.mark.filterwarnings("ignore"),  # those of the compiler and of the capture
 ]
-PLAIN = {"precision": "fp32", "compile": "off", "together": "off", "resident": "on"}
+PLAIN = {"precision": "fp32", "compile": "off", "vmap_seeds": "off", "resident": "on"}
 
 
 def cuda() -> torch.device:
@@ -42,8 +42,8 @@ def run(name, net=None, options=None, on_step=None, **train):
         train=settings,
         methods={"source_only": {}},
     )
-    record = engine.run(case(name, options=options or {}), asked, domains(), cuda(), on_step)
-    assert record.status == "done", record.why
+    record = engine.run_case(case(name, options=options or {}), asked, domains(), cuda(), on_step)
+    assert record.status == "done", record.reason
     return record
 
 
@@ -70,7 +70,7 @@ def test_batch_statistics_move_in_a_captured_step():
 FROZEN = (
     "class Half(Trained):\n    reads = frozenset({'source'})\n"
     "    def phases(self):\n"
-    "        return (Phase(self.supervised, self.reads, groups=(Group((self.net.trunk,), 0.0), Group((self.net.head,)))),)\n"
+    "        return (Phase(self.supervised, self.reads, groups=(Group((self.net.backbone,), 0.0), Group((self.net.head,)))),)\n"
 )
 
 
@@ -88,10 +88,10 @@ def test_a_step_is_captured_on_a_device_that_is_not_the_first():
     second = torch.device("cuda", 1)
     train = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, **PLAIN}
     plain, graph = (
-        engine.run(case("dann"), suite(protocol={"scored": "test"}, train={**train, "compile": how}), domains(), second)
+        engine.run_case(case("dann"), suite(protocol={"scored": "test"}, train={**train, "compile": how}), domains(), second)
         for how in ("off", "graph")
     )
-    assert graph.status == "done" and not [note for note in graph.notes if note.startswith("graph off")], graph.why
+    assert graph.status == "done" and not [note for note in graph.notes if note.startswith("graph off")], graph.reason
     assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
 
 
@@ -145,7 +145,7 @@ def test_auto_captures_and_says_nothing():
 def test_bf16_is_chosen_and_stated():
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("this device has no bf16")
-    assert chosen(Training(), cuda()) == "bf16"
+    assert resolve_precision(Training(), cuda()) == "bf16"
     plain, half = run("dan"), run("dan", precision="auto")
     assert (plain.machine.precision, half.machine.precision) == ("fp32", "bf16")
     assert half.scores.target_accuracy == pytest.approx(plain.scores.target_accuracy, abs=0.05)
@@ -156,7 +156,7 @@ def test_products_are_in_full_unless_tf32_is_asked_for():
     exact = a.double() @ a.double()
     errors = {}
     for precision in ("fp32", "tf32"):
-        with products(precision, cuda()):
+        with matmul_precision(precision, cuda()):
             errors[precision] = float((a @ a - exact).abs().max())
     assert errors["fp32"] < 1e-3
     if torch.cuda.get_device_capability()[0] >= 8:
@@ -169,12 +169,12 @@ def test_a_case_run_twice_gives_the_same_numbers(name, how):
     def once():
         pixels = torch.randint(0, 256, (300, 1, 28, 28), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
         rows = Labelled(pixels, torch.arange(300) % 3)
-        return engine.run(case(name), asked, {"a": domain("a", rows), "b": domain("b", rows, rows)}, cuda())
+        return engine.run_case(case(name), asked, {"a": domain("a", rows), "b": domain("b", rows, rows)}, cuda())
 
     train = {"steps": 80, "batch": 32, "trace": 4, **PLAIN, "compile": how}
     asked = suite(IMAGES, protocol={"scored": "test"}, net={"batch_norm": True}, train=train, methods={"source_only": {}})
     first, second = once(), once()
-    assert first.status == "done" and first.scores == second.scores, first.why
+    assert first.status == "done" and first.scores == second.scores, first.reason
 
 
 @pytest.mark.parametrize("how", ["off", "graph"])
@@ -185,12 +185,12 @@ def test_a_case_goes_on_from_its_checkpoint(name, how, tmp_path):
             if done > until:
                 raise Cut
 
-        keeper = Keeper(tmp_path / "case.pt", 0.0, {})
-        token = keeping.set(keeper)
+        keeper = Checkpointer(tmp_path / "case.pt", 0.0, {})
+        token = active_checkpointer.set(keeper)
         try:
             return run(name, compile=how, on_step=on_step)
         finally:
-            keeping.reset(token)
+            active_checkpointer.reset(token)
 
     whole = run(name, compile=how)
     for until in (30, 90):
@@ -211,18 +211,18 @@ def test_rows_sent_from_the_host_give_the_same_losses(name):
 
 def test_a_domain_is_on_the_device_once():
     tensor = torch.arange(12.0).view(6, 2)
-    assert moved(tensor, cuda()) is moved(tensor, cuda()) and is_resident("auto", [tensor], cuda())
-    assert Store([tensor], cuda()).take(torch.tensor([3, 0], device=cuda())).tolist() == [[6.0, 7.0], [0.0, 1.0]]
+    assert move_once(tensor, cuda()) is move_once(tensor, cuda()) and is_resident("auto", [tensor], cuda())
+    assert SampleStore([tensor], cuda()).take(torch.tensor([3, 0], device=cuda())).tolist() == [[6.0, 7.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("how", ["off", "graph"])
 @pytest.mark.parametrize("name", ["dann", "coral"])
 def test_seeds_together_give_the_losses_of_seeds_alone(name, how):
     settings = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, **PLAIN, "compile": how}
-    asked = suite(protocol={"scored": "test"}, train={**settings, "together": "on"}, methods={"source_only": {}})
-    joint = engine.run_together([case(name, seed=seed) for seed in range(3)], asked, domains(), cuda())
+    asked = suite(protocol={"scored": "test"}, train={**settings, "vmap_seeds": "on"}, methods={"source_only": {}})
+    joint = engine.run_seeds([case(name, seed=seed) for seed in range(3)], asked, domains(), cuda())
     for seed, found in enumerate(joint):
-        alone = engine.run(case(name, seed=seed), asked, domains(), cuda())
+        alone = engine.run_case(case(name, seed=seed), asked, domains(), cuda())
         assert found.notes and found.notes[0].startswith("3 seeds trained together"), found.notes
         assert curve(found)[:2] == pytest.approx(curve(alone)[:2], abs=1e-2)  # later rounding grows: other kernels run
         assert found.scores.target_accuracy == pytest.approx(alone.scores.target_accuracy, abs=0.05)
@@ -230,5 +230,5 @@ def test_seeds_together_give_the_losses_of_seeds_alone(name, how):
 
 def test_auto_tries_before_it_trains_seeds_together():
     asked = suite(protocol={"scored": "test"}, train={"steps": 120, "trace": 0}, methods={"source_only": {}})
-    records = engine.run_together([case("dann", seed=seed) for seed in range(3)], asked, domains(), cuda())
+    records = engine.run_seeds([case("dann", seed=seed) for seed in range(3)], asked, domains(), cuda())
     assert [record.status for record in records] == ["done"] * 3

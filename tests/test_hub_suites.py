@@ -18,7 +18,7 @@ from PIL import Image
 from tlbench import data, engine, methods
 from tlbench.errors import TlbenchError
 from tlbench.nn import backbones
-from tlbench.suite import Suite, locate, parse
+from tlbench.suite import Suite, locate_suite, parse_suite
 from tlbench.terms import Domain
 
 HOUSE = ["Alarm_Clock", "Bed", "Calendar"]
@@ -42,7 +42,7 @@ def folders(root: Path, places: Mapping[str, list[str]], suffix: str, count: int
 
 def hub(root: Path, name: str, splits: Mapping[str, Mapping[str, list[Any]]], features: Mapping[str, Any]) -> None:
     """A hub data set as `hf download --local-dir` leaves it: data/<split>-00000-of-00001.parquet."""
-    table = tomllib.loads(locate(name).read_text(encoding="utf-8"))
+    table = tomllib.loads(locate_suite(name).read_text(encoding="utf-8"))
     one = next(t for t in (table.get("data", {}), *table["domains"].values()) if "hub" in t)
     folder = root / "hub" / one["hub"] / one["revision"] / "data"
     folder.mkdir(parents=True)
@@ -125,14 +125,14 @@ COPIES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 def small(name: str) -> Suite:
     """The suite with five steps of a small network on small images."""
-    raw = tomllib.loads(locate(name).read_text(encoding="utf-8"))
+    raw = tomllib.loads(locate_suite(name).read_text(encoding="utf-8"))
     for table in (raw["data"], *raw["domains"].values()):
-        if "size" in table and raw["net"]["trunk"] != "mlp":
+        if "size" in table and raw["net"]["backbone"] != "mlp":
             table |= {"size": 16} | ({"crop": 12} if "crop" in table else {})
-    if raw["net"]["trunk"] != "mlp":
-        raw["net"] = {"trunk": "convnet", "channels": 4}
+    if raw["net"]["backbone"] != "mlp":
+        raw["net"] = {"backbone": "convnet", "channels": 4}
     raw["train"] |= {"steps": 5, "trace": 0, "batch": 4}
-    return parse(raw, name, (backbones.mistakes, methods.mistakes))
+    return parse_suite(raw, name, (backbones.suite_errors, methods.suite_errors))
 
 
 def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
@@ -144,9 +144,9 @@ def test_a_suite_of_data_from_elsewhere_goes_on_a_copy_of_the_same_schema(name: 
     COPIES[name][0](tmp_path)
     suite = small(name)
     domains = loaded(suite, tmp_path)
-    engine.check(suite, domains, suite.pairs)
-    record = engine.run(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
-    assert record.status == "done", record.why
+    engine.check_pairs(suite, domains, suite.pairs)
+    record = engine.run_case(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
+    assert record.status == "done", record.reason
     assert all(0 < len(domain.rows) < 60 for domain in domains.values())
 
 
@@ -164,7 +164,7 @@ def test_without_its_files_it_says_what_to_fetch_and_where_it_belongs(
 
 @pytest.mark.parametrize("name", COPIES)
 def test_it_says_where_it_is_from_and_what_could_not_be_looked_up(name: str) -> None:
-    text = locate(name).read_text(encoding="utf-8")
+    text = locate_suite(name).read_text(encoding="utf-8")
     head = text.partition('\nname = "')[0]
     assert all(line.startswith("# ") for line in head.splitlines()) and f"# Run: tlbench run {name}" in head
     assert "icence" in head and "Never run by us on the real files" in head

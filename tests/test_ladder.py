@@ -9,10 +9,10 @@ import pytest
 from support import CPU, SUITE, blobs, domain
 
 from tlbench import engine
-from tlbench.engine.measurement import Place
+from tlbench.engine.measurement import PreparedCase
 from tlbench.errors import TlbenchError
-from tlbench.suite import Rung, Suite, parse
-from tlbench.suite.sweeps import climbed
+from tlbench.suite import LabelBudget, Suite, parse_suite
+from tlbench.suite.sweeps import expand_severities
 
 LADDER = {
     "severity": [1, 2, 5],
@@ -25,7 +25,7 @@ def suite(ladder: Any = LADDER, pairs: Any = None, **domains: Any) -> Suite:
     raw = tomllib.loads(SUITE)
     raw["domains"] = {**raw["domains"], "far": ladder, **domains}
     raw["pairs"] = pairs or {"list": ["a:far"]}
-    return parse(raw, "mine.toml")
+    return parse_suite(raw, "mine.toml")
 
 
 def refused(**keys: Any) -> str:
@@ -66,15 +66,15 @@ def test_an_option_that_is_a_list_is_a_list_of_lists() -> None:
 
 def test_a_suite_without_ladders_is_left_as_it_is() -> None:
     raw = tomllib.loads(SUITE)
-    assert climbed(raw) == (raw, [])
+    assert expand_severities(raw) == (raw, [])
     for odd in ({}, {"domains": 3}, {"domains": {"a": 3}}, {"domains": {"a": {"severity": [1]}}, "pairs": 3}):
-        climbed(odd)
+        expand_severities(odd)
 
 
 def test_what_is_given_is_not_changed() -> None:
     raw = {"domains": {"far": LADDER}, "pairs": {"list": ["far:b"]}}
     before = repr(raw)
-    climbed(raw)
+    expand_severities(raw)
     assert repr(raw) == before
 
 
@@ -115,14 +115,14 @@ def labelled(labels: Any, pairs: Any = None, **protocol: Any) -> Suite:
     raw["protocol"] = {**raw["protocol"], "target_labels": labels, "scored": "held_out", "seeds": [0, 1], **protocol}
     raw["pairs"] = pairs or {"list": ["a:b"]}
     raw["methods"] = {"source_only": {}, "target_only": {}, "fine_tune": {}}
-    return parse(raw, "mine.toml")
+    return parse_suite(raw, "mine.toml")
 
 
 def test_a_ladder_of_labels_is_one_target_a_step() -> None:
     made = labelled([1, 3])
     assert made.pairs == ((("a",), "b_l1"), (("a",), "b_l3"))
     assert list(made.domains) == ["a", "b_l1", "b_l3"]
-    assert made.rungs == {"b_l1": Rung("b", 1), "b_l3": Rung("b", 3)}
+    assert made.rungs == {"b_l1": LabelBudget("b", 1), "b_l3": LabelBudget("b", 3)}
     assert [made.protocol_of(name).target_labels for name in ("b_l1", "b_l3", "b")] == [1, 3, 0]
     both = labelled([2], {"all": True})
     assert both.pairs == ((("a",), "b_l2"), (("b",), "a_l2")) and set(both.domains) == {"a", "b", "a_l2", "b_l2"}
@@ -134,7 +134,7 @@ def test_a_step_is_the_suite_that_grants_as_many_without_a_ladder() -> None:
     for n in (1, 3):
         plain = labelled(n)
         for here, there in zip(labelled([1, 3]).cases(pairs=[f"a:b_l{n}"]), plain.cases(), strict=True):
-            on_ladder, alone = (engine.run(*of, CPU) for of in ((here, labelled([1, 3]), ladder), (there, plain, rows)))
+            on_ladder, alone = (engine.run_case(*of, CPU) for of in ((here, labelled([1, 3]), ladder), (there, plain, rows)))
             assert on_ladder.status == "done" and on_ladder.scores == alone.scores
             assert on_ladder.target_labels == n
 
@@ -142,8 +142,8 @@ def test_a_step_is_the_suite_that_grants_as_many_without_a_ladder() -> None:
 def test_steps_score_the_same_rows_and_grant_those_of_the_step_before() -> None:
     rows = {"a": domain("a", blobs(1, 60)), **dict.fromkeys(("b_l1", "b_l3", "b_l6"), domain("b", blobs(2, 60)))}
     made = labelled([1, 3, 6])
-    parts = [Place(case, made, rows, CPU).parts for case in made.cases(rows=["fine_tune"], seeds=[0])]
-    few = [set(part.granted.few.numbers.tolist()) for part in parts if part.granted.few is not None]
+    parts = [PreparedCase(case, made, rows, CPU).parts for case in made.cases(rows=["fine_tune"], seeds=[0])]
+    few = [set(part.granted.target_labeled.numbers.tolist()) for part in parts if part.granted.target_labeled is not None]
     assert [len(some) for some in few] == [3, 9, 18] and few[0] < few[1] < few[2]
     assert all(part.scored.numbers.tolist() == parts[0].scored.numbers.tolist() for part in parts)
     assert few[2].isdisjoint(parts[0].scored.numbers.tolist())
@@ -163,7 +163,9 @@ def test_a_class_with_too_few_rows_for_a_step_is_said() -> None:
     made = labelled([1, 60])
     rows = {name: domain(name, blobs(2, 60)) for name in ("a", "b_l1", "b_l60")}
     with pytest.raises(TlbenchError, match="domain b_l60") as caught:
-        engine.check(made, {name: one if name == "a" else domain(name, one.rows) for name, one in rows.items()}, made.pairs)
+        engine.check_pairs(
+            made, {name: one if name == "a" else domain(name, one.rows) for name, one in rows.items()}, made.pairs
+        )
     assert "b_l1 " not in str(caught.value)
 
 
@@ -179,10 +181,10 @@ def test_a_ladder_of_labels_does_not_hide_other_mistakes() -> None:
     raw["domains"]["b_l1"] = {"path": "c.npz"}
     raw["pairs"] = {"list": ["a:b", "b:b", "a:zzz", 3]}
     with pytest.raises(TlbenchError) as caught:
-        parse(raw, "mine.toml")
+        parse_suite(raw, "mine.toml")
     said = str(caught.value)
     assert "makes a domain of this name" in said and "pairs.list" in said
     raw["pairs"] = {"list": ["b:b", "a:zzz", "a:b"]}
     with pytest.raises(TlbenchError) as caught:
-        parse(raw, "mine.toml")
+        parse_suite(raw, "mine.toml")
     assert "stands in it twice" in str(caught.value) and "'zzz'" in str(caught.value)

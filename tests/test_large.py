@@ -164,12 +164,16 @@ def test_shared_rows_are_counted(rows: list[int], others: list[int], width: int,
         x[:, width // 2] = torch.tensor(numbers)  # rows that agree in all but one number
         return x.to(dtype)
 
-    assert data.duplicates(made(rows), made(others)) == sum(row in others for row in rows)
+    assert data.count_duplicates(made(rows), made(others)) == sum(row in others for row in rows)
 
 
 def test_zeros_of_either_sign_are_one_and_other_shapes_are_none() -> None:
     a = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
-    assert data.duplicates(a, torch.tensor([[-0.0, 1.0]])) == 1
-    assert data.duplicates(a, a[:, :1]) == 0 and data.duplicates(a, a.double()) == 0 and data.duplicates(a[:0], a) == 0
+    assert data.count_duplicates(a, torch.tensor([[-0.0, 1.0]])) == 1
+    assert (
+        data.count_duplicates(a, a[:, :1]) == 0
+        and data.count_duplicates(a, a.double()) == 0
+        and data.count_duplicates(a[:0], a) == 0
+    )
     images = torch.from_numpy(X)
-    assert data.duplicates(images[:50], images[25:]) == 25
+    assert data.count_duplicates(images[:50], images[25:]) == 25

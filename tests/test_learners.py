@@ -43,8 +43,8 @@ def test_a_weighted_svm_is_that_of_scikit_learn():
 def test_a_row_without_weight_is_no_row(learner):
     x, y, weight = rows(60)
     weight[:20] = 0
-    with_it = base_learners.fit(learner, x, y, 3, weight_N=weight)(x)
-    without = base_learners.fit(learner, x[20:], y[20:], 3, weight_N=weight[20:])(x)
+    with_it = base_learners.fit_learner(learner, x, y, 3, weight_N=weight)(x)
+    without = base_learners.fit_learner(learner, x[20:], y[20:], 3, weight_N=weight[20:])(x)
     # iterations of the logistic regression end where the mean loss over all rows says
     assert torch.allclose(with_it, without, atol=2e-2)
     assert torch.equal(with_it.argmax(1), without.argmax(1))
@@ -59,7 +59,7 @@ def test_an_svm_whose_weights_leave_one_class_says_that_class():
 def test_least_squares_on_signs_is_that_of_scikit_learn():
     x, y, weight = rows(300)
     theirs = RidgeClassifier(alpha=2.0).fit(x.numpy(), y.numpy(), sample_weight=weight.numpy()).predict(x.numpy())
-    assert base_learners.fit("ridge", x, y, 3, weight_N=weight, c=0.5)(x).argmax(1).tolist() == theirs.tolist()
+    assert base_learners.fit_learner("ridge", x, y, 3, weight_N=weight, c=0.5)(x).argmax(1).tolist() == theirs.tolist()
 
 
 def test_regression_takes_ridge_or_the_nearest_row():
@@ -67,10 +67,10 @@ def test_regression_takes_ridge_or_the_nearest_row():
     targets = torch.stack([y.double(), x[:, 0]], dim=1)
     new = rows(20, seed=1)[0]
     theirs = KNeighborsRegressor(1).fit(x.numpy(), targets.numpy()).predict(new.numpy())
-    assert np.allclose(base_learners.fit("nearest_neighbor", x, targets, 2, regression=True)(new).numpy(), theirs)
+    assert np.allclose(base_learners.fit_learner("nearest_neighbor", x, targets, 2, regression=True)(new).numpy(), theirs)
     ridge = base_learners.ridge(x, targets)(new)
     for learner in ("logistic", "svm", "ridge"):
-        assert torch.equal(base_learners.fit(learner, x, targets, 2, regression=True)(new), ridge)
+        assert torch.equal(base_learners.fit_learner(learner, x, targets, 2, regression=True)(new), ridge)
 
 
 def test_one_row_is_enough_for_a_logistic_regression():

@@ -14,9 +14,9 @@ from tlbench import checks, clock, engine, methods
 from tlbench.engine.data.inputs import Inputs, in_chunks
 from tlbench.engine.training.loop import train
 from tlbench.errors import NotApplicableError, TlbenchError
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import augmentation, backbones, distances
-from tlbench.nn.gradient_reversal import ramp, reverse
+from tlbench.nn.gradient_reversal import reversal_schedule, reverse_gradient
 from tlbench.nn.net import Net
 from tlbench.solvers import base_learners
 from tlbench.suite import Network, Training
@@ -28,8 +28,8 @@ CPU = torch.device("cpu")
 # --- promises -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("promise", checks.METHOD_PROMISES, ids=lambda p: p.__name__)
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("promise", checks.METHOD_CHECKS, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("name", methods.method_names())
 def test_every_method_keeps_every_promise(name, promise):
     promise(name)
 
@@ -39,7 +39,7 @@ def test_the_methods_of_the_first_issue_are_there():
         *("source_only", "target_only", "joint", "linear_probe", "fine_tune", "discriminator_reweight"),
         *("coral", "dann", "multi_task", "nearest_neighbor", "logistic"),
     }
-    assert wanted <= set(methods.names())
+    assert wanted <= set(methods.method_names())
 
 
 LOSS = "    def loss(self, step: Step) -> Tensor:\n        {}\n"
@@ -50,7 +50,7 @@ BREAKERS = {
     "a no-op adaptation": ("reads what it says", f"class No(Trained):\n{DA}{PLAIN}"),
     "a peek at the few": (
         "reads what it says",
-        'class Peek(Trained):\n    reads = frozenset({"source", "few"})\n' + PLAIN,
+        'class Peek(Trained):\n    reads = frozenset({"source", "target_labeled"})\n' + PLAIN,
     ),
     "a parameter without gradient": (
         "every parameter gets a gradient",
@@ -61,7 +61,7 @@ BREAKERS = {
         "without its term it is the baseline",
         f"class Draws(Trained):\n{DA}    weight: float = Field(1.0, description='of the term')\n"
         + LOSS.format(
-            "t = self.net.trunk(step.target + torch.randn_like(step.target))\n"
+            "t = self.net.backbone(step.target + torch.randn_like(step.target))\n"
             "        noisy = self.net(step.source.x + 0.01 * torch.randn_like(step.source.x))\n"
             "        return F.cross_entropy(noisy, step.source.y) + self.weight * t.square().mean()"
         ),
@@ -125,14 +125,14 @@ BREAKERS = {
 def test_a_broken_promise_is_reported(fault, tmp_path):
     words, body = BREAKERS[fault]
     with plugged(tmp_path, "broken_promise", body) as name, pytest.raises(TlbenchError, match=words):
-        checks.method(name)
+        checks.check_method(name)
 
 
 def test_a_method_without_a_docstring_is_reported(tmp_path):
     body = f"from tlbench.methods.base import *\nfrom tlbench.terms import Step\nclass No(Trained):\n{DA}{PLAIN}"
     header = "from __future__ import annotations\nfrom torch import Tensor\n"
     with plugged(tmp_path, "bare", body, header) as name, pytest.raises(TlbenchError, match="docstring"):
-        checks.method(name)
+        checks.check_method(name)
 
 
 def test_a_method_that_keeps_its_promises_passes(tmp_path):
@@ -143,12 +143,12 @@ def test_a_method_that_keeps_its_promises_passes(tmp_path):
         "        return task + self.weight * (s.mean(0) - t.mean(0)).square().sum()"
     )
     with plugged(tmp_path, "fine", body) as name:
-        assert len(checks.method(name)) == len(checks.METHOD_PROMISES)
+        assert len(checks.check_method(name)) == len(checks.METHOD_CHECKS)
 
 
 @pytest.mark.parametrize("name", ["dann", "mcd", "mean_teacher", "fixmatch", "shot", "pcgrad", "tent", "adabn", "kmm"])
 def test_no_step_of_ours_reads_a_value(name):
-    assert checks.waiting(name) == []
+    assert checks.host_syncs(name) == []
 
 
 @pytest.mark.parametrize(
@@ -162,28 +162,28 @@ def test_a_step_that_reads_a_value_is_named(value, reads, tmp_path):
     )
     with plugged(tmp_path, "looks", body) as name:
         line = 1 + (tmp_path / "looks.py").read_text().splitlines().index(f"        return loss * {value}")
-        assert checks.waiting(name) == ([f"looks.py:{line}"] if reads else [])
+        assert checks.host_syncs(name) == ([f"looks.py:{line}"] if reads else [])
 
 
 def test_a_plugin_may_not_take_the_name_of_a_shipped_method(tmp_path):
     with pytest.raises(TlbenchError, match="there is a method 'dann' already"), plugged(tmp_path, "dann", ""):
         pass
     with pytest.raises(TlbenchError, match="no such Python file"):
-        methods.plug(tmp_path / "nothing.py")
+        methods.register_file(tmp_path / "nothing.py")
     file = tmp_path / "not-a-name.py"
     file.write_text("")
     with pytest.raises(TlbenchError, match="Python identifier"):
-        methods.plug(file)
+        methods.register_file(file)
 
 
 def test_unknown_methods_and_options_are_guessed():
     with pytest.raises(TlbenchError, match="did you mean 'source_only'"):
-        methods.find("source_onyl")
+        methods.method_class("source_onyl")
     with pytest.raises(TlbenchError, match="did you mean 'weight'"):
-        methods.options("dann", {"wieght": 1.0})
+        methods.method_options("dann", {"wieght": 1.0})
     with pytest.raises(TlbenchError, match=r"weight.*greater than or equal to 0"):
-        methods.options("dann", {"weight": -1.0})
-    assert methods.options("dann", {"weight": 2}) == {"weight": 2.0, "hidden": 256, "gamma": 10.0}
+        methods.method_options("dann", {"weight": -1.0})
+    assert methods.method_options("dann", {"weight": 2}) == {"weight": 2.0, "hidden": 256, "gamma": 10.0}
 
 
 # --- reversal and distances -----------------------------------------------------------------------------------------
@@ -193,18 +193,18 @@ def test_unknown_methods_and_options_are_guessed():
 def test_reversal_is_the_identity_and_minus_k_times_the_gradient(k):
     x = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     weights = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(reverse(x, k), x)
+    assert torch.equal(reverse_gradient(x, k), x)
     (plain,) = torch.autograd.grad((x.square() * weights).sum(), x)
-    (turned,) = torch.autograd.grad((reverse(x, k).square() * weights).sum(), x)
+    (turned,) = torch.autograd.grad((reverse_gradient(x, k).square() * weights).sum(), x)
     assert torch.equal(turned, -k * plain)
 
 
 def test_the_ramp_goes_from_nothing_to_all():
-    assert ramp(0.0) == 0.0
-    assert 0.999 < ramp(1.0) < 1.0
-    values = [ramp(p / 10) for p in range(11)]
+    assert reversal_schedule(0.0) == 0.0
+    assert 0.999 < reversal_schedule(1.0) < 1.0
+    values = [reversal_schedule(p / 10) for p in range(11)]
     assert values == sorted(values)
-    assert ramp(0.5, gamma=20.0) == pytest.approx(ramp(1.0, gamma=10.0))
+    assert reversal_schedule(0.5, gamma=20.0) == pytest.approx(reversal_schedule(1.0, gamma=10.0))
 
 
 def two_batches() -> tuple[torch.Tensor, torch.Tensor]:
@@ -242,8 +242,8 @@ def mapped_source(monkeypatch, source, target, ridge) -> torch.Tensor:
     """The source rows that coral_map gives its learner."""
     seen = []
     monkeypatch.setattr(base_learners, "svm", lambda x, *rest, **options: seen.append(x))
-    kind = methods.find("coral_map")
-    kind(**methods.options("coral_map", {"ridge": ridge})).fit(Task(2, Labelled(source, torch.arange(40) % 2), target))
+    kind = methods.method_class("coral_map")
+    kind(**methods.method_options("coral_map", {"ridge": ridge})).fit(Task(2, Labelled(source, torch.arange(40) % 2), target))
     return seen[0]
 
 
@@ -336,24 +336,24 @@ def test_the_svm_is_that_of_scikit_learn():
 # --- single methods -------------------------------------------------------------------------------------------------
 
 
-def trained(name: str, task: Task | None = None, steps: int = 20, **options) -> Trained:
+def trained(name: str, task: Task | None = None, steps: int = 20, **options) -> DeepMethod:
     """A method after its training on the toy task, with or without its last phase."""
     fitted = checks.fit(name, task or checks.toy_task(), options, steps)
-    assert isinstance(fitted.method, Trained)
+    assert isinstance(fitted.method, DeepMethod)
     return fitted.method
 
 
-def stages(method: Trained) -> list[dict[str, torch.Tensor]]:
-    return [dict(stage.state_dict()) for stage in method.net.trunk.stages]
+def stages(method: DeepMethod) -> list[dict[str, torch.Tensor]]:
+    return [dict(stage.state_dict()) for stage in method.net.backbone.stages]
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-def after_the_source(monkeypatch, name: str, **options) -> tuple[list[dict], list[dict], Trained]:
+def after_the_source(monkeypatch, name: str, **options) -> tuple[list[dict], list[dict], DeepMethod]:
     """Stages of the trunk after the first phase and after all of them."""
-    kind = methods.find(name)
+    kind = methods.method_class(name)
     plain, seen = kind.phases, []
 
     def phases(self):
@@ -380,7 +380,7 @@ def test_fine_tune_leaves_the_frozen_stages_as_the_source_left_them(monkeypatch,
 
 
 def test_fine_tune_at_trunk_rate_0_is_a_frozen_trunk(monkeypatch):
-    before, after, _ = after_the_source(monkeypatch, "fine_tune", trunk_lr=0.0)
+    before, after, _ = after_the_source(monkeypatch, "fine_tune", backbone_lr=0.0)
     assert all(map(same, before, after))
 
 
@@ -390,11 +390,11 @@ def test_fine_tune_can_not_freeze_more_stages_than_there_are():
 
 
 def test_gradual_fine_tuning_opens_from_the_top():
-    net = Net(backbones.build("mlp", (6,), {"hidden": [16, 12, 8, 8]}), 3)
-    method = methods.find("fine_tune")(net, **methods.options("fine_tune", {"gradual": True}))
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [16, 12, 8, 8]}), 3)
+    method = methods.method_class("fine_tune")(net, **methods.method_options("fine_tune", {"gradual": True}))
     head, *groups = method.phases()[1].groups
     assert head.modules == (net.head,) and head.scale == 1.0
-    assert [g.modules[0] for g in groups] == list(net.trunk.stages)
+    assert [g.modules[0] for g in groups] == list(net.backbone.stages)
     opening = [next(p for p in range(101) if g.scale(p / 100) > 0) for g in groups]
     assert opening == sorted(opening, reverse=True) and opening[-1] > 0 and opening[0] <= 50
     assert len(set(opening)) == 4
@@ -453,11 +453,11 @@ def test_reweighting_is_capped():
 
 
 def test_multi_task_has_a_head_for_each_source():
-    rows = checks.toy(1)
+    rows = checks.toy_method(1)
     two = Labelled(rows.x, rows.y, torch.arange(120) % 2)
-    method = trained("multi_task", Task(3, two, checks.toy(2).x, checks.toy(3, 15)))
+    method = trained("multi_task", Task(3, two, checks.toy_method(2).x, checks.toy_method(3, 15)))
     assert len(method.heads) == 2
-    start = trained("multi_task", Task(3, two, checks.toy(2).x, checks.toy(3, 15)), steps=1)
+    start = trained("multi_task", Task(3, two, checks.toy_method(2).x, checks.toy_method(3, 15)), steps=1)
     for one, other in zip(method.heads, start.heads, strict=True):
         assert not torch.equal(one.weight, other.weight)
 
@@ -465,12 +465,12 @@ def test_multi_task_has_a_head_for_each_source():
 @pytest.mark.parametrize("name", ["coral", "dann"])
 def test_the_term_counts_as_its_weight_says(name):
     """loss(weight) is CE + weight * term: a straight line in the weight."""
-    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
-    source, target = checks.toy(1, 32), checks.toy(2, 32, shift=0.7).x
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [8]}), 3)
+    source, target = checks.toy_method(1, 32), checks.toy_method(2, 32, shift=0.7).x
     losses = []
     for weight in (0.0, 1.0, 3.0):
         torch.manual_seed(0)
-        method = methods.find(name)(net, **methods.options(name, {"weight": weight}))
+        method = methods.method_class(name)(net, **methods.method_options(name, {"weight": weight}))
         losses.append(float(method.loss(Step(source, target, progress=0.5)).detach()))
     assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), abs=1e-6)
     assert losses[0] == pytest.approx(float(F.cross_entropy(net(source.x), source.y).detach()))
@@ -478,28 +478,28 @@ def test_the_term_counts_as_its_weight_says(name):
 
 def test_the_class_balance_of_mean_teacher_is_that_of_its_authors():
     """Summed over classes and times the share of confident teachers; least where classes are used evenly."""
-    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [8]}), 3)
     rows, labels = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
 
     def loss(**options):
-        method = methods.find("mean_teacher")(net, **{**methods.options("mean_teacher", {}), **options})
-        with engine.seeded(0, CPU):  # the same views
+        method = methods.method_class("mean_teacher")(net, **{**methods.method_options("mean_teacher", {}), **options})
+        with engine.seeded_rng(0, CPU):  # the same views
             return float(method.loss(Step(source=Labelled(rows, labels), target=rows, rows={}, progress=0.5)).detach())
 
     heard = {"threshold": 0.0, "weight": 2.0}
     uneven = (loss(balance=1.0, **heard) - loss(balance=0.0, **heard)) / 2
     assert uneven > 0.999 * 3 * -(np.log(1 / 3) / 3 + 2 / 3 * np.log(2 / 3))
-    with engine.seeded(0, CPU), torch.no_grad():
+    with engine.seeded_rng(0, CPU), torch.no_grad():
         mean = net(augmentation.weak(rows)).softmax(dim=1).mean(dim=0).double().numpy()
     assert uneven == pytest.approx(-(np.log(mean) / 3 + 2 / 3 * np.log(1 - mean)).sum(), rel=1e-4)
     assert loss(threshold=1.0, balance=1.0) == loss(threshold=1.0, balance=0.0)  # nobody is heard
 
 
 def test_dann_pushes_the_trunk_against_the_discriminator():
-    net = Net(backbones.build("mlp", (6,), {"hidden": [8]}), 3)
-    method = methods.find("dann")(net, **methods.options("dann", {}))
-    source, target = checks.toy(1, 32), checks.toy(2, 32, shift=0.7).x
-    first = net.trunk.stages[0][1].weight
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [8]}), 3)
+    method = methods.method_class("dann")(net, **methods.method_options("dann", {}))
+    source, target = checks.toy_method(1, 32), checks.toy_method(2, 32, shift=0.7).x
+    first = net.backbone.stages[0][1].weight
 
     def gradient(progress: float) -> torch.Tensor:
         return torch.autograd.grad(method.loss(Step(source, target, progress=progress)), first)[0]
@@ -507,7 +507,7 @@ def test_dann_pushes_the_trunk_against_the_discriminator():
     task = torch.autograd.grad(F.cross_entropy(net(source.x), source.y), first)[0]
     assert torch.allclose(gradient(0.0), task, atol=1e-7)
     pushed = gradient(0.3) - task
-    assert torch.allclose(gradient(1.0) - task, pushed * ramp(1.0) / ramp(0.3), rtol=1e-3, atol=1e-6)
+    assert torch.allclose(gradient(1.0) - task, pushed * reversal_schedule(1.0) / reversal_schedule(0.3), rtol=1e-3, atol=1e-6)
 
 
 # --- trunks ---------------------------------------------------------------------------------------------------------
@@ -537,9 +537,9 @@ def test_every_trunk_goes_forward_and_back(name, shape, options):
     torch.manual_seed(0)
     if name == "torchvision:squeezenet1_1":
         with pytest.raises(TlbenchError, match="does not end in a linear layer"):
-            backbones.build(name, shape, options)
+            backbones.build_backbone(name, shape, options)
         return
-    trunk = backbones.build(name, shape, options)
+    trunk = backbones.build_backbone(name, shape, options)
     net = Net(trunk, 3)
     x = torch.randn(8, *shape)
     features = trunk(x)
@@ -553,14 +553,14 @@ def test_every_trunk_goes_forward_and_back(name, shape, options):
 
 
 def test_every_trunk_file_is_tried_here():
-    assert set(backbones.names()) == {name.partition(":")[0] for name, _, _ in TRUNKS} - {"auto"}
+    assert set(backbones.backbone_names()) == {name.partition(":")[0] for name, _, _ in TRUNKS} - {"auto"}
 
 
 def test_two_batches_through_one_forward_are_two_forwards():
-    net = Net(backbones.build("convnet", (1, 8, 8), {}), 3)
+    net = Net(backbones.build_backbone("convnet", (1, 8, 8), {}), 3)
     a, b = torch.randn(4, 1, 8, 8), torch.randn(6, 1, 8, 8)
     one, two = net.features(a, b)
-    assert torch.allclose(one, net.trunk(a), atol=1e-6) and torch.allclose(two, net.trunk(b), atol=1e-6)
+    assert torch.allclose(one, net.backbone(a), atol=1e-6) and torch.allclose(two, net.backbone(b), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -581,7 +581,7 @@ def test_two_batches_through_one_forward_are_two_forwards():
 )
 def test_a_trunk_that_can_not_be_built_says_why(name, shape, options, words):
     with pytest.raises(TlbenchError, match=words):
-        backbones.build(name, shape, options)
+        backbones.build_backbone(name, shape, options)
 
 
 def test_weights_come_from_a_file(tmp_path):
@@ -590,13 +590,13 @@ def test_weights_come_from_a_file(tmp_path):
     torch.manual_seed(1)
     network = models.resnet18(weights=None)
     torch.save(network.state_dict(), tmp_path / "r18.pth")
-    trunk = backbones.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
+    trunk = backbones.build_backbone("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
     network.fc = torch.nn.Identity()
     x = torch.randn(2, 3, 32, 32)
     assert torch.allclose(trunk.eval()(x), network.eval()(x), atol=1e-5)
     (tmp_path / "bad.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
     with pytest.raises(TlbenchError, match="not a state dict"):
-        backbones.build("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "bad.pth")})
+        backbones.build_backbone("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "bad.pth")})
 
 
 # --- the training of a method ---------------------------------------------------------------------------------------
@@ -604,8 +604,8 @@ def test_weights_come_from_a_file(tmp_path):
 
 def test_a_frozen_group_keeps_its_batch_statistics(monkeypatch):
     """Frozen means frozen: running means of a frozen stage stand still too."""
-    net = Net(backbones.build("mlp", (6,), {"hidden": [16, 8], "batch_norm": True}), 3)
-    method = methods.find("fine_tune")(net, **methods.options("fine_tune", {"freeze": 1}))
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [16, 8], "batch_norm": True}), 3)
+    method = methods.method_class("fine_tune")(net, **methods.method_options("fine_tune", {"freeze": 1}))
     seen: list[dict[str, torch.Tensor]] = []
     one, two = method.phases()
     two = type(two)(**{**vars(two), "begin": lambda rows: seen.extend(map(_copy, stages(method)))})
@@ -624,13 +624,13 @@ def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def test_a_solved_method_gives_scores_for_rows_in_any_chunks():
     fitted = checks.fit("logistic", checks.toy_task())
-    x = checks.toy(4, 90).x
+    x = checks.toy_method(4, 90).x
     whole = in_chunks(fitted.predictor, x, fitted.inputs, 90)
     assert torch.allclose(whole, in_chunks(fitted.predictor, x, fitted.inputs, 7), atol=1e-12)
 
 
 def test_a_method_that_the_suite_does_not_grant_is_not_applicable():
-    case = Case(suite="toy", suite_version=1, row="r", method="target_only", sources=("a",), target="b", seed=0)
-    task = Task(3, checks.toy(1), checks.toy(2).x)
-    with pytest.raises(NotApplicableError, match="target_only reads few, which the suite does not grant"):
+    case = Case(suite="toy", suite_version=1, entry="r", method="target_only", sources=("a",), target="b", seed=0)
+    task = Task(3, checks.toy_method(1), checks.toy_method(2).x)
+    with pytest.raises(NotApplicableError, match="target_only reads target_labeled, which the suite does not grant"):
         engine.fit(case, checks.toy_suite(), task, clock.Clock(CPU), lambda use: 0, CPU)

@@ -65,11 +65,11 @@ def test_a_heat_map_has_the_numbers_and_marks_of_its_table():
 
 
 def test_a_cell_that_is_missing_is_not_nought():
-    some = [one for one in made() if (one.row, one.pair) != ("dann", "a:b")]
+    some = [one for one in made() if (one.entry, one.pair) != ("dann", "a:b")]
     (table,) = tables(some, "transfer")
     shown = texts(heat_map(table))
     assert shown.count("\N{EN DASH}") == 2  # the cell and its row's mean
-    assert heat_map(tables([one for one in made() if one.row in ("dann", "coral")], "transfer")[0]) is None
+    assert heat_map(tables([one for one in made() if one.entry in ("dann", "coral")], "transfer")[0]) is None
 
 
 def test_blue_helps_also_where_lower_is_better():
@@ -121,41 +121,41 @@ def test_a_ladder_is_a_panel_with_its_steps_in_order():
         ("clean", "other"),
     ]
     (table,) = tables(made(pairs), "accuracy")
-    figure = curves.ladders(table)
+    figure = curves.sweep_curves(table)
     noise, blur = figure.axes
     assert (noise.get_title(), blur.get_title()) == ("clean:noise", "clean:blur") and noise.get_xlabel() == "severity"
     line = next(line for line in noise.lines if line.get_label() == "dann")
     assert line.get_xdata().tolist() == [1, 2, 10]
-    cell = table.data[(table.data["row"] == "dann") & (table.data["quantity"] == "mean")].set_index("pair")["value"]
+    cell = table.data[(table.data["entry"] == "dann") & (table.data["quantity"] == "mean")].set_index("pair")["value"]
     assert line.get_ydata().tolist() == [cell[f"clean:noise_s{step}"] for step in (1, 2, 10)]
     for axes in (noise, blur):
         low, high = axes.get_ylim()
         assert all(low <= y <= high for line in axes.lines for y in line.get_ydata()) and low >= -2 and high <= 102
-    assert curves.ladders(tables(made(), "accuracy")[0]) is None
+    assert curves.sweep_curves(tables(made(), "accuracy")[0]) is None
 
 
 def test_a_ladder_of_labels_is_drawn_against_labelled_rows():
     steps = (10, 1, 3)
     (table,) = tables(made([("clean", f"noisy_l{step}") for step in steps]), "accuracy")
-    (panel,) = curves.ladders(table).axes
+    (panel,) = curves.sweep_curves(table).axes
     assert panel.get_xlabel() == "labelled target rows per class" and panel.get_xscale() == "log"
     assert panel.get_title() == "clean:noisy" and "per cent" in panel.get_ylabel()
     assert panel.get_xticks().tolist() == [1, 3, 10]
     line = next(line for line in panel.lines if line.get_label() == "dann")
-    cell = table.data[(table.data["row"] == "dann") & (table.data["quantity"] == "mean")].set_index("pair")["value"]
+    cell = table.data[(table.data["entry"] == "dann") & (table.data["quantity"] == "mean")].set_index("pair")["value"]
     assert line.get_ydata().tolist() == [cell[f"clean:noisy_l{step}"] for step in sorted(steps)]
     both = made([("clean", name) for name in ("noisy_l1", "noisy_l2", "noisy_s1", "noisy_s2")])
-    panels = curves.ladders(tables(both, "accuracy")[0]).axes
+    panels = curves.sweep_curves(tables(both, "accuracy")[0]).axes
     assert [axes.get_xlabel() for axes in panels] == ["labelled target rows per class", "severity"]
     of_errors = [
         one.model_copy(update={"metric": "r2", "scores": Scores(r2=0.5)}) for one in made([("a", "b_l1"), ("a", "b_l2")])
     ]
-    assert curves.ladders(tables(of_errors, "accuracy")[0]).axes[0].get_xlabel() == "labelled target rows"
+    assert curves.sweep_curves(tables(of_errors, "accuracy")[0]).axes[0].get_xlabel() == "labelled target rows"
 
 
 def test_a_name_of_endless_digits_is_no_step():
     long = [("a", f"b_s{digits}") for digits in ("1" * 5000, "2" * 5000)]
-    assert curves.ladders(tables(made(long), "accuracy")[0]) is None
+    assert curves.sweep_curves(tables(made(long), "accuracy")[0]) is None
 
 
 def test_training_curves_are_medians_and_quartiles_of_the_traces():
@@ -165,20 +165,20 @@ def test_training_curves_are_medians_and_quartiles_of_the_traces():
         some.append(record("dann", 0.5, seed, scores=Scores(target_accuracy=0.5, trace=trace)))
     long = traces(some).set_index(["quantity", "step"])
     assert long.loc[("loss", 10), ["median", "low", "high"]].tolist() == [2.0, 1.5, 5.5]
-    figure = curves.training(traces(some), ["dann"])
+    figure = curves.training_curves(traces(some), ["dann"])
     loss, entropy = figure.axes
     assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0] and entropy.get_title() == "entropy on target rows (nats)"
-    assert curves.training(traces(made()), ["dann"]) is None
+    assert curves.training_curves(traces(made()), ["dann"]) is None
 
 
 def test_every_picture_is_written_as_png_and_svg_and_looks_the_same_twice(tmp_path):
     rows = {row: ROWS[row] for row in ("source_only", "dann", HOSTILE)}
     some = made([("clean", f"noise_s{step}") for step in range(2)], rows)
-    first = plots.draw(some, tmp_path / "one")
+    first = plots.draw_plots(some, tmp_path / "one")
     assert [path.name for path in first] == [
         f"toy-v1-{kind}.{ending}" for kind in ("ladder", "ranks", "delta", "cost") for ending in ("png", "svg")
     ]
-    again = plots.draw(some, tmp_path / "two")
+    again = plots.draw_plots(some, tmp_path / "two")
     for one, two in zip(first, again, strict=True):
         assert one.read_bytes() == two.read_bytes()
         if one.suffix == ".png":
@@ -209,7 +209,7 @@ def test_colours_differ_for_the_colour_blind():
 
 def test_mistakes_are_said_in_words(tmp_path):
     with pytest.raises(TlbenchError, match="no records"):
-        plots.draw([], tmp_path)
+        plots.draw_plots([], tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(TlbenchError, match="can't write pictures"):
-        plots.draw(made(), tmp_path / "file" / "out")
+        plots.draw_plots(made(), tmp_path / "file" / "out")

@@ -40,32 +40,32 @@ def suite_file(tmp_path, monkeypatch):
 
 
 def planned(file, results):
-    suite = api.load(file)
+    suite = api.load_suite(file)
     records.prepare(results, suite.name)
-    return runner.plan(suite, results, file.parent)
+    return runner.plan_run(suite, results, file.parent)
 
 
 def numbers(found):
-    return {(r.row, r.seed): (r.status, r.scores, r.identity) for r in found}
+    return {(r.entry, r.seed): (r.status, r.scores, r.identity) for r in found}
 
 
 def test_no_cluster_says_so(suite_file, tmp_path):
-    from tlbench.runner.ray_pool import Cluster
+    from tlbench.runner.ray_pool import RayPool
 
     with pytest.raises(TlbenchError, match=r"--ray auto: no cluster there .*`ray start --head` starts one"):
-        Cluster(planned(suite_file, tmp_path / "r").work(), "auto")
+        RayPool(planned(suite_file, tmp_path / "r").work(), "auto")
 
 
 def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray_pool import Cluster
+    from tlbench.runner.ray_pool import RayPool
 
     alone = list(local.run(planned(suite_file, tmp_path / "alone"), tmp_path / "alone", CPU, limits=ONE_THREAD))
     made, second = cluster
     todo = planned(suite_file, tmp_path / "far")
-    pool = Cluster(todo.work(ONE_THREAD), made.address)
+    pool = RayPool(todo.work(ONE_THREAD), made.address)
     assert pool.size() == 2
     found = []
-    for record in scheduler.drive(todo, tmp_path / "far", pool, limits=ONE_THREAD):
+    for record in scheduler.run_plan(todo, tmp_path / "far", pool, limits=ONE_THREAD):
         found.append(record)
         if len(found) == 2:
             made.remove_node(second)  # with whatever it runs
@@ -75,7 +75,7 @@ def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluste
 
 
 def test_a_cluster_too_small_for_a_case_says_so(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray_pool import Cluster
+    from tlbench.runner.ray_pool import RayPool
 
     with pytest.raises(TlbenchError, match=r"a case needs .*'CPU': 99.*ask for less a case"):
-        Cluster(planned(suite_file, tmp_path / "r").work(), cluster[0].address, cores=99)
+        RayPool(planned(suite_file, tmp_path / "r").work(), cluster[0].address, cores=99)

@@ -469,7 +469,7 @@ def test_an_archive_cut_anywhere_is_a_clear_error_or_whole(photos: Path, share: 
 )
 def test_any_kind_of_image_becomes_rgb(mode: str, colour: Any) -> None:
     held = encoded(colour, mode=mode, kind="TIFF" if mode == "CMYK" else "PNG")
-    x, good, notes = images.decoded([images.Encoded(0, "a", lambda: held)], 1, images.ImageOptions(size=4))
+    x, good, notes = images.decode([images.Encoded(0, "a", lambda: held)], 1, images.ImageOptions(size=4))
     assert x.shape == (1, 3, 4, 4) and len(good) == 1 and notes == ()
     assert len(np.unique(x)) == 1
 

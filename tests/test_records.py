@@ -30,7 +30,7 @@ TEXTS = [
 def test_round_trip_in_one_line(tmp_path, why):
     trace = [TracePoint(step=3, loss=0.1 + 0.2, target_entropy=1e-300)]
     scores = Scores(target_accuracy=1 / 3, per_class_accuracy={"a\u2028b": 0.5, "": None}, trace=trace)
-    written = record(7, status="failed", why=why, scores=scores, options={"weight": 0.1, "name": why, "list": [1, None]})
+    written = record(7, status="failed", reason=why, scores=scores, options={"weight": 0.1, "name": why, "list": [1, None]})
     line = to_line(written)
     assert "\n" not in line and "\r" not in line
     assert from_line(line) == written
@@ -60,7 +60,7 @@ def test_append_keeps_the_bytes_before(tmp_path):
 
 
 def test_records_of_rows_and_suites_stand_apart(tmp_path):
-    append_all(tmp_path, record(1), record(2, row="coral"), record(3, suite="other"))
+    append_all(tmp_path, record(1), record(2, entry="coral"), record(3, suite="other"))
     assert [r.seed for r in read_all(tmp_path)] == [3, 2, 1]
     assert [r.seed for r in read_all(tmp_path, ("tiny",))] == [2, 1]
     assert read_all(tmp_path / "none") == []
@@ -89,7 +89,7 @@ def test_what_was_not_measured_is_null():
 def test_a_last_line_that_is_torn_anywhere_is_set_aside(tmp_path, monkeypatch):
     """At every byte: nothing before it is lost, what is torn stands beside, and a message says so."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a thousand waits for the disk show nothing more
-    append_all(tmp_path, record(0), record(1), record(2, status="failed", why="é \u2028 漢 🙂"))
+    append_all(tmp_path, record(0), record(1), record(2, status="failed", reason="é \u2028 漢 🙂"))
     file = file_of(tmp_path, "tiny", "source_only")
     content = file.read_bytes()
     start = content.rstrip(b"\n").rindex(b"\n") + 1
@@ -139,12 +139,12 @@ def test_the_case_of_a_torn_line_runs_again(tmp_path):
     chosen = suite(methods={"nearest_neighbor": {}}, protocol={"seeds": [0, 1], "baseline": "nearest_neighbor"})
     domains = {"a": domain("a", blobs(1)), "b": domain("b", blobs(2))}
     for seed in (0, 1):
-        append_all(tmp_path, engine.run(case("nearest_neighbor", seed=seed), chosen, domains, CPU))
+        append_all(tmp_path, engine.run_case(case("nearest_neighbor", seed=seed), chosen, domains, CPU))
     file = file_of(tmp_path, "tiny", "nearest_neighbor")
 
     def left(patch):
         patch.setattr(runner, "load", lambda *rest, **options: domains)
-        plan = runner.plan(chosen, tmp_path, tmp_path)
+        plan = runner.plan_run(chosen, tmp_path, tmp_path)
         return [c.seed for c in plan.todo], [r.seed for r in plan.kept]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -153,7 +153,7 @@ def test_the_case_of_a_torn_line_runs_again(tmp_path):
         prepare(tmp_path, "tiny")
         assert left(patch) == ([1], [0])
         (first,) = read(file)
-        again = Record(**{**dict(first), "seed": 1, "status": "failed", "why": "it diverged", "scores": Scores()})
+        again = Record(**{**dict(first), "seed": 1, "status": "failed", "reason": "it diverged", "scores": Scores()})
         append(tmp_path, again.model_copy(update={"identity": first.identity[::-1]}))
         assert left(patch) == ([1], [0])  # another identity: the case was asked in another way
         second = engine.identity(case("nearest_neighbor", seed=1), chosen, first.data)
@@ -235,7 +235,7 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
     if sys.platform == "win32":
         pytest.skip("spawn of pytest's own main")
     (tmp_path / "tiny").mkdir()
-    some = [(tmp_path, record(number, why="x" * 5000)) for number in range(100)]
+    some = [(tmp_path, record(number, reason="x" * 5000)) for number in range(100)]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.starmap(append, some, chunksize=1)
         pool.close()
@@ -248,9 +248,9 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
 
 
 def test_checks_of_a_results_file(tmp_path):
-    append_all(tmp_path, record(0), record(1, status="skipped", why="not granted", scores=Scores()))
+    append_all(tmp_path, record(0), record(1, status="skipped", reason="not granted", scores=Scores()))
     file = file_of(tmp_path, "tiny", "source_only")
-    assert checks.results(file) == ["2 records, 1 done"]
+    assert checks.check_results(file) == ["2 records, 1 done"]
     append_all(
         tmp_path,
         record(0),
@@ -260,7 +260,7 @@ def test_checks_of_a_results_file(tmp_path):
         record(5, finished="2023-01-01T00:00:00.000+00:00"),
     )
     with pytest.raises(TlbenchError) as raised:
-        checks.results(file)
+        checks.check_results(file)
     said = str(raised.value)
     for sentence in (
         "2 records of one case (identity 0000000000000000)",
@@ -272,11 +272,11 @@ def test_checks_of_a_results_file(tmp_path):
         assert sentence in said
     file.rename(file.with_name("coral.jsonl"))
     with pytest.raises(TlbenchError, match="of row 'source_only' of suite 'tiny', which belongs in another file"):
-        checks.results(file.with_name("coral.jsonl"))
+        checks.check_results(file.with_name("coral.jsonl"))
     empty = tmp_path / "tiny" / "none.jsonl"
     empty.write_text("")
     with pytest.raises(TlbenchError, match="no record in it"):
-        checks.results(empty)
+        checks.check_results(empty)
 
 
 def test_a_torn_line_of_another_process_is_set_aside_before_the_next_record(tmp_path):

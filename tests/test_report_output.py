@@ -140,7 +140,7 @@ def test_html_escapes_names_and_marks_cells_by_class():
 
 def test_csv_lets_no_name_be_a_formula():
     text = reports.render(made({"source_only": 0.5, "=1+1": 0.4, "@sum": 0.4}, "accuracy"), "csv")
-    rows = set(pd.read_csv(io.StringIO(text))["row"])
+    rows = set(pd.read_csv(io.StringIO(text))["entry"])
     assert rows == {"source_only", "'=1+1", "'@sum"}
     assert pd.read_csv(io.StringIO(text))["value"].dtype == float
 

@@ -12,7 +12,7 @@ from tlbench.engine.runtime import metrics
 from tlbench.errors import TlbenchError
 from tlbench.reports.frames import DETAILS
 from tlbench.reports.statistics import planning
-from tlbench.reports.sweeps import grounded
+from tlbench.reports.sweeps import with_base_level
 from tlbench.terms import Cost, Scores
 
 PAIRS = ("a:b", "b:a", "a:c", "c:a", "b:c", "c:b")
@@ -38,7 +38,7 @@ def test_a_method_that_helps_on_average_by_hurting_one_class_is_seen():
     before = [of_classes("source_only", s, {"cat": 0.8, "dog": 0.5 + n, "owl": 0.5}) for s, n in enumerate(noise)]
     after = [of_classes("dann", s, {"cat": 0.5 + n, "dog": 0.95, "owl": 0.9 - n}) for s, n in enumerate(noise)]
     frame = reports.frame([*before, *after])
-    (transfer,), (harm,), (classes,) = reports.transfer(frame), reports.harm(frame), reports.classes(frame)
+    (transfer,), (harm,), (classes,) = reports.transfer(frame), reports.negative_transfer(frame), reports.class_deltas(frame)
     assert transfer.cells.loc["dann", "verdict"] == "helps"
     assert harm.cells.loc["dann", "worst class"] == "cat: -30.0 *"
     assert value(harm, "dann", "worst_class") == pytest.approx(-30)
@@ -46,14 +46,14 @@ def test_a_method_that_helps_on_average_by_hurting_one_class_is_seen():
     assert classes.cells.loc["dann", "classes surely hurt"] == "1 / 3"
     assert classes.cells.columns.to_list() == ["classes surely hurt", "cat", "dog", "owl"]
     assert classes.marks.loc["dann", ["cat", "dog"]].to_list() == ["hurts", "helps"]
-    assert reports.groups(frame) == []
+    assert reports.group_deltas(frame) == []
 
 
 def test_of_many_classes_only_the_worst_are_shown_and_all_are_in_the_data():
     shares = {f"class {n}": 0.5 for n in range(31)}
     before = [of_classes("source_only", s, shares) for s in range(3)]
     worse = {name: 0.5 - 0.001 * n for n, name in enumerate(shares)}
-    (table,) = reports.classes(reports.frame([*before, *[of_classes("dann", s, worse) for s in range(3)]]))
+    (table,) = reports.class_deltas(reports.frame([*before, *[of_classes("dann", s, worse) for s in range(3)]]))
     assert table.cells.columns.to_list() == ["classes surely hurt", "worst", "2. worst", "3. worst"]
     assert table.cells.loc["dann", "worst"].startswith("class 30: -3.0")
     assert table.data.query("quantity == 'mean'")["part"].nunique() == 31
@@ -65,7 +65,7 @@ def test_a_class_counts_over_the_pairs_that_have_it_and_a_missing_run_blanks_it(
         there = [of_classes(row, s, {"dog": 0.5 - up, "owl": None}, pair="b:a") for s in range(2 if up else 3)]
         return [*here, *there]
 
-    (table,) = reports.classes(reports.frame([*made("source_only", 0), *made("dann", 0.1)]))
+    (table,) = reports.class_deltas(reports.frame([*made("source_only", 0), *made("dann", 0.1)]))
     assert value(table, "dann", "mean", part="cat") == pytest.approx(10)
     assert table.cells.loc["dann", "dog"] == table.cells.loc["dann", "owl"] == ""
 
@@ -77,17 +77,17 @@ def test_the_worst_group_stands_beside_the_worst_class_where_groups_are_declared
         return [record(row, seed=s, scores=scores, metric="worst_group_accuracy") for s in range(3)]
 
     frame = reports.frame([*made("source_only", 0.6), *made("dann", 0.4)])
-    (harm,), accuracy = reports.harm(frame), reports.accuracy(frame)
+    (harm,), accuracy = reports.negative_transfer(frame), reports.accuracy(frame)
     assert harm.cells.loc["dann", "worst group"] == "waterbird on land: -20.0 *"
     assert accuracy.cells["mean"].to_dict() == {"source_only": "60.0 ± 0.0", "dann": "40.0 ± 0.0"}
     assert "Worst-group accuracy" in accuracy.title
-    assert [table.kind for table in reports.groups(frame)] == ["groups"]
+    assert [table.kind for table in reports.group_deltas(frame)] == ["groups"]
 
 
 def test_the_worst_run_is_named_with_its_seed():
     base = cells("source_only", {"a:b": [0.5, 0.5, 0.5], "b:a": [0.6, 0.6, 0.6]})
     other = cells("dann", {"a:b": [0.6, 0.6, 0.6], "b:a": [0.7, 0.41, 0.7]})
-    (harm,) = reports.harm(reports.frame([*base, *other]))
+    (harm,) = reports.negative_transfer(reports.frame([*base, *other]))
     assert harm.cells.loc["dann", "worst run"] == "b:a #1 -19.0"
     found = harm.data.query("quantity == 'worst_seed'")[["pair", "part", "value"]].iloc[0].to_list()
     assert found == ["b:a", "1", pytest.approx(-19)]
@@ -98,11 +98,11 @@ def test_runs_at_chance_have_collapsed():
     one_class = {"0": 1.0, "1": 0.0, "2": 0.0}
     base = [of_classes("source_only", s, {"0": 0.5, "1": 0.4, "2": 0.4}) for s in range(3)]
     fallen = [of_classes("dann", s, one_class if s else {"0": 0.9, "1": 0.9, "2": 0.8}) for s in range(3)]
-    (harm,) = reports.harm(reports.frame([*base, *fallen]))
+    (harm,) = reports.negative_transfer(reports.frame([*base, *fallen]))
     assert harm.cells.loc["dann", "collapsed"] == "2 / 3"
     assert "at most 1 / classes" in harm.caption and "(source_only: 0 / 3)" in harm.caption
     unknown = reports.frame([*cells("source_only", {"a:b": [0.5] * 3}), *cells("dann", {"a:b": [0.1] * 3})])
-    assert reports.harm(unknown)[0].cells.loc["dann", "collapsed"] == ""
+    assert reports.negative_transfer(unknown)[0].cells.loc["dann", "collapsed"] == ""
 
 
 # --- flips
@@ -112,8 +112,8 @@ def run(row, seed, right, said=None, **more):
     """A record with its predictions: rows are right or wrong; of class 0 where right, 1 where wrong."""
     right = torch.tensor(right, dtype=torch.bool)
     predicted = (~right).long() if said is None else torch.tensor(said)
-    name, content = metrics.kept(predicted, right)
-    scores = Scores(target_accuracy=float(right.double().mean()), predictions=name, scored_rows=len(right))
+    name, content = metrics.pack_predictions(predicted, right)
+    scores = Scores(target_accuracy=float(right.double().mean()), predictions=name, scored_samples=len(right))
     return record(row, seed=seed, scores=scores, **more).attach(content)
 
 
@@ -121,30 +121,30 @@ def written(folder, made):
     (folder / "toy").mkdir(exist_ok=True)
     for one in made:
         records.append(folder, one)
-    frame = reports.frame(records.each(folder))
-    return frame, reports.flips(folder, frame)
+    frame = reports.frame(records.iterate_records(folder))
+    return frame, reports.negative_flips(folder, frame)
 
 
 def test_negative_flips_are_rows_lost_beside_the_floor_between_seeds(tmp_path):
     base = [run("source_only", 0, [1, 1, 1, 1, 0]), run("source_only", 1, [1, 1, 1, 0, 1])]
     other = [run("dann", 0, [0, 1, 1, 1, 1]), run("dann", 1, [1, 1, 0, 1, 1])]
     frame, flips = written(tmp_path, [*base, *other])
-    assert flips[["row", "seed", "negative_flips", "positive_flips"]].to_numpy().tolist() == [
+    assert flips[["entry", "seed", "negative_flips", "positive_flips"]].to_numpy().tolist() == [
         ["dann", 0, 0.2, 0.2],
         ["dann", 1, 0.2, 0.2],
     ]
     assert flips["flips_floor"].to_list() == [0.2, 0.2]
-    (harm,) = reports.harm(frame, flips)
+    (harm,) = reports.negative_transfer(frame, flips)
     assert harm.cells.loc["dann", ["mean delta", "flips %", "floor %"]].to_list() == ["0.0", "20.0", "20.0"]
-    assert reports.harm(frame)[0].cells.loc["dann", "flips %"] == ""
-    assert "predictions are not on file" in reports.harm(frame)[0].caption
+    assert reports.negative_transfer(frame)[0].cells.loc["dann", "flips %"] == ""
+    assert "predictions are not on file" in reports.negative_transfer(frame)[0].caption
 
 
 def test_flips_are_against_target_only_too_where_labels_are_granted(tmp_path):
     right = {"source_only": [1, 0, 0, 0], "target_only": [0, 1, 1, 1], "dann": [1, 1, 0, 0]}
     runs = [run(row, seed, of, method=row, target_labels=1) for row, of in right.items() for seed in range(3)]
     frame, flips = written(tmp_path, runs)
-    source, target = reports.harm(frame, flips)
+    source, target = reports.negative_transfer(frame, flips)
     assert source.cells["flips %"].to_dict() == {"target_only": "25.0", "dann": "0.0"}
     assert target.cells["flips %"].to_dict() == {"dann": "50.0", "source_only": "75.0"}
     assert "target_only had right" in target.caption
@@ -166,7 +166,7 @@ def test_without_predictions_flips_are_blank(tmp_path):
     assert len(flips) == 1
     for file in (tmp_path / "toy" / "predictions").iterdir():
         file.write_bytes(b"broken")
-    assert reports.flips(tmp_path, frame) is None
+    assert reports.negative_flips(tmp_path, frame) is None
 
 
 # --- metrics where low is good, and other units
@@ -181,7 +181,7 @@ def test_where_low_is_good_the_lowest_is_best_and_a_lower_error_helps():
         ]
 
     frame = reports.frame([*made("source_only", (0.2, 0.4)), *made("coral", (0.1, 0.2)), *made("dann", (0.35, 0.5))])
-    accuracy, (transfer,), (harm,) = reports.accuracy(frame), reports.transfer(frame), reports.harm(frame)
+    accuracy, (transfer,), (harm,) = reports.accuracy(frame), reports.transfer(frame), reports.negative_transfer(frame)
     assert accuracy.cells["rank"].to_dict() == {"coral": "1", "source_only": "2", "dann": "3"}
     assert accuracy.cells.loc["coral", "mean"].startswith("0.151 ± ")
     assert accuracy.marks["mean"].to_dict() == {"coral": "best", "source_only": "second", "dann": ""}
@@ -238,7 +238,7 @@ def test_the_accuracy_table_asks_both_questions_from_four_domains_on():
 
 
 def test_steps_of_a_ladder_are_one_domain():
-    assert grounded([("a", "b_s1"), ("a", "b_s2"), ("c_s1", "d_l5"), ("d", "e_s3_l1"), ("d", "e_s4_l1")]) == (
+    assert with_base_level([("a", "b_s1"), ("a", "b_s2"), ("c_s1", "d_l5"), ("d", "e_s3_l1"), ("d", "e_s4_l1")]) == (
         ("a", "b"),
         ("a", "b"),
         ("c_s1", "d"),
@@ -313,14 +313,14 @@ def test_gain_per_minute_and_the_pareto_front():
         *costly("best", 0.8, 120),
         *costly("worse", 0.4, 20, cost={"batch": 8}),
     ]
-    (table,) = reports.frontier(reports.frame(rows))
+    (table,) = reports.pareto_table(reports.frame(rows))
     front = table.cells["Pareto front"].to_dict()
     assert front == {"best": "yes", "quick": "yes", "slow": "", "source_only": "yes", "worse": "yes"}
     rate = table.cells["points per CPU-minute"].to_dict()
     assert rate == {"best": "15.0", "quick": "10.0", "slow": "6.67", "source_only": "", "worse": ""}
     assert value(table, "quick", "points_per_minute") == pytest.approx(10)
     assert "blank without gain" in table.caption
-    (on_gpu,) = reports.frontier(reports.frame([*costly("a", 0.5, 1, device="cuda"), *costly("b", 0.5, 1, device="cuda")]))
+    (on_gpu,) = reports.pareto_table(reports.frame([*costly("a", 0.5, 1, device="cuda"), *costly("b", 0.5, 1, device="cuda")]))
     assert "points per GPU-minute" in on_gpu.cells
 
 
@@ -332,20 +332,20 @@ def test_machines_and_precisions_are_not_mixed_and_the_tables_say_so():
         *costly("dann", 0.6, 6, device="cuda", precision="bf16"),
     ]
     frame = reports.frame(rows)
-    for made in (reports.throughput(frame), reports.frontier(frame)):
+    for made in (reports.throughput(frame), reports.pareto_table(frame)):
         assert len(made) == 2
         assert all("2 machines and 2 precisions, which are not mixed" in table.caption for table in made)
 
 
 def test_details_show_what_was_measured_and_nothing_else():
-    (table,) = reports.details(reports.frame(costly("dann", 0.5, 3, cost={"step_seconds_p95": 0.25, "warm_up_steps": 5})))
+    (table,) = reports.cost_details(reports.frame(costly("dann", 0.5, 3, cost={"step_seconds_p95": 0.25, "warm_up_steps": 5})))
     assert table.cells.loc["dann"].to_dict() == {"step seconds p95": "0.250", "warm up steps": "5.00"}
-    assert reports.details(reports.frame(costly("dann", 0.5, 3))) == []
+    assert reports.cost_details(reports.frame(costly("dann", 0.5, 3))) == []
     assert {"train_seconds", "steps"}.isdisjoint(table.data["quantity"])
     assert "step_seconds_p95" in Cost.model_fields
     assert set(table.data["unit"]) == {"seconds", "steps"}
     everything = dict.fromkeys(DETAILS, 2)
-    (whole,) = reports.details(reports.frame(costly("dann", 0.5, 3, cost=everything)))
+    (whole,) = reports.cost_details(reports.frame(costly("dann", 0.5, 3, cost=everything)))
     assert set(whole.data["quantity"]) == set(DETAILS) and (whole.data["unit"] != "").all()
 
 
@@ -416,7 +416,7 @@ def test_nothing_in_common_is_said():
 
 
 def test_records_in_parts_make_the_same_frame_as_at_once(monkeypatch):
-    made = [*grid("source_only", 0.5), record("dann", status="failed", why="x"), *grid("dann", 0.6, pairs=PAIRS[1:])]
+    made = [*grid("source_only", 0.5), record("dann", status="failed", reason="x"), *grid("dann", 0.6, pairs=PAIRS[1:])]
     whole = reports.frame(made)
     from tlbench.reports import frames
 

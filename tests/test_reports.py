@@ -26,13 +26,13 @@ def two_rows():
 
 def test_frame_has_a_flat_row_per_record_and_what_was_not_measured_is_missing():
     made = record(pair="a+b:c", options={"weight": 1.0}, accuracy=None, cost={"steps": 500})
-    frame = reports.frame([made, record(status="failed", why="the loss is nan")])
+    frame = reports.frame([made, record(status="failed", reason="the loss is nan")])
     first = frame.iloc[0]
     assert (first["sources"], first["target"], first["pair"]) == ("a+b", "c", "a+b:c")
     assert json.loads(first["options"]) == {"weight": 1.0}
     assert first["steps"] == 500
-    assert first[["target_accuracy", "train_seconds", "energy_joules", "peak_memory_bytes", "why"]].isna().all()
-    assert frame.loc[1, ["status", "why"]].to_list() == ["failed", "the loss is nan"]
+    assert first[["target_accuracy", "train_seconds", "energy_joules", "peak_memory_bytes", "reason"]].isna().all()
+    assert frame.loc[1, ["status", "reason"]].to_list() == ["failed", "the loss is nan"]
     assert reports.frame([]).columns.to_list() == frame.columns.to_list()
 
 
@@ -104,9 +104,9 @@ def test_best_first_and_ties_share_the_average_rank():
 
 def test_a_partial_row_has_blanks_and_neither_mean_nor_rank():
     partial = [*cells("partial", {"a:b": [0.99, 0.99, 0.99], "b:a": [0.99, 0.99]})]
-    partial.append(record("partial", "b:a", 2, None, status="failed", why="the loss is not finite"))
+    partial.append(record("partial", "b:a", 2, None, status="failed", reason="the loss is not finite"))
     skipped = [
-        record("few", pair, seed, None, status="skipped", why="reads few, not granted")
+        record("few", pair, seed, None, status="skipped", reason="reads target_labeled, not granted")
         for pair in SOURCE_ONLY
         for seed in range(3)
     ]
@@ -120,7 +120,7 @@ def test_a_partial_row_has_blanks_and_neither_mean_nor_rank():
     assert "2 incomplete rows" in table.caption
     assert "partial (1 of 2 pairs), few (0 of 2 pairs)" in table.caption
     assert "1 of 18 cases failed: the loss is not finite (partial)." in table.caption
-    assert "6 of 18 cases skipped: reads few, not granted (few)." in table.caption
+    assert "6 of 18 cases skipped: reads target_labeled, not granted (few)." in table.caption
 
 
 @pytest.mark.parametrize("status", ["done", "failed"])
@@ -222,7 +222,7 @@ def test_partial_office_31_says_that_dann_hurts():
     assert shown["pairs hurt"] == "6 / 6, 6 *"
     assert shown["pairs helped"] == "0 / 6"
     assert all(shown[pair].endswith(" *") for pair in shift)
-    (harm,) = reports.harm(reports.frame(records))
+    (harm,) = reports.negative_transfer(reports.frame(records))
     assert harm.cells.loc["dann", ["hurt %", "P(better)"]].to_list() == ["100", "0.00"]
     text = reports.render([table])
     assert "hurts" in next(line for line in text.splitlines() if line.startswith("dann"))
@@ -291,7 +291,7 @@ def cost(seconds, **more):
 def test_costs_are_medians_over_the_cases_done():
     memory = 200 * 2**20
     records = [record(seed=seed, cost=cost(s, peak_memory_bytes=memory)) for seed, s in enumerate([1.0, 2.0, 9.0])]
-    records.append(record(seed=3, status="failed", why="x", cost=cost(99.0)))
+    records.append(record(seed=3, status="failed", reason="x", cost=cost(99.0)))
     (table,) = reports.throughput(reports.frame(records))
     assert table.cells.loc["source_only"].to_dict() == {
         "cases": "3",
@@ -367,7 +367,7 @@ def test_json_holds_cells_and_numbers(two_rows):
 
 def hostile_tables():
     records = [*cells("source_only", SOURCE_ONLY), *cells(HOSTILE, DANN), *cells("[x]", DANN), *cells("\x01", DANN)]
-    failed = record("dann", "a:b", 0, None, status="failed", why=HOSTILE)
+    failed = record("dann", "a:b", 0, None, status="failed", reason=HOSTILE)
     return reports.tables(reports.frame([*records, failed]))
 
 

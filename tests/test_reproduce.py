@@ -9,34 +9,34 @@ from tlbench import api, published
 from tlbench.errors import TlbenchError
 
 
-@pytest.mark.parametrize("name", published.names())
+@pytest.mark.parametrize("name", published.table_names())
 def test_a_published_table_names_rows_and_pairs_of_its_suite(name):
-    table = published.load(name)
-    suite = api.load(table.suite)
+    table = published.load_table(name)
+    suite = api.load_suite(table.suite)
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
     for row in table.rows:
-        assert {row.row, *row.instead.values()} <= set(suite.methods) and row.source
+        assert {row.entry, *row.instead.values()} <= set(suite.methods) and row.source
         assert set(row.printed) <= pairs and set(row.instead) <= set(row.printed)
         assert all(0 < figure < 100 for figure in row.printed.values())
 
 
 def test_inside_and_outside_of_the_tolerance():
-    row = published.Row(name="A", row="a", source="someone", printed={"x:y": 50.0, "y:x": 60.0})
-    inside = published.compared(row, "x:y", 50.0499, None, 0.05)
-    outside = published.compared(row, "y:x", 59.94, None, 0.05)
-    missing = published.compared(row, "y:x", None, "it failed", 0.05)
+    row = published.PublishedRow(name="A", entry="a", source="someone", printed={"x:y": 50.0, "y:x": 60.0})
+    inside = published.compare_cells(row, "x:y", 50.0499, None, 0.05)
+    outside = published.compare_cells(row, "y:x", 59.94, None, 0.05)
+    missing = published.compare_cells(row, "y:x", None, "it failed", 0.05)
     assert (inside.inside, outside.inside, missing.inside) == (True, False, False)
     table = published.Published(title="T", suite="s", tolerance=0.05, conventions=("as printed",), rows=(row,))
-    said = published.text(table, [inside, outside])
+    said = published.comparison_text(table, [inside, outside])
     assert "1 of 2 cells within 0.05 points" in said and "59.94 / 60.00 *" in said and "A: someone" in said
-    assert "it failed" in published.text(table, [missing])
+    assert "it failed" in published.comparison_text(table, [missing])
 
 
 def test_a_table_that_is_not_there_and_a_row_that_it_lacks():
     with pytest.raises(TlbenchError, match="unknown 'office'"):
-        published.load("office")
+        published.load_table("office")
     with pytest.raises(TlbenchError, match="unknown 'TKA'; did you mean 'TCA'"):
-        published.run(published.load("mnist_usps_subset"), results=None, rows=["TKA"])
+        published.run_table(published.load_table("mnist_usps_subset"), results=None, rows=["TKA"])
 
 
 def test_the_command_lists_and_says_what_is_wrong(tmp_path):

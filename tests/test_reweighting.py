@@ -49,7 +49,7 @@ def theirs(name: str) -> torch.Tensor:
 
 def method(name: str, **options: Any) -> Any:
     torch.manual_seed(0)
-    return methods.find(name)(**methods.options(name, options))
+    return methods.method_class(name)(**methods.method_options(name, options))
 
 
 def weights(
@@ -90,7 +90,7 @@ def test_kmm_is_that_of_adapt_and_skada():
 def test_least_squares_ratios_are_those_of_adapt(name, alpha):
     centres = theirs(f"{name}_centres")
     phi = [kernels.gram(rows, centres, float(GOLDEN["gamma"])) for rows in (theirs("source"), theirs("target"))]
-    theta = density_ratios.least_squares(*density_ratios.moments(*phi, alpha), float(GOLDEN["ridge"]))
+    theta = density_ratios.ulsif(*density_ratios.moments(*phi, alpha), float(GOLDEN["ridge"]))
     assert torch.allclose(phi[0] @ theta, theirs(name).flatten(), atol=1e-12)
 
 
@@ -150,7 +150,7 @@ def adapt_beta(error: float) -> float:
 
 def test_the_boosting_loop_is_that_of_adapt_but_for_its_beta():
     x, y = torch.cat([theirs("source"), theirs("few")]), torch.cat([theirs("y_source"), theirs("y_few")])
-    boosted = boosting.boost(
+    boosted = boosting.two_domain_boosting(
         lambda w: base_learners.svm(x, y, 2, c=0.05, weight_N=w),
         lambda scorer: (scorer(x).argmax(1) != y).double(),
         torch.arange(len(y)) >= 60,
@@ -168,7 +168,9 @@ def test_boosting_for_regression_is_that_of_adapt_but_for_its_beta():
         error = (scorer(x) - y).abs().mean(dim=1)
         return error / error.max()
 
-    boosted = boosting.boost(lambda w: base_learners.ridge(x, y, weight_N=w), wrong, torch.arange(len(y)) >= 60, 8, adapt_beta)
+    boosted = boosting.two_domain_boosting(
+        lambda w: base_learners.ridge(x, y, weight_N=w), wrong, torch.arange(len(y)) >= 60, 8, adapt_beta
+    )
     assert boosted.errors == pytest.approx(GOLDEN["r2_errors"].tolist(), abs=1e-10)
     assert torch.allclose(torch.stack(boosted.weights)[:, :60], theirs("r2_weights"), atol=1e-12)
     # of eight rounds its last four have a say, the paper's last five
@@ -180,7 +182,7 @@ def test_boosting_for_regression_is_that_of_adapt_but_for_its_beta():
 def test_dasvm_agrees_with_skada_on_nearly_all_rows():
     """skada takes in rows by another rule after its first round: the last machines are close, not equal."""
     sign = torch.tensor(np.where(GOLDEN["dasvm_y"] == 1, 1.0, -1.0))
-    ended = svm.exchange(theirs("dasvm_source"), sign, theirs("dasvm_target"), c=1.0, count=3, rounds=200)
+    ended = svm.dasvm(theirs("dasvm_source"), sign, theirs("dasvm_target"), c=1.0, count=3, rounds=200)
     ours = (ended.machine(theirs("dasvm_target")) > 0).long()
     assert float((ours == theirs("dasvm")).double().mean()) >= 0.95 and 0 < ended.rounds < 200
 
@@ -261,7 +263,7 @@ def test_leaving_pairs_out_in_closed_form_is_leaving_them_out():
         losses = []
         for i, j in pairs.T.tolist():
             left = [phi[0][torch.arange(30) != i], phi[1][torch.arange(24) != j]]
-            theta = density_ratios.least_squares(*density_ratios.moments(left[0], left[1], 0.0), ridge)
+            theta = density_ratios.ulsif(*density_ratios.moments(left[0], left[1], 0.0), ridge)
             losses.append((phi[0][i] @ theta) ** 2 / 2 - phi[1][j] @ theta)
         assert score == pytest.approx(float(torch.stack(losses).mean()), abs=1e-12)
 
@@ -273,7 +275,7 @@ def test_the_quadratic_program_is_solved(bound):
     apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
     cost = torch.linspace(0.5, 2.0, 25).double()
     limits = {"upper": bound, "low": 5.0, "high": 12.0}
-    ours, gap = kernel_mean_matching.minimise(apply, kappa, cost, tolerance=1e-12, steps=100_000, **limits)
+    ours, gap = kernel_mean_matching.minimize(apply, kappa, cost, tolerance=1e-12, steps=100_000, **limits)
     matrix = kernels.gram(source, source, 0.4).numpy()
     slsqp = minimize(
         lambda w: 0.5 * w @ matrix @ w - kappa.numpy() @ w,
@@ -361,7 +363,7 @@ def test_relative_ratios_are_bounded_and_alpha_0_is_the_plain_one():
     assert float(weights("rulsif", source, target, alpha=0.5, **fixed).max()) < 1.5 / 0.5
     large = weights("ulsif", source, target, gamma=0.4, ridge=1e9)
     torch.manual_seed(0)
-    centres = nystrom.chosen(target, 100)
+    centres = nystrom.random_landmarks(target, 100)
     phi = [kernels.gram(rows, centres, 0.4) for rows in (source, target)]
     assert torch.allclose(same_scale(large), same_scale(phi[0] @ phi[1].mean(dim=0)), rtol=1e-6)
 
@@ -430,7 +432,7 @@ def test_single_and_double_precision_agree(name):
 def test_boosting_takes_weight_from_wrong_source_rows_only():
     x, y = torch.cat([theirs("source"), theirs("few")]), torch.cat([theirs("y_source"), theirs("y_few")])
     is_target = torch.arange(len(y)) >= 60
-    boosted = boosting.boost(
+    boosted = boosting.two_domain_boosting(
         lambda w: base_learners.svm(x, y, 2, weight_N=w), lambda s: (s(x).argmax(1) != y).double(), is_target, 6
     )
     factors = []
@@ -446,12 +448,12 @@ def test_boosting_takes_weight_from_wrong_source_rows_only():
 
 def test_one_round_of_boosting_is_the_learner_on_pooled_rows():
     task = checks.toy_task()
-    assert task.source is not None and task.few is not None
-    x, y = torch.cat([task.source.x, task.few.x]), torch.cat([task.source.y, task.few.y])
-    pooled = base_learners.svm(x, y, 3)(checks.toy(4, 90).x).argmax(1)
+    assert task.source is not None and task.target_labeled is not None
+    x, y = torch.cat([task.source.x, task.target_labeled.x]), torch.cat([task.source.y, task.target_labeled.y])
+    pooled = base_learners.svm(x, y, 3)(checks.toy_method(4, 90).x).argmax(1)
     assert torch.equal(
         checks.outcome("tradaboost", task, {"rounds": 1}).argmax(1),
-        base_learners.svm(x, y, 3)(checks.toy(4, 90, shift=0.7).x).argmax(1),
+        base_learners.svm(x, y, 3)(checks.toy_method(4, 90, shift=0.7).x).argmax(1),
     )
     assert pooled.shape == (90,)
 
@@ -466,9 +468,9 @@ def test_the_weighted_median_is_the_first_that_reaches_half():
 def test_without_a_target_row_in_the_margin_the_exchange_is_one_fit():
     source = torch.tensor([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.0], [2.0, -1.0]]).double()
     target = torch.tensor([[-5.0, 0.0], [-6.0, 2.0], [5.0, 1.0], [7.0, 0.0]]).double()
-    ended = svm.exchange(source, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), target, c=1.0, count=1, rounds=50)
+    ended = svm.dasvm(source, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), target, c=1.0, count=1, rounds=50)
     assert ended.rounds == 0 and ended.source_left == 4
-    plain, solved = svm.machine(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
+    plain, solved = svm.fit_svm(target, torch.tensor([-1.0, -1.0, 1.0, 1.0]).double(), 1.0)
     assert solved and torch.equal(ended.machine(target), plain(target))
 
 
@@ -476,7 +478,7 @@ def test_products_that_are_known_change_nothing_in_the_exchange():
     source, sign, target = theirs("dasvm_source"), 2.0 * theirs("dasvm_y") - 1, theirs("dasvm_target")
     known = svm.products(source, target)
     assert known is not None and known.shape == (160, 160)
-    one, two = (svm.exchange(source, sign, target, c=1.0, count=3, rounds=200, known=k) for k in (known, None))
+    one, two = (svm.dasvm(source, sign, target, c=1.0, count=3, rounds=200, known=k) for k in (known, None))
     assert (one.rounds, one.source_left) == (two.rounds, two.source_left) and one.rounds > 5
     assert torch.allclose(one.machine(target), two.machine(target), atol=1e-6)
 
@@ -539,7 +541,7 @@ def test_weights_that_vanish_are_said_to():
 def test_sources_are_pooled_and_the_record_says_so():
     task = checks.toy_task()
     assert task.source is not None
-    two = Task(3, Labelled(task.source.x, task.source.y, torch.arange(120) % 2), task.target, task.few)
+    two = Task(3, Labelled(task.source.x, task.source.y, torch.arange(120) % 2), task.target, task.target_labeled)
     assert checks.fit("kmm", two).notes == ("2 sources pooled",)
 
 
@@ -568,7 +570,7 @@ def gains(name: str, shift: str, seeds: int = 6, count: int = 400, learner: str 
         source, target = simulated_pair(shift, seed, count)
         with torch.no_grad():
             scores = method(name, learner=learner).fit(Task(2, source, target.x))(target.x)
-            plain = base_learners.fit(learner, source.x, source.y, 2)(target.x)
+            plain = base_learners.fit_learner(learner, source.x, source.y, 2)(target.x)
         found.append([float((s.argmax(1) == target.y).double().mean()) for s in (scores, plain)])
     return 100 * np.diff(np.array(found)[:, ::-1], axis=1)[:, 0]
 

@@ -17,10 +17,10 @@ from support import CPU, SUITE, blobs, case, domain, nursery, plugged, record, s
 from tlbench import api, engine, methods, records, runner
 from tlbench.engine.training import oom_retry
 from tlbench.runner import adaptive_pool, local, resources, scheduler
-from tlbench.runner.duration_estimates import Cell, Costs
+from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.runner.pools import Ended, Lost
-from tlbench.runner.process_pool import Processes
-from tlbench.runner.run_status import standing, useless
+from tlbench.runner.process_pool import ProcessPool
+from tlbench.runner.run_status import prunable, run_status
 from tlbench.runner.worker import Limits
 from tlbench.suite import digest
 from tlbench.terms import Cost, Machine, Scores
@@ -29,22 +29,22 @@ ONE_THREAD = Limits(threads=1)
 SOLVED = "from tlbench.methods.base import Solved\nclass Odd(Solved):\n    reads = frozenset({'source'})\n"
 
 
-def planned(folder: Path, rows: str, *, seeds: int = 1, fresh: bool = False) -> tuple[runner.Plan, Path]:
+def planned(folder: Path, rows: str, *, seeds: int = 1, fresh: bool = False) -> tuple[runner.RunPlan, Path]:
     """A plan for the tiny suite with these rows, and its results directory."""
     write_domains(folder)
     text = SUITE.partition("[methods.source_only]")[0].replace("seeds = [0]", f"seeds = {[*range(seeds)]}")
     first = rows.strip().splitlines()[0].removeprefix("[methods.").removesuffix("]")
     text = text.replace("[protocol]", f'[protocol]\nbaseline = "{first}"')
     (folder / "tiny.toml").write_text(text + rows)
-    chosen, results = api.load(folder / "tiny.toml"), folder / "results"
+    chosen, results = api.load_suite(folder / "tiny.toml"), folder / "results"
     records.prepare(results, chosen.name)
-    return runner.plan(chosen, results, folder, fresh=fresh), results
+    return runner.plan_run(chosen, results, folder, fresh=fresh), results
 
 
 def facts(found) -> dict[tuple[str, str, int], tuple[object, ...]]:
     """All of the records that no clock and no process number had a part in."""
     return {
-        (r.row, r.pair, r.seed): (r.identity, r.status, r.why, r.scores, r.notes, r.options, r.data, r.machine.threads)
+        (r.entry, r.pair, r.seed): (r.identity, r.status, r.reason, r.scores, r.notes, r.options, r.data, r.machine.threads)
         for r in found
     }
 
@@ -70,18 +70,18 @@ def test_workers_give_the_same_numbers_and_outlive_their_cases(tmp_path):
         plan, results = planned(tmp_path, healthy + "[methods.once]\n[methods.always]\n", seeds=2, fresh=True)
         limits = Limits(threads=1, attempts=2)
         events: list[scheduler.Event] = []
-        pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
-        with_workers = facts(scheduler.drive(plan, results, pool, limits=limits, tell=events.append))
+        pool = ProcessPool(plan.work(limits, 2), ["cpu"] * 2)
+        with_workers = facts(scheduler.run_plan(plan, results, pool, limits=limits, tell=events.append))
     assert {key: value for key, value in with_workers.items() if key[0] not in {"once", "always"}} == alone
     assert [value[1] for key, value in with_workers.items() if key[0] == "once"] == ["done", "done"]
     for seed in (0, 1):
         _, status, why, *_ = with_workers["always", "a:b", seed]
         assert status == "failed" and why == "its worker ended with exit code 7 (tried 2 times)"
-    retried = Counter(event.case.row for event in events if isinstance(event, scheduler.Retried))
+    retried = Counter(event.case.entry for event in events if isinstance(event, scheduler.Retried))
     assert retried == {"once": 1, "always": 2}
-    assert any("killed by signal 9" in event.why for event in events if isinstance(event, scheduler.Retried))
+    assert any("killed by signal 9" in event.reason for event in events if isinstance(event, scheduler.Retried))
     assert len(records.read_all(results)) == 6 + 10
-    assert {r.machine.places for r in records.read_all(results) if r.row == "once"} == {2}
+    assert {r.machine.concurrent_cases for r in records.read_all(results) if r.entry == "once"} == {2}
 
 
 def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch):
@@ -95,11 +95,11 @@ def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch
     with plugged(tmp_path, "slow", slow, ""), plugged(tmp_path, "stuck", stuck, ""):
         plan, results = planned(tmp_path, "[methods.slow]\n[methods.stuck]\n")
         limits = Limits(threads=1, timeout_seconds=0.5)
-        pool = Processes(plan.work(limits, 2), ["cpu"] * 2)
-        ended = {r.row: r for r in scheduler.drive(plan, results, pool, limits=limits)}
+        pool = ProcessPool(plan.work(limits, 2), ["cpu"] * 2)
+        ended = {r.entry: r for r in scheduler.run_plan(plan, results, pool, limits=limits)}
     assert {r.status for r in ended.values()} == {"failed"}
-    assert ended["slow"].why == "it ran past --timeout 0.5 s"
-    assert ended["stuck"].why == "it ran past --timeout 0.5 s, and its worker was ended"
+    assert ended["slow"].reason == "it ran past --timeout 0.5 s"
+    assert ended["stuck"].reason == "it ran past --timeout 0.5 s, and its worker was ended"
 
 
 def test_workers_die_with_their_driver(tmp_path):
@@ -141,13 +141,13 @@ def until(look, count: int) -> list:
 
 def test_cores_are_shared_out():
     cores = len(os.sched_getaffinity(0))
-    assert resources.share(Limits(), resources.Places()).threads is None
-    assert resources.share(Limits(), resources.Places(workers=2)).threads == max(cores // 2, 1)
-    assert resources.share(Limits(), resources.Places(devices=2)).threads == max(cores // 2, 1)
-    assert resources.share(Limits(), resources.Places(ray="auto")).threads == 1
-    assert resources.share(Limits(), resources.Places(workers=resources.AS_MANY_AS_FIT)).threads == 1
-    assert resources.share(Limits(), resources.Places(workers=1000)).threads == 1
-    assert resources.share(Limits(threads=7), resources.Places(workers=1000)).threads == 7
+    assert resources.share_cores(Limits(), resources.Resources()).threads is None
+    assert resources.share_cores(Limits(), resources.Resources(workers=2)).threads == max(cores // 2, 1)
+    assert resources.share_cores(Limits(), resources.Resources(devices=2)).threads == max(cores // 2, 1)
+    assert resources.share_cores(Limits(), resources.Resources(ray="auto")).threads == 1
+    assert resources.share_cores(Limits(), resources.Resources(workers=resources.AS_MANY_AS_FIT)).threads == 1
+    assert resources.share_cores(Limits(), resources.Resources(workers=1000)).threads == 1
+    assert resources.share_cores(Limits(threads=7), resources.Resources(workers=1000)).threads == 7
 
 
 # --- this process ---------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_case_that_takes_too_long_fails_and_the_others_are_done(tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(runner.alarm, "REPEATED", 0.2)
             limits = Limits(timeout_seconds=0.6)
-            ended = {r.row: (r.status, r.why) for r in local.run(plan, results, CPU, limits=limits)}
+            ended = {r.entry: (r.status, r.reason) for r in local.run(plan, results, CPU, limits=limits)}
     late = ("failed", "it ran past --timeout 0.6 s")
     assert ended == {"slow": late, "stubborn": late, "nearest_neighbor": ("done", None)}
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -184,10 +184,10 @@ def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
     """The mean over a batch is the mean of its halves: numbers are those of the whole batch, but for rounding."""
     chosen = suite(train={"batch": 9, "steps": 20}, methods={"source_only": {}})
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60, shift=0.5))}
-    whole = engine.run(case(), chosen, domains, CPU)
+    whole = engine.run_case(case(), chosen, domains, CPU)
     with plugged(tmp_path, "hungry", "import torch\n" + HUNGRY.format(most=5)):
-        halved = engine.run(case("hungry"), chosen, domains, CPU)
-        again = engine.run(case("hungry"), chosen, domains, CPU)
+        halved = engine.run_case(case("hungry"), chosen, domains, CPU)
+        again = engine.run_case(case("hungry"), chosen, domains, CPU)
     assert halved.status == "done" and halved.notes == (*whole.notes, oom_retry.NOTE)
     assert halved.scores.model_dump(exclude={"trace"}) == whole.scores.model_dump(exclude={"trace"})
     for ours, theirs in zip(halved.scores.trace, whole.scores.trace, strict=True):
@@ -216,9 +216,9 @@ def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
 def test_out_of_memory_that_halves_do_not_mend_fails(tmp_path, body, words):
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
     with plugged(tmp_path, "hungry", "import torch\nfrom tlbench.methods.base import Phase, Turn\n" + body):
-        ended = engine.run(case("hungry"), suite(methods={"source_only": {}}), domains, CPU)
-    assert ended.status == "failed" and words in (ended.why or "")
-    assert not oom_retry.in_halves.get()
+        ended = engine.run_case(case("hungry"), suite(methods={"source_only": {}}), domains, CPU)
+    assert ended.status == "failed" and words in (ended.reason or "")
+    assert not oom_retry.is_accumulating.get()
 
 
 # --- what is left, and in which order -------------------------------------------------------------------------------
@@ -229,8 +229,8 @@ def test_identities_are_hashes_of_the_canonical_facts():
     chosen = suite(methods={"source_only": {}, "strong": {"method": "coral", "weight": 5.0}})
     prints = {"a": "1 é", "b": "2"}
     for one in chosen.cases():
-        kind = methods.find(one.method)
-        options = {"weight": 5.0} if one.row == "strong" else {}
+        kind = methods.method_class(one.method)
+        options = {"weight": 5.0} if one.entry == "strong" else {}
         plain = {
             "suite": ["tiny", 1],
             "method": [one.method, kind.version, options],
@@ -245,16 +245,16 @@ def test_identities_are_hashes_of_the_canonical_facts():
 
 def test_long_cases_start_first_and_unknown_ones_are_tried_early():
     def timed(row: str, seconds: float, sources: tuple[str, ...] = ("a",)):
-        return record(row=row, sources=sources, cost=Cost(wall_seconds=seconds))
+        return record(entry=row, sources=sources, cost=Cost(wall_seconds=seconds))
 
-    costs = Costs([timed("short", 1.0), timed("long", 9.0), timed("long", 11.0), timed("long", 4.0, ("c",))])
+    costs = DurationEstimates([timed("short", 1.0), timed("long", 9.0), timed("long", 11.0), timed("long", 4.0, ("c",))])
     cases = [case(row) for row in ("short", "long", "new", "new")] + [case("long", sources=("c",))]
     order = costs.longest_first(cases)
-    assert [cases[i].row for i in order] == ["new", "long", "new", "long", "short"] and order[0] == 2
-    assert costs.seconds(Cell("long", "a:b")) == 10.0 and costs.seconds(Cell("long", "x:b")) == 9.0
-    assert costs.total({Cell("long", "a:b"): 2, Cell("new", "a:b"): 3}) == (20.0, 3)
-    assert costs.wall_seconds({Cell("long", "a:b"): 2}, 2) == 10.0
-    assert Costs().wall_seconds({Cell("long", "a:b"): 2}, 2) is None
+    assert [cases[i].entry for i in order] == ["new", "long", "new", "long", "short"] and order[0] == 2
+    assert costs.seconds(CellKey("long", "a:b")) == 10.0 and costs.seconds(CellKey("long", "x:b")) == 9.0
+    assert costs.total({CellKey("long", "a:b"): 2, CellKey("new", "a:b"): 3}) == (20.0, 3)
+    assert costs.wall_seconds({CellKey("long", "a:b"): 2}, 2) == 10.0
+    assert DurationEstimates().wall_seconds({CellKey("long", "a:b"): 2}, 2) is None
     assert costs.learn(timed("new", 1.0)) and not costs.learn(timed("new", 1.0))
 
 
@@ -268,7 +268,7 @@ class Places:
     `rate`: samples per second of a row's case, given how many run at once.
     """
 
-    def __init__(self, plan: runner.Plan, count: int, *, dies: float, rate=lambda row, count: None, beside: int = 1) -> None:
+    def __init__(self, plan: runner.RunPlan, count: int, *, dies: float, rate=lambda row, count: None, beside: int = 1) -> None:
         self.plan, self.count, self.dies, self.rate, self.beside = plan, count, dies, rate, beside
         self.busy: dict[int, object] = {}
         self.draw, self.most, self.closed = random.Random(0), 0, False
@@ -290,9 +290,11 @@ class Places:
             tell(Lost(place, "a node was removed"))
             return
         at_once = len(self.busy) + 1
-        cost = Cost(peak_reserved_bytes=PEAKS.get(job.case.row), train_samples_per_second=self.rate(job.case.row, at_once))
+        cost = Cost(peak_reserved_bytes=PEAKS.get(job.case.entry), train_samples_per_second=self.rate(job.case.entry, at_once))
         facts = {
-            **record(job.case.seed, machine=Machine(device="gpu", torch="2", places=self.beside)).model_dump(by_alias=True),
+            **record(job.case.seed, machine=Machine(device="gpu", torch="2", concurrent_cases=self.beside)).model_dump(
+                by_alias=True
+            ),
             **job.case.model_dump(),
             "identity": job.identity,
             "cost": cost,
@@ -309,17 +311,17 @@ class Places:
 def test_every_case_has_one_record_whatever_places_do(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=50)
     pool = Places(plan, 7, dies=0.3)
-    ended = list(scheduler.drive(plan, results, pool, limits=Limits(attempts=3)))
+    ended = list(scheduler.run_plan(plan, results, pool, limits=Limits(attempts=3)))
     assert len(ended) == len(records.read_all(results)) == 100 == len({r.identity for r in ended})
     assert pool.closed and pool.most == 7
     failed = [r for r in ended if r.status == "failed"]
-    assert 0 < len(failed) < 12 and {r.why for r in failed} == {"a node was removed (tried 3 times)"}
+    assert 0 < len(failed) < 12 and {r.reason for r in failed} == {"a node was removed (tried 3 times)"}
     assert not (results / "tiny" / ".claims").exists()
-    again = runner.plan(plan.suite, results, tmp_path)
+    again = runner.plan_run(plan.suite, results, tmp_path)
     assert len(again.todo) == len(failed)
 
 
-def grown(plan: runner.Plan, free: dict[str, int], *, most: int = 16, known=(), **places):
+def grown(plan: runner.RunPlan, free: dict[str, int], *, most: int = 16, known=(), **places):
     """A growing pool on GPUs of so much free memory, none of which is here, and (devices, pool) of every pool it makes."""
     made: list[tuple[list[str], Places]] = []
 
@@ -327,28 +329,28 @@ def grown(plan: runner.Plan, free: dict[str, int], *, most: int = 16, known=(), 
         made.append((list(devices), Places(plan, len(devices), beside=len(devices) // len(free), **places)))
         return made[-1][1]
 
-    return adaptive_pool.Growing([*free], most, make, PEAKS, known, free.__getitem__), made
+    return adaptive_pool.AdaptivePool([*free], most, make, PEAKS, known, free.__getitem__), made
 
 
 @pytest.mark.parametrize("dies", [0.0, 1.0], ids=["measured", "all die"])
 def test_a_gpu_takes_as_many_cases_as_fit(tmp_path, dies):
     """One case of each row by itself on each GPU, then as many as the largest of them leaves room for."""
-    assert adaptive_pool.fitting(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
-    assert adaptive_pool.fitting(10 * GIB, 20 * GIB) == 1
+    assert adaptive_pool.workers_that_fit(80 * GIB, 8 * GIB) == 8  # 0.9 * 80 / (8 + 1)
+    assert adaptive_pool.workers_that_fit(10 * GIB, 20 * GIB) == 1
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=20)
     free = {"cuda:0": 80 * GIB, "cuda:1": 40 * GIB}  # the fuller one decides
     pool, made = grown(plan, free, dies=dies)
-    ended = list(scheduler.drive(plan, results, pool, limits=Limits(attempts=1)))
+    ended = list(scheduler.run_plan(plan, results, pool, limits=Limits(attempts=1)))
     assert len(ended) == 40
     assert [devices for devices, _ in made] == [["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"] * (8 if dies else 6)]
     assert all(one.closed and one.most == len(devices) for devices, one in made)
     if not dies:
-        alone = [r for r in ended if r.machine.places == 1]
+        alone = [r for r in ended if r.machine.concurrent_cases == 1]
         again, made = grown(plan, free, known=alone, dies=dies)
         assert again.size() == 12 and len(made) == 1  # what is on file is not measured again
-        again, made = grown(plan, free, known=[r for r in alone if r.row == "coral"], dies=dies)
+        again, made = grown(plan, free, known=[r for r in alone if r.entry == "coral"], dies=dies)
         assert again.size() == 16 and made[0][0] == ["cuda:0", "cuda:1"]
-        again, _ = grown(plan, free, known=[r for r in ended if r.machine.places != 1], dies=dies)
+        again, _ = grown(plan, free, known=[r for r in ended if r.machine.concurrent_cases != 1], dies=dies)
         assert again.size() == 16  # how fast a row is by itself is not known from cases that shared their GPU
 
 
@@ -373,9 +375,9 @@ def test_no_more_cases_share_a_gpu_than_make_it_faster(tmp_path, slowed, gpus, n
     rate = lambda row, count: RATES[row] * (1.0 if count <= gpus else slowed(count))  # noqa: E731
     pool, made = grown(plan, free, dies=0.0, rate=rate)
     assert pool.size() == 16
-    ended = list(scheduler.drive(plan, results, pool))
+    ended = list(scheduler.run_plan(plan, results, pool))
     assert len(ended) == 120 and [len(devices) for devices, _ in made] == numbers
-    assert pool.size() == numbers[-1] and {r.machine.places for r in ended} == {number // gpus for number in numbers}
+    assert pool.size() == numbers[-1] and {r.machine.concurrent_cases for r in ended} == {number // gpus for number in numbers}
     for devices, one in made:
         assert one.closed and one.most == len(devices) and {devices.count(name) for name in free} == {len(devices) // gpus}
 
@@ -384,7 +386,7 @@ def test_a_gpu_is_not_judged_by_cases_that_had_no_neighbours(tmp_path):
     """While places start and at the end a case may run alone, as fast as ever; seeds trained together are no case alone."""
     plan, _ = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4)
     pool, made = grown(plan, {"cuda:0": 54 * GIB}, dies=0.0, rate=lambda row, count: RATES[row] / count)
-    for job in {job.case.row: job for job in plan.jobs()}.values():  # each row by itself
+    for job in {job.case.entry: job for job in plan.jobs()}.values():  # each row by itself
         pool.start(pool.idle()[0], job)
         pool.wait(0.0, lambda message: None)
     for _ in range(2):
@@ -394,9 +396,11 @@ def test_a_gpu_is_not_judged_by_cases_that_had_no_neighbours(tmp_path):
         for _ in range(7):
             pool.wait(0.0, lambda message: None)
     assert pool.size() == 8 and len(made) == 2
-    at_once = {places: Machine(device="gpu", torch="2", places=places) for places in (1, 2)}
+    at_once = {places: Machine(device="gpu", torch="2", concurrent_cases=places) for places in (1, 2)}
     together = record(machine=at_once[1], notes=("3 seeds trained together: train and compile seconds are a share",))
-    assert [adaptive_pool.alone(r) for r in (record(machine=at_once[1]), record(machine=at_once[2]), together)] == [
+    assert [
+        adaptive_pool.single_worker_rate(r) for r in (record(machine=at_once[1]), record(machine=at_once[2]), together)
+    ] == [
         True,
         False,
         False,
@@ -411,12 +415,12 @@ def test_a_growing_pool_of_processes_gives_the_same_numbers(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4, fresh=True)
 
     def make(devices):
-        return Processes(plan.work(ONE_THREAD, len(devices)), devices)
+        return ProcessPool(plan.work(ONE_THREAD, len(devices)), devices)
 
-    pool = adaptive_pool.Growing(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
-    ended = list(scheduler.drive(plan, results, pool, limits=ONE_THREAD))
+    pool = adaptive_pool.AdaptivePool(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
+    ended = list(scheduler.run_plan(plan, results, pool, limits=ONE_THREAD))
     assert facts(ended) == alone
-    places = [r.machine.places for r in ended]
+    places = [r.machine.concurrent_cases for r in ended]
     assert set(places) == {1, 2} and places[0] == 1  # a case or more alone until both rows were seen, then two at once
 
 
@@ -427,10 +431,10 @@ def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):
     records.append(results, other)  # after the plan was made
     events: list[scheduler.Event] = []
     pool = Places(plan, 1, dies=0.0)
-    ended = list(scheduler.drive(plan, results, pool, tell=events.append))
+    ended = list(scheduler.run_plan(plan, results, pool, tell=events.append))
     assert len(ended) == 3 and other in ended and len(records.read_all(results)) == 3
     assert [e.elsewhere for e in events if isinstance(e, scheduler.Finished)].count(True) == 1
-    assert plan.log.append(other.model_copy(update={"why": "again"})) == other  # and none is written beside it
+    assert plan.log.append(other.model_copy(update={"reason": "again"})) == other  # and none is written beside it
 
 
 # --- what a directory holds -----------------------------------------------------------------------------------------
@@ -439,20 +443,20 @@ def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):
 def test_standing_and_useless_records(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n[methods.target_only]\n", seeds=2)
     ended = list(local.run(plan, results, CPU))
-    now = standing(plan.suite, ended)
+    now = run_status(plan.suite, ended)
     assert (now.done, now.skipped, now.failed, now.left, now.left_seconds) == (4, 2, [], [], 0.0)
-    by = {(r.row, r.seed): r for r in ended}
-    fail = {"status": "failed", "why": "it diverged", "scores": Scores()}
+    by = {(r.entry, r.seed): r for r in ended}
+    fail = {"status": "failed", "reason": "it diverged", "scores": Scores()}
     failed = by["coral", 1].model_copy(update=fail)
     before, after = by["coral", 0].model_copy(update=fail), by["source_only", 0].model_copy(update={"finished": "later"})
     stale = by["source_only", 1].model_copy(update={"identity": "0" * 16})
     found = [by["source_only", 0], after, stale, before, by["coral", 0], failed]
-    now = standing(plan.suite, found)
+    now = run_status(plan.suite, found)
     assert (now.done, now.skipped, now.failed, len(now.left)) == (2, 0, [failed], 3)
     kinds = {0: "superseded", 2: "stale", 3: "superseded", 5: "failed"}
-    assert useless(plan.suite, found) == kinds
-    assert useless(None, found) == {at: kind for at, kind in kinds.items() if kind != "stale"}
-    assert useless(plan.suite, [by["coral", 0], before]) == {1: "superseded"}
+    assert prunable(plan.suite, found) == kinds
+    assert prunable(None, found) == {at: kind for at, kind in kinds.items() if kind != "stale"}
+    assert prunable(plan.suite, [by["coral", 0], before]) == {1: "superseded"}
 
 
 def test_status_and_prune_from_the_command_line(tmp_path):
@@ -460,7 +464,7 @@ def test_status_and_prune_from_the_command_line(tmp_path):
     first, second, *_ = local.run(plan, results, CPU)
     records.append(results, first.model_copy(update={"finished": "later"}))
     records.append(
-        results, second.model_copy(update={"status": "failed", "why": "x", "scores": Scores(), "identity": "0" * 16})
+        results, second.model_copy(update={"status": "failed", "reason": "x", "scores": Scores(), "identity": "0" * 16})
     )
     said = tlbench("status", "results", "--suite", "tiny.toml", cwd=tmp_path).stdout.splitlines()
     assert said[0] == "tiny: 4 cases: 4 done, 0 skipped, 0 failed, 0 left" and "data files are not looked at" in said[-1]
@@ -481,7 +485,7 @@ def test_events_for_other_programs_and_quiet(tmp_path):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [e["event"] for e in events if e["event"] != "step"] == ["plan", "start", "record", "start", "record", "end"]
     assert (events[0]["to_run"], events[0]["on_file"], events[0]["schema"]) == (2, 0, 1)
-    on_file = {r.row: r for r in records.read_all(tmp_path / "results")}
+    on_file = {r.entry: r for r in records.read_all(tmp_path / "results")}
     for event in events:
         if event["event"] == "record":
             assert records.from_line(json.dumps(event["record"])) == on_file[event["record"]["row"]]
@@ -494,19 +498,19 @@ def test_events_for_other_programs_and_quiet(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (resources.Places(workers=2, devices=2), "--workers and --devices can't be combined"),
-        (resources.Places(workers=2, ray="auto"), "--workers and --ray can't be combined"),
-        (resources.Places(gpus_per_case=0.5), "--gpus-per-case is for --ray"),
+        (resources.Resources(workers=2, devices=2), "--workers and --devices can't be combined"),
+        (resources.Resources(workers=2, ray="auto"), "--workers and --ray can't be combined"),
+        (resources.Resources(gpus_per_case=0.5), "--gpus-per-case is for --ray"),
     ],
 )
 def test_places_that_cannot_be_combined(asked, words):
     assert any(words in sentence for sentence in asked.mistakes())
-    assert resources.Places(workers=2).mistakes() == resources.Places(ray="local", gpus_per_case=0.5).mistakes() == []
+    assert resources.Resources(workers=2).mistakes() == resources.Resources(ray="local", gpus_per_case=0.5).mistakes() == []
 
 
 def test_ray_by_itself_means_the_cluster_of_this_machine():
-    from tlbench.cli import _words
+    from tlbench.cli import expand_optional_values
 
-    assert _words(["run", "x", "--ray"]) == ["run", "x", "--ray", "auto"]
-    assert _words(["run", "--ray", "--quiet", "x"]) == ["run", "--ray", "auto", "--quiet", "x"]
-    assert _words(["run", "--ray", "h:6379", "x"]) == ["run", "--ray", "h:6379", "x"]
+    assert expand_optional_values(["run", "x", "--ray"]) == ["run", "x", "--ray", "auto"]
+    assert expand_optional_values(["run", "--ray", "--quiet", "x"]) == ["run", "--ray", "auto", "--quiet", "x"]
+    assert expand_optional_values(["run", "--ray", "h:6379", "x"]) == ["run", "--ray", "h:6379", "x"]

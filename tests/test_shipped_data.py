@@ -20,7 +20,7 @@ from tlbench import data, engine, methods
 from tlbench.data.readers import simulated
 from tlbench.errors import TlbenchError
 from tlbench.nn import backbones
-from tlbench.suite import Suite, locate, parse, shipped
+from tlbench.suite import Suite, locate_suite, parse_suite, shipped_suites
 from tlbench.terms import Domain
 
 ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin"}
@@ -44,10 +44,10 @@ ROOMY = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned
 
 def small(name: str) -> Suite:
     """A shipped suite with five steps, and less data where they are slow to load."""
-    raw = tomllib.loads(locate(name).read_text(encoding="utf-8"))
+    raw = tomllib.loads(locate_suite(name).read_text(encoding="utf-8"))
     raw["data"] = {**raw.get("data", {}), **SMALLER.get(name, {})}
     raw["train"] = {**raw["train"], "steps": 5, "trace": 0}
-    return parse(raw, name, (backbones.mistakes, methods.mistakes))
+    return parse_suite(raw, name, (backbones.suite_errors, methods.suite_errors))
 
 
 def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
@@ -57,14 +57,14 @@ def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
 def goes(name: str, root: Path) -> None:
     suite = small(name)
     domains = loaded(suite, root)
-    engine.check(suite, domains, suite.pairs)
+    engine.check_pairs(suite, domains, suite.pairs)
     case = suite.cases(["source_only"], [ROOMY[name]] if name in ROOMY else [], [0])[0]
-    record = engine.run(case, suite, domains, torch.device("cpu"))
-    assert record.status == "done", record.why
+    record = engine.run_case(case, suite, domains, torch.device("cpu"))
+    assert record.status == "done", record.reason
 
 
 def test_every_shipped_suite_stands_here() -> None:
-    assert {*ELSEWHERE, *BUILT_IN, *FROM_FILES} <= set(shipped())
+    assert {*ELSEWHERE, *BUILT_IN, *FROM_FILES} <= set(shipped_suites())
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
@@ -132,12 +132,12 @@ def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
             assert len(domain.rows) % 36 == 0  # nine of ten classes of 40 rows stay
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_a_suite_says_where_it_is_from_and_how_it_is_run(name: str) -> None:
-    head = locate(name).read_text(encoding="utf-8").partition('\nname = "')[0]
+    head = locate_suite(name).read_text(encoding="utf-8").partition('\nname = "')[0]
     assert all(line.startswith("# ") for line in head.splitlines())
     assert f"# Run: tlbench run {name}" in head
-    raw = tomllib.loads(locate(name).read_text(encoding="utf-8"))
+    raw = tomllib.loads(locate_suite(name).read_text(encoding="utf-8"))
     stated = all("licence" in {**raw.get("data", {}), **domain} for domain in raw["domains"].values())
     assert stated or re.search(r"\b[Ll]icence\b", head), "neither its domains nor its head say under which licence they are"
 
@@ -197,7 +197,7 @@ def test_the_groups_of_adult_do_not_see_what_makes_them(data_root: Path) -> None
     for source, target in (("men", "women"), ("no_degree", "degree")):
         alone = [data.load(suite.domains[name], data_root) for name in (source, target)]
         assert alone[0].classes == ("<=50K", ">50K")
-        sources, fitted = data.fitted(alone[:1], alone[1])
+        sources, fitted = data.fit_features(alone[:1], alone[1])
         assert sources[0].rows.x.shape[1] == fitted.rows.x.shape[1] == alone[0].rows.x.shape[1]
 
 

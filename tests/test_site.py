@@ -86,8 +86,12 @@ def pages_of(folder):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("site") / "new" / "out"
-    made = [*records(), *records(SCRIPT), record("dann", 0.9, 0, SCRIPT, why=SCRIPT, notes=(HOSTILE,), options={"x": SCRIPT})]
-    assert site.build(made, out, methods=methods.files()) == out / "index.html"
+    made = [
+        *records(),
+        *records(SCRIPT),
+        record("dann", 0.9, 0, SCRIPT, reason=SCRIPT, notes=(HOSTILE,), options={"x": SCRIPT}),
+    ]
+    assert site.build_site(made, out, methods=methods.method_files()) == out / "index.html"
     return out
 
 
@@ -155,7 +159,7 @@ def test_a_screen_reader_finds_its_way(pages):
 def test_downloads_hold_the_numbers_of_the_table(folder):
     files = sorted((folder / "tables").glob("toy-v1-*-accuracy.csv"))
     rows = list(csv.DictReader(io.StringIO(files[0].read_text(encoding="utf-8"))))
-    mean = [row for row in rows if row["row"] == "dann" and row["quantity"] == "mean" and not row["pair"]]
+    mean = [row for row in rows if row["entry"] == "dann" and row["quantity"] == "mean" and not row["pair"]]
     assert len(mean) == 1 and abs(float(mean[0]["value"]) - 49.6) < 1e-9
     held = json.loads(files[0].with_suffix(".json").read_text(encoding="utf-8"))
     assert held["tables"][0]["kind"] == "accuracy"
@@ -166,8 +170,8 @@ def test_downloads_hold_the_numbers_of_the_table(folder):
 def test_no_download_holds_a_formula(tmp_path):
     attack, why = "=HYPERLINK(1)", "-2+3+cmd|' /C calc'!A0"
     rows = (attack, "source_only")
-    made = [record(row, 0.5 + seed / 100, seed, why=why, notes=("@sum",)) for row in rows for seed in range(3)]
-    site.build(made, tmp_path)
+    made = [record(row, 0.5 + seed / 100, seed, reason=why, notes=("@sum",)) for row in rows for seed in range(3)]
+    site.build_site(made, tmp_path)
     shown = set()
     for file in tmp_path.rglob("*.csv"):
         for line in csv.reader(io.StringIO(file.read_text(encoding="utf-8"))):
@@ -180,37 +184,37 @@ def test_no_download_holds_a_formula(tmp_path):
 
 def test_of_a_tie_the_front_page_names_both(tmp_path):
     made = [record(row, 0.5, seed) for row in ("source_only", "dann") for seed in range(3)]
-    site.build([*made, *(record("worse", 0.4, seed) for seed in range(3))], tmp_path)
+    site.build_site([*made, *(record("worse", 0.4, seed) for seed in range(3))], tmp_path)
     assert "source_only, dann" in pages_of(tmp_path)["index.html"].cells
 
 
 def test_records_sort_by_the_time_they_finished(tmp_path):
     when = [f"2026-01-{day}T00:00:00Z" for day in ("03", "01", "02")]
-    site.build([record("dann", 0.5, seed, finished=at) for seed, at in enumerate(when)], tmp_path)
+    site.build_site([record("dann", 0.5, seed, finished=at) for seed, at in enumerate(when)], tmp_path)
     text = (tmp_path / "records" / "toy-v1" / "dann.html").read_text(encoding="utf-8")
     assert all(f'data-order="{at[:10]} 00:00:00"' in text for at in when)
     assert ">target accuracy %</th>" in text and ">source accuracy %</th>" in text
 
 
 def test_the_summary_names_its_question_and_counts_what_is_incomplete():
-    text = site.leaderboard([*records(), record("late", 0.4, 0)])
+    text = site.leaderboard_markdown([*records(), record("late", 0.4, 0)])
     assert "would other seeds give it on these pairs?" in text
     assert "Incomplete, without mean and rank: late (0 of 2 pairs)." in text
-    few = site.leaderboard([one for one in records() if one.seed < 2])
+    few = site.leaderboard_markdown([one for one in records() if one.seed < 2])
     assert "±" not in few and "Incomplete" not in few
 
 
 def test_a_page_of_a_method_has_deltas_in_the_decimals_of_their_metric(tmp_path):
     changed = {"metric": "rmse", "task": "regression"}
     made = [one.model_copy(update={**changed, "scores": Scores(rmse=0.001 * one.scores.target_accuracy)}) for one in records()]
-    site.build(made, tmp_path)
+    site.build_site(made, tmp_path)
     text = (tmp_path / "methods" / "dann.html").read_text(encoding="utf-8")
     assert "a:b (-0.000100)" in text
 
 
 def test_granted_labels_are_said_in_words(tmp_path):
     made = [record("dann", 0.5, seed, pair=("a", f"b_l{n}"), target_labels=n) for seed in range(3) for n in (1, 3, 10)]
-    site.build(made, tmp_path)
+    site.build_site(made, tmp_path)
     assert "1, 3 or 10 rows of each class" in (tmp_path / "suites" / "toy-v1.html").read_text(encoding="utf-8")
 
 
@@ -225,7 +229,7 @@ def test_two_records_that_differ_are_both_shown(pages, folder):
 def test_many_records_go_on_on_further_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("tlbench.site.record_pages.LARGEST", 20_000)
     made = [record(row, 0.5, seed) for row in ("source_only", "dann") for seed in range(30)]
-    site.build(made, tmp_path)
+    site.build_site(made, tmp_path)
     parts = sorted(path.name for path in (tmp_path / "records" / "toy-v1").iterdir() if path.name.startswith("dann"))
     assert parts == ["dann.2.html", "dann.3.html", "dann.4.html", "dann.html"]
     read = pages_of(tmp_path)
@@ -237,12 +241,12 @@ def test_a_second_build_is_the_same_and_takes_away_only_what_the_first_wrote(tmp
     def files():
         return {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    site.build(records(), tmp_path)
+    site.build_site(records(), tmp_path)
     (tmp_path / "mine.txt").write_text("stays")
     first = files()
-    site.build(records(), tmp_path)
+    site.build_site(records(), tmp_path)
     assert files() == first
-    site.build([one for one in records() if one.row != "dann"], tmp_path)
+    site.build_site([one for one in records() if one.entry != "dann"], tmp_path)
     left = {path.as_posix() for path in files()}
     assert "mine.txt" in left and not [path for path in left if "dann" in path] and "methods/source_only.html" in left
 
@@ -253,7 +257,7 @@ def test_a_manifest_of_someone_else_takes_nothing_away_outside(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "tlbench-site.json").write_text(json.dumps({"files": ["../precious", 7, "index.html"]}))
-    site.build(records(), out)
+    site.build_site(records(), out)
     assert precious.is_file() and (out / "index.html").is_file()
 
 
@@ -266,17 +270,17 @@ def test_names_of_files_are_safe_and_apart():
 
 def test_mistakes_are_said_in_words(tmp_path):
     with pytest.raises(TlbenchError, match="no records"):
-        site.build([], tmp_path)
+        site.build_site([], tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(TlbenchError, match="can't write the site"):
-        site.build(records(), tmp_path / "file" / "out")
+        site.build_site(records(), tmp_path / "file" / "out")
 
 
 # --- the leaderboard in Markdown ------------------------------------------------------------------------------------
 
 
 def test_the_leaderboard_has_a_table_for_each_suite():
-    text = site.leaderboard([*records(), *records("other")])
+    text = site.leaderboard_markdown([*records(), *records("other")])
     assert text.count("\n## ") == 2 and "## toy v1\n" in text
     assert re.search(r"\| source_only +\| +2 \|", text) and "hurts" in text
     assert "<img" not in text
@@ -287,13 +291,13 @@ def test_the_leaderboard_of_this_repository_is_that_of_its_records():
     if not (results / "README.md").is_file():
         pytest.skip("no results/README.md: not a checkout")
     filed = (results / "README.md").read_text(encoding="utf-8")
-    assert filed == site.leaderboard(on_file.read_all(results)), "stale: run `make leaderboard`"
+    assert filed == site.leaderboard_markdown(on_file.read_all(results)), "stale: run `make leaderboard`"
 
 
 def test_pictures_drawn_on_several_cores_are_the_same(monkeypatch):
     suites = [(reports.tables(reports.frame(of)), of) for of in (records(f"toy_{n}") for n in range(5))]
-    alone = list(plots.drawn(suites))
+    alone = list(plots.draw_suites(suites))
     monkeypatch.setattr(plots, "SUITES_A_CORE", 1)
     monkeypatch.setattr(plots, "cpu_count", lambda: 2)
-    assert list(plots.drawn(suites)) == alone
+    assert list(plots.draw_suites(suites)) == alone
     assert all(one.vector.rstrip().endswith("</svg>") for of_suite in alone for one in of_suite) and len(alone[0]) > 1

@@ -12,9 +12,9 @@ from tlbench import api, checks, methods
 from tlbench import suite as suites
 from tlbench.errors import TlbenchError
 from tlbench.nn import backbones
-from tlbench.suite import load, locate, parse, shipped
+from tlbench.suite import load_suite, locate_suite, parse_suite, shipped_suites
 
-CHECKS = (backbones.mistakes, methods.mistakes)
+CHECKS = (backbones.suite_errors, methods.suite_errors)
 
 
 def raw(**changes):
@@ -34,35 +34,35 @@ def raw(**changes):
 
 def mistakes(**changes) -> str:
     with pytest.raises(TlbenchError) as raised:
-        parse(raw(**changes), "mine.toml", CHECKS)
+        parse_suite(raw(**changes), "mine.toml", CHECKS)
     said = str(raised.value)
     assert said.startswith("mine.toml:\n")
     return said
 
 
 def test_the_suites_of_the_first_issue_ship():
-    assert {"quickstart", "mnist_usps", "office_caltech10_surf", "amazon_reviews_bow"} <= set(shipped())
+    assert {"quickstart", "mnist_usps", "office_caltech10_surf", "amazon_reviews_bow"} <= set(shipped_suites())
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_suites())
 def test_every_shipped_suite_is_right(name):
-    suite = load(locate(name), CHECKS)
+    suite = load_suite(locate_suite(name), CHECKS)
     assert suite.name == name and suite.version >= 1 and suite.title and suite.citation
     cases = suite.cases()
     assert len(cases) == len(suite.pairs) * len(suite.protocol.seeds) * len(suite.methods)
     assert len(suite.protocol.seeds) >= 3
-    assert len({(c.row, c.pair, c.seed) for c in cases}) == len(cases)
+    assert len({(c.entry, c.pair, c.seed) for c in cases}) == len(cases)
     # cells stay together, so that a run that is stopped leaves whole columns behind
     assert [(c.pair, c.seed) for c in cases] == sorted(
         [(c.pair, c.seed) for c in cases], key=list(dict.fromkeys((c.pair, c.seed) for c in cases)).index
     )
-    assert all(kept.options == suite.methods[kept.row].options for kept in cases)
+    assert all(kept.options == suite.methods[kept.entry].options for kept in cases)
 
 
 def test_the_tiny_suite_is_right():
-    suite = parse(raw(), "mine.toml", CHECKS)
+    suite = parse_suite(raw(), "mine.toml", CHECKS)
     assert suite.pairs == ((("a",), "b"),)
-    assert [case.row for case in suite.cases()] == ["source_only", "coral"]
+    assert [case.entry for case in suite.cases()] == ["source_only", "coral"]
     assert suite.cases()[0].pair == "a:b"
 
 
@@ -121,12 +121,12 @@ ONE_MISTAKE = {
         "methods.strong: unknown 'source_onyl'; did you mean 'source_only'?",
     ),
     "a method like no other": ({"methods__zzz": {}}, "methods.zzz: unknown 'zzz'; there are "),
-    "a misspelt trunk": ({"net__trunk": "mlpp"}, "net.trunk: unknown 'mlpp'; did you mean 'mlp'?"),
+    "a misspelt trunk": ({"net__backbone": "mlpp"}, "net.backbone: unknown 'mlpp'; did you mean 'mlp'?"),
     "a misspelt network of torchvision": (
-        {"net": {"trunk": "torchvision:resnet188"}},
+        {"net": {"backbone": "torchvision:resnet188"}},
         "did you mean 'resnet18'?",
     ),
-    "options of an automatic trunk": ({"net__trunk": "auto"}, "net.hidden: unknown; trunk = 'auto' has no options"),
+    "options of an automatic trunk": ({"net__backbone": "auto"}, "net.hidden: unknown; trunk = 'auto' has no options"),
     "a misspelt metric": (
         {"protocol__metric": "target_acuracy"},
         "protocol.metric: unknown 'target_acuracy'; did you mean 'target_accuracy'?",
@@ -138,7 +138,7 @@ ONE_MISTAKE = {
     "a baseline that is no row": ({"protocol__baseline": "dann"}, "protocol.baseline names a row of [methods]"),
     "a misspelt grant": ({"protocol__grants": ["sources"]}, "protocol.grants.0: unknown 'sources'; did you mean 'source'"),
     "a misspelt rule of scoring": ({"protocol__scored": "adaptd"}, "unknown 'adaptd'; did you mean 'adapted'?"),
-    "a misspelt optimiser": ({"train__optimiser": "adamm"}, "unknown 'adamm'; did you mean 'adam'?"),
+    "a misspelt optimiser": ({"train__optimizer": "adamm"}, "unknown 'adamm'; did you mean 'adam'?"),
     "a misspelt reader": ({"data__reader": "npzz"}, "data: unknown reader 'npzz'; did you mean 'npz'?"),
     "a misspelt preparation": ({"data__prepare": ["zscor"]}, "unknown kind 'zscor'; did you mean 'zscore'?"),
     "a misspelt shift": ({"domains__a__shifts": ["rotatoin"]}, "unknown kind 'rotatoin'; did you mean 'rotation'?"),
@@ -171,7 +171,7 @@ def test_all_mistakes_are_said_at_once():
         protocol__seeds=[1, 1],
         train__step=3,
         train__lr="fast",
-        net__trunk="mpl",
+        net__backbone="mpl",
         domains__a__pth="x",
         pairs__list=["a:c", "b:b"],
         methods__corall={},
@@ -203,38 +203,38 @@ def test_all_mistakes_are_said_at_once():
 
 def test_a_file_that_is_no_suite(tmp_path):
     with pytest.raises(TlbenchError, match="no suite file"):
-        load(tmp_path / "none.toml")
+        load_suite(tmp_path / "none.toml")
     file = tmp_path / "mine.toml"
     file.write_text("name = mine\n")
     with pytest.raises(TlbenchError, match=r"mine\.toml: not TOML: .*line 1"):
-        load(file)
+        load_suite(file)
     file.write_text('name = "a"\nname = "b"\n')
     with pytest.raises(TlbenchError, match="not TOML"):
-        load(file)
+        load_suite(file)
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TlbenchError, match="cannot be read as a text file"):
-        load(file)
+        load_suite(file)
     file.write_text("")
     with pytest.raises(TlbenchError, match="name: missing") as raised:
-        load(file)
+        load_suite(file)
     assert "domains: missing" in str(raised.value) and "methods: missing" in str(raised.value)
 
 
 def test_a_suite_goes_by_name_or_by_path(tmp_path):
-    assert locate("quickstart").name == "quickstart.toml"
+    assert locate_suite("quickstart").name == "quickstart.toml"
     with pytest.raises(TlbenchError, match="did you mean 'quickstart'"):
-        locate("quickstrat")
+        locate_suite("quickstrat")
     with pytest.raises(TlbenchError, match="no suite file"):
-        locate(str(tmp_path / "quickstart.toml"))
+        locate_suite(str(tmp_path / "quickstart.toml"))
     file = tmp_path / "mine.toml"
     file.write_text(SUITE)
-    assert locate(str(file)) == file
+    assert locate_suite(str(file)) == file
 
 
 def test_filters_choose_and_unknown_ones_are_refused():
-    suite = parse(raw(pairs={"all": True}, protocol__seeds=[0, 1]), "mine.toml", CHECKS)
+    suite = parse_suite(raw(pairs={"all": True}, protocol__seeds=[0, 1]), "mine.toml", CHECKS)
     assert len(suite.cases()) == 8
-    assert [(c.row, c.pair, c.seed) for c in suite.cases(["coral"], ["b:a"], [1])] == [("coral", "b:a", 1)]
+    assert [(c.entry, c.pair, c.seed) for c in suite.cases(["coral"], ["b:a"], [1])] == [("coral", "b:a", 1)]
     assert [c.seed for c in suite.cases(["coral"], ["b:a"], [7])] == [7]
     with pytest.raises(TlbenchError) as raised:
         suite.cases(["corral"], ["b:c"])
@@ -244,24 +244,24 @@ def test_filters_choose_and_unknown_ones_are_refused():
 
 def test_pairs():
     three = {"domains__c": {"path": "c.npz"}}
-    assert len(parse(raw(pairs={"all": True}, **three), "x", CHECKS).pairs) == 6
-    several = parse(raw(pairs={"list": ["a+b:c", "a:b", "a:b"]}, **three), "x", CHECKS)
+    assert len(parse_suite(raw(pairs={"all": True}, **three), "x", CHECKS).pairs) == 6
+    several = parse_suite(raw(pairs={"list": ["a+b:c", "a:b", "a:b"]}, **three), "x", CHECKS)
     assert several.pairs == ((("a", "b"), "c"), (("a",), "b"))
     assert several.cases(pairs=["a+b:c"])[0].sources == ("a", "b")
 
 
 def test_two_rows_of_one_method():
-    suite = parse(raw(methods={"source_only": {}, "weak": {"method": "dann", "weight": 0.1}}), "x", CHECKS)
+    suite = parse_suite(raw(methods={"source_only": {}, "weak": {"method": "dann", "weight": 0.1}}), "x", CHECKS)
     weak = suite.cases(["weak"])[0]
-    assert (weak.row, weak.method, weak.options) == ("weak", "dann", {"weight": 0.1})
+    assert (weak.entry, weak.method, weak.options) == ("weak", "dann", {"weight": 0.1})
 
 
 def test_the_hash_follows_what_decides_numbers_and_nothing_else():
-    plain = parse(raw(), "x", CHECKS).hash
+    plain = parse_suite(raw(), "x", CHECKS).hash
     for same in ({"title": "t"}, {"protocol__seeds": [0, 1]}, {"methods__dann": {}}, {"protocol__metric": "macro_f1"}):
-        assert parse(raw(**same), "x", CHECKS).hash == plain, same
+        assert parse_suite(raw(**same), "x", CHECKS).hash == plain, same
     for other in ({"train__steps": 6}, {"net__hidden": [9]}, {"protocol__target_labels": 1}, {"net__mean": 0.4}):
-        assert parse(raw(**other), "x", CHECKS).hash != plain, other
+        assert parse_suite(raw(**other), "x", CHECKS).hash != plain, other
 
 
 def test_digest_is_the_same_for_ever():
@@ -272,9 +272,9 @@ def test_digest_is_the_same_for_ever():
 # --- the promises of a suite -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_suites())
 def test_every_shipped_suite_keeps_its_promises(name):
-    kept = checks.suite(api.load(name))
+    kept = checks.check_suite(api.load_suite(name))
     assert not [sentence for sentence in kept if "skipped" in sentence or "too few" in sentence]
 
 
@@ -283,15 +283,19 @@ def test_promises_of_a_suite_can_be_broken(tmp_path):
     file = tmp_path / "other.toml"
     file.write_text(text.replace("seeds = [0]", 'baseline = "target_only"'), encoding="utf-8")
     with pytest.raises(TlbenchError) as caught:
-        checks.suite(api.load(file))
+        checks.check_suite(api.load_suite(file))
     said = str(caught.value)
-    for words in ("'tiny' is not the file's name, 'other'", "target_only reads few", "methods.again: the same method"):
+    for words in (
+        "'tiny' is not the file's name, 'other'",
+        "target_only reads target_labeled",
+        "methods.again: the same method",
+    ):
         assert words in said
 
 
 def test_what_a_suite_will_show_is_said_beforehand(tmp_path):
     file = tmp_path / "tiny.toml"
     file.write_text(SUITE + "[methods.target_only]\n", encoding="utf-8")
-    kept = checks.suite(api.load(file))
-    assert "target_only will be skipped: it reads few, which is not granted" in kept
+    kept = checks.check_suite(api.load_suite(file))
+    assert "target_only will be skipped: it reads target_labeled, which is not granted" in kept
     assert "1 seeds: too few for an interval, which needs three" in kept

@@ -57,7 +57,7 @@ def test_ranges_that_options_declare():
 
 def test_every_searchable_option_keeps_its_own_bounds():
     """Both ends of every declared range are values that the method takes."""
-    for name in methods.names():
+    for name in methods.method_names():
         try:
             found = search_space(name, {})
         except TlbenchError:
@@ -65,7 +65,7 @@ def test_every_searchable_option_keeps_its_own_bounds():
         for option, range_ in found.items():
             kind = {"int": int, "float": float}.get(range_.kind)
             for end in range_.choices or (kind(range_.low), kind(range_.high)):
-                methods.options(name, {option: end})
+                methods.method_options(name, {option: end})
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_written_ranges_are_searched_and_no_others():
 
 
 def test_a_sweep_finds_what_is_best_on_kept_source_rows(suite_file, tmp_path):
-    suite, told = api.load(suite_file), []
-    found = sweep.sweep(
+    suite, told = api.load_suite(suite_file), []
+    found = sweep.run_sweep(
         suite, "peak", 25, tmp_path / "study", suite_file.parent, here, tell=lambda *said: told.append(said), at_once=2
     )
     assert found.trials == 25 and len(told) == 25 and found.failed == 0
@@ -101,7 +101,7 @@ def test_a_sweep_finds_what_is_best_on_kept_source_rows(suite_file, tmp_path):
     assert found.value == max(value for _, value, _ in told)
     row = tomllib.loads(found.table("tuned"))["methods"]["tuned"]
     assert row.pop("method") == "peak"
-    assert methods.options("peak", row) == methods.options("peak", found.options)
+    assert methods.method_options("peak", row) == methods.method_options("peak", found.options)
 
 
 def test_no_scored_row_has_a_part_in_the_choice(suite_file, tmp_path):
@@ -111,8 +111,8 @@ def test_no_scored_row_has_a_part_in_the_choice(suite_file, tmp_path):
         rows = blobs(2, 300)
         y = rows.y if turn == 0 else (rows.y + 1) % 3
         np.savez(suite_file.parent / "b.npz", x=rows.x.numpy(), y=y.numpy())
-        found = sweep.sweep(
-            api.load(suite_file),
+        found = sweep.run_sweep(
+            api.load_suite(suite_file),
             "dann",
             3,
             tmp_path / f"study{turn}",
@@ -128,48 +128,48 @@ def test_no_scored_row_has_a_part_in_the_choice(suite_file, tmp_path):
 
 
 def test_a_stopped_sweep_goes_on(suite_file, tmp_path):
-    suite, ran = api.load(suite_file), []
+    suite, ran = api.load_suite(suite_file), []
 
     def stopping(plan, results):
         for record in local.run(plan, results, CPU):
-            ran.append((record.row, record.seed))
+            ran.append((record.entry, record.seed))
             if len(ran) == 5:
                 raise KeyboardInterrupt
-        return [r for r in records.read_all(results) if r.row in plan.suite.methods]
+        return [r for r in records.read_all(results) if r.entry in plan.suite.methods]
 
     def going_on(plan, results):
-        ran.extend((case.row, case.seed) for case in plan.todo)
+        ran.extend((case.entry, case.seed) for case in plan.todo)
         return here(plan, results)
 
     with pytest.raises(KeyboardInterrupt):
-        sweep.sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, stopping)
-    found = sweep.sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
+        sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, stopping)
+    found = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
     assert found.trials == 6
     assert sorted(ran) == sorted((f"peak.trial-{n}", seed) for n in range(6) for seed in (0, 1))  # no case twice
-    again = sweep.sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
+    again = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
     assert again == found and len(ran) == 12
 
 
 def test_a_rule_that_the_suite_does_not_allow(suite_file, tmp_path):
-    suite = api.load(suite_file)
+    suite = api.load_suite(suite_file)
     with pytest.raises(TlbenchError, match=r"unknown 'target_entropy'.*allows source_validation \(protocol.selection\)"):
-        sweep.sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here, rule="target_entropy")
+        sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here, rule="target_entropy")
     suite_file.write_text(suite_file.read_text().replace("[net]", 'selection = ["target_entropy"]\n[net]'))
-    found = sweep.sweep(api.load(suite_file), "dann", 1, tmp_path / "other", suite_file.parent, here, seeds=[0])
+    found = sweep.run_sweep(api.load_suite(suite_file), "dann", 1, tmp_path / "other", suite_file.parent, here, seeds=[0])
     assert found.rule.name == "target_entropy" and found.value > 0
 
 
 def test_a_sweep_without_a_value_says_where_to_look(suite_file, tmp_path):
     suite_file.write_text(suite_file.read_text().replace("source_held_out = 0.2", "source_held_out = 0.0"))
     with pytest.raises(TlbenchError, match="none of 2 trials ended with a value"):
-        sweep.sweep(api.load(suite_file), "peak", 2, tmp_path / "study", suite_file.parent, here)
+        sweep.run_sweep(api.load_suite(suite_file), "peak", 2, tmp_path / "study", suite_file.parent, here)
 
 
 def test_another_search_in_the_same_folder_is_refused(suite_file, tmp_path):
-    suite = api.load(suite_file)
-    sweep.sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here)
+    suite = api.load_suite(suite_file)
+    sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here)
     with pytest.raises(TlbenchError, match="give this one a folder with --out"):
-        sweep.sweep(suite, "dann", 1, tmp_path / "study", suite_file.parent, here)
+        sweep.run_sweep(suite, "dann", 1, tmp_path / "study", suite_file.parent, here)
 
 
 def test_the_command(suite_file, tmp_path):
@@ -180,7 +180,7 @@ def test_the_command(suite_file, tmp_path):
     words += ("--out", tmp_path / "study", "--into", mine)
     done = tlbench(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    row = api.load(mine).methods["coral_tuned"]
+    row = api.load_suite(mine).methods["coral_tuned"]
     assert row.method == "coral" and 1 <= row.options["weight"] <= 100
     assert done.stdout == (tmp_path / "study" / "chosen.toml").read_text()
     done = tlbench(*words, cwd=tmp_path)

@@ -18,17 +18,17 @@ from tlbench.checks import toy_task
 from tlbench.engine import frozen
 from tlbench.engine.data import storage
 from tlbench.engine.data.inputs import Inputs
-from tlbench.engine.data.storage import Part, Store
-from tlbench.engine.fitting import about_to_train
-from tlbench.engine.measurement import Place
-from tlbench.engine.runtime.precision import chosen, products
+from tlbench.engine.data.storage import SampleStore, Subset
+from tlbench.engine.fitting import prepare_training
+from tlbench.engine.measurement import PreparedCase
+from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.training import cuda_graph, step_runner
 from tlbench.engine.training import loop as train_module
-from tlbench.engine.training.loop import train_all
-from tlbench.engine.training.optimizer import Rates
+from tlbench.engine.training.loop import train_learners
+from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.methods.base import Group, Phase
-from tlbench.nn.gradient_reversal import ramp
+from tlbench.nn.gradient_reversal import reversal_schedule
 from tlbench.suite import Network, Training
 from tlbench.terms import Domain, Labelled
 
@@ -56,16 +56,16 @@ def asked(net=None, protocol=None, **train):
 def losses(name: str, chosen, count: int = 1, **changes) -> tuple[list[list[float]], list[str]]:
     """All losses of some seeds, trained in one program where there are several, and the notes."""
     held = domains()
-    places = [Place(case(name, **{"seed": seed, **changes}), chosen, held, CPU) for seed in range(count)]
-    ready = [about_to_train(at.case, at.suite, at.parts.granted, at.seed, CPU) for at in places]
-    with engine.seeded(0, CPU):
-        outcomes = train_all([one.learner for one in ready], chosen.train, ready[0].inputs, places[0].watch)
+    places = [PreparedCase(case(name, **{"seed": seed, **changes}), chosen, held, CPU) for seed in range(count)]
+    ready = [prepare_training(at.case, at.suite, at.parts.granted, at.seed, CPU) for at in places]
+    with engine.seeded_rng(0, CPU):
+        outcomes = train_learners([one.learner for one in ready], chosen.train, ready[0].inputs, places[0].watch)
     return [outcome.losses for outcome in outcomes], outcomes[0].notes
 
 
 def run(name: str, chosen, **changes):
-    record = engine.run(case(name, **changes), chosen, domains(), CPU)
-    assert record.status == "done", record.why
+    record = engine.run_case(case(name, **changes), chosen, domains(), CPU)
+    assert record.status == "done", record.reason
     return record
 
 
@@ -83,7 +83,7 @@ SEES = (
 def test_bf16_is_of_the_trunk_alone(tmp_path):
     with plugged(tmp_path, "sees", SEES) as name:
         record = run(name, asked(precision="bf16"))
-        assert set(methods.find(name).loss.__globals__["SEEN"]) == {(torch.float32,) * 3}
+        assert set(methods.method_class(name).loss.__globals__["SEEN"]) == {(torch.float32,) * 3}
     assert record.machine.precision == "bf16"
 
 
@@ -98,7 +98,12 @@ def test_bf16_changes_losses_by_its_rounding(name):
 
 
 def test_precision_says_what_ran():
-    assert [chosen(Training(precision=p), CPU) for p in ("auto", "fp32", "tf32", "bf16")] == ["fp32", "fp32", "fp32", "bf16"]
+    assert [resolve_precision(Training(precision=p), CPU) for p in ("auto", "fp32", "tf32", "bf16")] == [
+        "fp32",
+        "fp32",
+        "fp32",
+        "bf16",
+    ]
     assert run("nearest_neighbor", asked(precision="bf16")).machine.precision == "fp32"
 
 
@@ -111,10 +116,10 @@ def test_a_gpu_computes_as_asked_and_the_same_each_time():
 
     before = settings()
     for precision in ("fp32", "tf32", "bf16"):
-        with products(precision, torch.device("cuda")):
+        with matmul_precision(precision, torch.device("cuda")):
             assert settings() == (precision == "tf32", precision == "tf32", True, False)
         assert settings() == before
-    with products("tf32", CPU):
+    with matmul_precision("tf32", CPU):
         assert settings() == before
 
 
@@ -217,12 +222,12 @@ def test_the_lines_that_wait_are_told(monkeypatch):
     modes = [0]
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
-    with pytest.warns(UserWarning, match="something else"), cuda_graph.waits(torch.device("cuda")) as found:
+    with pytest.warns(UserWarning, match="something else"), cuda_graph.host_synchronizations(torch.device("cuda")) as found:
         warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
         warnings.warn("something else", stacklevel=1)
         assert found == []
     assert modes == [0, "warn", 0] and len(found) == 1 and found[0].startswith("test_switches.py:")
-    with cuda_graph.waits(CPU) as found:
+    with cuda_graph.host_synchronizations(CPU) as found:
         assert modes == [0, "warn", 0] and found == []
 
 
@@ -242,7 +247,7 @@ def test_a_replay_that_gives_other_numbers_is_not_used(wrong, replayed, monkeypa
 
         return replay
 
-    class Watched(step_runner.Program):
+    class Watched(step_runner.StepRunner):
         def __init__(self, method, *rest, **named):
             held.method = method
             super().__init__(method, *rest, **named)
@@ -260,25 +265,29 @@ def test_rates_of_all_steps_are_those_of_each():
     net = torch.nn.ModuleList([torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)])
     groups = (Group((net[0],)), Group((net[1],), lambda progress: 2 * progress + 1))
     training = Training(steps=10, schedule="cosine", lr=0.1)
-    rates = Rates(net, Phase(None, frozenset(), groups=groups), training, on_device=True)
+    rates = PhaseOptimizer(net, Phase(None, frozenset(), groups=groups), training, on_device=True)
     table = rates.table(10)
     for step in range(10):
         rates.set(step / 10)
-        now = [float(held["lr"]) for held in rates.optimiser.param_groups]
+        now = [float(held["lr"]) for held in rates.optimizer.param_groups]
         lr = 0.05 * (1 + math.cos(math.pi * step / 10))
         assert now == pytest.approx([lr, lr * (0.2 * step + 1)]) and table[step].tolist() == pytest.approx(now)
-    late = Rates(net, Phase(None, frozenset(), groups=(groups[0], Group((net[1],), lambda p: float(p > 0.5)))), training)
+    late = PhaseOptimizer(
+        net, Phase(None, frozenset(), groups=(groups[0], Group((net[1],), lambda p: float(p > 0.5)))), training
+    )
     assert late.table(10) is None
 
 
 def test_nothing_to_learn_is_not_applicable():
     with pytest.raises(NotApplicableError, match="nothing learns"):
-        Rates(torch.nn.Linear(2, 2), Phase(None, frozenset(), groups=(Group((torch.nn.ReLU(),)),)), Training())
+        PhaseOptimizer(torch.nn.Linear(2, 2), Phase(None, frozenset(), groups=(Group((torch.nn.ReLU(),)),)), Training())
 
 
 def test_the_ramp_of_a_tensor_is_that_of_a_number():
     for progress in (0.0, 0.1, 0.5, 0.99):
-        assert float(ramp(torch.tensor(progress), 10.0)) == pytest.approx(ramp(progress, 10.0), abs=1e-6)
+        assert float(reversal_schedule(torch.tensor(progress), 10.0)) == pytest.approx(
+            reversal_schedule(progress, 10.0), abs=1e-6
+        )
 
 
 def test_a_rate_of_zero_on_the_stream_moves_no_parameter():
@@ -305,8 +314,8 @@ def test_the_thread_ends_with_a_training_that_fails(tmp_path):
         "        return self.supervised(step) * float('nan')\n"
     )
     with plugged(tmp_path, "bad", body) as name:
-        record = engine.run(case(name), asked(resident="off"), domains(), CPU)
-    assert record.status == "failed" and "the loss is nan at step 1 of 60" in record.why
+        record = engine.run_case(case(name), asked(resident="off"), domains(), CPU)
+    assert record.status == "failed" and "the loss is nan at step 1 of 60" in record.reason
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
@@ -314,9 +323,9 @@ def test_a_store_gives_rows_by_number(tmp_path, monkeypatch):
     tensors = [torch.arange(12.0).view(6, 2), 100 + torch.arange(8.0).view(4, 2)]
     whole, numbers = torch.cat(tensors), torch.tensor([[9, 0], [5, 6]])
     for resident in (True, False):
-        store = Store(tensors, CPU, resident)
+        store = SampleStore(tensors, CPU, resident)
         assert store.shape == (2,) and torch.equal(store.take(numbers), whole[numbers])
-    part = Part(store, torch.tensor([7, 1, 3]), y=torch.tensor([0, 1, 2]))
+    part = Subset(store, torch.tensor([7, 1, 3]), y=torch.tensor([0, 1, 2]))
     assert torch.equal(part.x, whole[[7, 1, 3]]) and torch.equal(part[torch.tensor([2, 0])].x, whole[[3, 7]])
     assert [len(chunk) for chunk in part.chunks(2)] == [2, 1] and part[torch.tensor([2])].y.tolist() == [2]
 
@@ -330,8 +339,8 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     assert mapped.data_ptr() <= start and start + length <= mapped.data_ptr() + mapped.nbytes and length > 2**20 - 2**14
     assert storage._mapped_file(torch.zeros(2**20)) is None
     monkeypatch.setattr(storage, "_READ_BYTES", 1000)
-    store, given = Store([mapped], CPU, resident=False), []
-    give_back = storage._give_back
+    store, given = SampleStore([mapped], CPU, resident=False), []
+    give_back = storage._release_pages
     monkeypatch.setattr(storage, "_give_back", lambda *span: given.append(span) or give_back(*span))
     numbers = torch.tensor([3, 1000])
     expected = mapped[numbers].clone()
@@ -348,7 +357,7 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     large = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c").reshape(8, -1))  # of small rows pages are kept
     for x, spans in ((mapped, []), (large, [storage._mapped_file(large)] * 2)):
         given.clear()
-        store, expected = Store([x], CPU, resident=True), x[torch.tensor([7, 1])].clone()
+        store, expected = SampleStore([x], CPU, resident=True), x[torch.tensor([7, 1])].clone()
         for _ in range(2):
             assert torch.equal(store.take(torch.tensor([7, 1])), expected)
         assert given == spans
@@ -381,8 +390,8 @@ def test_seeds_together_give_the_losses_of_seeds_alone(name):
 
 
 def test_records_of_seeds_together_are_those_of_seeds_alone():
-    chosen, cases = asked(together="on", trace=2), [case("coral", seed=seed) for seed in range(3)]
-    joint = engine.run_together(cases, chosen, domains(), CPU)
+    chosen, cases = asked(vmap_seeds="on", trace=2), [case("coral", seed=seed) for seed in range(3)]
+    joint = engine.run_seeds(cases, chosen, domains(), CPU)
     for found, one in zip(joint, cases, strict=True):
         alone = run("coral", chosen, seed=one.seed)
         assert found.identity == alone.identity and found.seed == one.seed
@@ -405,10 +414,10 @@ def test_records_of_seeds_together_are_those_of_seeds_alone():
     ],
 )
 def test_seeds_that_stay_apart_say_why(name, words, tmp_path):
-    chosen = asked(together="on", steps=10, net={"batch_norm": True})
+    chosen = asked(vmap_seeds="on", steps=10, net={"batch_norm": True})
     with plugged(tmp_path, "keeps", STATE):
-        joint = engine.run_together([case(name, seed=seed) for seed in (0, 1)], chosen, domains(), CPU)
-        alone = [engine.run(case(name, seed=seed), chosen, domains(), CPU) for seed in (0, 1)]
+        joint = engine.run_seeds([case(name, seed=seed) for seed in (0, 1)], chosen, domains(), CPU)
+        alone = [engine.run_case(case(name, seed=seed), chosen, domains(), CPU) for seed in (0, 1)]
     assert [found.scores for found in joint] == [one.scores for one in alone]
     assert all("seeds apart: " in found.notes[-1] and words in found.notes[-1] for found in joint)
 
@@ -419,14 +428,14 @@ def test_a_seed_that_diverges_leaves_the_others_be(tmp_path):
         "        first = self.net.head.bias[0].detach()\n"
         "        return self.supervised(step) + torch.where(first > 0, torch.inf, 0.0)\n"
     )
-    chosen = asked(together="on", net={"hidden": [4]}, steps=5)
+    chosen = asked(vmap_seeds="on", net={"hidden": [4]}, steps=5)
     with plugged(tmp_path, "some", body) as name:
         cases = [case(name, seed=seed) for seed in range(6)]
-        alone = [engine.run(one, chosen, domains(), CPU) for one in cases]
-        joint = engine.run_together(cases, chosen, domains(), CPU)
+        alone = [engine.run_case(one, chosen, domains(), CPU) for one in cases]
+        joint = engine.run_seeds(cases, chosen, domains(), CPU)
     assert {one.status for one in alone} == {"done", "failed"}
     assert [found.status for found in joint] == [one.status for one in alone]
-    assert [found.why for found in joint] == [one.why for one in alone]
+    assert [found.reason for found in joint] == [one.reason for one in alone]
 
 
 @pytest.mark.parametrize("choice", ["on", "off"])
@@ -438,7 +447,7 @@ def test_a_run_trains_the_seeds_of_a_case_together(choice, tmp_path):
     done = tlbench(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = records.read_all(tmp_path / "out")
-    assert sorted((one.row, one.seed) for one in found) == [
+    assert sorted((one.entry, one.seed) for one in found) == [
         (row, seed) for row in ("coral", "source_only") for seed in range(3)
     ]
     assert {bool(one.notes) for one in found} == {choice == "on"}
@@ -449,23 +458,23 @@ def test_a_run_trains_the_seeds_of_a_case_together(choice, tmp_path):
 
 def test_cases_that_differ_in_more_than_their_seed_are_refused():
     with pytest.raises(ValueError, match="seed alone"):
-        engine.run_together([case("dann"), case("coral")], asked(), domains(), CPU)
-    skipped = engine.run_together(
-        [case("dann", seed=s) for s in (0, 1)], asked(together="on", protocol={"grants": ["source"]}), domains(), CPU
+        engine.run_seeds([case("dann"), case("coral")], asked(), domains(), CPU)
+    skipped = engine.run_seeds(
+        [case("dann", seed=s) for s in (0, 1)], asked(vmap_seeds="on", protocol={"grants": ["source"]}), domains(), CPU
     )
     assert [record.status for record in skipped] == ["skipped", "skipped"]
 
 
 # --- a frozen trunk -----------------------------------------------------------------------------------------------------
 
-FROZEN = {"trunk": "mlp", "hidden": [12, 5], "frozen": True}
+FROZEN = {"backbone": "mlp", "hidden": [12, 5], "frozen": True}
 
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
     """A cache, and the number of rows that went through a frozen trunk."""
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    extracted, seen = frozen._extracted, []
+    extracted, seen = frozen._extract_features, []
     monkeypatch.setattr(frozen, "_extracted", lambda domain, *rest: seen.append(domain.name) or extracted(domain, *rest))
     return seen
 
@@ -475,14 +484,14 @@ def test_features_are_made_once_for_all_methods_seeds_and_runs(cached):
     chosen = asked(net=FROZEN, steps=5)
     for name in ("source_only", "coral", "nearest_neighbor"):
         for seed in (0, 1):
-            record = engine.run(case(name, seed=seed), chosen, held, CPU)
-            assert record.status == "done", record.why
+            record = engine.run_case(case(name, seed=seed), chosen, held, CPU)
+            assert record.status == "done", record.reason
             assert record.notes == ("the trunk is frozen: the head alone learns from its features, and speeds are of that",)
             assert record.cost.feature_seconds is not None and record.cost.feature_seconds > 0
     assert cached == ["a", "b"]
-    again = engine.run(case("source_only"), chosen, domains(), CPU)  # as another process would: from the disk
+    again = engine.run_case(case("source_only"), chosen, domains(), CPU)  # as another process would: from the disk
     assert cached == ["a", "b"] and again.cost.feature_seconds == record.cost.feature_seconds
-    other = engine.run(case("source_only"), asked(net={**FROZEN, "hidden": [12, 6]}, steps=5), held, CPU)
+    other = engine.run_case(case("source_only"), asked(net={**FROZEN, "hidden": [12, 6]}, steps=5), held, CPU)
     assert other.status == "done" and cached == ["a", "b"] * 2
 
 
@@ -497,13 +506,13 @@ def test_features_of_the_cache_give_the_numbers_of_those_made_anew(cached, monke
 def test_a_method_on_a_frozen_trunk_sees_its_features(cached):
     """The same numbers as on domains whose rows are the features; the trunk's start has nothing to do with the seed."""
     chosen, held = asked(net=FROZEN), domains()
-    plain = asked(net={"trunk": "features"})
-    plain = dataclasses.replace(plain, net=Network(trunk="features"))
-    _, seen = frozen.applied(chosen, {name: held[name] for name in "ab"}, CPU)
+    plain = asked(net={"backbone": "features"})
+    plain = dataclasses.replace(plain, net=Network(backbone="features"))
+    _, seen = frozen.with_frozen_features(chosen, {name: held[name] for name in "ab"}, CPU)
     for name in ("source_only", "nearest_neighbor", "logistic"):
         for seed in (0, 1):
-            one = engine.run(case(name, seed=seed), chosen, held, CPU)
-            two = engine.run(case(name, seed=seed), plain, seen.domains, CPU)
+            one = engine.run_case(case(name, seed=seed), chosen, held, CPU)
+            two = engine.run_case(case(name, seed=seed), plain, seen.domains, CPU)
             assert one.scores == two.scores and one.identity != two.identity
     assert seen.domains["a"].rows.x.shape == (120, 5) and seen.domains["a"].rows.x.dtype == torch.float32
     assert seen.domains["b"].fingerprint == held["b"].fingerprint
@@ -511,27 +520,27 @@ def test_a_method_on_a_frozen_trunk_sees_its_features(cached):
 
 def test_images_go_through_a_frozen_trunk_as_through_one_that_learns():
     images = Labelled(torch.randint(0, 256, (20, 1, 16, 16), dtype=torch.uint8), torch.arange(20) % 3)
-    net = Network.model_validate({"trunk": "lenet", "frozen": True, "mean": 0.3, "std": 0.2})
+    net = Network.model_validate({"backbone": "lenet", "frozen": True, "mean": 0.3, "std": 0.2})
     chosen = dataclasses.replace(asked(), net=net)
-    _, seen = frozen.applied(chosen, {"i": domain("i", images)}, CPU)
-    trunk, _ = frozen._trunk(chosen, (1, 16, 16), "fp32")
+    _, seen = frozen.with_frozen_features(chosen, {"i": domain("i", images)}, CPU)
+    trunk, _ = frozen._frozen_backbone(chosen, (1, 16, 16), "fp32")
     with torch.no_grad():
         expected = trunk(Inputs(net, channels_last=True)(images.x))
     assert torch.allclose(seen.domains["i"].rows.x, expected, atol=1e-5)
 
 
 def test_what_moves_features_alone_has_nothing_to_learn_from_frozen_ones():
-    record = engine.run(case("mcd"), asked(net=FROZEN, steps=5), domains(), CPU)
-    assert record.status == "skipped" and "a turn of this method has nothing to learn" in record.why
+    record = engine.run_case(case("mcd"), asked(net=FROZEN, steps=5), domains(), CPU)
+    assert record.status == "skipped" and "a turn of this method has nothing to learn" in record.reason
     assert run("mcd", asked(net={**FROZEN, "bottleneck": 4}, steps=5)).status == "done"
 
 
 def test_a_bottleneck_is_of_a_frozen_trunk():
     from tlbench.nn import backbones
 
-    assert backbones.mistakes({"net": {"trunk": "mlp", "bottleneck": 4}}) == [
+    assert backbones.suite_errors({"net": {"backbone": "mlp", "bottleneck": 4}}) == [
         "net.bottleneck: a layer on frozen features; it needs frozen = true"
     ]
     with pytest.raises(TlbenchError, match="takes vectors"):
-        backbones.build("features", (1, 8, 8), {})
+        backbones.build_backbone("features", (1, 8, 8), {})
     assert blobs(1).x.ndim == 2

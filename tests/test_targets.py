@@ -18,7 +18,7 @@ from support import load_domain, refused_domain
 from tlbench import data
 from tlbench.data import preview
 from tlbench.data.decoding import arrays
-from tlbench.data.divergence import apart
+from tlbench.data.divergence import measure_divergence
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
@@ -174,12 +174,12 @@ def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[An
 
 def test_a_regression_is_shown_and_compared(root: Path, tmp_path: Path) -> None:
     domain = load(BOTH[0], root)
-    said = preview.card(declared(BOTH[0]), domain)
+    said = preview.summary_text(declared(BOTH[0]), domain)
     assert "targets      2: mark 0 ± 1.883 (-3 to 3), hours 8.25 ± 5.178 (0 to 16.5)" in said
-    assert apart([domain], domain).label_shift is None
+    assert measure_divergence([domain], domain).label_shift is None
     for shape in (None, [1, 2, 1], [2, 1]):
         table = BOTH[0] if shape is None else BOTH[0] | {"shape": shape}
-        preview.sheet([load(table, root)] * 2, tmp_path / "sheet.png")
+        preview.contact_sheet([load(table, root)] * 2, tmp_path / "sheet.png")
         assert (tmp_path / "sheet.png").stat().st_size > 2000
 
 

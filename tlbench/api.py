@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 from tlbench import engine, methods, records, reports, runner, suite
 from tlbench.data import root_of
 from tlbench.nn import backbones
-from tlbench.runner.resources import Places, share
-from tlbench.runner.resources import pool as pool_of
-from tlbench.runner.scheduler import drive
+from tlbench.runner.resources import Resources, share_cores
+from tlbench.runner.resources import make_pool as pool_of
+from tlbench.runner.scheduler import run_plan
 from tlbench.runner.worker import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def load(name: str | Path) -> suite.Suite:
+def load_suite(name: str | Path) -> suite.Suite:
     """A suite by its path or its shipped name, checked by every room that knows something of it.
 
     Raises:
         TlbenchError: with every mistake of the file.
     """
-    return suite.load(suite.locate(str(name)), (backbones.mistakes, methods.mistakes))
+    return suite.load_suite(suite.locate_suite(str(name)), (backbones.suite_errors, methods.suite_errors))
 
 
 def run(
@@ -66,17 +66,17 @@ def run(
         TlbenchError: anything that the caller can mend.
     """
     for file in plugin:
-        methods.plug(Path(file))
-    chosen = name if isinstance(name, suite.Suite) else load(name)
+        methods.register_file(Path(file))
+    chosen = name if isinstance(name, suite.Suite) else load_suite(name)
     where = Path(results)
     on = engine.device_of(device)
     root = root_of(None if data is None else Path(data), chosen.path)
     records.prepare(where, chosen.name)
-    todo = runner.plan(chosen, where, root, rows=method, pairs=pair, seeds=seed)
-    asked = Places(workers, every_gpu=device in {"auto", "cuda"})
-    limits = share(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), asked)
+    todo = runner.plan_run(chosen, where, root, rows=method, pairs=pair, seeds=seed)
+    asked = Resources(workers, every_gpu=device in {"auto", "cuda"})
+    limits = share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), asked)
     pool = pool_of(todo, on, limits, asked, results=where)
-    return reports.frame([*todo.kept, *drive(todo, where, pool, device=on, limits=limits)])
+    return reports.frame([*todo.kept, *run_plan(todo, where, pool, device=on, limits=limits)])
 
 
 def report(
@@ -89,5 +89,5 @@ def report(
 
     `table` is "main" (accuracy, transfer, harm, throughput), "all", or one kind of `tlbench.reports.KINDS`.
     """
-    frame = reports.frame(records.each(Path(results), tuple(suites)))
-    return reports.tables(frame, table, reports.flips(Path(results), frame))
+    frame = reports.frame(records.iterate_records(Path(results), tuple(suites)))
+    return reports.tables(frame, table, reports.negative_flips(Path(results), frame))

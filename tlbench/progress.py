@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tlbench import clock, runner
-from tlbench.runner import Plan
-from tlbench.runner.interrupts import Stop
+from tlbench.runner import RunPlan
+from tlbench.runner.interrupts import StopRequest
 from tlbench.runner.pools import Pool
-from tlbench.runner.scheduler import Event, Finished, Progressed, Retried, Started, drive
+from tlbench.runner.scheduler import Event, Finished, Progressed, Retried, Started, run_plan
 from tlbench.runner.worker import NO_LIMITS, Limits
 from tlbench.terms import Case, Record
 
@@ -42,20 +42,20 @@ class Style(StrEnum):
 
 
 def show(
-    plan: Plan,
+    plan: RunPlan,
     results: Path,
     pool: Pool,
     device: torch.device,
     *,
     limits: Limits = NO_LIMITS,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
     style: Style = Style.auto,
     console: Console | None = None,
     write: Callable[[str], None] | None = None,
 ) -> list[Record]:
     """Run what a plan has left and show how it goes on, on standard error; events go to `write`, or to standard output."""
     console = console or Console(stderr=True, soft_wrap=True)
-    stop = stop or Stop()
+    stop = stop or StopRequest()
     if style is Style.json:
         view: _View = _Events(plan, device, pool.size(), stop, write or _to_stdout)
     elif style is Style.quiet:
@@ -68,14 +68,14 @@ def show(
     else:
         view = _Lines(plan, device, pool.size(), console)
     with view:
-        return list(drive(plan, results, pool, device=device, limits=limits, tell=view.tell, stop=stop))
+        return list(run_plan(plan, results, pool, device=device, limits=limits, tell=view.tell, stop=stop))
 
 
 def line_of(record: Record) -> str:
     """A finished case in one line."""
-    what = f"{record.row} {record.pair} seed {record.seed}"
+    what = f"{record.entry} {record.pair} seed {record.seed}"
     if record.status != "done":
-        return f"{record.status}: {what}: {record.why}"
+        return f"{record.status}: {what}: {record.reason}"
     rate = record.cost.train_samples_per_second
     speed = f"{rate:,.0f} samples/s" if rate else ""
     noted = f" ({'; '.join(record.notes)})" if record.notes else ""
@@ -109,7 +109,7 @@ class _Quiet(contextlib.AbstractContextManager["_Quiet"]):
     def tell(self, event: Event) -> None:
         """A case that failed, or whose worker died."""
         if isinstance(event, Retried):
-            self._say(f"again: {_named(event.case)}: {event.why}")
+            self._say(f"again: {_named(event.case)}: {event.reason}")
         elif isinstance(event, Finished) and event.record.status == "failed":
             self._say(line_of(event.record))
 
@@ -123,7 +123,7 @@ class _Quiet(contextlib.AbstractContextManager["_Quiet"]):
 class _Lines(_Quiet):
     """One line a case."""
 
-    def __init__(self, plan: Plan, device: torch.device, places: int, console: Console) -> None:
+    def __init__(self, plan: RunPlan, device: torch.device, places: int, console: Console) -> None:
         super().__init__(console)
         self._total = len(plan.todo)
         at_once = f", {places} at once" if places > 1 else ""
@@ -144,7 +144,7 @@ class _Lines(_Quiet):
 class _Bars(_Quiet):
     """A bar for the cases, and one for each of the cases that run."""
 
-    def __init__(self, plan: Plan, console: Console) -> None:
+    def __init__(self, plan: RunPlan, console: Console) -> None:
         super().__init__(console)
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -187,7 +187,9 @@ class _Bars(_Quiet):
 class _Events(contextlib.AbstractContextManager["_Events"]):
     """One JSON object a line; docs/runs.md has their keys."""
 
-    def __init__(self, plan: Plan, device: torch.device, places: int, stop: Stop, write: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: RunPlan, device: torch.device, places: int, stop: StopRequest, write: Callable[[str], None]
+    ) -> None:
         self._suite, self._stop, self._write = plan.suite.name, stop, write
         self._left = len(plan.todo)
         self._ended = {"done": 0, "skipped": 0, "failed": 0}
@@ -202,13 +204,13 @@ class _Events(contextlib.AbstractContextManager["_Events"]):
             rest = {"left": event.left, "left_seconds": event.left_seconds}
             self._say("record", elsewhere=event.elsewhere, **rest, record=facts)
             return
-        case = {"row": event.case.row, "pair": event.case.pair, "seed": event.case.seed}
+        case = {"row": event.case.entry, "pair": event.case.pair, "seed": event.case.seed}
         if isinstance(event, Started):
             self._say("start", **case, place=event.place, attempt=event.attempt)
         elif isinstance(event, Progressed):
             self._say("step", **case, place=event.place, done=event.done, total=event.total)
         else:
-            self._say("retry", **case, why=event.why)
+            self._say("retry", **case, reason=event.reason)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         stopped = self._stop.asked or kind is not None
@@ -224,7 +226,7 @@ def _to_stdout(line: str) -> None:
 
 
 def _named(case: Case) -> str:
-    return f"{case.row} {case.pair} seed {case.seed}"
+    return f"{case.entry} {case.pair} seed {case.seed}"
 
 
 def _left(event: Finished) -> str:

@@ -1,6 +1,6 @@
-"""The nouns of tlbench, which every room shares.
+"""The shared nouns of tlbench: what every package calls a domain, a task, a step, a case and a record.
 
-Shapes: N rows of a domain, B of a batch, D features, C classes. Tensors are named in annotations only, so that this file
+Shapes: N samples of a domain, B of a batch, D features, C classes. Tensors are named in annotations only, so that this file
 needs no torch.
 """
 
@@ -10,24 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PARTS = ("source", "target", "few")
-"""What a suite grants and a method reads: labelled source rows, unlabelled target rows, few labelled target rows."""
+SPLITS = ("source", "target", "target_labeled")
+"""What a suite grants and a method reads: labelled source samples, unlabelled target samples, labelled target samples."""
 
-STREAM = "stream"
-"""A fourth grant: the scored rows without their labels, at test time, in order, each predicted before it is learnt from."""
+STREAM_SPLIT = "stream"
+"""A fourth grant, at test time: the scored samples without labels, in order; each is predicted before it is learned from."""
 
-SCHEMA = 2
-"""The schema number of the records written today; lines of every schema so far load."""
+SCHEMA = 3
+"""The schema number of the records written today; lines of every earlier schema load."""
+
+KIND_OF_OLD = {"trained": "deep", "solved": "shallow"}
+SPLIT_OF_OLD = {"few": "target_labeled"}
+"""What records up to schema 2 call the kinds of methods and the splits."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a suite can be compared by; `factor` turns what records hold into `unit`."""
+    """What the methods of a suite are compared by; `factor` turns what records hold into `unit`."""
 
     title: str
     unit: str
@@ -50,9 +54,9 @@ REGRESSION_METRICS = ("r2", "rmse", "mae")
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows with labels: x (N, ...), y (N,) int64 class numbers, domain (N,) int64 which source each row is from.
+    """Samples with labels: x (N, ...), y (N,) int64 class indices, domain (N,) int64 source index of each sample.
 
-    For regression y is float32 (N, K): K target columns. `group` (N,) int64 is the declared group of each row, for
+    For regression y is float32 (N, K): K target columns. `group` (N,) int64 is the declared group of each sample, for
     worst-group accuracy.
     """
 
@@ -64,78 +68,84 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, rows: Tensor) -> Labelled:
-        domain = None if self.domain is None else self.domain[rows]
-        group = None if self.group is None else self.group[rows]
-        return Labelled(self.x[rows], self.y[rows], domain, group)
+    def __getitem__(self, index: Tensor) -> Labelled:
+        domain = None if self.domain is None else self.domain[index]
+        group = None if self.group is None else self.group[index]
+        return Labelled(self.x[index], self.y[index], domain, group)
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A declared domain, decoded: its rows, the names of its classes, and a fingerprint of all that it holds.
+    """A declared domain, decoded: its samples, the names of its classes, and a fingerprint of its content.
 
-    `rows.x` is uint8 (N, channels, height, width) for images or float32 (N, D) for vectors; `test` holds the domain's
-    own test rows where its declaration names any.
+    `samples.x` is uint8 (N, channels, height, width) for images or float32 (N, D) for vectors; `test` holds the domain's
+    own test samples where its declaration names any.
     """
 
     name: str
-    rows: Labelled
+    samples: Labelled
     classes: tuple[str, ...]
     """Empty for regression."""
     fingerprint: str
     test: Labelled | None = None
     groups: tuple[str, ...] = ()
-    """The names that `rows.group` and `test.group` number; empty where no group is declared."""
+    """The group names that `samples.group` and `test.group` index; empty where no group is declared."""
     targets: tuple[str, ...] = ()
     """The names of the K target columns of a regression; empty for classification."""
     notes: tuple[str, ...] = ()
     """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
     unfitted: Any = field(default=None, compare=False, repr=False)
-    """Its rows before features were learned from them (`tlbench.data.fitted`); None where none are."""
+    """The samples before features were fitted on the source (`tlbench.data.fit_features`); None where none are."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that a solved method sees: the parts that it names in `reads` (the others are None), and the number C.
+    """All that a shallow method sees: the splits that it names in `reads` (the others are None), and the number of classes C.
 
     For regression `classes` is K, the number of target columns, and labels are float32 (N, K) of mean 0 and variance 1 over
-    the labelled rows that the method reads: the engine scales them, and puts predictions back.
+    the labelled samples that the method reads: the engine standardises them, and maps predictions back.
     """
 
     classes: int
     source: Labelled | None = None
     target: Tensor | None = None
-    few: Labelled | None = None
+    target_labeled: Labelled | None = None
     regression: bool = False
 
 
 @dataclass(frozen=True)
 class Step:
-    """All that a trained method sees of one training step: a batch of each part that it reads.
+    """All that a deep method sees of one training step: a batch of each split that it reads.
 
-    `rows` holds the numbers of the drawn rows within their part (for memories); `progress` runs from 0 to 1 over the
-    phase; in a compiled or captured step it is a tensor ().
+    `indices` holds, by split, the sample indices (B,) of the batch within its split (for memory banks); `progress` runs from
+    0 to 1 over the phase; in a compiled or captured step it is a tensor ().
     """
 
     source: Labelled = field(default=None)  # type: ignore[assignment]  # None exactly where the method does not read it
     target: Tensor = field(default=None)  # type: ignore[assignment]
-    few: Labelled = field(default=None)  # type: ignore[assignment]
-    rows: Mapping[str, Tensor] = field(default_factory=dict)
+    target_labeled: Labelled = field(default=None)  # type: ignore[assignment]
+    indices: Mapping[str, Tensor] = field(default_factory=dict)
     progress: float = 0.0
 
 
 class Strict(BaseModel):
-    """A schema without unknown keys; no number in it is NaN or infinite, for JSON has no such number."""
+    """A schema without unknown keys; no number in it is NaN or infinite, for JSON has no such number.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Where a field has an alias, the alias is its JSON key, and Python code uses the field's name.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
 
 
 class Case(Strict):
-    """One cell of a suite: a method row on a pair with a seed."""
+    """One cell of a suite: a method entry on a pair with a seed."""
 
     suite: str
     suite_version: int
-    row: str
+    entry: str = Field(alias="row")
+    """The name of the method entry in the suite's [methods]: a method with its options."""
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
     sources: tuple[str, ...]
@@ -149,65 +159,65 @@ class Case(Strict):
 
 
 class TracePoint(Strict):
-    """What is known at a checkpoint of the training without any target label."""
+    """What a checkpoint of the training knows without any target label."""
 
     step: int
     loss: float | None = None
     source_validation_accuracy: float | None = None
     target_entropy: float | None = None
-    """Mean entropy in nats of the predictions on (at most 2,000 of) the adapted target rows."""
+    """Mean entropy in nats of the predictions on (at most 2,000 of) the target samples that were adapted to."""
 
 
 class Scores(Strict):
-    """How good a case came out. Shares lie in [0, 1]; null means that it was not measured."""
+    """The scores of a case. Shares lie in [0, 1]; null means not measured."""
 
     target_accuracy: float | None = None
     source_accuracy: float | None = None
     per_class_accuracy: dict[str, float | None] | None = None
     per_group_accuracy: dict[str, float | None] | None = None
-    """By the declared group of the scored rows; the worst of them is derived, not stored."""
+    """By the declared group of the scored samples; the worst of them is derived, not stored."""
     macro_f1: float | None = None
     r2: float | None = None
-    """Regression: explained share of the scored rows' variance, mean over target columns; below 0: worse than their mean."""
+    """Regression: explained share of the scored samples' variance, mean over target columns; below 0: worse than their mean."""
     rmse: float | None = None
     mae: float | None = None
     """Regression: in the units of the target, the mean over target columns."""
     per_target_r2: dict[str, float] | None = None
     source_r2: float | None = None
-    """Regression: on the source rows that were kept."""
-    scored_rows: int | None = None
+    """Regression: on the held-out source samples."""
+    scored_samples: int | None = Field(None, alias="scored_rows")
     predictions: str | None = None
-    """Names the file beside the records that holds the predicted class of every scored row."""
+    """Names the file beside the records that holds the predicted class of every scored sample."""
     trace: list[TracePoint] = Field(default_factory=list)
 
 
 class Cost(Strict):
-    """What a case cost. Null means that it was not measured."""
+    """The cost of a case. Null means not measured."""
 
     wall_seconds: float | None = None
     """The whole case from its data to its record, by a clock that only runs forward."""
     train_seconds: float | None = None
     train_samples_per_second: float | None = None
-    """Rows of all parts through the trunk, over the steps after the warm-up."""
+    """Samples of all splits through the backbone, over the steps after the warm-up."""
     predict_samples_per_second: float | None = None
-    """Over all scored rows."""
+    """Over all scored samples."""
     predict_rates: dict[int, float] | None = None
-    """Rows at once -> samples per second."""
+    """Batch size -> samples per second."""
     step_seconds_median: float | None = None
     step_seconds_p95: float | None = None
     step_data_seconds: float | None = None
-    """Means over steps that were taken apart; what is left of a step is the loop's. Null where a step runs in one piece."""
+    """Means over the steps whose stages were timed one by one. Null where a step runs as one graph."""
     step_forward_backward_seconds: float | None = None
-    step_optimiser_seconds: float | None = None
+    step_optimizer_seconds: float | None = Field(None, alias="step_optimiser_seconds")
     warm_up_steps: int | None = None
     compile_seconds: float | None = None
     """Compiling and capturing, which is in no step; part of `train_seconds`."""
     train_flops_per_sample: float | None = None
-    """Floating-point operations, forward and backward, of one row through the trunk and all that the method adds."""
+    """Floating-point operations, forward and backward, of one sample through the backbone and all that the method adds."""
     device_flops_per_second: float | None = None
     """The device's limit at this precision: the best large matrix product of this process."""
     feature_seconds: float | None = None
-    """Of a frozen trunk over the domains of the pair, when they were made; in no other number, for all cases share them."""
+    """One pass of a frozen backbone over the domains of the pair; in no other number, for all cases share its features."""
     peak_memory_bytes: int | None = None
     """Allocated on a GPU, resident in the process on a CPU."""
     peak_reserved_bytes: int | None = None
@@ -229,10 +239,10 @@ class Machine(Strict):
     cores: int | None = None
     threads: int | None = None
     """Of one case, on the CPU."""
-    places: int | None = None
+    concurrent_cases: int | None = Field(None, alias="places")
     """How many cases ran at once on its device, this one among them."""
     devices: int | None = None
-    """How many devices trained the case together, each with its share of every batch; null where it was one."""
+    """How many devices trained the case, each with its share of every batch; null where it was one."""
 
 
 class Code(Strict):
@@ -244,14 +254,15 @@ class Code(Strict):
 
 
 class Record(Case):
-    """A fact: what was asked, what was measured, on what, from what, and how it ended. Nothing derived is in it."""
+    """A fact: what was asked, what was measured, on which machine, from which code and data, and how it ended."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     identity: str
     """Hash of all that decides the numbers; a case whose identity is on file is not run again."""
     status: Literal["done", "skipped", "failed"]
-    why: str | None = None
-    kind: Literal["trained", "solved"] | None = None
+    reason: str | None = Field(None, alias="why")
+    """Why a case was skipped or failed."""
+    kind: Literal["deep", "shallow"] | None = None
     reads: tuple[str, ...] = ()
     baseline: str | None = None
     metric: str = "target_accuracy"
@@ -270,12 +281,20 @@ class Record(Case):
     notes: tuple[str, ...] = ()
     """What ran otherwise than asked, and why: "2 sources pooled", "compile off: ..."."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _kind_of_today(cls, kind: Any) -> Any:
+        return KIND_OF_OLD.get(kind, kind) if isinstance(kind, str) else kind
+
+    @field_validator("reads", mode="before")
+    @classmethod
+    def _splits_of_today(cls, reads: Any) -> Any:
+        return tuple(SPLIT_OF_OLD.get(split, split) for split in reads) if isinstance(reads, list | tuple) else reads
 
     _attached: bytes | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Record) and self.__dict__ == other.__dict__  # the facts; what is attached is beside them
+        return isinstance(other, Record) and self.__dict__ == other.__dict__  # the facts, without what is attached
 
     def attach(self, content: bytes | None) -> Record:
         """This record with the content of its predictions file, which is written with it and is no part of its line."""
@@ -284,5 +303,5 @@ class Record(Case):
 
     @property
     def attached(self) -> bytes | None:
-        """The content of the predictions file of a record that is not on disk yet."""
+        """The content of the predictions file of a record that is not written yet."""
         return self._attached

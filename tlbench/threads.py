@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def settle() -> None:
+def set_wait_policy() -> None:
     """Beside other programs, let threads sleep while they wait, unless OMP_WAIT_POLICY says otherwise.
 
     Threads that wait in a loop are a third faster on an idle machine, and ten times as slow on a busy one.
@@ -15,7 +15,7 @@ def settle() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def limit(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """So many threads from now on, for torch and for the libraries of linear algebra that SciPy and scikit-learn call."""
     import threadpoolctl
     import torch

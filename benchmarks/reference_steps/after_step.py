@@ -23,7 +23,7 @@ def adabn(net: Net, data: Data, steps: int) -> Result:
         norm.momentum = None
         norm.train()
     for x in data.target.x[: steps * data.target.batch].split(CHUNK):
-        net.trunk(images(x))
+        net.backbone(images(x))
     return [], net.eval()
 
 

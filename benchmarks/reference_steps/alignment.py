@@ -14,7 +14,7 @@ def dan(net: Net, data: Data, steps: int) -> Result:
     """Five Gaussian kernels on the mean squared distance of the batch."""
     optimiser, losses = adam(net), []
     for (x, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
-        n, features = len(x), net.trunk(images(x, target))
+        n, features = len(x), net.backbone(images(x, target))
         square = features.square().sum(1)
         distance = (square[:, None] + square - 2 * features @ features.T).clamp_min(0)
         base = distance.detach().sum() / (len(features) * (len(features) - 1))
@@ -30,7 +30,7 @@ def cdan(net: Net, data: Data, steps: int) -> Result:
     is_source = torch.cat([torch.ones(data.source.batch), torch.zeros(data.target.batch)])
     batches = zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True)
     for step, ((x, y), target) in enumerate(batches):
-        features = net.trunk(images(x, target))
+        features = net.backbone(images(x, target))
         logits = net.head(features)
         share = logits.detach().softmax(1)
         mapped = (reverse(features, ramp(step / steps)) @ net.map_features) * (share @ net.map_shares) / MAP**0.5
@@ -41,7 +41,7 @@ def cdan(net: Net, data: Data, steps: int) -> Result:
 
 def mcd(net: Net, data: Data, steps: int) -> Result:
     """All learn the source; the two heads part on the target; four times the trunk follows. The loss is that of the first."""
-    optimiser_trunk, optimiser_heads, losses = adam(net.trunk), adam(net.head, net.extra), []
+    optimiser_trunk, optimiser_heads, losses = adam(net.backbone), adam(net.head, net.extra), []
 
     def on_source(features: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(net.head(features), y) + F.cross_entropy(net.extra(features), y)
@@ -52,16 +52,16 @@ def mcd(net: Net, data: Data, steps: int) -> Result:
     for (stored, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
         x, source = images(stored, target), len(stored)
         net.zero_grad()
-        loss = on_source(net.trunk(x[:source]), y)
+        loss = on_source(net.backbone(x[:source]), y)
         loss.backward()
         optimiser_trunk.step()
         optimiser_heads.step()
         losses.append(loss.detach())
         with torch.no_grad():
-            features = net.trunk(x)
+            features = net.backbone(x)
         update(optimiser_heads, on_source(features[:source], y) - apart(features[source:]))
         for _ in range(4):
             optimiser_trunk.zero_grad()
-            apart(net.trunk(x[source:])).backward(inputs=[*net.trunk.parameters()])
+            apart(net.backbone(x[source:])).backward(inputs=[*net.backbone.parameters()])
             optimiser_trunk.step()
-    return losses, lambda x: net.head(net.trunk(x)) + net.extra(net.trunk(x))
+    return losses, lambda x: net.head(net.backbone(x)) + net.extra(net.backbone(x))

@@ -18,13 +18,13 @@ def supervised(net: Net, rows: Rows, steps: int, smoothing: float = 0.0) -> list
 
 
 def target_only(net: Net, data: Data, steps: int) -> Result:
-    return supervised(net, data.few, steps), net
+    return supervised(net, data.target_labeled, steps), net
 
 
 def fine_tune(net: Net, data: Data, steps: int) -> Result:
     """Half of the steps on the source, the others on the few; Adam starts anew."""
     first = round(steps / 2)
-    return supervised(net, data.source, first) + supervised(net, data.few, steps - first), net
+    return supervised(net, data.source, first) + supervised(net, data.target_labeled, steps - first), net
 
 
 def linear_probe(net: Net, data: Data, steps: int) -> Result:
@@ -32,16 +32,16 @@ def linear_probe(net: Net, data: Data, steps: int) -> Result:
     first = round(steps / 2)
     losses = supervised(net, data.source, first)
     with torch.no_grad():
-        features = torch.cat([net.trunk(images(x)) for x in data.few.x.split(CHUNK)])
+        features = torch.cat([net.backbone(images(x)) for x in data.target_labeled.x.split(CHUNK)])
     optimiser = adam(net.extra)
-    for rows in data.few.order(steps - first):
-        losses.append(update(optimiser, F.cross_entropy(net.extra(features[rows]), data.few.y[rows])))
-    return losses, lambda x: net.extra(net.trunk(x))
+    for rows in data.target_labeled.order(steps - first):
+        losses.append(update(optimiser, F.cross_entropy(net.extra(features[rows]), data.target_labeled.y[rows])))
+    return losses, lambda x: net.extra(net.backbone(x))
 
 
 def joint(net: Net, data: Data, steps: int) -> Result:
     optimiser, losses = adam(net), []
-    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.few.labelled(steps), strict=True):
+    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.target_labeled.labelled(steps), strict=True):
         logits = net(images(x, few_x))
         loss = F.cross_entropy(logits[: len(x)], y) + F.cross_entropy(logits[len(x) :], few_y)
         losses.append(update(optimiser, loss))
@@ -51,8 +51,8 @@ def joint(net: Net, data: Data, steps: int) -> Result:
 def multi_task(net: Net, data: Data, steps: int) -> Result:
     """`head` is the target's, `extra` the source's."""
     optimiser, losses = adam(net), []
-    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.few.labelled(steps), strict=True):
-        features = net.trunk(images(x, few_x))
+    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.target_labeled.labelled(steps), strict=True):
+        features = net.backbone(images(x, few_x))
         source = F.cross_entropy(net.extra(features[: len(x)]), y)
         few = F.cross_entropy(net.head(features[len(x) :]), few_y)
         losses.append(update(optimiser, (source + few) / 2))
@@ -61,10 +61,10 @@ def multi_task(net: Net, data: Data, steps: int) -> Result:
 
 def pcgrad(net: Net, data: Data, steps: int) -> Result:
     """Of two gradients that conflict each loses its part along the other; the heads have their own."""
-    trunk, source_head, few_head = ([*module.parameters()] for module in (net.trunk, net.extra, net.head))
+    trunk, source_head, few_head = ([*module.parameters()] for module in (net.backbone, net.extra, net.head))
     optimiser, losses = adam(net), []
-    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.few.labelled(steps), strict=True):
-        features = net.trunk(images(x, few_x))
+    for (x, y), (few_x, few_y) in zip(data.source.labelled(steps), data.target_labeled.labelled(steps), strict=True):
+        features = net.backbone(images(x, few_x))
         source = F.cross_entropy(net.extra(features[: len(x)]), y)
         few = F.cross_entropy(net.head(features[len(x) :]), few_y)
         of_source = torch.autograd.grad(source, trunk + source_head, retain_graph=True)

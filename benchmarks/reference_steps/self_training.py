@@ -39,8 +39,8 @@ def strong(x: Tensor) -> Tensor:
 def mean_teacher(net: Net, data: Data, steps: int) -> Result:
     """`extra` is the teacher: the moving average of trunk and head."""
     teacher = net.extra.requires_grad_(False)
-    old, new = [*teacher.parameters()], [*net.trunk.parameters(), *net.head.parameters()]
-    optimiser, losses, follow = adam(net.trunk, net.head), [], get_ema_multi_avg_fn(0.99)
+    old, new = [*teacher.parameters()], [*net.backbone.parameters(), *net.head.parameters()]
+    optimiser, losses, follow = adam(net.backbone, net.head), [], get_ema_multi_avg_fn(0.99)
     for (stored, y), target_stored in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
         x, target = images(stored), images(target_stored)
         logits = net(torch.cat([x, weak(target)]))
@@ -73,7 +73,7 @@ def shot(net: Net, data: Data, steps: int) -> Result:
     first = round(steps / 2)
     losses, rest = supervised(net, data.source, first, smoothing=0.1), steps - first
     net.head.requires_grad_(False)
-    optimiser, label = adam(net.trunk), torch.empty(0)
+    optimiser, label = adam(net.backbone), torch.empty(0)
     due = {round(k * rest / 5) for k in range(5)}
     for step, rows in enumerate(data.target.order(rest)):
         if step in due:
@@ -89,7 +89,7 @@ def shot(net: Net, data: Data, steps: int) -> Result:
 @torch.no_grad()
 def pseudo_labels(net: Net, target: Tensor) -> Tensor:
     """The nearest centroid by cosine: of the predictions first, then of those labels."""
-    features = torch.cat([net.trunk(images(x)) for x in target.split(CHUNK)])
+    features = torch.cat([net.backbone(images(x)) for x in target.split(CHUNK)])
     share = net.head(features).softmax(1)
     unit = F.normalize(F.pad(features, (0, 1), value=1.0))
     absent = torch.bincount(share.argmax(1), minlength=CLASSES) == 0

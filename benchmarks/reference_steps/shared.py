@@ -43,7 +43,7 @@ class Data:
 
     source: Rows
     target: Rows
-    few: Rows
+    target_labeled: Rows
 
 
 def images(*stored: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Net(nn.Module):
         if method == "cdan":
             self.register_buffer("map_features", torch.empty(WIDTH, MAP))
             self.register_buffer("map_shares", torch.empty(CLASSES, MAP))
-        self.trunk = normed_lenet() if method in AFTER else lenet()
+        self.backbone = normed_lenet() if method in AFTER else lenet()
         self.head = nn.Linear(WIDTH, CLASSES)
         self.extra = extra(method)
         for mine, given in zip(self.state_dict().values(), start, strict=True):
@@ -70,7 +70,7 @@ class Net(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.trunk(x))
+        logits: Tensor = self.head(self.backbone(x))
         return logits
 
 

@@ -69,7 +69,7 @@ def compare(old: Saved, new: Saved, threshold: float = THRESHOLD) -> Comparison:
     )
 
 
-def said(found: Comparison) -> str:
+def format_comparison(found: Comparison) -> str:
     """The comparison as text: a line for each thing, slowest change first, then what could not be compared."""
     width = max((len(c.name) for c in found.changes), default=0)
     ordered = sorted(found.changes, key=lambda c: -c.ratio)

@@ -33,7 +33,7 @@ class Saved:
     """What must be alike for times to be compared: the machine and the settings."""
 
 
-def read(path: Path) -> Saved:
+def read_bench(path: Path) -> Saved:
     """A file by `tlbench bench --out` or by `pytest --benchmark-json`.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.escaping import escape_control
 
 FORMATS = {"text": "simple", "markdown": "pipe"}
 _MIB = 2**20
@@ -24,18 +24,20 @@ def render(bench: Mapping[str, Any], format: str = "text") -> str:
     ]
     gpu = any(row["cost"]["energy_joules"] is not None for row in done)
     header += ["reserved MiB", "J"] if gpu else []
-    cells = [[legible(row["method"]), *(figure(value) for value in _values(row["cost"], gpu))] for row in done]
+    cells = [[escape_control(row["method"]), *(figure(value) for value in table_values(row["cost"], gpu))] for row in done]
     cells.append(_limit(bench, done, len(header)))
     width = len(header) - 1
     table = tabulate(
         cells, headers=header, tablefmt=FORMATS[format], disable_numparse=True, colalign=("left", *["right"] * width)
     )
-    left_out = [f"{row['method']}: {row['status']}, {legible(row['why'] or '')}" for row in rows if row["status"] != "done"]
-    notes = [f"{row['method']}: {legible(note)}" for row in done for note in row["notes"]]
+    left_out = [
+        f"{row['method']}: {row['status']}, {escape_control(row['why'] or '')}" for row in rows if row["status"] != "done"
+    ]
+    notes = [f"{row['method']}: {escape_control(note)}" for row in done for note in row["notes"]]
     return "\n\n".join(filter(None, [_title(bench), table, _caption(bench), "\n".join([*left_out, *notes])])) + "\n"
 
 
-def _values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
+def table_values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
     step = cost["step_seconds_median"]
     rates = {int(n): rate for n, rate in (cost["predict_rates"] or {}).items()}
     most = max((n for n in rates if n > 64), default=None)
@@ -48,7 +50,7 @@ def _values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
         _product(cost["step_seconds_p95"], 1e3),
         *(
             None if mean is None else _product(cost[f"step_{part}_seconds"], 100 / mean)
-            for part in ("data", "forward_backward", "optimiser")
+            for part in ("data", "forward_backward", "optimizer")
         ),
         rates.get(1),
         rates.get(64),
@@ -64,7 +66,7 @@ def _values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
 
 def _mean_step(cost: Mapping[str, Any]) -> float | None:
     """Seconds of the steps that were taken apart: their parts together, or a median step where that is longer."""
-    parts = [cost[f"step_{part}_seconds"] for part in ("data", "forward_backward", "optimiser")]
+    parts = [cost[f"step_{part}_seconds"] for part in ("data", "forward_backward", "optimizer")]
     known = [part for part in parts if part is not None]
     return max(sum(known), cost["step_seconds_median"] or 0.0) if known else None
 
@@ -81,7 +83,7 @@ def _title(bench: Mapping[str, Any]) -> str:
     s, machine = bench["settings"], bench["machine"]
     shape = "x".join(map(str, s["shape"]))
     device = f"{machine['device']} ({machine['cpu']}, {bench['threads']} threads)"
-    return legible(
+    return escape_control(
         f"trunk {s['trunk']}, rows of {shape}, batch {s['batch']} a part, {s['steps']} steps; {device}, "
         f"torch {machine['torch']}"
     )

@@ -13,10 +13,10 @@ from tlbench.bench.saved_benches import KIND
 from tlbench.engine.runtime import device_limits
 from tlbench.engine.runtime.device import code, machine
 from tlbench.errors import TlbenchError
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
 from tlbench.suite import Network, Protocol, Suite, Training
-from tlbench.terms import STREAM, Case, Domain, Labelled
+from tlbench.terms import STREAM_SPLIT, Case, Domain, Labelled
 
 FEW = 5
 """Labelled target rows per class, for the methods that read some."""
@@ -26,11 +26,11 @@ FEW = 5
 class Settings:
     """What is run: one row of these facts decides what two files of results may be compared by."""
 
-    trunk: str = "lenet"
+    backbone: str = "lenet"
     shape: tuple[int, ...] = (1, 28, 28)
     """Of a row: channels, height, width; channels, samples; or columns."""
     classes: int = 10
-    rows: int = 4096
+    samples: int = 4096
     """Of each domain."""
     batch: int = 128
     """Rows of each part that a step draws."""
@@ -40,11 +40,11 @@ class Settings:
 
     def facts(self) -> dict[str, Any]:
         """As JSON has them."""
-        own = {key: getattr(self, key) for key in ("trunk", "classes", "rows", "batch", "steps")}
+        own = {key: getattr(self, key) for key in ("backbone", "classes", "rows", "batch", "steps")}
         return {**own, "shape": list(self.shape), **dict(self.train)}
 
 
-def shape_of(text: str) -> tuple[int, ...]:
+def parse_shape(text: str) -> tuple[int, ...]:
     """`1x28x28`, `9x128` or `256` -> the shape of a row.
 
     Raises:
@@ -56,22 +56,22 @@ def shape_of(text: str) -> tuple[int, ...]:
     return tuple(int(side) for side in sides)
 
 
-def trained(chosen: Sequence[str] = ()) -> list[str]:
+def deep_methods(chosen: Sequence[str] = ()) -> list[str]:
     """The trained methods, or those chosen of them.
 
     Raises:
         TlbenchError: one that is chosen does not exist, or is solved in closed form.
     """
-    names = list(chosen) or methods.names()
+    names = list(chosen) or methods.method_names()
     wrong = []
     found = []
     for name in names:
         try:
-            kind = methods.find(name)
+            kind = methods.method_class(name)
         except TlbenchError as error:
             wrong.append(str(error))
             continue
-        if issubclass(kind, Trained):
+        if issubclass(kind, DeepMethod):
             found.append(name)
         elif chosen:
             wrong.append(f"--method {name}: it is solved in closed form and takes no steps; name a trained one")
@@ -80,7 +80,7 @@ def trained(chosen: Sequence[str] = ()) -> list[str]:
     return found
 
 
-def run(
+def measure_methods(
     settings: Settings,
     names: Sequence[str],
     device: torch.device,
@@ -98,17 +98,17 @@ def run(
         TlbenchError: the trunk does not take rows of the shape, or a setting is none that suites have.
     """
     started = clock.utc()
-    backbones.build(settings.trunk, settings.shape, {})  # or its mistake, before anything runs
-    suite, domains = suite_of(settings), domains_of(settings)
+    backbones.build_backbone(settings.backbone, settings.shape, {})  # or its mistake, before anything runs
+    suite, domains = bench_suite(settings), bench_domains(settings)
     rows = []
     for number, name in enumerate(names, start=1):
         on_method(name, number, len(names))
-        record = engine.run(case_of(name), suite, domains, device, largest=True)
+        record = engine.run_case(bench_case(name), suite, domains, device, largest=True)
         rows.append(
             {
                 "method": name,
                 "status": record.status,
-                "why": record.why,
+                "why": record.reason,
                 "notes": list(record.notes),
                 "precision": record.machine.precision,
                 "cost": record.cost.model_dump(mode="json"),
@@ -123,8 +123,8 @@ def run(
         "threads": torch.get_num_threads(),
         "code": code().model_dump(mode="json"),
         "limits": {
-            "flops_per_second": {precision: device_limits.product(device, precision) for precision in precisions},
-            "copy_bytes_per_second": device_limits.copy(device),
+            "flops_per_second": {precision: device_limits.peak_matmul_flops(device, precision) for precision in precisions},
+            "copy_bytes_per_second": device_limits.peak_copy_bytes(device),
         },
         "rows": rows,
         "started": started,
@@ -132,10 +132,10 @@ def run(
     }
 
 
-def suite_of(settings: Settings) -> Suite:
+def bench_suite(settings: Settings) -> Suite:
     """A suite of one pair, `source:target`, without files, that grants everything."""
     train = {"steps": settings.steps, "batch": settings.batch, "trace": 0, **dict(settings.train)}
-    grants = {"grants": ["source", "target", STREAM], "target_labels": FEW, "scored": "test", "source_held_out": 0.0}
+    grants = {"grants": ["source", "target", STREAM_SPLIT], "target_labels": FEW, "scored": "test", "source_held_out": 0.0}
     return Suite(
         name="bench",
         version=1,
@@ -144,18 +144,18 @@ def suite_of(settings: Settings) -> Suite:
         domains={},
         pairs=((("source",), "target"),),
         protocol=Protocol.model_validate(grants),
-        net=Network.model_validate({"trunk": settings.trunk}),
+        net=Network.model_validate({"backbone": settings.backbone}),
         train=Training.model_validate(train),
         methods={},
     )
 
 
-def case_of(method: str, seed: int = 0) -> Case:
+def bench_case(method: str, seed: int = 0) -> Case:
     """A case of that suite."""
-    return Case(suite="bench", suite_version=1, row=method, method=method, sources=("source",), target="target", seed=seed)
+    return Case(suite="bench", suite_version=1, entry=method, method=method, sources=("source",), target="target", seed=seed)
 
 
-def domains_of(settings: Settings) -> dict[str, Domain]:
+def bench_domains(settings: Settings) -> dict[str, Domain]:
     """A pattern a class under noise, so that losses fall as they do in a training."""
     source = torch.Generator().manual_seed(0)
     pattern = torch.rand((settings.classes, *settings.shape), generator=source)
@@ -166,6 +166,8 @@ def domains_of(settings: Settings) -> dict[str, Domain]:
         x = (pattern[y] + torch.rand((count, *settings.shape), generator=source) + shift).clamp_(0, 2) / 2
         return Labelled((255 * x).to(torch.uint8) if x.ndim == 4 else x, y)
 
-    made = {name: Domain(name, rows(settings.rows, shift), names, name) for name, shift in (("source", 0.0), ("target", 0.2))}
-    test = rows(min(settings.rows, 1024), 0.2)
-    return {**made, "target": Domain("target", made["target"].rows, names, "target", test)}
+    made = {
+        name: Domain(name, rows(settings.samples, shift), names, name) for name, shift in (("source", 0.0), ("target", 0.2))
+    }
+    test = rows(min(settings.samples, 1024), 0.2)
+    return {**made, "target": Domain("target", made["target"].samples, names, "target", test)}

@@ -18,7 +18,7 @@ SEEDS_NEEDED = 3
 """Fewer seeds give no interval."""
 
 
-def contribution(file: Path, suite: Suite) -> list[str]:
+def check_contribution(file: Path, suite: Suite) -> list[str]:
     """Hold a results file to its suite; the other files of its folder say which data the suite was run on so far.
 
     Returns:
@@ -29,7 +29,7 @@ def contribution(file: Path, suite: Suite) -> list[str]:
     """
     found = records.read(file)
     now = [record for record in found if record.suite_version == suite.version]
-    wrong = files.mistakes(file, found)
+    wrong = files.result_errors(file, found)
     wrong += _version(found, suite)
     wrong += _asked(now, suite)
     wrong += _complete(now, suite)
@@ -63,21 +63,21 @@ def _asked(now: list[Record], suite: Suite) -> Iterator[str]:
     for what, asked in (("suite_hash", suite.hash), ("baseline", suite.protocol.baseline), ("metric", suite.protocol.metric)):
         other = Counter(getattr(record, what) for record in now if getattr(record, what) != asked)
         yield from (f"{what}: {count} records have {said!r}, the suite has {asked!r}" for said, count in other.items())
-    for row in dict.fromkeys(record.row for record in now):
-        of_row = [record for record in now if record.row == row]
+    for row in dict.fromkeys(record.entry for record in now):
+        of_row = [record for record in now if record.entry == row]
         if row not in suite.methods:
             yield f"methods: the suite has no row {row!r}; add [methods.{row}] to it, so that others can run the row too"
             continue
         name = suite.methods[row].method or row
         try:
-            options = methods.options(name, suite.methods[row].options)
+            options = methods.method_options(name, suite.methods[row].options)
         except TlbenchError as error:
             yield f"{error}; a method of yours is named with --plugin"
             continue
         if strange := sorted({record.method for record in of_row} - {name}):
             yield f"methods.{row}: the records are of {', '.join(strange)}, in the suite it is {name}"
             continue
-        default = methods.options(name, {})
+        default = methods.method_options(name, {})
         strayed = [r for r in of_row if {**default, **r.options} != options]  # options younger than a record had their default
         if strayed:
             said = {k: v for k, v in {**default, **strayed[0].options}.items() if options.get(k) != v}
@@ -108,7 +108,7 @@ def _complete(now: list[Record], suite: Suite) -> Iterator[str]:
             yield f"seeds: {pair} lacks {', '.join(map(str, missing))}, which other pairs have"
     for (pair, seed), record in failed.items():
         if seed not in seeds[pair]:
-            yield f"{pair} seed {seed} failed: {record.why}"
+            yield f"{pair} seed {seed} failed: {record.reason}"
     cases = Counter((record.pair, record.seed, record.identity) for record in now if record.status != "failed")
     asked = Counter((pair, seed) for pair, seed, _ in cases)
     yield from (
@@ -138,7 +138,7 @@ def _data(file: Path, now: list[Record]) -> Iterator[str]:
     own: dict[tuple[str, ...], dict[tuple[object, ...], Record]] = defaultdict(dict)
     for record in (*beside, *now):  # so that of two that differ it is the one in this file that is named
         if record.status == "done":
-            shape = (record.scores.scored_rows, tuple(record.scores.per_class_accuracy or ()))
+            shape = (record.scores.scored_samples, tuple(record.scores.per_class_accuracy or ()))
             own[record.data.get(record.target, ""), record.pair, record.suite_hash or ""][shape] = record
     for (print_, pair, _), shapes in own.items():
         if len(shapes) > 1:
@@ -162,8 +162,8 @@ def _predictions(file: Path, record: Record) -> Iterator[str]:
         yield f"its predictions {name} are not beside it, or do not hold what their name says"
         return
     right = int(np.count_nonzero(kept[1]))
-    if len(kept[0]) != record.scores.scored_rows:
-        yield f"its predictions are of {len(kept[0])} rows, it says {record.scores.scored_rows}"
+    if len(kept[0]) != record.scores.scored_samples:
+        yield f"its predictions are of {len(kept[0])} rows, it says {record.scores.scored_samples}"
     elif record.scores.target_accuracy is not None and round(record.scores.target_accuracy * len(kept[0])) != right:
         said = f"its target_accuracy is {record.scores.target_accuracy:g}"
         yield f"its predictions have {right} of {len(kept[0])} rows right, {said}"

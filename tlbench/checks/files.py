@@ -14,7 +14,7 @@ from tlbench.suite import Suite
 from tlbench.terms import Record
 
 
-def suite(suite: Suite) -> list[str]:
+def check_suite(suite: Suite) -> list[str]:
     """Hold a suite that parses to what its tables promise; data are not read.
 
     Returns:
@@ -23,8 +23,8 @@ def suite(suite: Suite) -> list[str]:
     Raises:
         TlbenchError: with all that is wrong.
     """
-    granted = {*suite.protocol.grants, *(["few"] if suite.protocol.target_labels or suite.rungs else [])}
-    lacking = {row: sorted(methods.find(m.method or row).reads - granted) for row, m in suite.methods.items()}
+    granted = {*suite.protocol.grants, *(["target_labeled"] if suite.protocol.target_labels or suite.rungs else [])}
+    lacking = {row: sorted(methods.method_class(m.method or row).reads - granted) for row, m in suite.methods.items()}
     alike: dict[str, str] = {}
     wrong = []
     if suite.path is not None and suite.path.stem != suite.name:
@@ -36,7 +36,7 @@ def suite(suite: Suite) -> list[str]:
         )
     for row, method in suite.methods.items():
         name = method.method or row
-        first = alike.setdefault(f"{name} {sorted(methods.options(name, method.options).items())}", row)
+        first = alike.setdefault(f"{name} {sorted(methods.method_options(name, method.options).items())}", row)
         if first != row:
             wrong.append(f"methods.{row}: the same method with the same options as {first}; one of them is enough")
     if wrong:
@@ -51,24 +51,24 @@ def suite(suite: Suite) -> list[str]:
     return kept
 
 
-def results(file: Path) -> list[str]:
+def check_results(file: Path) -> list[str]:
     """Hold a results file to the schema, to its own name, to plausible facts, and to one record per case.
 
     Raises:
         TlbenchError: with all that is wrong.
     """
     found = records.read(file)
-    if wrong := mistakes(file, found):
+    if wrong := result_errors(file, found):
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(wrong))
     return [f"{len(found)} records, {sum(r.status == 'done' for r in found)} done"]
 
 
-def mistakes(file: Path, found: list[Record]) -> list[str]:
+def result_errors(file: Path, found: list[Record]) -> list[str]:
     """What can be seen to be wrong without knowing the suite."""
     wrong = [] if found else ["no record in it"]
     for number, record in enumerate(found, 1):
-        if (record.row, record.suite) != (file.stem, file.absolute().parent.name):
-            wrong.append(f"record {number}: of row {record.row!r} of suite {record.suite!r}, which belongs in another file")
+        if (record.entry, record.suite) != (file.stem, file.absolute().parent.name):
+            wrong.append(f"record {number}: of row {record.entry!r} of suite {record.suite!r}, which belongs in another file")
         wrong += [
             f"record {number}: {what}" for what in (*_ending(record), *_scores(record), *_cost(record), *_machine(record))
         ]
@@ -86,7 +86,7 @@ def _ending(record: Record) -> Iterator[str]:
     measured = getattr(record.scores, main)
     if (record.status == "done") != (measured is not None):
         yield f"status {record.status}, {main} {measured}"
-    if record.status != "done" and not record.why:
+    if record.status != "done" and not record.reason:
         yield f"{record.status} without a reason"
     if set(record.data) != {*record.sources, record.target}:
         yield f"fingerprints of {', '.join(sorted(record.data)) or 'no domain'}, and the pair is {record.pair}"
@@ -105,12 +105,12 @@ def _scores(record: Record) -> Iterator[str]:
         yield f"r2 {scores.r2:g}, which is at most 1"
     if any(error is not None and error < 0 for error in (scores.rmse, scores.mae)):
         yield "an error below zero"
-    if scores.scored_rows is not None and scores.scored_rows < 1:
-        yield f"{scores.scored_rows} scored rows"
-    elif scores.scored_rows is not None and scores.target_accuracy is not None:
-        right = scores.target_accuracy * scores.scored_rows
+    if scores.scored_samples is not None and scores.scored_samples < 1:
+        yield f"{scores.scored_samples} scored rows"
+    elif scores.scored_samples is not None and scores.target_accuracy is not None:
+        right = scores.target_accuracy * scores.scored_samples
         if abs(right - round(right)) > 1e-3:
-            yield f"target_accuracy {scores.target_accuracy:g} of {scores.scored_rows} scored rows is no whole number of rows"
+            yield f"target_accuracy {scores.target_accuracy:g} of {scores.scored_samples} scored samples is no whole number"
 
 
 def _cost(record: Record) -> Iterator[str]:

@@ -29,7 +29,7 @@ READS = {
 _HIDDEN = str(Path(torch.__file__).parent), __file__
 
 
-def waiting(name: str) -> list[str]:
+def host_syncs(name: str) -> list[str]:
     """The lines, as `file.py:12`, where a step of a method reads a value, or makes a shape that depends on values.
 
     What a CPU does not tell is not seen: `tolist`, `numpy`, and tensors of another device.

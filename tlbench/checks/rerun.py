@@ -55,17 +55,17 @@ def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: i
     found = [r for r in records.read(file) if r.suite_version == suite.version and r.status == "done"]
     if not found:
         raise TlbenchError(f"{file}: no finished record of suite {suite.name} v{suite.version}, so nothing to run again")
-    if (row := found[0].row) not in suite.methods:
+    if (row := found[0].entry) not in suite.methods:
         raise TlbenchError(f"{file}: the suite has no row {row!r}; name the suite file that has it with --suite")
     chosen = _sample(found, sample)
-    domains = runner.load(suite, list(dict.fromkeys(n for r in chosen for n in (*r.sources, r.target))), root)
+    domains = runner.load_domains(suite, list(dict.fromkeys(n for r in chosen for n in (*r.sources, r.target))), root)
     noise = _noise(found)
     cases = [(record, _case(record, suite)) for record in chosen]
     prints = {name: domain.fingerprint for name, domain in domains.items()}
     if wrong := [said for record, case in cases for said in _changed(record, case, suite, prints)]:
         raise TlbenchError(f"{file}: these cases can't be run again here:\n  " + "\n  ".join(dict.fromkeys(wrong)))
     for record, case in cases:
-        yield compare(record, engine.run(case, suite, domains, device), noise)
+        yield compare(record, engine.run_case(case, suite, domains, device), noise)
 
 
 def compare(filed: Record, here: Record, noise: float) -> Again:
@@ -75,7 +75,7 @@ def compare(filed: Record, here: Record, noise: float) -> Again:
         return Again(filed, here, "different", (one, two), noise)
     known = filed.scores.predictions is not None and here.scores.predictions is not None
     alike = filed.scores.predictions == here.scores.predictions if known else one == two
-    rows = here.scores.scored_rows or 1
+    rows = here.scores.scored_samples or 1
     least = 2 / rows if METRICS[filed.metric].factor == 100.0 else 0.0
     verdict: Literal["same", "within noise", "different"] = "same" if alike else "different"
     if not alike and abs(one - two) <= max(noise, least) * (1 + 1e-12):
@@ -119,9 +119,9 @@ def _sample(found: list[Record], sample: int) -> list[Record]:
 
 
 def _case(record: Record, suite: Suite) -> Case:
-    method = suite.methods[record.row]
+    method = suite.methods[record.entry]
     facts = record.model_dump(include=set(Case.model_fields))
-    return Case(**{**facts, "method": method.method or record.row, "options": method.options})
+    return Case(**{**facts, "method": method.method or record.entry, "options": method.options})
 
 
 def _changed(record: Record, case: Case, suite: Suite, prints: dict[str, str]) -> Iterator[str]:
@@ -134,4 +134,4 @@ def _changed(record: Record, case: Case, suite: Suite, prints: dict[str, str]) -
     if record.suite_hash != suite.hash:
         yield f"the suite's protocol, network or budget here has the hash {suite.hash}, on file {record.suite_hash}"
     elif record.data.items() <= prints.items() and engine.identity(case, suite, record.data) != record.identity:
-        yield f"{record.row}: its method, the method's version or its options here are not those on file"
+        yield f"{record.entry}: its method, the method's version or its options here are not those on file"

@@ -11,14 +11,14 @@ from torch import Tensor
 from tlbench import clock, engine
 from tlbench.errors import NotApplicableError
 from tlbench.suite import Network, Protocol, Suite, Training
-from tlbench.terms import STREAM, Case, Labelled, Task
+from tlbench.terms import STREAM_SPLIT, Case, Labelled, Task
 
 STEPS = 100
 CPU = torch.device("cpu")
 CLASSES = 3
 
 
-def toy(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
+def toy_method(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
     """Three well separated classes in six columns; `shift` moves them all."""
     source = torch.Generator().manual_seed(part)
     y = torch.arange(rows) % CLASSES
@@ -35,7 +35,12 @@ def toy_task(swapped: str | None = None) -> Task:
             return rows
         return Labelled(rows.x.flip(1) * 1.5 + 0.3, (rows.y + 1) % CLASSES, rows.domain)
 
-    return Task(CLASSES, other("source", toy(1)), other("target", toy(2, shift=0.7)).x, other("few", toy(3, 15, shift=0.7)))
+    return Task(
+        CLASSES,
+        other("source", toy_method(1)),
+        other("target", toy_method(2, shift=0.7)).x,
+        other("target_labeled", toy_method(3, 15, shift=0.7)),
+    )
 
 
 def toy_regression(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
@@ -49,7 +54,7 @@ def toy_regression(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
 
 def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification") -> Suite:
     """A suite without files for the toy task."""
-    protocol = {"grants": ["source", "target", STREAM], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
+    protocol = {"grants": ["source", "target", STREAM_SPLIT], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
     return Suite(
         name="toy",
         version=1,
@@ -58,7 +63,7 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
         domains={},
         pairs=((("a",), "b"),),
         protocol=Protocol.model_validate({**protocol, "task": task}),
-        net=Network.model_validate({"trunk": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}),
+        net=Network.model_validate({"backbone": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}),
         train=Training(steps=steps, batch=32, lr=1e-2),
         methods={},
     )
@@ -66,26 +71,26 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
 
 def outcome(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
     """Class scores (N, C) of a method on fixed rows after its training on a task."""
-    return scores(fit(name, task, options, steps), toy(4, 90, shift=0.7).x)
+    return scores(fit(name, task, options, steps), toy_method(4, 90, shift=0.7).x)
 
 
-def scores(fitted: engine.Fitted, x: Tensor) -> Tensor:
+def scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
     """Class scores of rows x (N, D), those that learn on the stream 32 at a time."""
-    return engine.scores(fitted, x, 32, 0, clock.Clock(CPU))
+    return engine.predict_scored(fitted, x, 32, 0, clock.Clock(CPU))
 
 
 def stream_scores(name: str, shift: float) -> Tensor:
     """Scores of fixed rows whose fellows on the stream are moved by `shift`."""
-    fixed, others = toy(4, 90, shift=0.7).x, toy(6, 90, shift=shift).x
+    fixed, others = toy_method(4, 90, shift=0.7).x, toy_method(6, 90, shift=shift).x
     return scores(fit(name, toy_task()), torch.cat([others, fixed]))[90:]
 
 
-def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.Fitted:
+def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
     """Train or solve a method on a task; on a trunk with batch normalisation if it does not apply to one without."""
     case = Case(
         suite="toy",
         suite_version=1,
-        row=name,
+        entry=name,
         method=name,
         options=dict(options or {}),
         sources=("a",),

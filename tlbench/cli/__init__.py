@@ -60,20 +60,20 @@ def list_(
     """List what there is."""
     from tlbench import methods
     from tlbench.nn import backbones
-    from tlbench.suite import locate, shipped
+    from tlbench.suite import locate_suite, shipped_suites
 
     _plug(plugin)
     if kind is Kind.methods:
-        for name in methods.names():
-            typer.echo(f"{name:24} {methods.summary(name)}")
+        for name in methods.method_names():
+            typer.echo(f"{name:24} {methods.method_summary(name)}")
     elif kind is Kind.trunks:
-        for name in [*backbones.names(), "auto"]:
-            typer.echo(f"{name:24} {backbones.summary(name)}")
+        for name in [*backbones.backbone_names(), "auto"]:
+            typer.echo(f"{name:24} {backbones.backbone_summary(name)}")
     elif kind is Kind.suites:
-        for name, file in shipped().items():
+        for name, file in shipped_suites().items():
             typer.echo(f"{name:24} {_facts(file)['title']}")
     else:
-        for file in [locate(suite)] if suite else shipped().values():
+        for file in [locate_suite(suite)] if suite else shipped_suites().values():
             facts = _facts(file)
             for name, table in facts["domains"].items():
                 reader = table.get("reader", facts["data"].get("reader", ""))
@@ -112,15 +112,15 @@ def _plug(files: list[Path] | None) -> None:
     from tlbench import methods
 
     for file in files or ():
-        methods.plug(file)
+        methods.register_file(file)
 
 
 def main() -> None:
     """Console script: what the user can mend is one text on standard error and exit code 2."""
-    threads.settle()
+    threads.set_wait_policy()
     warnings.formatwarning = _sentence
     try:
-        app(_words(sys.argv[1:]), standalone_mode=True)
+        app(expand_optional_values(sys.argv[1:]), standalone_mode=True)
     except TlbenchError as error:
         warn(f"tlbench: {error}")
         sys.exit(2)
@@ -137,7 +137,7 @@ def _sentence(message: Warning | str, category: type[Warning], filename: str, li
     return f"warning: {message}\n" if own else _line_of(message, category, filename, lineno, line)
 
 
-def _words(given: list[str]) -> list[str]:
+def expand_optional_values(given: list[str]) -> list[str]:
     """`--ray` by itself means `--ray auto`: the command line's library knows no option whose value may be left out."""
     alone = [
         word == "--ray" and (after is None or after.startswith("-"))

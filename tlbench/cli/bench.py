@@ -44,18 +44,18 @@ def bench(
 
     train = {"precision": precision, "compile": compile}
     settings = throughput.Settings(
-        trunk=trunk,
-        shape=throughput.shape_of(shape),
+        backbone=trunk,
+        shape=throughput.parse_shape(shape),
         classes=classes,
-        rows=rows,
+        samples=rows,
         batch=batch,
         steps=steps,
         train=tuple((key, value) for key, value in train.items() if value is not None),
     )
     on = device_of(device)
-    names = throughput.trained(method or ())
+    names = throughput.deep_methods(method or ())
     try:
-        made = throughput.run(settings, names, on, lambda name, at, n: typer.echo(f"[{at}/{n}] {name}", err=True))
+        made = throughput.measure_methods(settings, names, on, lambda name, at, n: typer.echo(f"[{at}/{n}] {name}", err=True))
     except ValidationError as error:
         raise TlbenchError("\n".join(f"--{sentence}" for _, sentence in schema_errors(error, Training))) from error
     typer.echo(table.render(made, "markdown" if markdown else "text"), nl=False)
@@ -70,8 +70,8 @@ def bench(
 def _compare(old: Path, new: Path, threshold: float) -> None:
     from tlbench.bench import compare, saved_benches
 
-    found = compare.compare(saved_benches.read(old), saved_benches.read(new), threshold)
-    typer.echo(compare.said(found))
+    found = compare.compare(saved_benches.read_bench(old), saved_benches.read_bench(new), threshold)
+    typer.echo(compare.format_comparison(found))
     if found.slower:
         raise typer.Exit(1)
 

@@ -35,11 +35,11 @@ def allow(download: bool) -> None:
 def check(suite: Named, data: Root = None, download: Download = False) -> None:
     """Read every file of a suite without training: is it there, whole, the stated one, and no row in both parts?"""
     from tlbench import api
-    from tlbench.data import duplicates, load, root_of, source_files
-    from tlbench.runner.duplicates import repeated
+    from tlbench.data import count_duplicates, load, root_of, source_files
+    from tlbench.runner.duplicates import duplicate_warnings
 
     allow(download)
-    loaded = api.load(suite)
+    loaded = api.load_suite(suite)
     root = root_of(data, loaded.path)
     wrong = []
     whole = {}
@@ -55,14 +55,16 @@ def check(suite: Named, data: Root = None, download: Download = False) -> None:
         held = f"{len(files)} files, {stated} with a stated sha256" if files is not None else "no files below the data root"
         test = f" + {len(domain.test):,} test" if domain.test is not None else ""
         kinds = f"{len(domain.targets)} targets" if domain.targets else f"{len(domain.classes)} classes"
-        typer.echo(f"ok  {name:20} {len(domain.rows):,}{test} rows, {kinds}, {held}")
+        typer.echo(f"ok  {name:20} {len(domain.samples):,}{test} rows, {kinds}, {held}")
         for note in domain.notes:
             _warn(f"note: domains.{name}: {note}")
-        if domain.test is not None and (twice := duplicates(domain.test.x, domain.rows.x)):
+        if domain.test is not None and (twice := count_duplicates(domain.test.x, domain.samples.x)):
             _warn(f"warning: domains.{name}: {twice:,} of {len(domain.test):,} test rows are training rows too")
     for sources_, target in loaded.pairs:
         if all(name in whole for name in (*sources_, target)):
-            for said in repeated([whole[name] for name in sources_], whole[target], loaded.protocol_of(target), most=None):
+            for said in duplicate_warnings(
+                [whole[name] for name in sources_], whole[target], loaded.protocol_of(target), most=None
+            ):
                 _warn(f"warning: {said}")
     if wrong:
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))
@@ -82,19 +84,19 @@ def show(
     from tlbench.errors import unknown_name
 
     allow(download)
-    loaded = api.load(suite)
+    loaded = api.load_suite(suite)
     if domain is not None and domain not in loaded.domains:
         raise TlbenchError(unknown_name(f"domain of suite {loaded.name}", domain, loaded.domains))
-    domains = runner.load(loaded, [domain] if domain else list(loaded.domains), root_of(data, loaded.path))
+    domains = runner.load_domains(loaded, [domain] if domain else list(loaded.domains), root_of(data, loaded.path))
     for name, one in domains.items():
-        typer.echo(preview.card(loaded.domains[name], one) + "\n")
+        typer.echo(preview.summary_text(loaded.domains[name], one) + "\n")
     by_rank: dict[int, list[Domain]] = {}
     for one in domains.values():
-        by_rank.setdefault(one.rows.x.ndim, []).append(one)
+        by_rank.setdefault(one.samples.x.ndim, []).append(one)
     for rank, alike in by_rank.items():
         kind = {4: "images", 3: "series"}.get(rank, "vectors")
         path = out / f"{loaded.name}-{domain or kind}.png"
-        preview.sheet(alike, path, loaded.title or loaded.name)
+        preview.contact_sheet(alike, path, loaded.title or loaded.name)
         typer.echo(f"wrote {path}")
     if domain is None:
         typer.echo(_distances(loaded, domains))
@@ -102,7 +104,7 @@ def show(
 
 def _distances(suite: Suite, domains: dict[str, Domain]) -> str:
     """A line for each pair."""
-    from tlbench.data.divergence import apart
+    from tlbench.data.divergence import measure_divergence
 
     def said(value: float | None) -> str:
         return f"{'-' if value is None else f'{value:.3f}':>12}"
@@ -110,7 +112,7 @@ def _distances(suite: Suite, domains: dict[str, Domain]) -> str:
     width = max(len("+".join(sources)) + len(target) + 1 for sources, target in suite.pairs)
     lines = ["", f"{'how far apart':{width}} {'label shift':>12}{'A-distance':>12}{'MMD^2':>12}{'Frechet':>12}"]
     for sources, target in suite.pairs:
-        found = apart([domains[name] for name in sources], domains[target])
+        found = measure_divergence([domains[name] for name in sources], domains[target])
         numbers = (found.label_shift, found.a_distance, found.mmd2, found.frechet)
         lines.append(f"{'+'.join(sources) + ':' + target:{width}} {''.join(map(said, numbers))}")
     lines.append(
@@ -132,7 +134,7 @@ def cache(
     from tlbench import clock
     from tlbench.data import cache as store
 
-    folder = store.default()
+    folder = store.default_cache()
     if folder is None:
         typer.echo("the cache is switched off (TLBENCH_CACHE=off)")
         return
@@ -146,7 +148,7 @@ def cache(
     for entry in found:
         used = f"used {duration(max(0.0, now - entry.used))} ago"
         shape = " x ".join(map(str, entry.shape))
-        typer.echo(f"{entry.name:20} {entry.rows:>9,} rows of {shape:16} {_size(entry.size_bytes):>10}  {used}")
+        typer.echo(f"{entry.name:20} {entry.samples:>9,} rows of {shape:16} {_size(entry.size_bytes):>10}  {used}")
     typer.echo(f"{len(found)} domains, {_size(sum(entry.size_bytes for entry in found))} in {folder}")
 
 

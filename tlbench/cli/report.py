@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tlbench.reports import Table
-    from tlbench.runner import Plan
+    from tlbench.runner import RunPlan
 
 
 class Which(StrEnum):
@@ -71,7 +71,7 @@ def report(
     names = tuple(Path(name).stem for name in suites or ())
     if compare is None:
         frame = _frame(results, names)
-        made = reports.tables(frame, table.value, reports.flips(results, frame), half_width)
+        made = reports.tables(frame, table.value, reports.negative_flips(results, frame), half_width)
     else:
         made = reports.compare(_frame(compare[0], names), _frame(compare[1], names), (str(compare[0]), str(compare[1])))
     write(made, format.value)
@@ -91,7 +91,7 @@ def write(tables: list[Table], format: str = "text") -> None:
         typer.echo(reports.render(tables, format).rstrip("\n"))
 
 
-def outlook(todo: Plan, half_width: float | None) -> str:
+def outlook(todo: RunPlan, half_width: float | None) -> str:
     """What a planned run is to give, from the suite's records so far."""
     from tlbench import reports
     from tlbench.reports.statistics import planning
@@ -109,7 +109,7 @@ def _frame(results: Path, names: tuple[str, ...]) -> pd.DataFrame:
     if missing := [name for name in names if not (results / name).is_dir()]:
         there = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
         raise TlbenchError(f"{results}: no records of {', '.join(missing)}; there are those of {there}")
-    frame = reports.frame(records.each(results, names))
+    frame = reports.frame(records.iterate_records(results, names))
     if frame.empty:
         raise TlbenchError(f"{results}: no records yet; `tlbench run SUITE --results {results}` writes some")
     return frame

@@ -25,13 +25,13 @@ def reproduce(
     from tlbench import published
 
     if table is None:
-        for name in published.names():
-            typer.echo(f"{name:28} {published.load(name).title}")
+        for name in published.table_names():
+            typer.echo(f"{name:28} {published.load_table(name).title}")
         return
-    chosen = published.load(table)
-    cells = published.run(chosen, results=results, data=data, device=device, rows=row or (), pairs=pair or ())
+    chosen = published.load_table(table)
+    cells = published.run_table(chosen, results=results, data=data, device=device, rows=row or (), pairs=pair or ())
     if not cells:
         raise TlbenchError(f"{table}: the chosen rows have no printed figure for the chosen pairs")
-    typer.echo(published.text(chosen, cells, "markdown" if markdown else "text"))
+    typer.echo(published.comparison_text(chosen, cells, "markdown" if markdown else "text"))
     if not all(cell.inside for cell in cells):
         raise typer.Exit(1)

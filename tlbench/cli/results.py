@@ -57,21 +57,21 @@ def _kept(path: Path, suite: str | None) -> list[str]:
     from tlbench import api, checks, methods
 
     if path.suffix == ".toml":
-        return checks.suite(api.load(str(path)))
+        return checks.check_suite(api.load_suite(str(path)))
     if path.suffix == ".py":
-        shipped = [name for name, file in methods.files().items() if file == path.resolve()]
-        name = shipped[0] if shipped else methods.plug(path)
-        kept = checks.method(name)
-        for line in checks.waiting(name):
+        shipped = [name for name, file in methods.method_files().items() if file == path.resolve()]
+        name = shipped[0] if shipped else methods.register_file(path)
+        kept = checks.check_method(name)
+        for line in checks.host_syncs(name):
             typer.echo(f"note: a step reads a value at {line}; a GPU's program waits there, and makes no graph", err=True)
         return kept
     if (of := _suite_of(path, suite)) is not None:
-        return checks.contribution(path, of)
+        return checks.check_contribution(path, of)
     name = path.absolute().parent.name
     typer.echo(
         f"no suite {name!r} ships; held to no suite: pairs, seeds, hash and options go unchecked without --suite FILE", err=True
     )
-    return checks.results(path)
+    return checks.check_results(path)
 
 
 @app.command()
@@ -118,11 +118,11 @@ def verify(
     for one in rerun.verify(file, of, root_of(data, of.path), engine.device_of(device), sample):
         metric = METRICS[one.filed.metric]
         filed, here = (_value(value, metric.factor) for value in one.values)
-        case = f"{one.filed.row} {one.filed.pair} seed {one.filed.seed}"
+        case = f"{one.filed.entry} {one.filed.pair} seed {one.filed.seed}"
         noise = f"(noise: {metric.factor * one.noise:.2f})" if one.verdict != "same" else ""
         typer.echo(f"{one.verdict:12}  {case}: {metric.title} on file {filed}, here {here} {noise}".rstrip())
         if one.here.status != "done":
-            typer.echo(f"{'':12}  here it {one.here.status}: {one.here.why}")
+            typer.echo(f"{'':12}  here it {one.here.status}: {one.here.reason}")
         compared.append(one)
     if not compared[0].machine:
         typer.echo("the machine is the same in all that is recorded of it")
@@ -146,7 +146,7 @@ def pictures(
     found = records.read_all(results, tuple(Path(name).stem for name in suites or ()))
     if not found:
         raise TlbenchError(f"{results}: no such records; `tlbench run SUITE --results {results}` writes some")
-    for path in plots.draw(found, out):
+    for path in plots.draw_plots(found, out):
         typer.echo(f"wrote {path}")
 
 
@@ -158,32 +158,32 @@ def site(
 ) -> None:
     """Write a results directory as a static site: pages of suites, methods and records, for a file system or any host."""
     from tlbench import methods, records
-    from tlbench.site import build, leaderboard
+    from tlbench.site import build_site, leaderboard_markdown
 
     found = records.read_all(results)
     if not found:
         raise TlbenchError(f"{results}: no records; `tlbench run SUITE --results {results}` writes some")
     if markdown is not None:
-        markdown.write_text(leaderboard(found), encoding="utf-8")
+        markdown.write_text(leaderboard_markdown(found), encoding="utf-8")
         typer.echo(f"wrote {markdown}")
     else:
-        typer.echo(f"wrote {build(found, out, results, methods.files())}")
+        typer.echo(f"wrote {build_site(found, out, results, methods.method_files())}")
 
 
 def _suite_of(file: Path, given: str | None) -> Suite | None:
     """The suite of a results file: the one that is named, else the shipped one of its folder's name."""
     from tlbench import api
-    from tlbench.suite import shipped
+    from tlbench.suite import shipped_suites
 
     name = given or file.absolute().parent.name
-    return api.load(name) if given or name in shipped() else None
+    return api.load_suite(name) if given or name in shipped_suites() else None
 
 
 def _plug(files: list[Path] | None) -> None:
     from tlbench import methods
 
     for file in files or ():
-        methods.plug(file)
+        methods.register_file(file)
 
 
 def _value(value: float | None, factor: float) -> str:

@@ -16,7 +16,7 @@ from tlbench.errors import TlbenchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tlbench.runner import Plan
+    from tlbench.runner import RunPlan
     from tlbench.suite import Suite
     from tlbench.terms import Record
 
@@ -47,7 +47,7 @@ Workers = Annotated[
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A file with a method outside the package.")]
 
 
-class Useless(StrEnum):
+class PrunableKind(StrEnum):
     """Kinds of records that count for nothing."""
 
     superseded = "superseded"
@@ -95,11 +95,11 @@ def run(
     from tlbench import engine, progress, records, runner
     from tlbench.data import root_of
     from tlbench.runner import local, resources
-    from tlbench.runner.interrupts import Stop
+    from tlbench.runner.interrupts import StopRequest
     from tlbench.runner.worker import Limits
 
     on = engine.device_of(device)
-    where = resources.Places(workers, devices, ray, gpus_per_case, device in {"auto", "cuda"})
+    where = resources.Resources(workers, devices, ray, gpus_per_case, device in {"auto", "cuda"})
     plans, wrong, failed = [], where.mistakes(), 0
     for suite in loaded:  # all of them before the first case: the third suite's missing file is said now, not tonight
         try:
@@ -107,7 +107,7 @@ def run(
                 records.prepare(results, suite.name, _warn)
             root = root_of(data, suite.path)
             only = (method or (), pair or (), seed or ())
-            plans.append(runner.plan(suite, results, root, rows=only[0], pairs=only[1], seeds=only[2], fresh=fresh))
+            plans.append(runner.plan_run(suite, results, root, rows=only[0], pairs=only[1], seeds=only[2], fresh=fresh))
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:
@@ -117,12 +117,12 @@ def run(
             _print_plan(todo, runner.estimate(todo.todo, [*todo.earlier, *local.probe(todo, on)]))
             typer.echo(report.outlook(todo, half_width))
         return
-    limits = resources.share(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), where)
+    limits = resources.share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), where)
     style = progress.Style.json if json else progress.Style.quiet if quiet else progress.Style.auto
-    with Stop(_warn) as stop:
+    with StopRequest(_warn) as stop:
         try:
             for todo in plans:
-                pool = resources.pool(todo, on, limits, where, results=results)
+                pool = resources.make_pool(todo, on, limits, where, results=results)
                 ended = progress.show(todo, results, pool, on, limits=limits, stop=stop, style=style)
                 failed += sum(record.status == "failed" for record in ended)
                 if stop.asked:
@@ -131,7 +131,7 @@ def run(
                     from tlbench import reports  # pandas and scipy take their memory after the cases, not beside them
 
                     frame = reports.frame([*todo.kept, *ended])
-                    report.write(reports.tables(frame, "main", reports.flips(results, frame), half_width))
+                    report.write(reports.tables(frame, "main", reports.negative_flips(results, frame), half_width))
         except KeyboardInterrupt:
             _warn("stopped; every finished case is on file, and the same command goes on from there")
             raise typer.Exit(128 + (stop.signal or signal.SIGINT)) from None
@@ -149,8 +149,8 @@ def status(
     """Say how far the runs of a results directory are: done, left, failed, time left."""
     _plug(plugin)
     from tlbench import records
-    from tlbench.runner.case_locks import running
-    from tlbench.runner.run_status import standing
+    from tlbench.runner.case_locks import is_running
+    from tlbench.runner.run_status import run_status
 
     for name, loaded in _on_file(directory, suite).items():
         found = records.read_all(directory, (name,))
@@ -158,14 +158,14 @@ def status(
             said = ", ".join(f"{sum(r.status == s for r in found)} {s}" for s in ("done", "skipped", "failed"))
             typer.echo(f"{name}: records: {said}; what is left is not known without its suite file (--suite FILE)")
             continue
-        now, busy = standing(loaded, found), running(directory / name)
+        now, busy = run_status(loaded, found), is_running(directory / name)
         total = now.done + now.skipped + len(now.failed) + len(now.left)
         counts = f"{now.done} done, {now.skipped} skipped, {len(now.failed)} failed, {len(now.left)} left"
         at_work = f" ({busy} running now)" if busy else ""
         rest = "" if not now.left_seconds else f"; about {cli_data.duration(now.left_seconds)}, one case at a time"
         typer.echo(f"{name}: {total} cases: {counts}{at_work}{rest}")
         for record in now.failed[:10]:
-            typer.echo(f"  failed: {record.row} {record.pair} seed {record.seed}: {record.why}")
+            typer.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
         if len(now.failed) > 10:
             typer.echo(f"  and {len(now.failed) - 10} more")
     typer.echo("data files are not looked at; `tlbench run SUITE --plan` sees whether they have changed")
@@ -175,14 +175,14 @@ def status(
 def prune(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="A results directory.")] = Path("results"),
     suite: Annotated[list[str] | None, typer.Option(help="Suite file or name; else the shipped ones of the folders.")] = None,
-    keep: Annotated[list[Useless] | None, typer.Option(help="A kind of record that stays (again for more).")] = None,
+    keep: Annotated[list[PrunableKind] | None, typer.Option(help="A kind of record that stays (again for more).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only counted.")] = False,
     plugin: Plugins = None,
 ) -> None:
     """Remove records that count for nothing: superseded by later ones, failed, or of versions that are no more."""
     _plug(plugin)
     from tlbench import records
-    from tlbench.runner.run_status import useless
+    from tlbench.runner.run_status import prunable
 
     stay = {kind.value for kind in keep or ()}
     for name, loaded in _on_file(directory, suite).items():
@@ -191,12 +191,12 @@ def prune(
         kinds: list[str] = []
 
         def chosen(found: Sequence[Record], suite: Suite | None = loaded, kinds: list[str] = kinds) -> list[int]:
-            going = {at: kind for at, kind in useless(suite, found).items() if kind not in stay}
+            going = {at: kind for at, kind in prunable(suite, found).items() if kind not in stay}
             kinds += going.values()
             return list(going) if yes else []
 
-        records.thin(directory, name, chosen)
-        said = ", ".join(f"{kinds.count(kind.value)} {kind.value}" for kind in Useless)
+        records.prune_records(directory, name, chosen)
+        said = ", ".join(f"{kinds.count(kind.value)} {kind.value}" for kind in PrunableKind)
         typer.echo(f"{name}: {len(kinds)} records {'removed' if yes else 'would go'}: {said}")
     if not yes:
         typer.echo("nothing was removed; --yes removes them")
@@ -204,7 +204,7 @@ def prune(
 
 def _on_file(directory: Path, suites: list[str] | None) -> dict[str, Suite | None]:
     """The suites that a results directory has records of; None where no suite file is known."""
-    from tlbench.suite import shipped
+    from tlbench.suite import shipped_suites
 
     if not directory.is_dir():
         raise TlbenchError(f"no results directory {directory}; `tlbench run SUITE --results {directory}` makes one")
@@ -212,7 +212,7 @@ def _on_file(directory: Path, suites: list[str] | None) -> dict[str, Suite | Non
     names = sorted(given) or sorted(p.name for p in directory.iterdir() if p.is_dir() and any(p.glob("*.jsonl")))
     if missing := [name for name in names if not (directory / name).is_dir()]:
         raise TlbenchError(f"{directory}: no records of {', '.join(missing)}")
-    known = {name: _suites([name])[0] for name in names if name in shipped() and name not in given}
+    known = {name: _suites([name])[0] for name in names if name in shipped_suites() and name not in given}
     return {name: given.get(name) or known.get(name) for name in names}
 
 
@@ -220,7 +220,7 @@ def _plug(files: list[Path] | None) -> None:
     from tlbench import methods
 
     for file in files or ():
-        methods.plug(file)
+        methods.register_file(file)
 
 
 def _suites(names: list[str]) -> list[Suite]:
@@ -230,7 +230,7 @@ def _suites(names: list[str]) -> list[Suite]:
     loaded, wrong = [], []
     for name in names:
         try:
-            loaded.append(api.load(name))
+            loaded.append(api.load_suite(name))
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:
@@ -238,10 +238,10 @@ def _suites(names: list[str]) -> list[Suite]:
     return loaded
 
 
-def _print_plan(todo: Plan, estimate: tuple[float, int]) -> None:
+def _print_plan(todo: RunPlan, estimate: tuple[float, int]) -> None:
     seconds, blind = estimate
     typer.echo(f"{todo.suite.name}: {len(todo.todo)} cases to run, {len(todo.kept)} on file")
-    rows = {row: [case for case in todo.todo if case.row == row] for row in todo.suite.methods}
+    rows = {row: [case for case in todo.todo if case.entry == row] for row in todo.suite.methods}
     for row, cases in rows.items():
         if cases:
             pairs = dict.fromkeys(case.pair for case in cases)

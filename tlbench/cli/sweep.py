@@ -14,7 +14,7 @@ from tlbench.errors import TlbenchError
 from tlbench.terms import Record
 
 if TYPE_CHECKING:
-    from tlbench.runner import Plan
+    from tlbench.runner import RunPlan
 
 app = typer.Typer()
 
@@ -49,41 +49,41 @@ def sweep(
     from tlbench.data import root_of
     from tlbench.errors import unknown_name
     from tlbench.runner import resources
-    from tlbench.runner.interrupts import Stop
+    from tlbench.runner.interrupts import StopRequest
     from tlbench.runner.worker import Limits
 
     for file in plugin or ():
-        methods.plug(file)
-    chosen = api.load(suite)
+        methods.register_file(file)
+    chosen = api.load_suite(suite)
     tuned = f"{method}_tuned"
-    if into is not None and tuned in api.load(into).methods:
+    if into is not None and tuned in api.load_suite(into).methods:
         raise TlbenchError(f"{into}: there is a row {tuned} already; rename or remove it")
     if method not in chosen.methods:
         raise TlbenchError(unknown_name(f"method entry of suite {chosen.name}", method, chosen.methods, "--method"))
     row = chosen.methods[method]
-    ranges = sweeps.space(row.method or method, row.options, option or ())
+    ranges = sweeps.search_space(row.method or method, row.options, option or ())
     on, folder = engine.device_of(device), out or Path("out/sweeps") / chosen.name / method
-    where = resources.Places(workers, ray=ray, gpus_per_case=gpus_per_case, every_gpu=device in {"auto", "cuda"})
+    where = resources.Resources(workers, ray=ray, gpus_per_case=gpus_per_case, every_gpu=device in {"auto", "cuda"})
     if wrong := where.mistakes():
         raise TlbenchError("\n".join(wrong))
-    limits = resources.share(Limits(timeout_seconds=timeout), where)
+    limits = resources.share_cores(Limits(timeout_seconds=timeout), where)
     typer.echo(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}", err=True)
 
     def tell(number: int, value: float | None, options: Mapping[str, Any]) -> None:
         said = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in options.items())
         typer.echo(f"trial {number}: {'failed' if value is None else f'{value:.4f}'}  {said}", err=True)
 
-    with Stop(lambda text: typer.echo(text, err=True)) as stop:
+    with StopRequest(lambda text: typer.echo(text, err=True)) as stop:
 
-        def drive(plan: Plan, results: Path) -> Sequence[Record]:
-            pool = resources.pool(plan, on, limits, where)
+        def drive(plan: RunPlan, results: Path) -> Sequence[Record]:
+            pool = resources.make_pool(plan, on, limits, where)
             found = progress.show(plan, results, pool, on, limits=limits, stop=stop, style=progress.Style.quiet)
             if stop.asked:
                 raise KeyboardInterrupt
             return found
 
         try:
-            best = sweeps.sweep(
+            best = sweeps.run_sweep(
                 chosen,
                 method,
                 trials,

@@ -9,16 +9,16 @@ from __future__ import annotations
 from tlbench.data import cache, preparation, readers, shifts, source_files
 from tlbench.data.declaration import Declaration, declare
 from tlbench.data.decoding.files import root_of
-from tlbench.data.duplicates import duplicates
-from tlbench.data.fitted_features import fitted
+from tlbench.data.duplicates import count_duplicates
+from tlbench.data.fitted_features import fit_features
 from tlbench.data.loading import load
 
 __all__ = [
     "Declaration",
     "cache",
+    "count_duplicates",
     "declare",
-    "duplicates",
-    "fitted",
+    "fit_features",
     "load",
     "preparation",
     "readers",

@@ -66,12 +66,12 @@ def _code(reader: str) -> str:
     return digest([np.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(own)]])
 
 
-default = cache_folder
+default_cache = cache_folder
 
 # --- entries ---
 
 
-def through(declaration: Declaration, root: Path, folder: Path, decode: Callable[[], Domain]) -> Domain:
+def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Callable[[], Domain]) -> Domain:
     """The domain as `decode` gives it, from its entry if there is one; else one is made.
 
     Raises:
@@ -111,7 +111,7 @@ def through(declaration: Declaration, root: Path, folder: Path, decode: Callable
         return _mapped(entry, declaration.name) or domain
 
 
-def kept(folder: Path, key: str, name: str, make: Callable[[], Domain]) -> tuple[Domain, Path]:
+def entry_path(folder: Path, key: str, name: str, make: Callable[[], Domain]) -> tuple[Domain, Path]:
     """A domain that is made from others, from the entry of its key if there is one, and the entry's place.
 
     Args:
@@ -217,7 +217,7 @@ def _store(domain: Domain, entry: Path, said: list[str]) -> None:
                     stream.flush()
                     os.fsync(stream.fileno())  # else a rename may outlive a power cut that its content does not
                 arrays[field.name][inner.name] = file.stat().st_size
-        held = {"rows": len(domain.rows), "shape": list(domain.rows.x.shape[1:]), "classes": len(domain.classes)}
+        held = {"rows": len(domain.samples), "shape": list(domain.samples.x.shape[1:]), "classes": len(domain.classes)}
         card = {"format": FORMAT, "held": held, "facts": facts, "arrays": arrays, "said": said}
         with (Path(made) / "card.json").open("w", encoding="utf-8") as text:
             json.dump(card, text, indent=1)
@@ -245,7 +245,7 @@ class Entry:
 
     path: Path
     name: str
-    rows: int
+    samples: int
     shape: tuple[int, ...]
     size_bytes: int
     used: float

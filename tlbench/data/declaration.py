@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tlbench.data import preparation, readers, shifts
 from tlbench.data.decoding.arrays import UNKNOWN
-from tlbench.data.function_registry import Kinds
+from tlbench.data.function_registry import FunctionRegistry
 from tlbench.data.validation import check
 from tlbench.errors import did_you_mean
 from tlbench.terms import Strict
@@ -22,21 +22,21 @@ class Operation(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Part(Strict):
+class DataSource(Strict):
     """Where the rows of one part come from: the main rows, or the domain's own test rows."""
 
     reader: str
     options: dict[str, Any]
     shape: tuple[int, ...] | None = None
-    rows: int | None = None
+    samples: int | None = None
 
 
 class Declaration(Strict):
     """A checked domain table; `model_dump(mode="json")` says all that decides what `load` gives."""
 
     name: str
-    main: Part
-    test: Part | None = None
+    main: DataSource
+    test: DataSource | None = None
     task: Literal["classification", "regression"] = "classification"
     classes: tuple[str, ...] | None = None
     label_map: dict[str, str] = Field(default_factory=dict)
@@ -64,7 +64,7 @@ class Common(Strict, strict=True):
     task: Literal["classification", "regression"] = "classification"
     """For regression the labels are targets: numbers, in one column or several; there are no classes then."""
     shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
-    rows: PositiveInt | None = None
+    samples: PositiveInt | None = None
     classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
     label_map: dict[str, str | int] = Field(default_factory=dict)
     """Label as it is in the source -> as it is called here; what is not named keeps its name."""
@@ -194,9 +194,9 @@ def _reader_keys(reader: Any) -> set[str] | None:
     return set(readers.get(reader).Options.model_fields) if reader in readers.names() else None
 
 
-def _part(checked: Common, options: dict[str, Any]) -> Part:
+def _part(checked: Common, options: dict[str, Any]) -> DataSource:
     shape = None if checked.shape is None else tuple(checked.shape)
-    return Part(reader=checked.reader, options=options, shape=shape, rows=checked.rows)
+    return DataSource(reader=checked.reader, options=options, shape=shape, samples=checked.samples)
 
 
 def _options(merged: Mapping[str, Any], common: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -210,7 +210,7 @@ def _options(merged: Mapping[str, Any], common: set[str]) -> tuple[dict[str, Any
     return schema.model_validate(own).model_dump(), {}
 
 
-def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where: str) -> tuple[Part | None, list[str]]:
+def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where: str) -> tuple[DataSource | None, list[str]]:
     """The test part: the domain's table with the keys of `test` over it; mistakes in `known` keys were said before."""
     common = set(Common.model_fields)
     wrong = [
@@ -233,7 +233,7 @@ def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where:
     return _part(Common.model_validate(per_part), options), []
 
 
-def _operations(kinds: Kinds, written: Any, where: str) -> tuple[tuple[Operation, ...], list[str]]:
+def _operations(kinds: FunctionRegistry, written: Any, where: str) -> tuple[tuple[Operation, ...], list[str]]:
     """A list of names or tables {kind = ..., options} -> checked operations, or what is wrong with them."""
     if not isinstance(written, list):
         return (), []  # the common schema says so

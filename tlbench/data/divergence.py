@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data import shifts
-from tlbench.data.fitted_features import fitted
+from tlbench.data.fitted_features import fit_features
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
@@ -26,7 +26,7 @@ ROWS, COMPONENTS, PIXELS = 1000, 32, 32
 
 
 @dataclass(frozen=True)
-class Apart:
+class Divergence:
     """Distances between two sides; those of the rows are None where the sides have rows of different shapes."""
 
     label_shift: float | None
@@ -39,27 +39,27 @@ class Apart:
     """Frechet distance of two Gaussians fitted to the sides (Dowson and Landau 1982)."""
 
 
-def apart(sources: Sequence[Domain], target: Domain) -> Apart:
+def measure_divergence(sources: Sequence[Domain], target: Domain) -> Divergence:
     """How far the rows of some sources, taken together, are from the rows of a target."""
-    sources, target = fitted(sources, target)
+    sources, target = fit_features(sources, target)
     names = sorted({name for domain in (*sources, target) for name in domain.classes})
     label_shift = 0.5 * float(np.abs(_shares(sources, names) - _shares([target], names)).sum()) if names else None
-    shapes = {tuple(domain.rows.x.shape[1:]) for domain in (*sources, target)}
+    shapes = {tuple(domain.samples.x.shape[1:]) for domain in (*sources, target)}
     if len(shapes) > 1:
-        return Apart(label_shift)
-    size = min(ROWS, sum(map(len, (domain.rows for domain in sources))), len(target.rows))
+        return Divergence(label_shift)
+    size = min(ROWS, sum(map(len, (domain.samples for domain in sources))), len(target.samples))
     if size < 10:
-        return Apart(label_shift)
+        return Divergence(label_shift)
     a = np.concatenate([sample(domain, -(-size // len(sources))) for domain in sources])[:size]
-    a, b = components(a, sample(target, size)[: len(a)], scaled=target.rows.x.ndim != 4)
-    return Apart(label_shift, a_distance(a, b), mmd2(a, b), frechet(a, b))
+    a, b = components(a, sample(target, size)[: len(a)], scaled=target.samples.x.ndim != 4)
+    return Divergence(label_shift, a_distance(a, b), mmd2(a, b), frechet(a, b))
 
 
 def _shares(domains: Sequence[Domain], names: Sequence[str]) -> Floats:
     counts = np.zeros(len(names))
     for domain in domains:
         place = np.array([names.index(name) for name in domain.classes])
-        counts += np.bincount(place[domain.rows.y.numpy()], minlength=len(names))
+        counts += np.bincount(place[domain.samples.y.numpy()], minlength=len(names))
     return np.asarray(counts / counts.sum())
 
 
@@ -67,8 +67,8 @@ def sample(domain: Domain, rows: int) -> Floats:
     """At most `rows` rows of a domain in random order, as vectors (N, D)."""
     import torch
 
-    order = shifts.generator("apart", 0).permutation(len(domain.rows))[:rows]
-    x = domain.rows.x[torch.from_numpy(order)]
+    order = shifts.generator("apart", 0).permutation(len(domain.samples))[:rows]
+    x = domain.samples.x[torch.from_numpy(order)]
     if x.ndim == 4:
         x = x.float() / (255 if x.dtype == torch.uint8 else 1)
         height, width = (min(PIXELS, int(side)) for side in x.shape[2:])

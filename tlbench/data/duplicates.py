@@ -17,7 +17,7 @@ GLANCE = 64
 CHUNK_BYTES = 16 * 2**20
 
 
-def duplicates(a: Tensor, b: Tensor | None = None) -> int:
+def count_duplicates(a: Tensor, b: Tensor | None = None) -> int:
     """How many rows of a (N, ...) are also rows of b (M, ...); without b, how many of a are there more than once.
 
     Rows of other shapes or types are no rows of each other.

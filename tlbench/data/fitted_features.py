@@ -21,7 +21,7 @@ KEPT_PAIRS = 4
 
 
 @dataclass(frozen=True)
-class Unfitted:
+class UnfittedFeatures:
     """Rows that others may learn from, and how the domain is made from what was learned."""
 
     own: Cells
@@ -33,7 +33,7 @@ _pairs: OrderedDict[tuple[int, ...], tuple[list[Domain], list[Domain]]] = Ordere
 _lock = threading.Lock()
 
 
-def fitted(sources: Sequence[Domain], target: Domain) -> tuple[list[Domain], Domain]:
+def fit_features(sources: Sequence[Domain], target: Domain) -> tuple[list[Domain], Domain]:
     """The domains of a pair, with features that are learned from its sources; the same objects where nothing is learned.
 
     Raises:

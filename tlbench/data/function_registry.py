@@ -17,7 +17,7 @@ from tlbench.terms import Strict
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Plain(Strict, strict=True):
+class PlainOptions(Strict, strict=True):
     """Options of a kind: no unknown key, no silent conversion."""
 
 
@@ -31,10 +31,10 @@ def rule(broken: Callable[[Any], str | None]) -> Callable[[Function], Function]:
     return note
 
 
-class Kinds:
+class FunctionRegistry:
     """The public functions of a module whose first arguments have the given names."""
 
-    def __init__(self, module: str, given: tuple[str, ...], base: type[BaseModel] = Plain) -> None:
+    def __init__(self, module: str, given: tuple[str, ...], base: type[BaseModel] = PlainOptions) -> None:
         self._module, self._given, self._base = module, given, base
 
     def _functions(self) -> dict[str, Callable[..., Any]]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data import preparation, readers, shifts, source_files
-from tlbench.data.cache import through
-from tlbench.data.declaration import Declaration, Operation, Part
+from tlbench.data.cache import load_cached
+from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
 from tlbench.data.decoding.arrays import Array, Cells
-from tlbench.data.fitted_features import Unfitted
+from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
@@ -31,11 +31,11 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
     Raises:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
-    with files.about(f"domains.{declaration.name}"):
+    with files.describe(f"domains.{declaration.name}"):
         source_files.hold(declaration, root, cache)
     if cache is None:
         return decode(declaration, root)
-    return through(declaration, root, cache, lambda: decode(declaration, root))
+    return load_cached(declaration, root, cache, lambda: decode(declaration, root))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
     where = f"domains.{declaration.name}"
-    with files.about(where):
+    with files.describe(where):
         raw = _read(declaration.main, root, declaration)
         classes = () if declaration.task == "regression" else declaration.classes or raw.names
         main = _settled(raw, classes, declaration)
@@ -67,12 +67,12 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         groups = () if main.group is None else tuple(arrays.texts(np.asarray(main.group))[0])
     test = None
     if declaration.test is not None:
-        with files.about(f"{where}.test"):
+        with files.describe(f"{where}.test"):
             test = _settled(_read(declaration.test, root, declaration), classes, declaration)
     own = None
     if isinstance(main.x, Cells):
-        with files.about(where):
-            own = main.x[_chosen(declaration, main, declaration.main.rows, root)]
+        with files.describe(where):
+            own = main.x[_chosen(declaration, main, declaration.main.samples, root)]
     return Settled(declaration, root, main, test, classes, groups, own).made(() if own is None else [own])
 
 
@@ -92,35 +92,35 @@ class Settled:
     def made(self, learned: Sequence[Cells]) -> Domain:
         """The domain, with features that are learned from some rows where any are learned."""
         declaration, where = self.declaration, f"domains.{self.declaration.name}"
-        with files.about(where):
+        with files.describe(where):
             base = _numbers(self.main, declaration.main, learned)
-            x, y, group = _shifted(base, self.main, declaration, declaration.main.rows, self.root)
+            x, y, group = _shifted(base, self.main, declaration, declaration.main.samples, self.root)
             prepared = _prepared(x, x, declaration.prepare)
             parts = [_finished(prepared, y, _coded(group, self.groups))]
         if self.test is not None and declaration.test is not None:
-            with files.about(f"{where}.test"):
+            with files.describe(f"{where}.test"):
                 other = _numbers(self.test, declaration.test, learned)
                 if other.shape[1:] != base.shape[1:]:
                     raise TlbenchError(f"test rows are {other.shape[1:]}, main rows {base.shape[1:]}; both need one shape")
-                other, y, group = _shifted(other, self.test, declaration, declaration.test.rows, self.root)
+                other, y, group = _shifted(other, self.test, declaration, declaration.test.samples, self.root)
                 parts.append(_finished(_prepared(other, x, declaration.prepare), y, _coded(group, self.groups)))
         cells = [raw.x for raw in (self.main, self.test) if raw is not None and isinstance(raw.x, Cells)]
         targets = self.main.names if declaration.task == "regression" else ()
         labelled = [_labelled(*part) for part in parts]
         return Domain(
             name=declaration.name,
-            rows=labelled[0],
+            samples=labelled[0],
             classes=self.classes,
             fingerprint=_fingerprint(parts, (self.classes or targets), [one.digest() for one in cells]),
             test=labelled[1] if len(labelled) > 1 else None,
             groups=self.groups,
             targets=targets,
             notes=tuple(note for raw in (self.main, self.test) if raw is not None for note in raw.notes),
-            unfitted=None if self.own is None else Unfitted(self.own, self.made),
+            unfitted=None if self.own is None else UnfittedFeatures(self.own, self.made),
         )
 
 
-def _read(part: Part, root: Path, declaration: Declaration) -> Raw:
+def _read(part: DataSource, root: Path, declaration: Declaration) -> Raw:
     """Rows, labels as positions in the names of their own classes (or targets and their names), and groups."""
     reader = readers.get(part.reader)
     read = reader.read(reader.Options.model_validate(part.options), root)
@@ -134,14 +134,14 @@ def _read(part: Part, root: Path, declaration: Declaration) -> Raw:
         if np.ndim(table.y) == 2 and 1 not in np.shape(table.y) and len(table.targets) > 1:
             raise TlbenchError(f"{len(table.targets)} columns of labels are targets of a regression; set task = 'regression'")
         labels = arrays.labels(table.y)
-        found, y = arrays.renamed(*arrays.texts(labels), declaration.label_map)
+        found, y = arrays.rename_labels(*arrays.texts(labels), declaration.label_map)
         names = tuple(found)
     x = table.x
     if isinstance(x, Cells):
         if len(x) != len(y):
             raise TlbenchError(f"x has {len(x)} rows and y {len(y)} labels; each row needs one label")
     else:
-        x = arrays.rows_of(x, len(y), part.shape)
+        x = arrays.sample_array(x, len(y), part.shape)
     return Raw(x, y, names, table.group, table.notes)
 
 
@@ -149,7 +149,7 @@ def _settled(raw: Raw, classes: Sequence[str], declaration: Declaration) -> Raw:
     """Rows of the declared classes only, their labels (N,) as positions in them."""
     if declaration.task == "regression":
         return raw
-    rows, y = arrays.settled(raw.names, raw.y, classes, declaration.others)
+    rows, y = arrays.settle_samples(raw.names, raw.y, classes, declaration.others)
     if declaration.keep is not None:
         stay = np.isin(y, [list(classes).index(name) for name in declaration.keep])
         if not stay.any():
@@ -164,12 +164,12 @@ def _taken(x: Any, rows: NDArray[np.integer[Any]]) -> Any:
     return x[rows] if isinstance(x, Cells) else mapped_arrays.taken(x, rows)
 
 
-def _numbers(raw: Raw, part: Part, learned: Sequence[Cells]) -> Any:
+def _numbers(raw: Raw, part: DataSource, learned: Sequence[Cells]) -> Any:
     if not isinstance(raw.x, Cells):
         return raw.x
     if not learned:
         raise TlbenchError("its rows are not numbers, and those of the main part are; read both alike")
-    return arrays.rows_of(raw.x.encoded(learned), len(raw.y), part.shape)
+    return arrays.sample_array(raw.x.encoded(learned), len(raw.y), part.shape)
 
 
 def _coded(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | None:
@@ -193,7 +193,7 @@ def _chosen(declaration: Declaration, raw: Raw, rows: int | None, root: Path) ->
     stay = np.arange(len(y)) if rows is None else shifts.subsample(y, rows, shifts.generator("rows", 0))
     for shift in declaration.shifts:
         if shift.kind in shifts.CHOICES:
-            _, _, chosen = shifts.applied(shift.kind, shift.options, stay, y[stay], root)
+            _, _, chosen = shifts.apply_shifts(shift.kind, shift.options, stay, y[stay], root)
             stay = stay if chosen is None else stay[chosen]
     return stay
 
@@ -205,7 +205,7 @@ def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root:
         stay = shifts.subsample(_strata(y), rows, shifts.generator("rows", 0))
         x, y, group = mapped_arrays.taken(x, stay), y[stay], None if group is None else group[stay]
     for shift in declaration.shifts:
-        x, labels, chosen = shifts.applied(shift.kind, shift.options, x, _strata(y), root)
+        x, labels, chosen = shifts.apply_shifts(shift.kind, shift.options, x, _strata(y), root)
         if chosen is not None:
             y, group = y[chosen], None if group is None else group[chosen]
         elif y.ndim == 1:

@@ -16,10 +16,10 @@ from pydantic import Field
 
 from tlbench.data.decoding import mapped_arrays
 from tlbench.data.decoding.arrays import Array, dense, is_sparse
-from tlbench.data.function_registry import Kinds
+from tlbench.data.function_registry import FunctionRegistry
 from tlbench.errors import TlbenchError
 
-kinds = Kinds(__name__, ("x", "main"))
+kinds = FunctionRegistry(__name__, ("x", "main"))
 names = kinds.names
 summaries = kinds.summaries
 

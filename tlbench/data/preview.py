@@ -11,7 +11,7 @@ import numpy as np
 
 from tlbench.data import divergence, shifts
 from tlbench.data.declaration import Declaration
-from tlbench.data.fitted_features import fitted
+from tlbench.data.fitted_features import fit_features
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
@@ -25,9 +25,9 @@ ALL = "all rows"
 """What stands for a class where there are none."""
 
 
-def card(declaration: Declaration, domain: Domain) -> str:
+def summary_text(declaration: Declaration, domain: Domain) -> str:
     """A domain in a few lines: rows, shape, classes with counts, where it comes from, fingerprint."""
-    x, y = domain.rows.x, domain.rows.y
+    x, y = domain.samples.x, domain.samples.y
     kind = {4: "images", 3: "series"}.get(x.ndim, "vectors")
     lines = [
         ("rows", f"{len(y):,}" + (f", and {len(domain.test):,} test rows" if domain.test is not None else "")),
@@ -38,7 +38,7 @@ def card(declaration: Declaration, domain: Domain) -> str:
         ("source", declaration.source or "not stated"),
         ("fingerprint", domain.fingerprint),
     ]
-    if (group := domain.rows.group) is not None:
+    if (group := domain.samples.group) is not None:
         sizes = np.bincount(group.numpy(), minlength=len(domain.groups))
         lines.insert(3, ("groups", f"{len(sizes)}, of {sizes.min():,} to {sizes.max():,} rows"))
     if domain.unfitted is not None:
@@ -48,14 +48,14 @@ def card(declaration: Declaration, domain: Domain) -> str:
 
 
 def _counted(domain: Domain) -> str:
-    counts = np.bincount(domain.rows.y.numpy(), minlength=len(domain.classes))
+    counts = np.bincount(domain.samples.y.numpy(), minlength=len(domain.classes))
     said = [f"{name} {count:,}" for name, count in zip(domain.classes, counts, strict=True)]
     return f"{len(said)}: " + ", ".join(said[:20]) + (f", and {len(said) - 20} more" if len(said) > 20 else "")
 
 
 def _spread(domain: Domain) -> str:
     """Mean, deviation and range of each target of a regression."""
-    y_NK = domain.rows.y.double().numpy()
+    y_NK = domain.samples.y.double().numpy()
     said = [
         f"{name} {y.mean():.4g} ± {y.std():.4g} ({y.min():.4g} to {y.max():.4g})"
         for name, y in zip(domain.targets[:8], y_NK.T, strict=False)
@@ -63,7 +63,7 @@ def _spread(domain: Domain) -> str:
     return f"{len(domain.targets)}: " + ", ".join(said)
 
 
-def sheet(domains: Sequence[Domain], path: Path, title: str = "") -> None:
+def contact_sheet(domains: Sequence[Domain], path: Path, title: str = "") -> None:
     """Write a PNG of domains of one kind: examples of each class of images or series, summaries of vectors.
 
     Raises:
@@ -76,7 +76,7 @@ def sheet(domains: Sequence[Domain], path: Path, title: str = "") -> None:
     figure = Figure(layout="constrained", dpi=110)
     if title:
         figure.suptitle(title + (f" ({DOMAINS} of {many} domains)" if many > DOMAINS else ""))
-    draw = {4: _images, 3: _series}.get(domains[0].rows.x.ndim, _vectors)
+    draw = {4: _images, 3: _series}.get(domains[0].samples.x.ndim, _vectors)
     draw(figure, domains, names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _alike(domains: Sequence[Domain]) -> Sequence[Domain]:
     for domain in domains:
         for first in (one for one in domains if one.unfitted is not None and domain.unfitted is not None):
             with contextlib.suppress(TlbenchError):  # of other columns
-                domain = fitted([first], domain)[1]
+                domain = fit_features([first], domain)[1]
                 break
         shown.append(domain)
     return shown
@@ -101,11 +101,11 @@ def _examples(domain: Domain, name: str, count: int) -> Any:
     """Up to `count` random rows of a class, the same each time."""
     if name not in (*domain.classes, ALL):
         return []
-    rows = np.arange(len(domain.rows))
+    rows = np.arange(len(domain.samples))
     if name in domain.classes:
-        rows = np.flatnonzero(domain.rows.y.numpy() == domain.classes.index(name))
+        rows = np.flatnonzero(domain.samples.y.numpy() == domain.classes.index(name))
     chosen = np.sort(shifts.generator("sheet", 0).permutation(rows)[:count])
-    return domain.rows.x.numpy()[chosen]
+    return domain.samples.x.numpy()[chosen]
 
 
 def _images(figure: Figure, domains: Sequence[Domain], names: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ def _images(figure: Figure, domains: Sequence[Domain], names: Sequence[str]) -> 
     across = max(2, EXAMPLES // len(domains))
     figure.set_size_inches(1.4 + 0.72 * across * len(domains), 0.8 + 0.72 * len(names))
     blocks = figure.subplots(1, len(domains), squeeze=False)[0]
-    side = max(max(domain.rows.x.shape[2:]) for domain in domains)
+    side = max(max(domain.samples.x.shape[2:]) for domain in domains)
     cell = min(side, 96) + 2
     for axes, domain in zip(blocks, domains, strict=True):
         board = np.ones((cell * len(names), cell * across, 3))
@@ -137,7 +137,7 @@ def _picture(image: Any, size: int, domain: Domain) -> Any:
     channels, height, width = image.shape
     rows, columns = (np.arange(size) * side // size for side in (height, width))
     image = image[:, rows][:, :, columns].astype(np.float64)
-    if domain.rows.x.numpy().dtype == np.uint8:
+    if domain.samples.x.numpy().dtype == np.uint8:
         image = image / 255
     else:
         low, high = float(image.min()), float(image.max())
@@ -177,7 +177,7 @@ def _vectors(figure: Figure, domains: Sequence[Domain], names: Sequence[str]) ->
     samples = [divergence.sample(domain, POINTS) for domain in domains]
     spread = float(np.mean([sample.std(axis=0).mean() for sample in samples])) or 1.0
     for domain in domains:
-        mean = domain.rows.x.numpy().mean(axis=0, dtype=np.float64)
+        mean = domain.samples.x.numpy().mean(axis=0, dtype=np.float64)
         means.plot(mean, linewidth=0.8, marker="." if len(mean) < 30 else "", alpha=0.8)
     low, high = means.get_ylim()
     means.set_ylim(min(low, -0.1 * spread), max(high, 0.1 * spread))  # else rounding looks like a difference
@@ -192,8 +192,8 @@ def _vectors(figure: Figure, domains: Sequence[Domain], names: Sequence[str]) ->
         for number, z in zip(alike, _plane([samples[number] for number in alike]), strict=True):
             flat[number] = z
     for axes, domain, z in zip(panels, domains, flat, strict=True):
-        order = shifts.generator("apart", 0).permutation(len(domain.rows))[:POINTS]
-        y = domain.rows.y.numpy()[order]
+        order = shifts.generator("apart", 0).permutation(len(domain.samples))[:POINTS]
+        y = domain.samples.y.numpy()[order]
         hue: dict[str, Any] = {"c": y[:, 0], "cmap": "viridis"} if domain.targets else {"c": y % 10, "vmin": 0, "vmax": 9}
         axes.scatter(z[:, 0], z[:, 1], s=6, linewidths=0, **{"cmap": "tab10", **hue})
         axes.set_title(domain.name, fontsize=10)
@@ -213,9 +213,9 @@ def _labels(axes: Any, domains: Sequence[Domain], names: Sequence[str]) -> None:
     across = len(domains)
     for number, domain in enumerate(domains):
         if domain.targets:
-            axes.hist(domain.rows.y[:, 0].numpy(), bins=30, density=True, histtype="step", label=domain.name)
+            axes.hist(domain.samples.y[:, 0].numpy(), bins=30, density=True, histtype="step", label=domain.name)
             continue
-        count = np.bincount(domain.rows.y.numpy(), minlength=len(domain.classes)) / len(domain.rows)
+        count = np.bincount(domain.samples.y.numpy(), minlength=len(domain.classes)) / len(domain.samples)
         held = [count[domain.classes.index(name)] if name in domain.classes else 0 for name in names]
         axes.bar(np.arange(len(names)) + 0.8 * (number + 0.5) / across - 0.4, held, 0.8 / across, label=domain.name)
     if domains[0].targets:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tlbench.data import readers
-from tlbench.data.declaration import Declaration, Part
+from tlbench.data.declaration import DataSource, Declaration
 from tlbench.data.decoding import files
 from tlbench.errors import TlbenchError
 
@@ -29,7 +29,7 @@ def files_of(declaration: Declaration, root: Path) -> list[Path] | None:
     return sorted(found)
 
 
-def _files(part: Part, root: Path) -> list[Path]:
+def _files(part: DataSource, root: Path) -> list[Path]:
     reader = readers.get(part.reader)
     if callable(own := getattr(reader, "sources", None)):
         return list(own(reader.Options.model_validate(part.options), root))

@@ -8,23 +8,23 @@ import torch
 
 from tlbench.clock import Clock, Memory
 from tlbench.engine.data.inputs import CHUNK
-from tlbench.engine.data.storage import Part
-from tlbench.engine.fitting import Fitted
+from tlbench.engine.data.storage import Subset
+from tlbench.engine.fitting import FittedMethod
 from tlbench.engine.runtime import device_limits
-from tlbench.engine.runtime.throughput import largest_at_once, patience, predicting
-from tlbench.methods.base import Trained
+from tlbench.engine.runtime.throughput import largest_predict_batch, patience, predict_throughput
+from tlbench.methods.base import DeepMethod
 from tlbench.suite import Training
 from tlbench.terms import Cost
 
 
 def warm_up(device: torch.device, precision: str) -> None:
     """Measure the device's limit before any stretch or peak of a case begins; once in a process."""
-    device_limits.product(device, precision)
+    device_limits.peak_matmul_flops(device, precision)
 
 
 def cost(
-    fitted: Fitted,
-    scored: Part,
+    fitted: FittedMethod,
+    scored: Subset,
     watch: Clock,
     memory: Memory,
     joules: float | None,
@@ -56,22 +56,22 @@ def cost(
         "peak_resident_bytes": memory.resident(),
         "energy_joules": joules,
     }
-    if isinstance(fitted.method, Trained):
+    if isinstance(fitted.method, DeepMethod):
         facts |= fitted.outcome.speed.facts()
         facts |= {
             "steps": len(fitted.outcome.losses),
             "batch": training.batch,
             "compile_seconds": watch.seconds.get("compile"),
-            "device_flops_per_second": device_limits.product(scored.store.device, precision),
+            "device_flops_per_second": device_limits.peak_matmul_flops(scored.store.device, precision),
         }
     else:
         facts["train_samples_per_second"] = granted_rows / train_seconds
     return Cost(**facts, predict_rates=_rates(fitted, scored, watch, largest=largest) or None)
 
 
-def _rates(fitted: Fitted, scored: Part, watch: Clock, *, largest: bool) -> dict[int, float]:
+def _rates(fitted: FittedMethod, scored: Subset, watch: Clock, *, largest: bool) -> dict[int, float]:
     """Samples per second by the number of rows at once; none of a method that goes on learning while it predicts."""
-    if isinstance(fitted.method, Trained) and fitted.method.online() is not None:
+    if isinstance(fitted.method, DeepMethod) and fitted.method.online() is not None:
         return {}
     allowed = patience(watch.seconds["train"], watch.seconds["predict"] / len(scored))
     if largest and allowed is None:
@@ -79,7 +79,7 @@ def _rates(fitted: Fitted, scored: Part, watch: Clock, *, largest: bool) -> dict
     if allowed is None:
         return {}  # before any row is copied
     x = scored[torch.arange(min(len(scored), CHUNK))].x
-    rates = predicting(fitted.predictor, x, fitted.inputs, allowed, watch)
-    if largest and (found := largest_at_once(fitted.predictor, x, fitted.inputs, watch)):
+    rates = predict_throughput(fitted.predictor, x, fitted.inputs, allowed, watch)
+    if largest and (found := largest_predict_batch(fitted.predictor, x, fitted.inputs, watch)):
         rates[found[0]] = found[1]
     return rates

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from tlbench.clock import Clock
 from tlbench.data import cache
 from tlbench.engine.data.inputs import Inputs, in_chunks
-from tlbench.engine.data.storage import Part, Store, is_resident
-from tlbench.engine.runtime.precision import chosen, products, settle
-from tlbench.engine.runtime.seeds import seeded
+from tlbench.engine.data.storage import SampleStore, Subset, is_resident
+from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
+from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.errors import TlbenchError
 from tlbench.nn import backbones
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 from tlbench.suite import Network, Suite, digest
 from tlbench.terms import Domain, Labelled
 
@@ -57,18 +57,18 @@ _keys: dict[str, str] = {}
 _made: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
 
 
-def applied(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, Seen]:
+def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, Seen]:
     """A suite and domains as they are, or where the trunk is frozen, a network for features and domains of features."""
     if not suite.net.frozen:
         return suite, Seen(domains)
-    shape = tuple(next(iter(domains.values())).rows.x.shape[1:])
-    precision = chosen(suite.train, device)
+    shape = tuple(next(iter(domains.values())).samples.x.shape[1:])
+    precision = resolve_precision(suite.train, device)
     asked = digest([suite.net.model_dump(mode="json"), shape, precision])
     if asked not in _keys:
-        _keys[asked] = _trunk(suite, shape, precision)[1]
+        _keys[asked] = _frozen_backbone(suite, shape, precision)[1]
     made = {name: _features(domain, _keys[asked], suite, device, precision) for name, domain in domains.items()}
     learns = f"a bottleneck of {suite.net.bottleneck}" if suite.net.bottleneck else "the head alone"
-    net = Network.model_validate({"trunk": "features", "width": suite.net.bottleneck})
+    net = Network.model_validate({"backbone": "features", "width": suite.net.bottleneck})
     notes = (f"the trunk is frozen: {learns} learns from its features, and speeds are of that",)
     each = [features.seconds for features in made.values()]
     seconds = None if None in each else sum(filter(None, each))
@@ -82,16 +82,23 @@ def forget() -> None:
     _keys.clear()
 
 
-def _trunk(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Trunk, str]:
+def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
     """The frozen trunk on the CPU, and a digest of all that decides its features beside the rows."""
-    with seeded(SEED, torch.device("cpu")):
-        trunk = backbones.build(suite.net.trunk, shape, suite.net.options).eval().requires_grad_(False)
-    settle(trunk, precision)
+    with seeded_rng(SEED, torch.device("cpu")):
+        trunk = backbones.build_backbone(suite.net.backbone, shape, suite.net.options).eval().requires_grad_(False)
+    set_backbone_precision(trunk, precision)
     state = hashlib.sha256()
     for name, tensor in trunk.state_dict().items():
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    decides = [backbones.resolve(suite.net.trunk, shape), repr(trunk), suite.net.mean, suite.net.std, shape, precision]
+    decides = [
+        backbones.resolve_backbone(suite.net.backbone, shape),
+        repr(trunk),
+        suite.net.mean,
+        suite.net.std,
+        shape,
+        precision,
+    ]
     return trunk, digest([1, decides, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 
@@ -106,18 +113,18 @@ def _features(domain: Domain, key: str, suite: Suite, device: torch.device, prec
     spent: list[float] = []
 
     def make() -> Domain:
-        trunk, _ = _trunk(suite, tuple(domain.rows.x.shape[1:]), precision)
+        trunk, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
         watch = Clock(device)
         with watch.measure("features"):
-            made = _extracted(domain, trunk, suite, device, precision)
+            made = _extract_features(domain, trunk, suite, device, precision)
         spent.append(watch.seconds["features"])
         return made
 
-    folder = cache.default()
+    folder = cache.default_cache()
     if folder is None:
         made = make()
     else:
-        made, entry = cache.kept(folder, digest([key, domain.fingerprint]), domain.name, make)
+        made, entry = cache.entry_path(folder, digest([key, domain.fingerprint]), domain.name, make)
         with contextlib.suppress(OSError, ValueError):
             if spent:
                 (entry / "seconds.json").write_text(json.dumps(spent[0]), encoding="ascii")
@@ -129,7 +136,7 @@ def _features(domain: Domain, key: str, suite: Suite, device: torch.device, prec
     return features
 
 
-def _extracted(domain: Domain, trunk: Trunk, suite: Suite, device: torch.device, precision: str) -> Domain:
+def _extract_features(domain: Domain, trunk: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
     layout = any(isinstance(module, nn.Conv2d) for module in trunk.modules()) and suite.train.layout != "contiguous"
     inputs = Inputs(suite.net, channels_last=layout)
     trunk.to(device)
@@ -138,10 +145,10 @@ def _extracted(domain: Domain, trunk: Trunk, suite: Suite, device: torch.device,
 
     def of(rows: Labelled) -> Labelled:
         resident = is_resident(suite.train.resident, [rows.x], device)
-        stored = Part(Store([rows.x], device, resident), torch.arange(len(rows), device=device if resident else None))
+        stored = Subset(SampleStore([rows.x], device, resident), torch.arange(len(rows), device=device if resident else None))
         features: Tensor = in_chunks(lambda x: trunk(x).float().cpu(), stored, inputs, ROWS)
         return dataclasses.replace(rows, x=features.contiguous())
 
-    with products(precision, device):
+    with matmul_precision(precision, device):
         test = None if domain.test is None else of(domain.test)
-        return dataclasses.replace(domain, rows=of(domain.rows), test=test)
+        return dataclasses.replace(domain, samples=of(domain.samples), test=test)

@@ -21,12 +21,12 @@ from tlbench.errors import TlbenchError, schema_errors, unknown_name
 if TYPE_CHECKING:
     from tlbench.methods.base import Method
 
-_plugged: dict[str, Path] = {}
+_registered: dict[str, Path] = {}
 
 
-def files() -> dict[str, Path]:
+def method_files() -> dict[str, Path]:
     """Where each shipped or plugged method stands, by name; nothing is imported to answer."""
-    return dict(sorted({**_shipped(), **_plugged}.items()))
+    return dict(sorted({**_shipped(), **_registered}.items()))
 
 
 @functools.cache
@@ -34,20 +34,20 @@ def _shipped() -> dict[str, Path]:
     return {file.stem: file for file in Path(__file__).parent.glob("*/*.py") if not file.stem.startswith("_")}
 
 
-def names() -> list[str]:
+def method_names() -> list[str]:
     """All methods, those of entry points too."""
-    return sorted({*files(), *_entry_points()})
+    return sorted({*method_files(), *_entry_points()})
 
 
-def summary(name: str) -> str:
+def method_summary(name: str) -> str:
     """The first line of a method's file; nothing is imported to answer."""
-    file = files().get(name)
+    file = method_files().get(name)
     if file is None:
         return f"(entry point {_entry_points()[name].value})"
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
-def plug(file: Path) -> str:
+def register_file(file: Path) -> str:
     """Make the method in a file outside the package known under the file's name, which is returned.
 
     Raises:
@@ -55,39 +55,39 @@ def plug(file: Path) -> str:
     """
     if not file.is_file() or file.suffix != ".py":
         raise TlbenchError(f"plugin {file}: no such Python file; `tlbench new method NAME` writes a start")
-    if file.stem in files() and files()[file.stem].resolve() != file.resolve():
+    if file.stem in method_files() and method_files()[file.stem].resolve() != file.resolve():
         raise TlbenchError(f"plugin {file}: there is a method {file.stem!r} already; rename the file")
     if not file.stem.isidentifier():
         raise TlbenchError(f"plugin {file}: a method's file is named as a Python identifier, such as my_method.py")
-    _plugged[file.stem] = file.resolve()
+    _registered[file.stem] = file.resolve()
     return file.stem
 
 
-def plugged() -> list[Path]:
+def registered_files() -> list[Path]:
     """The files that `plug` has made known."""
-    return list(_plugged.values())
+    return list(_registered.values())
 
 
-def find(name: str) -> type[Method]:
+def method_class(name: str) -> type[Method]:
     """The class of a method.
 
     Raises:
         TlbenchError: there is no such method, or its file holds no class of one.
     """
-    from tlbench.methods.base import Method, Solved, Trained
+    from tlbench.methods.base import DeepMethod, Method, ShallowMethod
 
-    if name in _plugged:
-        module = _from_file(name, _plugged[name])
-    elif name in files():
-        module = importlib.import_module(f"{__name__}.{files()[name].parent.name}.{name}")
+    if name in _registered:
+        module = _from_file(name, _registered[name])
+    elif name in method_files():
+        module = importlib.import_module(f"{__name__}.{method_files()[name].parent.name}.{name}")
     elif name in _entry_points():
         loaded = _entry_points()[name].load()
         if isinstance(loaded, type) and issubclass(loaded, Method):
             return loaded
         module = loaded
     else:
-        raise TlbenchError(unknown_name("method", name, names()))
-    own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, (Trained, Solved))]
+        raise TlbenchError(unknown_name("method", name, method_names()))
+    own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, (DeepMethod, ShallowMethod))]
     own = [kind for kind in own if kind.__module__ == module.__name__]
     if len(own) != 1:
         raise TlbenchError(
@@ -96,7 +96,7 @@ def find(name: str) -> type[Method]:
     return own[0]
 
 
-def options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a method: those given, checked, and the defaults of the others.
 
     Raises:
@@ -108,7 +108,7 @@ def options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def mistakes(raw: Mapping[str, Any]) -> list[str]:
+def suite_errors(raw: Mapping[str, Any]) -> list[str]:
     """What is wrong with the `[methods]` tables of a suite."""
     tables = raw.get("methods")
     wrong: list[str] = []
@@ -116,8 +116,8 @@ def mistakes(raw: Mapping[str, Any]) -> list[str]:
         if not isinstance(table, Mapping) or not isinstance(table.get("method", ""), str):
             continue  # the suite's own schema says so
         name = table.get("method") or row
-        if name not in names():
-            wrong.append(unknown_name("method", name, names(), f"methods.{row}"))
+        if name not in method_names():
+            wrong.append(unknown_name("method", name, method_names(), f"methods.{row}"))
         else:
             wrong += _options(name, {k: v for k, v in table.items() if k != "method"}, f"methods.{row}")[0]
     return wrong
@@ -126,7 +126,7 @@ def mistakes(raw: Mapping[str, Any]) -> list[str]:
 def _options(name: str, given: Mapping[str, Any], where: str) -> tuple[list[str], dict[str, Any]]:
     from pydantic import ValidationError
 
-    model = find(name).Options
+    model = method_class(name).Options
     try:
         return [], model.model_validate(dict(given)).model_dump()
     except ValidationError as error:

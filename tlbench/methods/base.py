@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 from tlbench.nn.net import Net
-from tlbench.terms import PARTS, STREAM, Step, Task
+from tlbench.terms import SPLIT_OF_OLD, SPLITS, STREAM_SPLIT, Step, Task
 
 Predictor = Callable[[Tensor], Tensor]
 """Rows (N, ...) -> class scores (N, C); the highest score is the predicted class."""
@@ -27,7 +27,7 @@ class Method:
     """
 
     reads: ClassVar[frozenset[str]]
-    """The parts the method learns from: a subset of {"source", "target", "few", "stream"}."""
+    """The parts the method learns from: a subset of {"source", "target", "target_labeled", "stream"}."""
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     """What the method has a meaning for: {"classification"}, {"regression"} or both; in other suites it is skipped."""
     version: ClassVar[int] = 1
@@ -60,11 +60,13 @@ class Method:
         """Raises ValueError where the class itself breaks the contract."""
         if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
             raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}")
-        if not getattr(cls, "reads", None) or not cls.reads <= {*PARTS, STREAM}:
-            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*PARTS, STREAM)}")
+        if renamed := sorted({*getattr(cls, "reads", ())} & {*SPLIT_OF_OLD}):
+            raise ValueError(f"{cls.__name__}.reads names {renamed[0]!r}, which is now called {SPLIT_OF_OLD[renamed[0]]!r}")
+        if not getattr(cls, "reads", None) or not cls.reads <= {*SPLITS, STREAM_SPLIT}:
+            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*SPLITS, STREAM_SPLIT)}")
 
 
-class Solved(Method):
+class ShallowMethod(Method):
     """A method in closed form: `fit` sees the parts that it reads and gives a predictor, on the device of its inputs."""
 
     def __init__(self, **options: Any) -> None:
@@ -76,7 +78,7 @@ class Solved(Method):
         raise NotImplementedError
 
 
-class Rows(Protocol):
+class Passes(Protocol):
     """All granted rows of the parts that a method reads, for passes outside the steps; order as in `Step.rows`."""
 
     def map(self, part: str, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -98,7 +100,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Turn:
+class AlternatingUpdate:
     """One update within a step of a game: its loss, what learns from it (None: everything open), and how often."""
 
     loss: Callable[[Step], Tensor]
@@ -113,13 +115,13 @@ class Phase:
     A phase without a loss has no steps: it is a pass over the rows in `begin`.
     """
 
-    loss: Callable[[Step], Tensor] | Callable[[Step], tuple[Tensor, ...]] | tuple[Turn, ...] | None
+    loss: Callable[[Step], Tensor] | Callable[[Step], tuple[Tensor, ...]] | tuple[AlternatingUpdate, ...] | None
     """A scalar; several of them, where `combine` says what becomes of their gradients; or the turns of a game."""
     reads: frozenset[str]
     share: float = 1.0
     groups: tuple[Group, ...] | None = None
     """What learns, and how fast; None: every parameter at the suite's rate. The optimiser starts anew with each phase."""
-    begin: Callable[[Rows], None] | None = None
+    begin: Callable[[Passes], None] | None = None
     """Called before the first step, and `rounds` times in all, evenly over the phase."""
     rounds: int = 1
     passes: frozenset[str] = frozenset()
@@ -131,7 +133,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Online:
+class OnlineAdaptation:
     """Adaptation on the stream of scored rows, in order: a batch is predicted first, then learnt from."""
 
     loss: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -141,7 +143,7 @@ class Online:
     """Adam's rate: the stream has no budget of steps, so that it does not follow the suite's."""
 
 
-class Trained(Method, nn.Module):
+class DeepMethod(Method, nn.Module):
     """A method that is trained by gradients: it gives `loss(step)`, the engine owns all else.
 
     `net` is the same at the start for every method of a cell. Modules made in `build` start from a seed of their own.
@@ -168,7 +170,7 @@ class Trained(Method, nn.Module):
         """The stretches of the training; one with `loss` unless the method says otherwise."""
         return (Phase(self.loss, self.reads),)
 
-    def online(self) -> Online | None:
+    def online(self) -> OnlineAdaptation | None:
         """How the method goes on learning on the stream; it must name `stream` in `reads`."""
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlbench.nn.net import joined
+from tlbench.nn.net import concatenated
 
 
 def coral(source_BD: Tensor, target_BD: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def mmd(source_BD: Tensor, target_BD: Tensor, kernels: int = 5) -> Tensor:
     exp(-|a - b|^2 / b_j) with b_j = 2^(j - kernels // 2) times the mean squared distance of the pooled rows, which is not
     learnt through (Long et al. 2015; the ladder of the authors' code).
     """
-    rows = joined(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
+    rows = concatenated(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
     square = rows.square().sum(dim=1)
     squared = (square[:, None] + square[None, :] - 2 * rows @ rows.T).clamp_min(0)
     count = len(rows)

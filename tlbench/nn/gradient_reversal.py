@@ -39,7 +39,7 @@ class _Vectorised(torch.autograd.Function):
     backward = _Reverse.backward
 
 
-def reverse(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
+def reverse_gradient(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
     """The same values; on the way back the gradient is multiplied by -k."""
     form = _Vectorised if torch._C._are_functorch_transforms_active() else _Reverse
     reversed_: Tensor = form.apply(x, k)
@@ -47,10 +47,10 @@ def reverse(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
 
 
 @overload
-def ramp(progress: float, gamma: float = 10.0) -> float: ...
+def reversal_schedule(progress: float, gamma: float = 10.0) -> float: ...
 @overload
-def ramp(progress: Tensor, gamma: float = 10.0) -> Tensor: ...
-def ramp(progress: float | Tensor, gamma: float = 10.0) -> float | Tensor:
+def reversal_schedule(progress: Tensor, gamma: float = 10.0) -> Tensor: ...
+def reversal_schedule(progress: float | Tensor, gamma: float = 10.0) -> float | Tensor:
     """The authors' schedule of k: 2 / (1 + exp(-gamma p)) - 1, from 0 to nearly 1 over the progress p of the training.
 
     Tied to the progress, not to an absolute step number: else a short run trains with a weaker k than a long one. A compiled

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """The feature extractor: its stages in order, each of which can be frozen, and the width D of its features.
 
     forward: x (B, ...) -> features (B, D).
@@ -38,32 +38,32 @@ class Trunk(nn.Module):
 class Net(nn.Module):
     """Trunk and linear head: x (B, ...) -> logits (B, C); for regression K predicted columns stand for the C logits."""
 
-    def __init__(self, trunk: Trunk, classes: int, regression: bool = False) -> None:
+    def __init__(self, trunk: Backbone, classes: int, regression: bool = False) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.backbone = trunk
         self.classes = classes
         self.regression = regression
         self.head = self.new_head()
 
     def new_head(self) -> nn.Linear:
         """A fresh linear head of the same shape."""
-        return nn.Linear(self.trunk.width, self.classes)
+        return nn.Linear(self.backbone.width, self.classes)
 
     def features(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """Features of several batches in one forward: each (B_i, ...) -> (B_i, D).
 
         One large forward costs less than two small ones. With batch normalisation the parts share their statistics.
         """
-        together: Tensor = self.trunk(joined(*parts))
+        together: Tensor = self.backbone(concatenated(*parts))
         return tuple(torch.split(together, [len(part) for part in parts]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows (B, ...) -> logits (B, C)."""
-        logits: Tensor = self.head(self.trunk(x))
+        logits: Tensor = self.head(self.backbone(x))
         return logits
 
 
-def joined(*parts: Tensor) -> Tensor:
+def concatenated(*parts: Tensor) -> Tensor:
     """Batches (B_i, ...) one after the other, (sum of B_i, ...), as `torch.cat` gives them.
 
     Pieces that make up one tensor in this order, as the engine draws them and as `Net.features` gives them, are not copied.

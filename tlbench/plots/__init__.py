@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from tlbench import reports
 from tlbench.plots.cost import accuracy_and_cost
 from tlbench.plots.critical_difference import critical_difference
-from tlbench.plots.curves import ladders, training
+from tlbench.plots.curves import sweep_curves, training_curves
 from tlbench.plots.delta_heat_map import heat_map
 from tlbench.plots.style import size, styled, svg, write
 from tlbench.reports import Table
 from tlbench.reports.tables.traces import traces
 from tlbench.terms import Record
 
-__all__ = ["Picture", "draw", "pictures", "size", "styled", "svg", "traces"]
+__all__ = ["Picture", "draw_plots", "size", "styled", "suite_plots", "svg", "traces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Picture:
     figure: Figure
 
 
-def draw(records: Sequence[Record], out: Path) -> list[Path]:
+def draw_plots(records: Sequence[Record], out: Path) -> list[Path]:
     """Write all pictures of all suites to `out`/<suite>-v<version>-<kind>.png and .svg.
 
     Raises TlbenchError for no record at all and for a place that can't be written to.
@@ -46,13 +46,13 @@ def draw(records: Sequence[Record], out: Path) -> list[Path]:
     with styled():
         for suite, of_suite in groupby(made, key=lambda table: table.suite):
             own = [r for r in records if f"{r.suite} v{r.suite_version}" == suite]
-            for picture in pictures(list(of_suite), own[-1].baseline, traces(own)):
+            for picture in suite_plots(list(of_suite), own[-1].baseline, traces(own)):
                 stem = out / _file_name(f"{suite.replace(' v', '-v')}-{picture.kind}")
                 written += write(picture.figure, stem, picture.title, picture.caption)
     return written
 
 
-def pictures(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> Iterator[Picture]:
+def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> Iterator[Picture]:
     """The pictures of one suite, one at a time, from all its tables, its baseline and its `traces`.
 
     Inside `styled()`. A picture that there is nothing for is left out.
@@ -72,7 +72,7 @@ def pictures(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame
             figure, said = critical_difference(table), "Methods under one bar are not told apart."
         elif kind == "accuracy":
             figure, said = (
-                ladders(table),
+                sweep_curves(table),
                 "Each panel is a ladder; bands (up to five methods) are 95 % intervals over seeds.",
             )
             kind = "ladder"
@@ -80,7 +80,7 @@ def pictures(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame
             yield Picture(kind, table.title, said, f"{said} {table.caption}", figure)
     if tables:
         order = [str(row) for table in tables if table.kind == "accuracy" for row in table.cells.index]
-        figure = training(curves, order)
+        figure = training_curves(curves, order)
         if figure is not None:
             said = (
                 "Medians over all pairs and seeds of a method, bands (up to five methods) from quartile to quartile. "

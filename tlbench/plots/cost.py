@@ -42,7 +42,7 @@ _PLACES = tuple(
 
 def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | None:
     """The metric against throughput and against time, from a "frontier" table; None where fewer than two rows have both."""
-    wide = table.data.pivot(index="row", columns="quantity", values="value").reindex(table.cells.index)
+    wide = table.data.pivot(index="entry", columns="quantity", values="value").reindex(table.cells.index)
     wide = wide.reindex(columns=["score", *COSTS]).dropna()
     if len(wide) < 2:
         return None

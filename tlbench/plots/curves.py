@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from tlbench.plots import style
 from tlbench.reports import Table
-from tlbench.reports.sweeps import ladders as climbed
+from tlbench.reports.sweeps import sweep_groups as climbed
 from tlbench.reports.tables.traces import QUANTITIES
 from tlbench.terms import REGRESSION_METRICS
 
@@ -26,7 +26,7 @@ _SIZES = {1: (4.6, 2.9), 2: (3.2, 2.4)}
 """Width and height in inches of a panel, where there are few."""
 
 
-def ladders(table: Table) -> Figure | None:
+def sweep_curves(table: Table) -> Figure | None:
     """The metric of a table of accuracy against severity or labelled target rows, a panel per ladder of pairs.
 
     None where no two pairs stand on one ladder.
@@ -40,7 +40,7 @@ def ladders(table: Table) -> Figure | None:
     figure, panels = _panels(len(found), share_y=True)
     for axes, (of, steps) in zip(panels, found.items(), strict=True):
         for number, row in enumerate(table.cells.index):
-            wide = cell[(cell["row"] == row) & cell["pair"].isin(list(steps))]
+            wide = cell[(cell["entry"] == row) & cell["pair"].isin(list(steps))]
             wide = wide.pivot(index="pair", columns="quantity", values="value").reindex(columns=["mean", "low", "high"])
             wide = wide.assign(step=[steps[pair] for pair in wide.index]).sort_values("step").dropna(subset=["mean"])
             _curve(axes, number, str(row), wide["step"], wide, band=len(table.cells) <= BANDED)
@@ -59,17 +59,17 @@ def ladders(table: Table) -> Figure | None:
     return figure
 
 
-def training(frame: pd.DataFrame, order: list[str]) -> Figure | None:
+def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
     """Median and quartiles by step of `reports.traces`, a panel per quantity; None without any. `order` is that of the rows."""
     found = [quantity for quantity in QUANTITIES if (frame["quantity"] == quantity).any()]
     if not found:
         return None
     figure, panels = _panels(len(found), share_y=False)
-    rows = [row for row in order if (frame["row"] == row).any()]
+    rows = [row for row in order if (frame["entry"] == row).any()]
     for axes, quantity in zip(panels, found, strict=True):
         for row in rows:
             number = order.index(row)  # the colour that it has in the other pictures
-            of = frame[(frame["row"] == row) & (frame["quantity"] == quantity)].sort_values("step")
+            of = frame[(frame["entry"] == row) & (frame["quantity"] == quantity)].sort_values("step")
             _curve(axes, number, row, of["step"], of.rename(columns={"median": "mean"}), band=len(rows) <= BANDED)
         axes.set_title(QUANTITIES[quantity])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -35,8 +35,8 @@ def heat_map(table: Table) -> Figure | None:
     pairs = pd.Index([column for column in table.cells.columns if column in there], dtype=object)
     value = _wide(cell, "mean", rows, pairs)
     mark = _wide(cell, "mark", rows, pairs)
-    mean = whole[whole["quantity"] == "mean"].set_index("row")["value"].reindex(rows).to_numpy(dtype=np.float64)
-    verdict = whole[whole["quantity"] == "verdict"].set_index("row")["value"].reindex(rows).to_numpy(dtype=np.float64)
+    mean = whole[whole["quantity"] == "mean"].set_index("entry")["value"].reindex(rows).to_numpy(dtype=np.float64)
+    verdict = whole[whole["quantity"] == "verdict"].set_index("entry")["value"].reindex(rows).to_numpy(dtype=np.float64)
     higher = METRICS[table.metric].higher_is_better
     unit = str(cell.loc[cell["quantity"] == "mean", "unit"].iloc[0])
     value, mark = np.vstack([mean, value]), np.vstack([verdict, mark])
@@ -70,7 +70,7 @@ def heat_map(table: Table) -> Figure | None:
 def _wide(cell: pd.DataFrame, quantity: str, rows: pd.Index[str], pairs: pd.Index[str]) -> npt.NDArray[np.float64]:
     """One quantity as an array (pairs, methods)."""
     of = cell[cell["quantity"] == quantity]
-    return of.pivot(index="pair", columns="row", values="value").reindex(index=pairs, columns=rows).to_numpy(dtype=np.float64)
+    return of.pivot(index="pair", columns="entry", values="value").reindex(index=pairs, columns=rows).to_numpy(dtype=np.float64)
 
 
 def _numbers(

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tlbench.errors import TlbenchError
-from tlbench.reports import legible
+from tlbench.reports import escape_control
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
 """Okabe and Ito's palette without black and yellow, which a dark and a white page swallow; then grey and brown."""
@@ -77,7 +77,7 @@ def styled() -> Iterator[None]:
 
 def name(text: str, longest: int = 32) -> str:
     """A name from records as a picture shows it: on one line, cut where it would push the picture aside."""
-    text = legible(str(text))
+    text = escape_control(str(text))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -142,4 +142,4 @@ def write(figure: Figure, stem: Path, title: str, description: str) -> list[Path
 
 
 def _xml(text: str) -> str:
-    return legible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escape_control(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -19,7 +19,7 @@ from tlbench.errors import TlbenchError, unknown_name
 from tlbench.terms import Strict
 
 
-class Row(Strict):
+class PublishedRow(Strict):
     """A printed row."""
 
     name: str
@@ -40,7 +40,7 @@ class Published(Strict):
     tolerance: float = Field(gt=0)
     """Points of accuracy."""
     conventions: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedRow, ...]
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,26 @@ class Cell:
     printed: float
     ours: float | None
     inside: bool
-    why: str | None = None
+    reason: str | None = None
 
 
-def names() -> list[str]:
+def table_names() -> list[str]:
     """The tables that there are."""
     return sorted(file.stem for file in Path(__file__).parent.glob("*.toml"))
 
 
-def load(name: str) -> Published:
+def load_table(name: str) -> Published:
     """A published table.
 
     Raises:
         TlbenchError: there is none of this name.
     """
-    if name not in names():
-        raise TlbenchError(unknown_name("published table", name, names()))
+    if name not in table_names():
+        raise TlbenchError(unknown_name("published table", name, table_names()))
     return Published.model_validate(tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")))
 
 
-def run(
+def run_table(
     table: Published,
     *,
     results: Path,
@@ -109,23 +109,23 @@ def run(
         frame = api.run(table.suite, results=results, data=data, device=device, method=[method], pair=of, seed=[0])
         for record in frame.to_dict("records"):
             share = record["target_accuracy"] if record["status"] == "done" else None
-            found[method, record["pair"]] = (None if share is None else 100 * float(share), record["why"])
+            found[method, record["pair"]] = (None if share is None else 100 * float(share), record["reason"])
     return [
-        compared(row, pair, *found[row.instead.get(pair, row.row), pair], table.tolerance)
+        compare_cells(row, pair, *found[row.instead.get(pair, row.row), pair], table.tolerance)
         for row in chosen
         for pair in row.printed
         if not pairs or pair in pairs
     ]
 
 
-def compared(row: Row, pair: str, ours: float | None, why: str | None, tolerance: float) -> Cell:
+def compare_cells(row: PublishedRow, pair: str, ours: float | None, why: str | None, tolerance: float) -> Cell:
     """One cell; ours is compared as it would be printed, with two digits."""
     printed = row.printed[pair]
     inside = ours is not None and abs(round(ours, 2) - printed) <= tolerance + 1e-9
     return Cell(row.name, pair, printed, ours, inside, why)
 
 
-def text(table: Published, cells: Sequence[Cell], format: str = "text") -> str:
+def comparison_text(table: Published, cells: Sequence[Cell], format: str = "text") -> str:
     """The comparison: a table per pair and row, ours / printed, `*` where they differ by more than the tolerance."""
     pairs = list(dict.fromkeys(cell.pair for cell in cells))
     lines = [[name, *(_shown(by.get(pair)) for pair in pairs)] for name, by in _by_name(cells).items()]
@@ -135,7 +135,7 @@ def text(table: Published, cells: Sequence[Cell], format: str = "text") -> str:
     outside = [cell for cell in cells if not cell.inside]
     said = [f"{table.title}: accuracy in per cent, ours / printed", "", made, ""]
     said += [f"{len(cells) - len(outside)} of {len(cells)} cells within {table.tolerance:g} points of the printed figures"]
-    said += [f"* {cell.name}, {cell.pair}: {cell.why or f'{cell.ours:.2f}, printed {cell.printed:.2f}'}" for cell in outside]
+    said += [f"* {cell.name}, {cell.pair}: {cell.reason or f'{cell.ours:.2f}, printed {cell.printed:.2f}'}" for cell in outside]
     said += ["", *table.conventions, ""]
     sources: dict[str, list[str]] = {}
     for row in table.rows:

@@ -3,27 +3,36 @@
 Files are `<results>/<suite>/<row>.jsonl`. A line is written in one piece and flushed to the disk before the next case starts.
 """
 
-from tlbench.records.json_lines import from_line, to_line, uncollected
-from tlbench.records.reading import each, file_of, files, predictions, predictions_file, predictions_named, read, read_all
-from tlbench.records.writing import Log, Say, append, lock, prepare, replace, thin
+from tlbench.records.json_lines import from_line, gc_paused, to_line
+from tlbench.records.reading import (
+    file_of,
+    files,
+    iterate_records,
+    predictions,
+    predictions_file,
+    predictions_named,
+    read,
+    read_all,
+)
+from tlbench.records.writing import Log, Say, append, lock, prepare, prune_records, replace
 
 __all__ = [
     "Log",
     "Say",
     "append",
-    "each",
     "file_of",
     "files",
     "from_line",
+    "gc_paused",
+    "iterate_records",
     "lock",
     "predictions",
     "predictions_file",
     "predictions_named",
     "prepare",
+    "prune_records",
     "read",
     "read_all",
     "replace",
-    "thin",
     "to_line",
-    "uncollected",
 ]

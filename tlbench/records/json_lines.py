@@ -47,10 +47,10 @@ def from_line(line: str) -> Record:
         raise TlbenchError(f"not a record: {said}") from error
 
 
-def parsed(file: Path, content: bytes, first: int = 1) -> list[Record]:
+def parse_lines(file: Path, content: bytes, first: int = 1) -> list[Record]:
     """The records of the lines of a file, or what is wrong with them; `first` is the number of the first line."""
     records, wrong = [], []
-    with uncollected():
+    with gc_paused():
         for number, line in enumerate(content.split(b"\n"), first):  # not splitlines: JSON text may hold other line ends
             if line.strip():
                 try:
@@ -64,7 +64,7 @@ def parsed(file: Path, content: bytes, first: int = 1) -> list[Record]:
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Without the collector of cycles, which looks through all that is there again and again while much is made.
 
     Reading 50,000 records takes less than half the time.

@@ -25,7 +25,7 @@ class Conflict:
     origins: tuple[Path, Path]
 
     def __str__(self) -> str:
-        where = f"{self.first.suite} v{self.first.suite_version} {self.first.row} {self.first.pair} seed {self.first.seed}"
+        where = f"{self.first.suite} v{self.first.suite_version} {self.first.entry} {self.first.pair} seed {self.first.seed}"
         return f"{where}: {differences(self.first, self.second)} ({self.origins[0]}, {self.origins[1]})"
 
 
@@ -125,7 +125,7 @@ def _differ(first: Record, second: Record) -> bool:
 
 
 def _case(record: Record) -> tuple[object, ...]:
-    return record.suite, record.suite_version, record.row, record.pair, record.seed
+    return record.suite, record.suite_version, record.entry, record.pair, record.seed
 
 
 def _lines(file: Path) -> list[tuple[str, Record]]:
@@ -136,7 +136,7 @@ def _lines(file: Path) -> list[tuple[str, Record]]:
 
 
 def _misplaced(file: Path, held: list[tuple[str, Record]]) -> Iterator[str]:
-    strange = dict.fromkeys((r.suite, r.row) for _, r in held if (r.suite, r.row) != (file.parent.name, file.stem))
+    strange = dict.fromkeys((r.suite, r.entry) for _, r in held if (r.suite, r.entry) != (file.parent.name, file.stem))
     yield from (
         f"{file}: holds records of row {row!r} of suite {suite!r}, which belong in another file" for suite, row in strange
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlbench.errors import TlbenchError
-from tlbench.records.json_lines import parsed
+from tlbench.records.json_lines import parse_lines
 from tlbench.terms import Record
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(file: Path) -> list[Record]:
         raise TlbenchError(f"no results file {file}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise TlbenchError(f"{file}: cannot be read: {error}") from error
-    return parsed(file, content)
+    return parse_lines(file, content)
 
 
 def read_all(results: Path, suites: tuple[str, ...] = ()) -> list[Record]:
@@ -43,7 +43,7 @@ def read_all(results: Path, suites: tuple[str, ...] = ()) -> list[Record]:
     return [record for file in files(results, suites) for record in read(file)]
 
 
-def each(results: Path, suites: tuple[str, ...] = ()) -> Iterator[Record]:
+def iterate_records(results: Path, suites: tuple[str, ...] = ()) -> Iterator[Record]:
     """The same one file at a time, for readers that need not hold them all."""
     for file in files(results, suites):
         yield from read(file)

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tlbench.errors import TlbenchError
-from tlbench.records.json_lines import from_line, parsed, to_line
+from tlbench.records.json_lines import from_line, parse_lines, to_line
 from tlbench.records.reading import file_of, predictions_file
 from tlbench.terms import Record
 
@@ -24,7 +24,7 @@ def append(results: Path, record: Record) -> None:
     Raises:
         TlbenchError: the directory can't be written to.
     """
-    file = file_of(results, record.suite, record.row)
+    file = file_of(results, record.suite, record.entry)
     with _said(file), lock(file.parent):
         _write(results, file, record)
 
@@ -74,7 +74,7 @@ class Log:
         lines = content[:whole].split(b"\n")
         if facts.st_ino != known:
             end, lines = 0, [line for line in lines if hash(line) not in seen]
-        found = parsed(file, b"\n".join(lines))
+        found = parse_lines(file, b"\n".join(lines))
         seen.update(map(hash, lines))
         self._ends[file] = end + whole, facts.st_ino
         if not first:
@@ -87,16 +87,16 @@ class Log:
         Raises:
             TlbenchError: the directory can't be written to.
         """
-        file = file_of(self._results, self._suite, record.row)
+        file = file_of(self._results, self._suite, record.entry)
         with _said(file), lock(file.parent):
-            if (other := self.since(record.row, record.identity)) is not None:
+            if (other := self.since(record.entry, record.identity)) is not None:
                 return other
             _write(self._results, file, record)
-            self.new(record.row)
+            self.new(record.entry)
         return record
 
 
-def thin(results: Path, suite: str, chosen: Callable[[Sequence[Record]], Collection[int]]) -> int:
+def prune_records(results: Path, suite: str, chosen: Callable[[Sequence[Record]], Collection[int]]) -> int:
     """Remove records from the files of a suite, and the predictions that no record names any more.
 
     Args:
@@ -115,7 +115,7 @@ def thin(results: Path, suite: str, chosen: Callable[[Sequence[Record]], Collect
         with lock(folder):
             for file in sorted(folder.glob("*.jsonl")):
                 lines = [line for line in file.read_bytes().split(b"\n") if line.strip()]
-                found = parsed(file, b"\n".join(lines))
+                found = parse_lines(file, b"\n".join(lines))
                 going = set(chosen(found))
                 if going:
                     replace(file, b"".join(line + b"\n" for at, line in enumerate(lines) if at not in going))

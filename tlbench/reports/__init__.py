@@ -12,16 +12,16 @@ import pandas as pd
 
 from tlbench.errors import TlbenchError
 from tlbench.reports.comparison import compare
-from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, not_empty
 from tlbench.reports.statistics.average_ranks import Ranking, ranking, ranks
 from tlbench.reports.table import TIDY, Table
-from tlbench.reports.tables.cost import details, frontier, throughput
-from tlbench.reports.tables.negative_flips import flips
-from tlbench.reports.tables.negative_transfer import harm
+from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
+from tlbench.reports.tables.negative_flips import negative_flips
+from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.scores import accuracy, transfer
-from tlbench.reports.tables.subgroups import classes, groups
+from tlbench.reports.tables.subgroups import class_deltas, group_deltas
 
 __all__ = [
     "FORMATS",
@@ -31,15 +31,15 @@ __all__ = [
     "Ranking",
     "Table",
     "accuracy",
-    "classes",
+    "class_deltas",
     "compare",
-    "details",
-    "flips",
+    "cost_details",
+    "escape_control",
     "frame",
-    "frontier",
-    "groups",
-    "harm",
-    "legible",
+    "group_deltas",
+    "negative_flips",
+    "negative_transfer",
+    "pareto_table",
     "ranking",
     "ranks",
     "render",
@@ -73,12 +73,12 @@ def tables(
         "accuracy": lambda part: [accuracy(part, half_width)],
         "ranks": ranks,
         "transfer": lambda part: transfer(part, half_width),
-        "harm": lambda part: harm(part, flips),
-        "classes": classes,
-        "groups": groups,
+        "harm": lambda part: negative_transfer(part, flips),
+        "classes": class_deltas,
+        "groups": group_deltas,
         "throughput": throughput,
-        "frontier": frontier,
-        "detail": details,
+        "frontier": pareto_table,
+        "detail": cost_details,
     }
     parts = [part for _, part in frame.groupby(["suite", "suite_version"], sort=False)]
     return [table for part in parts for kind in kinds for table in makers[kind](part)]

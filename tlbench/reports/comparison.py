@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tlbench.errors import TlbenchError
-from tlbench.reports.frames import counted
-from tlbench.reports.score_cube import Cube, cube, placed
+from tlbench.reports.frames import latest_done
+from tlbench.reports.score_cube import Cube, cube, placed_scores
 from tlbench.reports.statistics import intervals, moderated
 from tlbench.reports.statistics.intervals import SEEDS_NEEDED, Array, Estimate
 from tlbench.reports.table import (
     Table,
     bounds,
-    marked,
+    mark_best,
     pair_texts,
     text_cells,
     texts,
@@ -45,7 +45,7 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table
     one, other = cube(a), cube(b)
     if one.metric != other.metric:
         raise TlbenchError(f"{one.name}: {names[0]} is scored by {one.metric}, {names[1]} by {other.metric}")
-    rows, pairs = _common(other.rows, one.rows), _common(one.pairs, other.pairs)
+    rows, pairs = _common(other.entries, one.entries), _common(one.pairs, other.pairs)
     if rows.empty or pairs.empty:
         raise TlbenchError(f"{one.name}: {names[0]} and {names[1]} have no method row and pair in common")
     seeds = _common(one.seeds, other.seeds)
@@ -93,7 +93,7 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table
             "A star: surely better or worse"
             + (f", by {captions.MODERATED}." if paired else ": the cell's interval excludes zero."),
             _other_cases(a, b),
-            _only(one.rows, other.rows, names, "row"),
+            _only(one.entries, other.entries, names, "entry"),
             _only(one.pairs, other.pairs, names, "pair"),
         ),
         cells=cells,
@@ -111,7 +111,7 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table
             of_cell={**bounds(cell, unit), "mark": (mark_RP, "1 better, 0 undecided, -1 worse")},
         ),
         metric=one.metric,
-        marks=marked(cells, {"verdict": [_MARKS.get(verdict, "") for verdict in verdict_R]} | marks),
+        marks=mark_best(cells, {"verdict": [_MARKS.get(verdict, "") for verdict in verdict_R]} | marks),
     )
 
 
@@ -121,9 +121,9 @@ def _common(one: pd.Index, other: pd.Index) -> pd.Index:
 
 def _part(whole: Cube, rows: pd.Index[str], pairs: pd.Index[str], seeds: pd.Index[int]) -> Cube:
     """Some rows, pairs and seeds of a cube, in that order."""
-    at = np.ix_(whole.rows.get_indexer(rows), whole.pairs.get_indexer(pairs), whole.seeds.get_indexer(seeds))
+    at = np.ix_(whole.entries.get_indexer(rows), whole.pairs.get_indexer(pairs), whole.seeds.get_indexer(seeds))
     domains = tuple(whole.domains[place] for place in whole.pairs.get_indexer(pairs))
-    return replace(whole, rows=rows, pairs=pairs, seeds=seeds, domains=domains, values=whole.values[at])
+    return replace(whole, entries=rows, pairs=pairs, seeds=seeds, domains=domains, values=whole.values[at])
 
 
 def _unpaired(a_RPS: Array, b_RPS: Array) -> tuple[Estimate, Estimate]:
@@ -144,9 +144,9 @@ def _ratio(a: pd.DataFrame, b: pd.DataFrame, of_a: Cube, of_b: Cube) -> Array:
     """Median over cases of the training time under B divided by that under A (R,)."""
     seconds = []
     for frame, part in ((a, of_a), (b, of_b)):
-        last = counted(frame)
-        inside = last["row"].isin(part.rows) & last["pair"].isin(part.pairs) & last["seed"].isin(part.seeds)
-        seconds.append(placed(part, last[inside], "train_seconds").reshape(len(part.rows), -1))
+        last = latest_done(frame)
+        inside = last["entry"].isin(part.entries) & last["pair"].isin(part.pairs) & last["seed"].isin(part.seeds)
+        seconds.append(placed_scores(part, last[inside], "train_seconds").reshape(len(part.entries), -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = pd.DataFrame(seconds[1] / seconds[0]).replace([np.inf, -np.inf], np.nan)
     return ratios.median(axis=1).to_numpy(dtype=np.float64)
@@ -154,7 +154,7 @@ def _ratio(a: pd.DataFrame, b: pd.DataFrame, of_a: Cube, of_b: Cube) -> Array:
 
 def _machines(frame: pd.DataFrame) -> str:
     """Where the records of a frame are from, and by which code."""
-    last = counted(frame)
+    last = latest_done(frame)
     changed = last["dirty"].fillna(False).map({True: " with changes", False: ""})
     last = last.assign(commit=last["commit"].str[:10] + changed)
     said = []
@@ -167,12 +167,12 @@ def _machines(frame: pd.DataFrame) -> str:
 
 def _other_cases(a: pd.DataFrame, b: pd.DataFrame) -> str:
     """That options, data or protocol are not the same, where they are not."""
-    case = ["row", "pair", "seed"]
-    both = counted(a)[[*case, "identity"]].merge(counted(b)[[*case, "identity"]], on=case, suffixes=("_a", "_b"))
+    case = ["entry", "pair", "seed"]
+    both = latest_done(a)[[*case, "identity"]].merge(latest_done(b)[[*case, "identity"]], on=case, suffixes=("_a", "_b"))
     other = both[both["identity_a"] != both["identity_b"]]
     if other.empty:
         return ""
-    rows = captions.listed([str(row) for row in other["row"].unique()])
+    rows = captions.listed([str(row) for row in other["entry"].unique()])
     return f"{len(other)} of {len(both)} cases differ in what was asked (options, protocol, method version or data), in {rows}."
 
 

@@ -28,15 +28,25 @@ SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
 
 _REAL = (*SCORES, "mean_class_accuracy", *_COSTS[:3], "energy_joules", *DETAILS)
 _WHOLE = ("schema", "suite_version", "seed", "target_labels")
-_WHOLE_OR_NULL = ("scored_rows", "peak_memory_bytes", "steps", "batch", "cores", "threads", "places", "devices", "classes")
+_WHOLE_OR_NULL = (
+    "scored_samples",
+    "peak_memory_bytes",
+    "steps",
+    "batch",
+    "cores",
+    "threads",
+    "concurrent_cases",
+    "devices",
+    "classes",
+)
 
 COLUMNS = (
-    *("suite", "suite_version", "row", "method", "options", "sources", "target", "pair", "seed", "status", "why"),
+    *("suite", "suite_version", "entry", "method", "options", "sources", "target", "pair", "seed", "status", "reason"),
     *("kind", "reads", "metric", "baseline", "target_labels"),
-    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "scored_rows", "predictions"),
+    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "scored_samples", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
-    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "places", "devices"),
+    *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
     *("tlbench", "commit", "dirty"),
     *("data", "suite_hash", "started", "finished", "schema", "identity"),
 )
@@ -51,7 +61,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
     "dirty": "boolean",
     **dict.fromkeys(("per_class", "per_group"), object),
-    **dict.fromkeys(("why", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit", "suite_hash"), "str"),
+    **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit", "suite_hash"), "str"),
 }
 """Of the columns whose kind a part of the records can't tell, because they may all be missing there."""
 
@@ -83,17 +93,17 @@ def _flat(record: Record) -> tuple[object, ...]:
     groups, classes = _values(scores.per_group_accuracy), _values(scores.per_class_accuracy)
     derived = {"worst_group_accuracy": min(groups, default=None)}
     return (
-        *(record.suite, record.suite_version, record.row, record.method, _json(record.options)),
-        *("+".join(record.sources), record.target, record.pair, record.seed, record.status, record.why),
+        *(record.suite, record.suite_version, record.entry, record.method, _json(record.options)),
+        *("+".join(record.sources), record.target, record.pair, record.seed, record.status, record.reason),
         *(record.kind, "+".join(record.reads), record.metric, record.baseline, record.target_labels),
         *(derived[name] if name in derived else getattr(scores, name) for name in SCORES),
         *(sum(classes) / len(classes) if classes else None, len(classes) or None),
-        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.scored_rows, scores.predictions),
+        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.scored_samples, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
         *(getattr(cost, name) for name in DETAILS),
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
-        *(machine.threads, machine.places, machine.devices),
+        *(machine.threads, machine.concurrent_cases, machine.devices),
         *(code.tlbench, code.commit, code.dirty),
         *(_json(record.data), record.suite_hash, record.started, record.finished, record.schema_, record.identity),
     )
@@ -110,9 +120,9 @@ def _encodable(value: object) -> object:
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
-def counted(frame: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
+def latest_done(frame: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
     """The records that count: of several for one case (and one value of the columns `by`), the one finished last."""
-    case = ["suite", "suite_version", "row", "pair", "seed", *by]
+    case = ["suite", "suite_version", "entry", "pair", "seed", *by]
     return _by_time(frame).drop_duplicates(case, keep="last").sort_index()
 
 

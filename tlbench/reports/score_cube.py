@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlbench.errors import TlbenchError
-from tlbench.reports.frames import counted, latest, one_suite
+from tlbench.reports.frames import latest, latest_done, one_suite
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
-from tlbench.reports.sweeps import grounded
+from tlbench.reports.sweeps import with_base_level
 from tlbench.terms import METRICS, Metric
 
 
@@ -28,7 +28,7 @@ class Cube:
     suite: str
     version: int
     metric: str
-    rows: pd.Index[str]
+    entries: pd.Index[str]
     pairs: pd.Index[str]
     seeds: pd.Index[int]
     domains: tuple[tuple[str, ...], ...]
@@ -62,9 +62,9 @@ class Cube:
 
     def minus(self, row: str) -> Cube:
         """Every other row minus this one, same pair, same seed; NaN throughout where the row has no record."""
-        base_R = self.rows == row
+        base_R = self.entries == row
         base_PS = self.values[base_R][0] if base_R.any() else np.full(self.values.shape[1:], np.nan)
-        return replace(self, rows=self.rows[~base_R], values=self.values[~base_R] - base_PS)
+        return replace(self, entries=self.entries[~base_R], values=self.values[~base_R] - base_PS)
 
 
 def cube(frame: pd.DataFrame) -> Cube:
@@ -76,22 +76,22 @@ def cube(frame: pd.DataFrame) -> Cube:
     metric = str(latest(frame, "metric"))
     if metric not in METRICS:
         raise TlbenchError(f"suite {suite!r}: no metric {metric!r} in its records; there are {', '.join(METRICS)}")
-    last = counted(frame)
-    rows, pairs = pd.Index(frame["row"].unique()), pd.Index(frame["pair"].unique())
+    last = latest_done(frame)
+    rows, pairs = pd.Index(frame["entry"].unique()), pd.Index(frame["pair"].unique())
     seeds = pd.Index(np.sort(frame["seed"].unique()))
     first = frame.drop_duplicates("pair").set_index("pair").loc[pairs, ["sources", "target"]]
-    domains = grounded([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
+    domains = with_base_level([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
     made = Cube(suite, version, metric, rows, pairs, seeds, domains, np.empty(0))
-    values = made.measure.factor * placed(made, last, metric)
+    values = made.measure.factor * placed_scores(made, last, metric)
     best_first = np.argsort(-made.better * intervals.these_pairs(values).mean.round(9), kind="stable")
     decimals = 1 if made.measure.unit == "per cent" else _decimals(values)
-    return replace(made, rows=rows[best_first], values=values[best_first], decimals=decimals)
+    return replace(made, entries=rows[best_first], values=values[best_first], decimals=decimals)
 
 
-def placed(cube: Cube, records: pd.DataFrame, column: str) -> Array:
+def placed_scores(cube: Cube, records: pd.DataFrame, column: str) -> Array:
     """A column of records, one for each case, as (R, P, S) in the places of the cube; NaN where it is not there or not done."""
     score = records[column].where(records["status"] == "done").to_numpy(dtype=np.float64, na_value=np.nan)
-    values = np.full((len(cube.rows), len(cube.pairs), len(cube.seeds)), np.nan)
+    values = np.full((len(cube.entries), len(cube.pairs), len(cube.seeds)), np.nan)
     values[places(cube, records)] = np.where(np.isfinite(score), score, np.nan)
     return values
 
@@ -99,7 +99,7 @@ def placed(cube: Cube, records: pd.DataFrame, column: str) -> Array:
 def places(cube: Cube, records: pd.DataFrame) -> tuple[npt.NDArray[np.intp], ...]:
     """Row, pair and seed numbers of records in a cube."""
     return (
-        cube.rows.get_indexer(pd.Index(records["row"])),
+        cube.entries.get_indexer(pd.Index(records["entry"])),
         cube.pairs.get_indexer(pd.Index(records["pair"])),
         cube.seeds.get_indexer(pd.Index(records["seed"])),
     )
@@ -110,7 +110,7 @@ def parts(cube: Cube, records: pd.DataFrame, column: str) -> tuple[list[str], Ar
     some = records[(records["status"] == "done") & records[column].notna()]
     shares = some[column].to_list()
     names = list(dict.fromkeys(name for keys in dict.fromkeys(tuple(share) for share in shares) for name in keys))
-    values = np.full((len(cube.rows), len(names), len(cube.pairs), len(cube.seeds)), np.nan)
+    values = np.full((len(cube.entries), len(names), len(cube.pairs), len(cube.seeds)), np.nan)
     row_N, pair_N, seed_N = places(cube, some)
     table = np.array([[share.get(name) for name in names] for share in shares], dtype=np.float64)
     if len(shares):

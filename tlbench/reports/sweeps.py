@@ -20,7 +20,7 @@ class Ladder(NamedTuple):
     kind: Kind
 
 
-def ladders(pairs: Iterable[str]) -> dict[Ladder, dict[str, int]]:
+def sweep_groups(pairs: Iterable[str]) -> dict[Ladder, dict[str, int]]:
     """Of pairs `source:target` those that stand on a ladder of two steps or more: ladder -> pair -> step.
 
     Of two ladders in one pair it is the target's.
@@ -35,7 +35,7 @@ def ladders(pairs: Iterable[str]) -> dict[Ladder, dict[str, int]]:
     return {of: steps for of, steps in found.items() if len(steps) > 1}
 
 
-def grounded(domains: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+def with_base_level(domains: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """The domains of each pair, where steps of one ladder are one domain: its name.
 
     They hold the same rows, shifted a little more or with more of them labelled, and are no sample of domains.

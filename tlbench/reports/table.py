@@ -14,7 +14,7 @@ from tlbench.reports.score_cube import Cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
 
-TIDY = ("suite", "suite_version", "table", "row", "pair", "part", "quantity", "value", "unit")
+TIDY = ("suite", "suite_version", "table", "entry", "pair", "part", "quantity", "value", "unit")
 """The columns of `Table.data`; `pair` is missing where a value is of the whole row, `part` names a class, group or seed."""
 
 Quantities = Mapping[str, tuple[npt.NDArray[Any], str]]
@@ -49,7 +49,7 @@ def tidy(cube: Cube, table: str, rows: pd.Index[str], of_row: Quantities, of_cel
     return stacked(cube, table, [*_long(rows, None, of_row), *_long(rows, cube.pairs.to_list(), of_cell)])
 
 
-def tidy_parts(cube: Cube, table: str, rows: pd.Index[str], parts: Sequence[str], of_part: Quantities) -> pd.DataFrame:
+def tidy_long(cube: Cube, table: str, rows: pd.Index[str], parts: Sequence[str], of_part: Quantities) -> pd.DataFrame:
     """As `tidy`, from arrays (R, K) of K parts (classes, groups)."""
     long = [frame.rename(columns={"pair": "part"}) for frame in _long(rows, list(parts), of_part)]
     return stacked(cube, table, long)
@@ -70,7 +70,7 @@ def _long(rows: pd.Index[str], pairs: list[str] | None, quantities: Quantities) 
         there = ~np.isnan(value_N)
         yield pd.DataFrame(
             {
-                "row": pd.Series(row_N[there], dtype=object),
+                "entry": pd.Series(row_N[there], dtype=object),
                 "pair": pd.Series(pair_N[there], dtype=object),
                 "quantity": quantity,
                 "value": value_N[there],
@@ -95,7 +95,7 @@ def text_cells(rows: pd.Index[str], columns: Mapping[str, list[str]]) -> pd.Data
     return pd.DataFrame(columns, index=pd.Index(rows, name="method"), dtype=object)
 
 
-def marked(cells: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def mark_best(cells: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """The marks of some columns in the shape of `cells`; the others have none."""
     blank = [""] * len(cells)
     return pd.DataFrame({name: columns.get(name, blank) for name in cells.columns}, index=cells.index, dtype=object)

@@ -11,17 +11,17 @@ from pathlib import Path
 from tlbench import data, engine, methods, records
 from tlbench.errors import TlbenchError
 from tlbench.records import Log
-from tlbench.runner.duplicates import repeated
-from tlbench.runner.duration_estimates import Cell, Costs, seconds_of
-from tlbench.runner.worker import NO_LIMITS, Job, Limits, Work
+from tlbench.runner.duplicates import duplicate_warnings
+from tlbench.runner.duration_estimates import CellKey, DurationEstimates, seconds_of
+from tlbench.runner.worker import NO_LIMITS, Job, Limits, WorkerSetup
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
 
-__all__ = ["Plan", "estimate", "load", "plan", "seconds_of"]
+__all__ = ["RunPlan", "estimate", "load_domains", "plan_run", "seconds_of"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run would do: the cases left, the records that stand for the others, the loaded domains."""
 
     suite: Suite
@@ -42,9 +42,11 @@ class Plan:
         found = self.identities or engine.identities(self.todo, self.suite, self.fingerprints)
         return [Job(case, identity) for case, identity in zip(self.todo, found, strict=True)]
 
-    def work(self, limits: Limits = NO_LIMITS, places: int = 1, checkpoints: Path | None = None) -> Work:
+    def work(self, limits: Limits = NO_LIMITS, places: int = 1, checkpoints: Path | None = None) -> WorkerSetup:
         """What a place needs to run the cases."""
-        return Work(self.suite, self.root, self.fingerprints, limits, tuple(methods.plugged()), checkpoints, places)
+        return WorkerSetup(
+            self.suite, self.root, self.fingerprints, limits, tuple(methods.registered_files()), checkpoints, places
+        )
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -52,7 +54,7 @@ class Plan:
         return {name: domain.fingerprint for name, domain in self.domains.items()}
 
 
-def plan(
+def plan_run(
     suite: Suite,
     results: Path,
     root: Path,
@@ -61,7 +63,7 @@ def plan(
     pairs: Sequence[str] = (),
     seeds: Sequence[int] = (),
     fresh: bool = False,
-) -> Plan:
+) -> RunPlan:
     """Load the domains that the chosen cases need, check the pairs, and sort the cases into done and left.
 
     A case counts as done by its identity; a `failed` one is tried again. Rows that a pair both trains on and scores are
@@ -70,16 +72,16 @@ def plan(
     Raises:
         TlbenchError: bad filter, data that can't be loaded, or pairs that can't be run; all of them in one text.
     """
-    with records.uncollected():
+    with records.gc_paused():
         cases = suite.cases(rows, pairs, seeds)
     wanted = dict.fromkeys((case.sources, case.target) for case in cases)
     names = dict.fromkeys(name for sources, target in wanted for name in (*sources, target))
-    domains = load(suite, list(names), root)
-    engine.check(suite, domains, list(wanted))
+    domains = load_domains(suite, list(names), root)
+    engine.check_pairs(suite, domains, list(wanted))
     for sources, target in wanted:
-        for said in repeated([domains[name] for name in sources], domains[target], suite.protocol_of(target)):
+        for said in duplicate_warnings([domains[name] for name in sources], domains[target], suite.protocol_of(target)):
             warnings.warn(said, UserWarning, stacklevel=2)
-    with records.uncollected():
+    with records.gc_paused():
         log = records.Log(results, suite.name)
         earlier = [record for row in suite.methods for record in log.new(row)]
         ended = {record.identity: record for record in earlier if record.status != "failed"}
@@ -87,15 +89,15 @@ def plan(
         fingerprints = {name: domain.fingerprint for name, domain in domains.items()}
         for case, identity in zip(cases, engine.identities(cases, suite, fingerprints), strict=True):
             record = ended.get(identity)
-            if record is None or record.row != case.row or fresh:
+            if record is None or record.entry != case.entry or fresh:
                 todo.append(case)
                 left.append(identity)
             else:
                 kept.append(record)
-    return Plan(suite, todo, kept, domains, earlier, root, left, log)
+    return RunPlan(suite, todo, kept, domains, earlier, root, left, log)
 
 
-def load(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
+def load_domains(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
     """The named domains of a suite; all that can't be loaded is said at once.
 
     Raises:
@@ -104,7 +106,7 @@ def load(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
     domains, wrong = {}, []
     for name in names:
         try:
-            domains[name] = data.load(suite.domains[name], root, data.cache.default())
+            domains[name] = data.load(suite.domains[name], root, data.cache.default_cache())
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:
@@ -118,4 +120,4 @@ def estimate(cases: Sequence[Case], finished: Sequence[Record]) -> tuple[float, 
     Returns:
         The seconds of the cases that can be estimated, and how many can't.
     """
-    return Costs(finished).total(Counter(Cell(case.row, case.pair) for case in cases))
+    return DurationEstimates(finished).total(Counter(CellKey(case.entry, case.pair) for case in cases))

@@ -30,22 +30,22 @@ def free_bytes(device: str) -> int:
     return torch.cuda.mem_get_info(device)[0]
 
 
-def fitting(free: int, peak: int) -> int:
+def workers_that_fit(free: int, peak: int) -> int:
     """How many cases of a peak fit into so many free bytes, one at least."""
     return max(math.floor(USED * free / (peak + OVERHEAD_BYTES)), 1)
 
 
-def peak(record: Record) -> int | None:
+def peak_bytes(record: Record) -> int | None:
     """The most bytes that a case held on its GPU; None where it was not measured."""
     return record.cost.peak_reserved_bytes or record.cost.peak_memory_bytes
 
 
-def alone(record: Record) -> bool:
+def single_worker_rate(record: Record) -> bool:
     """Whether a case had its GPU to itself, and its rate is that of one seed."""
-    return record.machine.places == 1 and not any("seeds trained together" in note for note in record.notes)
+    return record.machine.concurrent_cases == 1 and not any("seeds trained together" in note for note in record.notes)
 
 
-class Growing:
+class AdaptivePool:
     """A pool that begins with one place on each device and is made anew with others, by what its cases showed.
 
     It is made anew when none of its cases runs, so that each record was made beside as many others as it says.
@@ -73,8 +73,8 @@ class Growing:
         self._unseen, self._peak = set(rows), 0
         self._alone: dict[str, list[float]] = {}
         """Row -> training rates of its cases that ran alone."""
-        for record in filter(alone, known):
-            self._learn(record.row, record)
+        for record in filter(single_worker_rate, known):
+            self._learn(record.entry, record)
         self._running: dict[int, tuple[str, bool]] = {}
         """Place -> row, and whether every other place was busy when the case began."""
         self._shares: list[float] = []
@@ -104,7 +104,7 @@ class Growing:
 
     def start(self, place: int, job: Job) -> None:
         """Give a job to a place."""
-        self._running[place] = job.case.row, len(self._running) + 1 == len(self._places)
+        self._running[place] = job.case.entry, len(self._running) + 1 == len(self._places)
         self._pool.start(place, job)
 
     def wait(self, seconds: float, tell: Callable[[Message], None]) -> None:
@@ -136,7 +136,7 @@ class Growing:
         """What a case shows that ran alone; nothing, where it died."""
         self._unseen.discard(row)
         if record is not None:
-            self._peak = max(self._peak, peak(record) or 0)
+            self._peak = max(self._peak, peak_bytes(record) or 0)
             if record.cost.train_samples_per_second:
                 self._alone.setdefault(row, []).append(record.cost.train_samples_per_second)
 
@@ -144,13 +144,13 @@ class Growing:
         """Once every row is known: as many places as fit."""
         if self._grown or self._unseen:
             return
-        each = fitting(self._free, self._peak)
+        each = workers_that_fit(self._free, self._peak)
         self._wanted = [device for _ in range(each) for device in self._devices][: self._most]
         self._grown, self._settled = True, len(self._wanted) <= len(self._devices)
 
     def _judge(self, record: Record) -> None:
         """Hold a case that ran beside others against those alone; after one for each place, decide."""
-        rate, rates_alone = record.cost.train_samples_per_second, self._alone.get(record.row)
+        rate, rates_alone = record.cost.train_samples_per_second, self._alone.get(record.entry)
         if self._settled or self._wanted is not None or not rate or not rates_alone:
             return
         self._shares.append(rate / statistics.median(rates_alone))

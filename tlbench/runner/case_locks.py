@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from tlbench.errors import TlbenchError
 
 
-def running(folder: Path) -> int:
+def is_running(folder: Path) -> int:
     """How many cases of a suite's folder runs have in hand at this moment."""
     count = 0
     for file in (folder / ".claims").glob("*"):
@@ -22,7 +22,7 @@ def running(folder: Path) -> int:
     return count
 
 
-class Claims:
+class CaseLocks:
     """The cases that this run has claimed, in `<results>/<suite>/.claims`.
 
     Claims keep two runs from doing the same work; that no case gets two records is seen to where records are written.

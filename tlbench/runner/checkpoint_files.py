@@ -9,14 +9,14 @@ from tlbench.runner.time_limit import PAST
 from tlbench.terms import Record
 
 
-def checkpoints(results: Path, suite: str) -> Path:
+def checkpoint_folder(results: Path, suite: str) -> Path:
     """The folder of a suite's checkpoints, one file a case, by its identity."""
     return results / suite / ".checkpoints"
 
 
-def dropped(folder: Path, record: Record) -> None:
+def drop_checkpoints(folder: Path, record: Record) -> None:
     """Remove the checkpoint of a case that has its record; one that ran out of time goes on from there when it is run again."""
-    if record.status == "failed" and PAST in (record.why or ""):
+    if record.status == "failed" and PAST in (record.reason or ""):
         return
     with contextlib.suppress(OSError):
         (folder / f"{record.identity}.pt").unlink()

@@ -16,8 +16,8 @@ from tlbench import clock, engine
 from tlbench.engine.training import ddp
 from tlbench.errors import TlbenchError
 from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.process_pool import context, die_with_the_driver, ending, shielded
-from tlbench.runner.worker import Job, Work, Worker
+from tlbench.runner.process_pool import context, die_with_the_driver, exit_reason, signals_blocked
+from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
 GRACE_SECONDS = 5.0
@@ -33,7 +33,7 @@ class _Rank:
     """Of the case that runs: its record (of the first process), nothing but that it is done (""), or why it failed."""
 
 
-class Ranks:
+class DdpPool:
     """One place of several processes, one for each device; the first of them gives the record.
 
     Args:
@@ -41,7 +41,7 @@ class Ranks:
         devices: such as ("cuda:0", "cuda:1"), or ("cpu", "cpu").
     """
 
-    def __init__(self, work: Work, devices: Sequence[str]) -> None:
+    def __init__(self, work: WorkerSetup, devices: Sequence[str]) -> None:
         self._work, self._devices = work, tuple(devices)
         self._folder = tempfile.TemporaryDirectory(prefix="tlbench-ranks-")
         self._meetings = 0
@@ -99,9 +99,9 @@ class Ranks:
             kind, *rest = rank.pipe.recv()
         except (EOFError, OSError):
             rank.process.join()
-            why = f"one of its {len(self._ranks)} processes {ending(rank.process.exitcode)}"
+            why = f"one of its {len(self._ranks)} processes {exit_reason(rank.process.exitcode)}"
             if not all(one.ready for one in self._ranks):
-                raise TlbenchError(f"--devices: a process can't start here: it {ending(rank.process.exitcode)}") from None
+                raise TlbenchError(f"--devices: a process can't start here: it {exit_reason(rank.process.exitcode)}") from None
             busy = self._busy
             self.stop(0)
             if busy:
@@ -142,7 +142,7 @@ class Ranks:
             ours, theirs = multiprocessing.Pipe()
             arguments = (theirs, self._work, number, len(self._devices), meeting, device)
             process = processes.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
-            with shielded():
+            with signals_blocked():
                 process.start()
             theirs.close()
             made.append(_Rank(process, ours))
@@ -157,12 +157,12 @@ class Ranks:
             rank.pipe.close()
 
 
-def _serve(pipe: Connection, work: Work, rank: int, world: int, meeting: Path, device: str) -> None:
+def _serve(pipe: Connection, work: WorkerSetup, rank: int, world: int, meeting: Path, device: str) -> None:
     """The life of one of the processes. The first one gives the record; the others say that they are done, or why not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=die_with_the_driver, daemon=True).start()
     worker = Worker(work, device)
-    with ddp.joined(rank, world, meeting, engine.device_of(device)):
+    with ddp.process_group(rank, world, meeting, engine.device_of(device)):
         pipe.send(("ready",))
         while True:
             try:
@@ -174,5 +174,5 @@ def _serve(pipe: Connection, work: Work, rank: int, world: int, meeting: Path, d
             except TlbenchError as error:
                 pipe.send(("ended", str(error)))
                 continue
-            why = (record.why or "it failed") if record.status == "failed" else ""
+            why = (record.reason or "it failed") if record.status == "failed" else ""
             pipe.send(("ended", why if rank else record))

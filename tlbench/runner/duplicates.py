@@ -15,7 +15,9 @@ _known: dict[tuple[object, ...], tuple[str, ...]] = {}
 """What was said of a pair, by the content of its domains: suites share domains, and a sweep plans often."""
 
 
-def repeated(sources: Sequence[Domain], target: Domain, protocol: Protocol, *, most: int | None = LOOKED_AT_BYTES) -> list[str]:
+def duplicate_warnings(
+    sources: Sequence[Domain], target: Domain, protocol: Protocol, *, most: int | None = LOOKED_AT_BYTES
+) -> list[str]:
     """A sentence with the count for each kind of row of a pair that may be trained on and scored.
 
     Args:
@@ -25,7 +27,7 @@ def repeated(sources: Sequence[Domain], target: Domain, protocol: Protocol, *, m
         most: bytes of rows that are looked at; None: any number.
     """
     domains = (*sources, target)
-    parts = [part.x for domain in domains for part in (domain.rows, domain.test) if part is not None]
+    parts = [part.x for domain in domains for part in (domain.samples, domain.test) if part is not None]
     if most is not None and sum(x.nbytes for x in parts) > most:
         return []
     rules = (protocol.scored, protocol.grants, protocol.target_labels)
@@ -37,18 +39,20 @@ def repeated(sources: Sequence[Domain], target: Domain, protocol: Protocol, *, m
 
 def _counted(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> list[str]:
     pair = f"pair {'+'.join(source.name for source in sources)}:{target.name}"
-    sources, target = data.fitted(sources, target)
+    sources, target = data.fit_features(sources, target)
     on_test = protocol.scored == "test" and target.test is not None
-    scored = target.test if on_test and target.test is not None else target.rows
+    scored = target.test if on_test and target.test is not None else target.samples
     said = []
     for source in sources:
-        if count := data.duplicates(scored.x, source.rows.x):
+        if count := data.count_duplicates(scored.x, source.samples.x):
             said.append(f"{count:,} of {len(scored):,} rows of {target.name} that may be scored are rows of {source.name} too")
     if on_test and ("target" in protocol.grants or protocol.target_labels):
-        if count := data.duplicates(scored.x, target.rows.x):
+        if count := data.count_duplicates(scored.x, target.samples.x):
             said.append(f"{count:,} of {len(scored):,} test rows of {target.name} are training rows of it too")
     elif (
-        not on_test and (protocol.scored == "held_out" or protocol.target_labels) and (count := data.duplicates(target.rows.x))
+        not on_test
+        and (protocol.scored == "held_out" or protocol.target_labels)
+        and (count := data.count_duplicates(target.samples.x))
     ):
         said.append(
             f"{count:,} of {len(scored):,} rows of {target.name} are there more than once, so some may be granted and scored"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 
-class Stop:
+class StopRequest:
     """Whether a run was asked to stop. As a context it takes over SIGINT and SIGTERM (in the main thread only).
 
     The first SIGINT sets `asked`; the second, or SIGTERM, raises KeyboardInterrupt where the program stands.
@@ -21,7 +21,7 @@ class Stop:
         self._say = say
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._came)

@@ -11,10 +11,10 @@ import torch
 
 from tlbench import engine
 from tlbench.errors import TlbenchError
-from tlbench.runner import Plan
-from tlbench.runner.checkpoint_files import checkpoints
+from tlbench.runner import RunPlan
+from tlbench.runner.checkpoint_files import checkpoint_folder
 from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.scheduler import drive
+from tlbench.runner.scheduler import run_plan
 from tlbench.runner.worker import NO_LIMITS, Job, Limits, Worker
 from tlbench.suite import Suite
 from tlbench.terms import Record
@@ -59,30 +59,30 @@ class Here:
         """Nothing runs outside `wait`."""
 
 
-def run(plan: Plan, results: Path, device: torch.device, *, limits: Limits = NO_LIMITS) -> Iterator[Record]:
+def run(plan: RunPlan, results: Path, device: torch.device, *, limits: Limits = NO_LIMITS) -> Iterator[Record]:
     """Run what a plan has left in this process; see `schedule.drive`."""
-    return drive(plan, results, here(plan, device, limits, results), device=device, limits=limits)
+    return run_plan(plan, results, local_pool(plan, device, limits, results), device=device, limits=limits)
 
 
-def here(plan: Plan, device: torch.device, limits: Limits = NO_LIMITS, results: Path | None = None) -> Here:
+def local_pool(plan: RunPlan, device: torch.device, limits: Limits = NO_LIMITS, results: Path | None = None) -> Here:
     """This process as a pool for a plan, with the domains that are loaded already; checkpoints lie below `results`."""
-    work = plan.work(limits, checkpoints=None if results is None else checkpoints(results, plan.suite.name))
+    work = plan.work(limits, checkpoints=None if results is None else checkpoint_folder(results, plan.suite.name))
     return Here(Worker(work, str(device), dict(plan.domains)))
 
 
-def probe(plan: Plan, device: torch.device, steps: int = 12) -> list[Record]:
+def probe(plan: RunPlan, device: torch.device, steps: int = 12) -> list[Record]:
     """One very short case of each trained row left without records, scaled up to the suite's budget: for `--plan` alone.
 
     The records are estimates: they go into no file and no table.
     """
     short = plan.suite.train.model_copy(update={"steps": min(steps, plan.suite.train.steps), "trace": 0})
     suite = Suite(**{**vars(plan.suite), "train": short})
-    seen = {record.row for record in plan.earlier}
+    seen = {record.entry for record in plan.earlier}
     estimates = []
-    for case in {case.row: case for case in reversed(plan.todo)}.values():
-        if case.row in seen:
+    for case in {case.entry: case for case in reversed(plan.todo)}.values():
+        if case.entry in seen:
             continue
-        record = engine.run(case, suite, plan.domains, device)
+        record = engine.run_case(case, suite, plan.domains, device)
         if record.status == "done" and record.cost.steps and record.cost.train_seconds:
             estimates.append(_scaled(record, plan.suite.train.steps / short.steps))
     return estimates

@@ -32,7 +32,7 @@ class Lost:
     """A place died with its case, or could not run it; the pool has a new place of the same number, or one fewer."""
 
     place: int
-    why: str
+    reason: str
     again: bool = True
     """Whether the case may be tried at another place; False where it would fail there in the same way."""
 

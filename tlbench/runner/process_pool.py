@@ -16,7 +16,7 @@ from typing import Any
 from tlbench import clock
 from tlbench.errors import TlbenchError
 from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.worker import Job, Work, Worker
+from tlbench.runner.worker import Job, Worker, WorkerSetup
 
 STILLBORN = 3
 """So many workers in a row that died before they were ready: no worker can start here."""
@@ -33,7 +33,7 @@ class _Place:
     busy: bool = False
 
 
-class Processes:
+class ProcessPool:
     """A pool of processes, one a device named; a device named twice gets two.
 
     Threads and CUDA contexts do not survive a fork, and so no process is forked from this one: each comes from a server
@@ -41,7 +41,7 @@ class Processes:
     come to them from the cache, as the same mapped files.
     """
 
-    def __init__(self, work: Work, devices: Sequence[str]) -> None:
+    def __init__(self, work: WorkerSetup, devices: Sequence[str]) -> None:
         self._work = work
         self._stillborn = 0
         self._places = {number: self._spawn(device) for number, device in enumerate(devices)}
@@ -104,11 +104,11 @@ class Processes:
     def _died(self, number: int, tell: Callable[[Message], None]) -> bool:
         place = self._places[number]
         place.process.join()
-        why = f"its worker {ending(place.process.exitcode)}"
+        why = f"its worker {exit_reason(place.process.exitcode)}"
         self._stillborn += not place.ready
         if self._stillborn >= STILLBORN:
             raise TlbenchError(
-                f"no worker can start here: the last one {ending(place.process.exitcode)}; see what it said above"
+                f"no worker can start here: the last one {exit_reason(place.process.exitcode)}; see what it said above"
             )
         self.stop(number)
         if place.busy:
@@ -118,7 +118,7 @@ class Processes:
     def _spawn(self, device: str) -> _Place:
         ours, theirs = multiprocessing.Pipe()
         process = context().Process(target=_serve, args=(theirs, self._work, device), name="tlbench worker", daemon=True)
-        with _environment(self._work.limits.threads), shielded():
+        with _environment(self._work.limits.threads), signals_blocked():
             process.start()
         theirs.close()
         return _Place(process, ours, device)
@@ -138,7 +138,7 @@ def _end(place: _Place) -> None:
     place.pipe.close()
 
 
-def ending(code: int | None) -> str:
+def exit_reason(code: int | None) -> str:
     """How a process ended, in words."""
     if code is not None and code < 0:
         hint = "; often the system's answer to too little memory" if code == -signal.SIGKILL else ""
@@ -162,7 +162,7 @@ def _environment(threads: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shielded() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """A process that starts inside never sees Ctrl-C, its first seconds included; here it comes when the start is over."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -174,7 +174,7 @@ def shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, work: Work, device: str) -> None:
+def _serve(pipe: Connection, work: WorkerSetup, device: str) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -11,7 +11,7 @@ from typing import Any
 from tlbench import clock
 from tlbench.errors import TlbenchError
 from tlbench.runner.pools import Ended, Lost, Message
-from tlbench.runner.worker import Job, Work, Worker
+from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
 LOOK_SECONDS = 5.0
@@ -31,7 +31,7 @@ class _Place:
     busy: bool = False
 
 
-class Cluster:
+class RayPool:
     """A pool of actors, each with `cores` cores and `gpus` GPUs (a fraction shares one) of a Ray cluster.
 
     There are as many as the cluster has room for, and more as it grows. A worker says nothing about the steps of its case.
@@ -49,7 +49,7 @@ class Cluster:
         TlbenchError: Ray is not installed, there is no cluster, or it has no room for one case.
     """
 
-    def __init__(self, work: Work, address: str, *, cores: float = 1, gpus: float = 0, most: int | None = None) -> None:
+    def __init__(self, work: WorkerSetup, address: str, *, cores: float = 1, gpus: float = 0, most: int | None = None) -> None:
         self._ray = _ray()
         self._mine = _join(self._ray, address)
         self._needs = {"CPU": cores, "GPU": gpus}
@@ -154,7 +154,7 @@ class Cluster:
 class _Actor:
     """The life of a worker on a node."""
 
-    def __init__(self, work: Work, device: str) -> None:
+    def __init__(self, work: WorkerSetup, device: str) -> None:
         self._worker = Worker(work, device)
 
     def ready(self) -> None:

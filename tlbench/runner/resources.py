@@ -12,14 +12,14 @@ import torch
 
 from tlbench.engine.runtime.device import machine
 from tlbench.errors import TlbenchError
-from tlbench.runner import Plan
-from tlbench.runner.adaptive_pool import Growing, peak
-from tlbench.runner.checkpoint_files import checkpoints
-from tlbench.runner.ddp_pool import Ranks
-from tlbench.runner.local import here
+from tlbench.runner import RunPlan
+from tlbench.runner.adaptive_pool import AdaptivePool, peak_bytes
+from tlbench.runner.checkpoint_files import checkpoint_folder
+from tlbench.runner.ddp_pool import DdpPool
+from tlbench.runner.local import local_pool
 from tlbench.runner.pools import Pool
-from tlbench.runner.process_pool import Processes
-from tlbench.runner.ray_pool import Cluster
+from tlbench.runner.process_pool import ProcessPool
+from tlbench.runner.ray_pool import RayPool
 from tlbench.runner.worker import Limits
 
 AS_MANY_AS_FIT = 0
@@ -27,7 +27,7 @@ AS_MANY_AS_FIT = 0
 
 
 @dataclass(frozen=True)
-class Places:
+class Resources:
     """Where cases are to run."""
 
     workers: int = 1
@@ -52,7 +52,7 @@ class Places:
         return wrong
 
 
-def share(limits: Limits, places: Places) -> Limits:
+def share_cores(limits: Limits, places: Resources) -> Limits:
     """The limits with the cores shared out: where several processes run at once, each has `cores // processes` threads.
 
     On a Ray cluster a case has one. A stated number of threads stands. Sums of floats can differ in their last bits between
@@ -66,7 +66,7 @@ def share(limits: Limits, places: Places) -> Limits:
     return replace(limits, threads=max(_cores() // processes, 1))
 
 
-def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, results: Path | None = None) -> Pool:
+def make_pool(plan: RunPlan, device: torch.device, limits: Limits, places: Resources, *, results: Path | None = None) -> Pool:
     """Where a plan's cases run: here, in processes that share the device, in several for each case, or on a Ray cluster.
 
     Args:
@@ -81,25 +81,27 @@ def pool(plan: Plan, device: torch.device, limits: Limits, places: Places, *, re
     """
     if plan.todo and places.ray:
         shared = max(int(1 / places.gpus_per_case), 1) if places.gpus_per_case else 1
-        return Cluster(plan.work(limits, shared), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
+        return RayPool(plan.work(limits, shared), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
     if plan.todo and places.devices > 1:
-        return Ranks(plan.work(limits), _several(device, places.devices))
+        return DdpPool(plan.work(limits), _several(device, places.devices))
     if places.workers == 1 or not plan.todo:
-        return here(plan, device, limits, results)
-    folder = None if results is None else checkpoints(results, plan.suite.name)
+        return local_pool(plan, device, limits, results)
+    folder = None if results is None else checkpoint_folder(results, plan.suite.name)
     workers = min(places.workers or _cores(), len(plan.todo))
     devices = [str(device)]
     if places.every_gpu and device.type == "cuda":
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
     def processes(several: Sequence[str]) -> Pool:
-        return Processes(plan.work(limits, max(Counter(several).values()), folder), several)
+        return ProcessPool(plan.work(limits, max(Counter(several).values()), folder), several)
 
     if places.workers == AS_MANY_AS_FIT and device.type == "cuda":
-        rows = {case.row for case in plan.todo}
+        rows = {case.entry for case in plan.todo}
         like = machine(device).device
-        known = [record for record in plan.earlier if record.machine.device == like and record.row in rows and peak(record)]
-        return Growing(devices, workers, processes, rows, known)
+        known = [
+            record for record in plan.earlier if record.machine.device == like and record.entry in rows and peak_bytes(record)
+        ]
+        return AdaptivePool(devices, workers, processes, rows, known)
     return processes([devices[number % len(devices)] for number in range(workers)])
 
 

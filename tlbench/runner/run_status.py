@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tlbench import engine
 from tlbench.errors import TlbenchError
-from tlbench.runner.duration_estimates import Cell, Costs
+from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.suite import Suite
 from tlbench.terms import Case, Record
 
@@ -21,7 +21,7 @@ SUPERSEDED, FAILED, STALE = "superseded", "failed", "stale"
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """The cases of a suite, sorted by what is on file of them."""
 
     done: int
@@ -34,29 +34,29 @@ class Standing:
     """What `left` and `failed` take, one case at a time; None where nothing is known."""
 
 
-def standing(suite: Suite, found: Sequence[Record]) -> Standing:
+def run_status(suite: Suite, found: Sequence[Record]) -> RunStatus:
     """Sort the cases of a suite by their records."""
     current = _current(suite, found)
     last: dict[tuple[str, str, int], Record] = {}
     for record in found:
-        key = record.row, record.pair, record.seed
+        key = record.entry, record.pair, record.seed
         if id(record) in current and not (record.status == "failed" and key in last and last[key].status != "failed"):
             last[key] = record
     ended, left = Counter[str](), []
     failed = []
     for case in suite.cases():
-        known = last.get((case.row, case.pair, case.seed))
+        known = last.get((case.entry, case.pair, case.seed))
         if known is None:
             left.append(case)
         elif known.status == "failed":
             failed.append(known)
         else:
             ended[known.status] += 1
-    to_do = Counter(Cell(one.row, one.pair) for one in (*left, *failed))
-    return Standing(ended["done"], ended["skipped"], failed, left, Costs(found).wall_seconds(to_do, 1))
+    to_do = Counter(CellKey(one.entry, one.pair) for one in (*left, *failed))
+    return RunStatus(ended["done"], ended["skipped"], failed, left, DurationEstimates(found).wall_seconds(to_do, 1))
 
 
-def useless(suite: Suite | None, found: Sequence[Record]) -> dict[int, Kind]:
+def prunable(suite: Suite | None, found: Sequence[Record]) -> dict[int, Kind]:
     """What may go, by position in the records of one results file, and why.
 
     Superseded: a later record of the same identity stands, or a done one for a failed one. Failed: never done since. Stale: of
@@ -86,10 +86,10 @@ def _current(suite: Suite, found: Iterable[Record]) -> set[int]:
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
     by_data: dict[tuple[tuple[str, str], ...], list[tuple[Record, Case]]] = {}
     for record in found:
-        row = suite.methods.get(record.row)
+        row = suite.methods.get(record.entry)
         if row is None or record.pair not in pairs or record.suite != suite.name:
             continue
-        facts = {"suite_version": suite.version, "method": row.method or record.row, "options": row.options}
+        facts = {"suite_version": suite.version, "method": row.method or record.entry, "options": row.options}
         case = Case(
             **{**{key: getattr(record, key) for key in Case.model_fields}, **facts}  # the seed and the pair stay
         )

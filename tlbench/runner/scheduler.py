@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from tlbench import clock, engine, records
-from tlbench.runner import Plan
-from tlbench.runner.case_locks import Claims
-from tlbench.runner.checkpoint_files import checkpoints, dropped
-from tlbench.runner.duration_estimates import Cell, Costs
-from tlbench.runner.interrupts import Stop
+from tlbench.runner import RunPlan
+from tlbench.runner.case_locks import CaseLocks
+from tlbench.runner.checkpoint_files import checkpoint_folder, drop_checkpoints
+from tlbench.runner.duration_estimates import CellKey, DurationEstimates
+from tlbench.runner.interrupts import StopRequest
 from tlbench.runner.pools import Ended, Message, Pool, Stepped
 from tlbench.runner.time_limit import PAST
 from tlbench.runner.worker import NO_LIMITS, Job, Limits
@@ -52,7 +52,7 @@ class Retried:
     """The place of a case died (`why`); the case waits for another."""
 
     case: Case
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ Event = Started | Progressed | Retried | Finished
 """What `drive` tells; the record of Finished is also what it yields."""
 
 
-def drive(
-    plan: Plan,
+def run_plan(
+    plan: RunPlan,
     results: Path,
     pool: Pool,
     *,
     device: torch.device = CPU,
     limits: Limits = NO_LIMITS,
     tell: Callable[[Event], None] = lambda event: None,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> Iterator[Record]:
     """Run what a plan has left at the places of a pool; each record is on the disk before it is given out.
 
@@ -99,7 +99,7 @@ def drive(
     Raises:
         TlbenchError: a record can't be written.
     """
-    driver = _Driver(plan, results, pool, device, limits, tell, stop or Stop())
+    driver = _Driver(plan, results, pool, device, limits, tell, stop or StopRequest())
     try:
         yield from driver.run()
     finally:
@@ -112,24 +112,24 @@ class _Driver:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunPlan,
         results: Path,
         pool: Pool,
         device: torch.device,
         limits: Limits,
         tell: Callable[[Event], None],
-        stop: Stop,
+        stop: StopRequest,
     ) -> None:
         self.plan, self.pool, self.device = plan, pool, device
         self.limits, self.tell, self.stop = limits, tell, stop
         self.log = plan.log or records.Log(results, plan.suite.name)
-        self.claims = Claims(results / plan.suite.name)
-        self.checkpoints = checkpoints(results, plan.suite.name)
+        self.claims = CaseLocks(results / plan.suite.name)
+        self.checkpoints = checkpoint_folder(results, plan.suite.name)
         for record in plan.kept:
-            dropped(self.checkpoints, record)  # a run was killed after the line and before this
-        self.costs = Costs(plan.earlier)
+            drop_checkpoints(self.checkpoints, record)  # a run was killed after the line and before this
+        self.costs = DurationEstimates(plan.earlier)
         self.waiting = plan.jobs()
-        self.left = Counter(Cell(job.case.row, job.case.pair) for job in self.waiting)
+        self.left = Counter(CellKey(job.case.entry, job.case.pair) for job in self.waiting)
         self.running: dict[int, Job] = {}
         self.ends: dict[int, float] = {}
         self.ready: list[Record] = []
@@ -170,7 +170,7 @@ class _Driver:
                 at += 1
                 continue
             del self.waiting[at]
-            record = self.log.since(job.case.row, job.identity)
+            record = self.log.since(job.case.entry, job.identity)
             if record is None:
                 return job
             self._finish(job, record, elsewhere=True)
@@ -178,7 +178,7 @@ class _Driver:
 
     def _siblings(self, job: Job) -> tuple[Case, ...]:
         """The waiting cases that may be trained along: all seeds of a case go to one place only where there is but one."""
-        if self.pool.size() != 1 or self.plan.suite.train.together == "off":
+        if self.pool.size() != 1 or self.plan.suite.train.vmap_seeds == "off":
             return ()
         alike = job.case.model_copy(update={"seed": 0})
         return tuple(one.case for one in self.waiting if one.case.model_copy(update={"seed": 0}) == alike)
@@ -193,11 +193,11 @@ class _Driver:
         if isinstance(message, Ended):
             self._keep(job, message.record)
         elif message.again and job.attempt < self.limits.attempts:
-            self.tell(Retried(job.case, message.why))
+            self.tell(Retried(job.case, message.reason))
             self.waiting.insert(0, replace(job, attempt=job.attempt + 1))
         else:
             tries = f" (tried {job.attempt} times)" if job.attempt > 1 else ""
-            self._fail(job, f"{message.why}{tries}")
+            self._fail(job, f"{message.reason}{tries}")
 
     def _end_overdue(self) -> None:
         for place, end in list(self.ends.items()):
@@ -209,7 +209,7 @@ class _Driver:
 
     def _fail(self, job: Job, why: str) -> None:
         pair = self.plan.work().pair(job.case)
-        self._keep(job, engine.failed(job.case, self.plan.suite, pair, self.device, why))
+        self._keep(job, engine.failed_record(job.case, self.plan.suite, pair, self.device, why))
 
     def _keep(self, job: Job, record: Record) -> None:
         written = self.log.append(record)
@@ -218,9 +218,9 @@ class _Driver:
         self._finish(job, written, elsewhere=written is not record)
 
     def _finish(self, job: Job, record: Record, *, elsewhere: bool) -> None:
-        dropped(self.checkpoints, record)
+        drop_checkpoints(self.checkpoints, record)
         self.claims.drop(job.identity)
-        self.left[Cell(job.case.row, job.case.pair)] -= 1
+        self.left[CellKey(job.case.entry, job.case.pair)] -= 1
         self.ready.append(record)
         left = self.left.total()
         self.tell(Finished(record, elsewhere, left, self.costs.wall_seconds(self.left, self.pool.size())))

@@ -17,7 +17,7 @@ PAST = "it ran past --timeout"
 
 
 @contextlib.contextmanager
-def alarm(seconds: float | None) -> Iterator[None]:
+def time_limit(seconds: float | None) -> Iterator[None]:
     """Raise TimedOut inside after so many seconds, by the process's timer.
 
     It comes between two operations of Python: one call of a library that lasts is not cut short (a pool of processes ends

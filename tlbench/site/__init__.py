@@ -14,16 +14,16 @@ from tlbench import plots, reports
 from tlbench.records import merge
 from tlbench.reports import Table
 from tlbench.site import charts, descriptions, record_pages, table_cells
-from tlbench.site.descriptions import OfMethod
+from tlbench.site.descriptions import MethodDescription
 from tlbench.site.output_files import Writer, slug
-from tlbench.site.plots import Drawn, drawn
-from tlbench.site.table_cells import Row, Sheet, cell
+from tlbench.site.plots import SuitePlots, draw_suites
+from tlbench.site.table_cells import PageTable, Row, cell
 from tlbench.terms import Record
 
-__all__ = ["build", "leaderboard"]
+__all__ = ["build_site", "leaderboard_markdown"]
 
 
-def build(
+def build_site(
     records: Sequence[Record], out: Path, results: Path | None = None, methods: Mapping[str, Path] = MappingProxyType({})
 ) -> Path:
     """Write the site of some records to `out`, and return its front page, which is written last.
@@ -40,20 +40,20 @@ def build(
         TlbenchError: no records, or a place that can't be written to.
     """
     frame = reports.frame(records)
-    made = reports.tables(frame, flips=None if results is None else reports.flips(results, frame))
+    made = reports.tables(frame, flips=None if results is None else reports.negative_flips(results, frame))
     last = max(record.finished for record in records)
     writer = Writer(out, {"version": tlbench.__version__, "records": len(records), "last": last})
     writer.assets()
     suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(made, records)]
-    for suite, pictures_of_suite in zip(suites, drawn([(s.tables, s.records) for s in suites]), strict=True):
+    for suite, pictures_of_suite in zip(suites, draw_suites([(s.tables, s.records) for s in suites]), strict=True):
         suite.pages(pictures_of_suite)
-    abouts = {name: descriptions.of_method(file) for name, file in methods.items()}
+    abouts = {name: descriptions.describe_method(file) for name, file in methods.items()}
     front = _front(writer, suites, _methods(writer, suites, abouts), abouts)
     writer.finish()
     return out / front
 
 
-def leaderboard(records: Sequence[Record]) -> str:
+def leaderboard_markdown(records: Sequence[Record]) -> str:
     """The leaderboard in Markdown: of each suite one table with the three answers.
 
     Raises TlbenchError for no records.
@@ -64,8 +64,8 @@ def leaderboard(records: Sequence[Record]) -> str:
         "`tlbench report` prints all tables, `tlbench site` makes pages with pictures of them.",
     ]
     for _, made, own in _by_suite(reports.tables(reports.frame(records)), records):
-        about = descriptions.of_suite(own)
-        rows, pairs, seeds = ({getattr(r, what) for r in own} for what in ("row", "pair", "seed"))
+        about = descriptions.describe_suite(own)
+        rows, pairs, seeds = ({getattr(r, what) for r in own} for what in ("entry", "pair", "seed"))
         counts = f"{len(own)} records: {len(rows)} methods, {len(pairs)} pairs, {len(seeds)} seeds."
         title = f"{about.title} ({about.citation}). " if about.title else ""
         heading, _, table = reports.render([table_cells.summary(made)], "markdown", width=_ENDLESS).strip().partition("\n\n")
@@ -88,26 +88,28 @@ class _Suite:
         self.writer, self.name, self.tables, self.records = writer, name, tables, records
         self.slug = slug(name.replace(" v", "-v"))
         self.path = f"suites/{self.slug}.html"
-        self.rows: dict[str, list[Record]] = {}
+        self.entries: dict[str, list[Record]] = {}
         for record in records:
-            self.rows.setdefault(record.row, []).append(record)
-        self.conflicts = {row: merge.conflicts(of) for row, of in self.rows.items()}
+            self.entries.setdefault(record.entry, []).append(record)
+        self.conflicts = {row: merge.conflicts(of) for row, of in self.entries.items()}
         self.summary = table_cells.summary(tables)
-        self.about = descriptions.of_suite(records)
+        self.about = descriptions.describe_suite(records)
 
     def page_of(self, row: str) -> str:
         """The first page of a row's records, from the root of the site."""
         return f"records/{self.slug}/{slug(row)}.html"
 
-    def pages(self, pictures_of_suite: Sequence[Drawn]) -> None:
+    def pages(self, pictures_of_suite: Sequence[SuitePlots]) -> None:
         """The suite's page with its pictures, its downloads, and the pages of its records."""
 
         def link(row: str) -> str | None:
-            return f"../{self.page_of(row)}" if row in self.rows else None
+            return f"../{self.page_of(row)}" if row in self.entries else None
 
-        shown: list[Sheet] = []
+        shown: list[PageTable] = []
         for number, table in enumerate([self.summary, *self.tables]):
-            one = table_cells.at(table_cells.sheet(table, f"table-{number}", link), f"tables/{self.slug}-{number}-{table.kind}")
+            one = table_cells.at(
+                table_cells.page_table(table, f"table-{number}", link), f"tables/{self.slug}-{number}-{table.kind}"
+            )
             for path, content in table_cells.files(table, one).items():
                 self.writer.file(path, content)
             shown.append(one)
@@ -117,7 +119,7 @@ class _Suite:
             name=self.name,
             about=self.about,
             count=len(self.records),
-            rows=len(self.rows),
+            entries=len(self.entries),
             pairs=len({record.pair for record in self.records}),
             seeds=len({record.seed for record in self.records}),
             conflicts=sum(map(len, self.conflicts.values())),
@@ -126,10 +128,10 @@ class _Suite:
             pictures=self._pictures(pictures_of_suite),
             chart=charts.accuracy_and_cost(self.tables, self.records[-1].baseline),
         )
-        for row, records in self.rows.items():
+        for row, records in self.entries.items():
             record_pages.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
 
-    def _pictures(self, pictures_of_suite: Sequence[Drawn]) -> list[dict[str, object]]:
+    def _pictures(self, pictures_of_suite: Sequence[SuitePlots]) -> list[dict[str, object]]:
         shown = []
         for picture in pictures_of_suite:
             width, height = plots.size(picture.vector)
@@ -138,11 +140,11 @@ class _Suite:
         return shown
 
 
-def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMethod]) -> dict[str, str]:
+def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, MethodDescription]) -> dict[str, str]:
     """The page of each method, over all suites; method -> path."""
     rows: dict[str, list[tuple[_Suite, str]]] = {}
     for suite in suites:
-        for row, records in suite.rows.items():
+        for row, records in suite.entries.items():
             rows.setdefault(records[-1].method, []).append((suite, row))
     marks = {table.title: table_cells.marks_of(table) for suite in suites for table in suite.tables if table.kind == "transfer"}
     paths = {}
@@ -166,13 +168,14 @@ def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, OfMe
         caption = "A line per suite and row; its name leads to the records. Metrics are those of the suites."
         title = f"{name} in {len({suite.name for suite, _ in rows[name]})} suites"
         shown = table_cells.at(
-            table_cells.plain("where-table", title, caption, ["suite", "row", *columns], lines), f"tables/method-{slug(name)}"
+            table_cells.plain_table("where-table", title, caption, ["suite", "entry", *columns], lines),
+            f"tables/method-{slug(name)}",
         )
         for path, content in table_cells.cells_files(shown).items():
             writer.file(path, content)
-        records = [record for suite, row in rows[name] for record in suite.rows[row]]
+        records = [record for suite, row in rows[name] for record in suite.entries[row]]
         reads = descriptions.reads(records[-1].reads)
-        about = abouts.get(name, OfMethod())
+        about = abouts.get(name, MethodDescription())
         paths[name] = writer.page(
             "method.html.j2", f"methods/{slug(name)}.html", name=name, about=about, reads=reads, where=shown, lists=lists
         )
@@ -185,7 +188,9 @@ def _renamed(column: str) -> str:
     return column if column in known else "metric"
 
 
-def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str], abouts: Mapping[str, OfMethod]) -> str:
+def _front(
+    writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str], abouts: Mapping[str, MethodDescription]
+) -> str:
     """The front page, which leads to all suites and methods."""
     lines = []
     for suite in suites:
@@ -193,7 +198,7 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
         places = {str(row): float(place) for row, place in cells["rank"].items() if place}
         best = ", ".join(row for row, place in places.items() if place == min(places.values()))  # a tie has two
         verdicts = list(cells.get("verdict", []))
-        counts = [str(len(suite.rows)), str(len({r.pair for r in suite.records})), str(len({r.seed for r in suite.records}))]
+        counts = [str(len(suite.entries)), str(len({r.pair for r in suite.records})), str(len({r.seed for r in suite.records}))]
         lines.append(
             Row(
                 suite.name,
@@ -209,17 +214,20 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
         )
     columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "help", "hurt"]
     caption = "Help, hurt: how many of the methods surely do, on the mean of all pairs, against the suite's baseline."
-    made = table_cells.at(table_cells.plain("suites-table", "Suites", caption, columns, lines), "tables/suites")
+    made = table_cells.at(table_cells.plain_table("suites-table", "Suites", caption, columns, lines), "tables/suites")
     verdict: dict[str, list[str]] = {name: [] for name in methods}
     for suite in suites:
         for row, said in suite.summary.cells.get("verdict", {}).items():
-            if row in suite.rows:
-                verdict[suite.rows[str(row)][-1].method].append(str(said))
+            if row in suite.entries:
+                verdict[suite.entries[str(row)][-1].method].append(str(said))
     known = [
         Row(
             name,
             path,
-            [cell(abouts.get(name, OfMethod()).summary, "text"), *(cell(str(verdict[name].count(w))) for w in _VERDICTS)],
+            [
+                cell(abouts.get(name, MethodDescription()).summary, "text"),
+                *(cell(str(verdict[name].count(w))) for w in _VERDICTS),
+            ],
         )
         for name, path in methods.items()
     ]
@@ -227,7 +235,8 @@ def _front(writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str],
         "How many rows of how many suites the method surely helps, surely hurts or leaves undecided, on the mean of all pairs."
     )
     of = table_cells.at(
-        table_cells.plain("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known), "tables/methods"
+        table_cells.plain_table("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known),
+        "tables/methods",
     )
     for one in (made, of):
         for path, content in table_cells.cells_files(one).items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tlbench.reports import Table, legible
+from tlbench.reports import Table, escape_control
 from tlbench.terms import METRICS
 
 COSTS = (
@@ -26,21 +26,21 @@ def accuracy_and_cost(tables: Sequence[Table], baseline: str | None) -> dict[str
     measured: set[str] = set()
     metric = ""
     for table in (table for table in tables if table.kind == "frontier"):
-        wide = table.data.pivot(index="row", columns="quantity", values="value").reindex(table.cells.index)
+        wide = table.data.pivot(index="entry", columns="quantity", values="value").reindex(table.cells.index)
         rows = []
         for row, found in zip(wide.index, wide.to_dict("records"), strict=True):
             value = {str(key): None if np.isnan(number) else float(number) for key, number in found.items()}
             costs = {key: factor * cost for key, _, _, _, factor in COSTS if (cost := value.get(key)) is not None}
             measured |= set(costs)
             shown = {
-                "name": legible(str(row)),
+                "name": escape_control(str(row)),
                 "baseline": row == baseline,
                 "score": value.get("score"),
                 "delta": value.get("delta"),
             }
             rows.append({**shown, **costs})
         if sum(row["score"] is not None for row in rows) > 1:
-            machines.append({"title": legible(table.title.split(" on ", 1)[-1]), "rows": rows})
+            machines.append({"title": escape_control(table.title.split(" on ", 1)[-1]), "rows": rows})
             metric = table.metric
     if not machines or not measured:
         return None

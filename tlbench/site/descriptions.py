@@ -19,7 +19,7 @@ _URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
 _PARTS = {
     "source": "labelled source rows",
     "target": "unlabelled target rows",
-    "few": "the few labelled target rows that the suite grants",
+    "target_labeled": "the few labelled target rows that the suite grants",
     "stream": "the scored rows without labels, in order, each predicted before it is learnt from",
 }
 _SCORED = {
@@ -40,7 +40,7 @@ class OfSuite:
 
 
 @dataclass(frozen=True)
-class OfMethod:
+class MethodDescription:
     """What is known of a method beside its records; empty for one that does not ship."""
 
     summary: str = ""
@@ -51,7 +51,7 @@ class OfMethod:
     code: str = field(default="", repr=False)
 
 
-def of_suite(records: Sequence[Record]) -> OfSuite:
+def describe_suite(records: Sequence[Record]) -> OfSuite:
     """A suite in words, from its shipped file if that is the one that the records are of, else from the records alone."""
     last = records[-1]
     shipped = _shipped(last)
@@ -75,10 +75,10 @@ def of_suite(records: Sequence[Record]) -> OfSuite:
         ("Granted", _listed(granted)),
         ("Scored", scored),
         *_common(last, list(protocol.seeds)),
-        ("Network", f"{shipped.net.trunk}{f' ({options})' if options else ''}"),
+        ("Network", f"{shipped.net.backbone}{f' ({options})' if options else ''}"),
         (
             "Budget",
-            f"{train.steps} steps of {train.batch} rows of each part, {train.optimiser}, rate {train.lr:g}, {train.schedule}",
+            f"{train.steps} steps of {train.batch} rows of each part, {train.optimizer}, rate {train.lr:g}, {train.schedule}",
         ),
     ]
     data: dict[str, list[str]] = {}
@@ -101,11 +101,11 @@ def _labels(counts: Iterable[int], task: str) -> str:
 
 
 def _shipped(record: Record) -> Suite | None:
-    file = suite.shipped().get(record.suite)
+    file = suite.shipped_suites().get(record.suite)
     if file is None:
         return None
     try:
-        found = suite.load(file)
+        found = suite.load_suite(file)
     except TlbenchError:
         return None
     return found if found.version == record.suite_version else None
@@ -129,10 +129,10 @@ def _listed(names: object, comma: str = "; ") -> str:
     return comma.join(names)  # type: ignore[arg-type]
 
 
-def of_method(file: Path | None) -> OfMethod:
+def describe_method(file: Path | None) -> MethodDescription:
     """A method in words, from its file: the docstring names the paper. Nothing is imported."""
     if file is None:
-        return OfMethod()
+        return MethodDescription()
     code = file.read_text(encoding="utf-8")
     text = ast.get_docstring(ast.parse(code)) or ""
     summary, _, rest = text.partition("\n")
@@ -143,7 +143,7 @@ def of_method(file: Path | None) -> OfMethod:
         pieces += [(paper[end : match.start()], ""), ("", match[0])]
         end = match.end()
     pieces = [piece for piece in (*pieces, (paper[end:], "")) if piece != ("", "")]
-    return OfMethod(summary, pieces, file.parent.name.replace("_", " "), f"{file.parent.name}/{file.name}", code)
+    return MethodDescription(summary, pieces, file.parent.name.replace("_", " "), f"{file.parent.name}/{file.name}", code)
 
 
 def reads(parts: Sequence[str]) -> str:

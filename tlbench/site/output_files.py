@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tlbench.errors import TlbenchError
-from tlbench.reports import legible
+from tlbench.reports import escape_control
 
 _HERE = Path(__file__).parent
 _MANIFEST = "tlbench-site.json"
@@ -42,7 +42,7 @@ class Writer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.environment.filters["legible"] = lambda text: legible(str(text))
+        self.environment.filters["legible"] = lambda text: escape_control(str(text))
 
     def page(self, template: str, path: str, **shown: Any) -> str:
         """A page from a template; gives its path back."""

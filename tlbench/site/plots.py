@@ -17,7 +17,7 @@ SUITES_A_CORE = 4
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SuitePlots:
     """A picture as SVG text; `kind` names its file, `said` what is seen."""
 
     kind: str
@@ -26,7 +26,7 @@ class Drawn:
     vector: str
 
 
-def drawn(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterator[list[Drawn]]:
+def draw_suites(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterator[list[SuitePlots]]:
     """The pictures of each suite, from all its tables and its records, in order; those of later suites are drawn meanwhile."""
     processes = max(1, min(cpu_count(), len(suites) // SUITES_A_CORE))
     # the curves, not the records: these would take longer to pass on than the pictures to draw
@@ -37,9 +37,9 @@ def drawn(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterato
         yield from Parallel(n_jobs=processes, return_as="generator")(delayed(_of_suite)(*one) for one in asked)
 
 
-def _of_suite(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> list[Drawn]:
+def _of_suite(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> list[SuitePlots]:
     with plots.styled():
         return [
-            Drawn(one.kind, one.title, one.said, plots.svg(one.figure, one.title, one.caption))
-            for one in plots.pictures(tables, baseline, curves)
+            SuitePlots(one.kind, one.title, one.said, plots.svg(one.figure, one.title, one.caption))
+            for one in plots.suite_plots(tables, baseline, curves)
         ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tlbench.records import to_line
 from tlbench.records.merge import differences
-from tlbench.reports import legible
+from tlbench.reports import escape_control
 from tlbench.site import table_cells
 from tlbench.site.output_files import Writer, slug
 from tlbench.site.table_cells import Cell, Row, cell
@@ -43,7 +43,7 @@ def pages(
         download = f"tables/{stem.replace('/', '-')}-{number}"
         caption = "A line per record, in the order of the file. Each leads to all that was asked and measured."
         lines = [_row(at, record) for at, (record, _) in enumerate(own)]
-        made = table_cells.plain("records", f"{row} on {suite}", caption, columns, lines)
+        made = table_cells.plain_table("records", f"{row} on {suite}", caption, columns, lines)
         made = table_cells.at(made, download)
         for name, content in table_cells.cells_files(made).items():
             writer.file(name, content)
@@ -54,7 +54,7 @@ def pages(
             suite_page=suite_page,
             method=records[-1].method,
             method_page=f"methods/{slug(records[-1].method)}.html",
-            row=row,
+            entry=row,
             part=number,
             parts=len(parts),
             pages=[name.rpartition("/")[2] for name in paths],
@@ -86,7 +86,7 @@ def _text(record: Record) -> str:
         text = json.dumps(json.loads(to_line(record)), ensure_ascii=False, indent=1)
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return "\n".join(map(legible, text.split("\n")))
+    return "\n".join(map(escape_control, text.split("\n")))
 
 
 def _title(record: Record) -> str:
@@ -111,7 +111,7 @@ def _row(at: int, record: Record) -> Row:
         record.finished[:19].replace("T", " "),
     ]
     cells = [*map(cell, shown[:-3]), *(Cell(text, text) for text in shown[-3:])]  # a version and a time are no numbers
-    return Row(record.pair, f"#case-{at}", [*cells, cell("; ".join([record.why or "", *record.notes]).strip("; "), "text")])
+    return Row(record.pair, f"#case-{at}", [*cells, cell("; ".join([record.reason or "", *record.notes]).strip("; "), "text")])
 
 
 def _costs(record: Record, memory: float | None) -> tuple[tuple[float | None, int], ...]:

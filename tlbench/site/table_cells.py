@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PageTable:
     """A table on a page; `csv` and `json` are paths of the same table from the root of the site."""
 
     id: str
@@ -65,7 +65,7 @@ def cell(text: str, mark: str = "") -> Cell:
     return Cell(text, found[0].replace(",", "") if found else text, classes)
 
 
-def sheet(table: Table, name: str, link: Callable[[str], str | None] = lambda row: None) -> Sheet:
+def page_table(table: Table, name: str, link: Callable[[str], str | None] = lambda row: None) -> PageTable:
     """A table of the reports; `name` is its id on the page."""
     marks = table.marks if table.marks is not None else pd.DataFrame("", table.cells.index, table.cells.columns)
     rows = [
@@ -78,15 +78,15 @@ def sheet(table: Table, name: str, link: Callable[[str], str | None] = lambda ro
         )
     ]
     columns = [str(table.cells.index.name), *map(str, table.cells.columns)]
-    return Sheet(name, table.kind, table.title, table.caption, columns, rows)
+    return PageTable(name, table.kind, table.title, table.caption, columns, rows)
 
 
-def plain(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> Sheet:
+def plain_table(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> PageTable:
     """A table that is not of the reports: of suites, methods or records."""
-    return Sheet(name, "plain", title, caption, columns, list(rows))
+    return PageTable(name, "plain", title, caption, columns, list(rows))
 
 
-def at(made: Sheet, stem: str) -> Sheet:
+def at(made: PageTable, stem: str) -> PageTable:
     """The sheet with the paths of its downloads."""
     return replace(made, csv=f"{stem}.csv", json=f"{stem}.json")
 
@@ -133,7 +133,7 @@ def summary(tables: Sequence[Table]) -> Table:
 def _incomplete(accuracy: Table) -> str:
     """Which rows have blanks, and how many pairs they have."""
     data = accuracy.data[accuracy.data["pair"].notna()]
-    whole, pairs = data.loc[data["quantity"] == "mean", "row"].value_counts(), data["pair"].nunique()
+    whole, pairs = data.loc[data["quantity"] == "mean", "entry"].value_counts(), data["pair"].nunique()
     some = {str(row): int(whole.get(row, 0)) for row in accuracy.cells.index}
     named = [f"{row} ({count} of {pairs} pairs)" for row, count in some.items() if count < pairs]
     return f"Incomplete, without mean and rank: {captions.listed(named)}." if named else ""
@@ -152,17 +152,17 @@ def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def files(table: Table, shown: Sheet) -> dict[str, str]:
+def files(table: Table, shown: PageTable) -> dict[str, str]:
     """The contents of the two downloads of a sheet: the table's numbers or, where it holds none, its cells."""
     if len(table.data):
         return {shown.csv: reports.render([table], "csv"), shown.json: reports.render([table], "json")}
     return cells_files(shown)
 
 
-def cells_files(shown: Sheet) -> dict[str, str]:
+def cells_files(shown: PageTable) -> dict[str, str]:
     """As `files`, from the cells of a sheet."""
-    columns = [reports.legible(column) for column in shown.columns]
-    lines = [[reports.legible(text) for text in (row.name, *(cell.text for cell in row.cells))] for row in shown.rows]
+    columns = [reports.escape_control(column) for column in shown.columns]
+    lines = [[reports.escape_control(text) for text in (row.name, *(cell.text for cell in row.cells))] for row in shown.rows]
     text = io.StringIO()
     safe = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in line] for line in (columns, *lines)]
     csv.writer(text, lineterminator="\n").writerows(safe)

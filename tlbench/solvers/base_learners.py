@@ -21,7 +21,7 @@ LONGEST_SQUARED = 1e16
 """Of a row for the support vector machine: beyond it the kernel's values no longer tell rows apart in double precision."""
 
 
-def fit(
+def fit_learner(
     learner: str,
     x_ND: Tensor,
     y: Tensor,

@@ -35,7 +35,7 @@ class Boosted:
         return zip(self.scorers[first:], [math.log(1 / beta) for beta in self.betas[first:]], strict=True)
 
 
-def boost(
+def two_domain_boosting(
     fit: Callable[[Tensor], Scorer],
     wrong: Callable[[Scorer], Tensor],
     is_target_N: Tensor,

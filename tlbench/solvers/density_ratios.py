@@ -27,7 +27,7 @@ def moments(phi_source_NB: Tensor, phi_target_MB: Tensor, alpha: float) -> tuple
     return square, phi_target_MB.mean(dim=0)
 
 
-def least_squares(square_BB: Tensor, mean_B: Tensor, ridge: float) -> Tensor:
+def ulsif(square_BB: Tensor, mean_B: Tensor, ridge: float) -> Tensor:
     """theta (B,) = (H + ridge I)^-1 h, its negative entries set to 0; the least-norm solution where that matrix is singular."""
     matrix = square_BB + ridge * torch.eye(len(mean_B)).to(mean_B)
     theta, failed = torch.linalg.solve_ex(matrix, mean_B)
@@ -59,7 +59,9 @@ def leave_one_out(phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: Sequence
     return scores
 
 
-def held_out(phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: Sequence[float], alpha: float, folds: int) -> list[float]:
+def held_out_score(
+    phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: Sequence[float], alpha: float, folds: int
+) -> list[float]:
     """The score of RuLSIF at each ridge by cross-validation, rows in the order given dealt out to the folds in turn.
 
     alpha / 2 mean_t w^2 + (1 - alpha) / 2 mean_s w^2 - mean_t w, over the rows left out.
@@ -69,7 +71,7 @@ def held_out(phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: Sequence[floa
     for fold in range(folds):
         fitted = moments(phi_source_NB[fold_N != fold], phi_target_MB[fold_M != fold], alpha)
         for number, ridge in enumerate(ridges):
-            theta = least_squares(*fitted, ridge)
+            theta = ulsif(*fitted, ridge)
             w_source, w_target = phi_source_NB[fold_N == fold] @ theta, phi_target_MB[fold_M == fold] @ theta
             squares = alpha / 2 * w_target.square().mean() + (1 - alpha) / 2 * w_source.square().mean()
             totals[number] += float(squares - w_target.mean()) / folds

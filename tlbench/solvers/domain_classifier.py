@@ -28,7 +28,7 @@ def best_penalty(source_ND: Tensor, target_MD: Tensor, folds: int, iterations: i
     Chosen on at most `CHOSEN_ON` rows of each domain, and scaled to the number of all rows. Where several are as good to
     within a standard error of the best, the strongest of them: its weights are flatter.
     """
-    source, target = nystrom.chosen(source_ND, CHOSEN_ON), nystrom.chosen(target_MD, CHOSEN_ON)
+    source, target = nystrom.random_landmarks(source_ND, CHOSEN_ON), nystrom.random_landmarks(target_MD, CHOSEN_ON)
     variance = float(torch.cat([source, target]).var(dim=0, correction=0).mean()) or 1.0
     signs = torch.cat([-torch.ones(len(source)), torch.ones(len(target))]).to(source)
     losses = []
@@ -61,7 +61,7 @@ def _out_of_fold(source_ND: Tensor, target_MD: Tensor, penalty: float, folds: in
     """Log odds (N + M,) for the balanced domains: the prior N / M is taken out by the weights of the fit."""
     x = torch.cat([source_ND, target_MD]).double()
     is_target = torch.cat([source_ND.new_zeros(len(source_ND)), source_ND.new_ones(len(target_MD))]).long()
-    fold = nystrom.dealt(x, is_target, folds)
+    fold = nystrom.stratified_folds(x, is_target, folds)
     balance = torch.where(is_target == 1, len(x) / (2 * len(target_MD)), len(x) / (2 * len(source_ND))).to(x)
     logs = x.new_zeros(len(x))
     for k in range(folds):

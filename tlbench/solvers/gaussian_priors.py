@@ -13,11 +13,11 @@ from tlbench.solvers import nystrom
 
 ROUNDS = 100
 """Fixed-point rounds of the evidence, at most."""
-ROUGH = 30
+EVIDENCE_TOLERANCE = 30
 """L-BFGS steps of a fit that only helps to choose."""
 
 
-def left_out(
+def leave_one_out(
     x_ND: Tensor,
     y: Tensor,
     regression: bool,
@@ -35,7 +35,7 @@ def left_out(
         fit: (candidate, numbers of the rows to learn from) -> scorer.
         folds: parts, those of a class dealt out alike.
     """
-    fold = nystrom.dealt(x_ND, torch.zeros(len(y), device=y.device) if regression else y, min(folds, len(y)))
+    fold = nystrom.stratified_folds(x_ND, torch.zeros(len(y), device=y.device) if regression else y, min(folds, len(y)))
     losses = {}
     for candidate in candidates:
         total = 0.0

@@ -25,7 +25,7 @@ HELD = 100_000_000
 
 
 @dataclass(frozen=True)
-class Design:
+class KernelColumns:
     """Columns Z (N, R) of the pooled rows, and the same columns of any rows."""
 
     rows_ND: Tensor
@@ -67,9 +67,9 @@ class Design:
         return torch.cat([self.base(part) @ weights for part in self.rows_ND.split(CHUNK)])
 
 
-def design(
+def kernel_columns(
     rows_ND: Tensor, kernel: Kernel, *, gamma: float | None = None, landmarks: int = 1000, exact: int = 10_000
-) -> Design:
+) -> KernelColumns:
     """The columns of a kernel.
 
     Args:
@@ -84,16 +84,16 @@ def design(
         TlbenchError: the kernel of the rows is not finite.
     """
     if kernel == "primal":
-        return Design(rows_ND, lambda x: x.double(), None, rows_ND.shape[1], held=rows_ND)
+        return KernelColumns(rows_ND, lambda x: x.double(), None, rows_ND.shape[1], held=rows_ND)
     if kernel == "linear":
         root = square_root(rows_ND)
         held = rows_ND @ root if len(rows_ND) * root.shape[1] <= HELD else None
-        return Design(rows_ND, lambda x: x.double(), root, root.shape[1], held)
-    width = median_gamma(nearby.chosen(rows_ND, 1000)) if gamma is None else gamma
+        return KernelColumns(rows_ND, lambda x: x.double(), root, root.shape[1], held)
+    width = median_gamma(nearby.random_landmarks(rows_ND, 1000)) if gamma is None else gamma
     if len(rows_ND) <= exact:
         held = _finite(gram(rows_ND, rows_ND, width))
-        return Design(rows_ND, lambda x: gram(x.double(), rows_ND, width), None, len(rows_ND), held)
-    chosen = nearby.chosen(rows_ND, landmarks)
+        return KernelColumns(rows_ND, lambda x: gram(x.double(), rows_ND, width), None, len(rows_ND), held)
+    chosen = nearby.random_landmarks(rows_ND, landmarks)
     # columns of the kernel times K_mm^(-1/2) have the Nystrom kernel as their products: the linear form of those is the rest
     values, vectors = torch.linalg.eigh(_finite(gram(chosen, chosen, width)))
     kept = values > 1e-10 * values[-1]
@@ -103,7 +103,7 @@ def design(
     root = _root(products)
     why = f"Gaussian kernel of {len(rows_ND)} rows through {len(chosen)} landmarks (Nystrom)"
     known = root.T @ products @ root
-    return Design(rows_ND, lambda x: gram(x.double(), chosen, width), whiten @ root, root.shape[1], None, known, why)
+    return KernelColumns(rows_ND, lambda x: gram(x.double(), chosen, width), whiten @ root, root.shape[1], None, known, why)
 
 
 def square_root(rows_ND: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def best_corner(slope_N: Tensor, weight_N: Tensor, upper: float, low: float, hig
     return torch.empty_like(filled).index_copy_(0, order, filled.clamp_max(upper))
 
 
-def minimise(
+def minimize(
     apply: Apply,
     linear_N: Tensor,
     weight_N: Tensor,
@@ -117,7 +117,7 @@ def kernel_and_mean(source_ND: Tensor, target_MD: Tensor, gamma: float, landmark
         matrix = torch.cat([kernels.gram(part, source_ND, gamma).to(kind) for part in rows])
         sums = [kernels.gram(part, target_MD, gamma).sum(dim=1) for part in nystrom.blocks(source_ND, len(target_MD))]
         return lambda w: (matrix @ w.to(kind)).to(w.dtype), ratio * torch.cat(sums)
-    features = nystrom.nystrom(nystrom.chosen(torch.cat([source_ND, target_MD]), landmark_rows), gamma)
+    features = nystrom.nystrom(nystrom.random_landmarks(torch.cat([source_ND, target_MD]), landmark_rows), gamma)
     source = torch.cat([features(part).to(kind) for part in nystrom.blocks(source_ND, landmark_rows)])
     mean = torch.stack([features(part).sum(dim=0) for part in nystrom.blocks(target_MD, landmark_rows)]).sum(dim=0)
     kappa = (source @ (ratio * mean).to(kind)).to(source_ND.dtype)
@@ -126,7 +126,7 @@ def kernel_and_mean(source_ND: Tensor, target_MD: Tensor, gamma: float, landmark
 
 def smoother(y_NK: Tensor, ridge: float, landmark_rows: int) -> Apply:
     """L (L + ridge N I)^-1, L the Gaussian kernel of the columns y by the median rule, through so many rows (Nystrom)."""
-    chosen = nystrom.chosen(y_NK, landmark_rows)
+    chosen = nystrom.random_landmarks(y_NK, landmark_rows)
     features = nystrom.nystrom(chosen, kernels.median_gamma(chosen))(y_NK)
     inner = features.T @ features + ridge * len(y_NK) * torch.eye(features.shape[1]).to(features)
     return lambda w: features @ torch.linalg.solve(inner, features.T @ w)

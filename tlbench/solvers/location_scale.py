@@ -15,7 +15,7 @@ from tlbench.solvers import nystrom as nearby
 class Moved:
     """The mapped rows (N, D), the objective before and after, and what was approximated."""
 
-    rows: Tensor
+    samples: Tensor
     begin: float
     end: float
     approximated: str
@@ -30,12 +30,12 @@ def smoother(y_NK: Tensor, count: int = 20) -> Tensor:
 
 
 def _few(y: Tensor) -> tuple[Tensor, Tensor]:
-    features = nearby.nystrom(nearby.chosen(y, 200), nearby.median_gamma(y, y))(y)
+    features = nearby.nystrom(nearby.random_landmarks(y, 200), nearby.median_gamma(y, y))(y)
     values, turns = torch.linalg.eigh(features.T @ features)
     return values, features @ turns / values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
 
 
-def mapped(
+def map_source(
     source_ND: Tensor,
     target_MD: Tensor,
     smooth_NR: Tensor,
@@ -47,9 +47,9 @@ def mapped(
 ) -> Moved:
     """Minimises MMD^2 of (1 + R G) x + R H and the target + penalty (|R G|^2 + |R H|^2) / N over G and H, from 0, by L-BFGS."""
     rows = torch.cat([source_ND, target_MD])
-    width = kernels.median_gamma(nearby.chosen(rows, 1000)) if gamma is None else gamma
+    width = kernels.median_gamma(nearby.random_landmarks(rows, 1000)) if gamma is None else gamma
     exact = max(len(source_ND), len(target_MD)) <= landmarks
-    features = None if exact else nearby.nystrom(nearby.chosen(rows, landmarks), width)
+    features = None if exact else nearby.nystrom(nearby.random_landmarks(rows, landmarks), width)
     aim = None if features is None else features(target_MD).mean(dim=0)
     fixed = kernels.gram(target_MD, target_MD, width).mean() if exact else 0.0
     change = source_ND.new_zeros((2, smooth_NR.shape[1], source_ND.shape[1]), requires_grad=True)

@@ -20,7 +20,7 @@ def blocks(x_ND: Tensor, columns: int) -> Iterator[Tensor]:
     yield from x_ND.split(max(BLOCK // max(columns, 1), 1))
 
 
-def arranged(x_ND: Tensor) -> Tensor:
+def content_order(x_ND: Tensor) -> Tensor:
     """Row numbers (N,) in a random order that follows what the rows hold: permuted rows come out in the same order.
 
     Rows are sorted along a random direction, and the sorted rows are shuffled; both are drawn on the CPU from torch's
@@ -31,23 +31,23 @@ def arranged(x_ND: Tensor) -> Tensor:
     return order[torch.randperm(len(x_ND)).to(x_ND.device)]
 
 
-def dealt(x_ND: Tensor, y_N: Tensor, folds: int) -> Tensor:
+def stratified_folds(x_ND: Tensor, y_N: Tensor, folds: int) -> Tensor:
     """Fold numbers (N,): the rows of each class y dealt out in turn, whatever the order of the rows."""
-    order = arranged(x_ND)
+    order = content_order(x_ND)
     order = order[torch.argsort(y_N[order], stable=True)]
     fold = torch.empty_like(order)
     fold[order] = torch.arange(len(order), device=order.device) % folds
     return fold
 
 
-def chosen(x_ND: Tensor, count: int) -> Tensor:
+def random_landmarks(x_ND: Tensor, count: int) -> Tensor:
     """At most `count` of the rows (R, D), at random, whatever the order of the rows."""
-    return x_ND[arranged(x_ND)[:count]]
+    return x_ND[content_order(x_ND)[:count]]
 
 
 def median_gamma(source_ND: Tensor, target_MD: Tensor) -> float:
     """The median rule over both domains together: 1 / (2 median |x - x'|^2), on at most `WIDTH_ROWS` rows."""
-    return kernels.median_gamma(chosen(torch.cat([source_ND, target_MD]), WIDTH_ROWS))
+    return kernels.median_gamma(random_landmarks(torch.cat([source_ND, target_MD]), WIDTH_ROWS))
 
 
 def nystrom(landmarks_RD: Tensor, gamma: float) -> Callable[[Tensor], Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.solvers.kernels import squared_distances
-from tlbench.solvers.nystrom import arranged
+from tlbench.solvers.nystrom import content_order
 
 Unit = Literal["median", "mean", "max", "none"]
 Plan = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -43,7 +43,7 @@ def blocks(source_ND: Tensor, target_MD: Tensor, size: int) -> list[tuple[Tensor
     count = -(-max(map(len, rows)) // size)
 
     def parts(x: Tensor) -> list[Tensor]:
-        order = arranged(x)
+        order = content_order(x)
         return [order] * count if len(x) <= size else list(order.tensor_split(count))
 
     return list(zip(parts(rows[0]), parts(rows[1]), strict=True))
@@ -55,7 +55,7 @@ def plans(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Un
         yield solve(cost(source_ND[of_source], target_MD[of_target], unit), of_source, of_target), of_source, of_target
 
 
-def moved(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
+def transport(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
     """Each source row at the mean of the target rows that it is sent to (N, D), over all blocks that it is in."""
     total, times = torch.zeros_like(source_ND), source_ND.new_zeros(len(source_ND), 1)
     for plan, of_source, of_target in plans(source_ND, target_MD, solve, size, unit):
@@ -64,7 +64,7 @@ def moved(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Un
     return total / times
 
 
-def carried(source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
+def carry_labels(source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
     """Columns of the source rows, carried to the target rows (M, K): each one's mean over the rows that are sent to it."""
     total, times = target_MD.new_zeros(len(target_MD), y_NK.shape[1]), target_MD.new_zeros(len(target_MD), 1)
     for plan, of_source, of_target in plans(source_ND, target_MD, solve, size, unit):
@@ -73,7 +73,7 @@ def carried(source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: Plan, siz
     return total / times
 
 
-def exact(cost_NM: Tensor) -> Tensor:
+def exact_plan(cost_NM: Tensor) -> Tensor:
     """The plan of least cost, by the network simplex on the CPU, about N^3 log N."""
     ot = library()
     margins = [torch.full((n,), 1 / n, dtype=torch.float64).numpy() for n in cost_NM.shape]
@@ -85,7 +85,7 @@ def exact(cost_NM: Tensor) -> Tensor:
     return torch.from_numpy(plan).to(cost_NM)
 
 
-def entropic(cost_NM: Tensor, weight: float, iterations: int = 1000, tolerance: float = 1e-9) -> tuple[Tensor, bool]:
+def sinkhorn_plan(cost_NM: Tensor, weight: float, iterations: int = 1000, tolerance: float = 1e-9) -> tuple[Tensor, bool]:
     """The plan of least cost + weight sum G (log G - 1), by Sinkhorn's iteration on logarithms, where the cost lies.
 
     Also whether the margins of the target came out to `tolerance`; those of the source always do.
@@ -96,7 +96,7 @@ def entropic(cost_NM: Tensor, weight: float, iterations: int = 1000, tolerance: 
     return plan, float((plan.sum(dim=0) - margins[1]).norm()) <= 10 * tolerance
 
 
-def class_sparse(
+def group_lasso_plan(
     cost_NM: Tensor, onehot_NC: Tensor, weight: float, group: float, *, outer: int = 10, iterations: int = 200
 ) -> tuple[Tensor, bool]:
     """`entropic` + group sum_j sum_c (mass of class c sent to target row j)^(1/2): each target row draws on few classes.
@@ -106,7 +106,7 @@ def class_sparse(
     onehot, slope, done = onehot_NC.to(cost_NM), torch.zeros_like(cost_NM), True
     plan = cost_NM
     for _ in range(outer):
-        plan, done = entropic(cost_NM + group * slope, weight, iterations)
+        plan, done = sinkhorn_plan(cost_NM + group * slope, weight, iterations)
         slope = onehot @ (0.5 * (onehot.T @ plan + 1e-3).rsqrt())
     return plan, done
 

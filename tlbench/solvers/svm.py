@@ -22,7 +22,7 @@ WHOLE = 6000
 
 
 @dataclass(frozen=True)
-class Exchange:
+class DasvmState:
     """The last machine, the rounds that were run, the source rows that were still there, and machines cut off on the way."""
 
     machine: Machine
@@ -37,7 +37,7 @@ def products(source_ND: Tensor, target_MD: Tensor) -> Tensor | None:
     return rows @ rows.T if len(rows) <= WHOLE else None
 
 
-def machine(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None = None) -> tuple[Machine, bool]:
+def fit_svm(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None = None) -> tuple[Machine, bool]:
     """Linear machine of the signs -1 and 1 (libsvm through scikit-learn, on the CPU); rows of one sign give that sign.
 
     Also whether it was solved within `ITERATIONS`. `products_NN` is x x' where that is known: the machine is the same, and
@@ -63,7 +63,7 @@ def machine(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None =
     return lambda x: x.double() @ normal + offset, int(fitted.n_iter_[0]) < ITERATIONS
 
 
-def exchange(
+def dasvm(
     source_ND: Tensor,
     sign_N: Tensor,
     target_MD: Tensor,
@@ -72,7 +72,7 @@ def exchange(
     count: int,
     rounds: int,
     known: Tensor | None = None,
-) -> Exchange:
+) -> DasvmState:
     """From a machine of the source to one of target rows labelled by themselves.
 
     Args:
@@ -86,14 +86,14 @@ def exchange(
     """
 
     def trained(chosen: Tensor, signs: Tensor) -> tuple[Machine, bool]:
-        return machine(pool[chosen], signs, c, None if known is None else known[chosen][:, chosen])
+        return fit_svm(pool[chosen], signs, c, None if known is None else known[chosen][:, chosen])
 
     pool = torch.cat([source_ND, target_MD])
     every = torch.arange(len(pool), device=pool.device)
     current, solved = trained(every[: len(source_ND)], sign_N)
     cut_off = int(not solved)
     if bool((sign_N == sign_N[0]).all()):
-        return Exchange(current, 0, 0)  # nothing was solved
+        return DasvmState(current, 0, 0)  # nothing was solved
     kept_N = torch.ones(len(source_ND), dtype=torch.bool, device=source_ND.device)
     taken_M = torch.zeros(len(target_MD), dtype=torch.bool, device=target_MD.device)
     label_M = torch.zeros(len(target_MD)).to(target_MD)
@@ -114,4 +114,4 @@ def exchange(
         cut_off, done = cut_off + (not solved), done + 1
     said = torch.where(current(target_MD) >= 0, 1.0, -1.0).to(sign_N)
     last, solved = trained(every[len(source_ND) :], said)
-    return Exchange(last, done, int(kept_N.sum()), cut_off + (not solved))
+    return DasvmState(last, done, int(kept_N.sum()), cut_off + (not solved))

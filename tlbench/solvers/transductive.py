@@ -9,7 +9,7 @@ from tlbench.solvers.base_learners import Scorer
 from tlbench.solvers.kernels import squared_distances
 
 
-def carried(rows_ND: Tensor, values_NC: Tensor, chunk: int = 1024) -> Scorer:
+def nearest_decision(rows_ND: Tensor, values_NC: Tensor, chunk: int = 1024) -> Scorer:
     """Rows -> the values (C,) decided for them: a row that was there keeps its own, any other takes the nearest row's.
 
     A row is known again by its bits; of equal rows the first one speaks for all.

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.solvers.kernel_columns import Design
+from tlbench.solvers.kernel_columns import KernelColumns
 
 DENSE = 1200
 """Up to so many columns, and 10 for each component, every eigenvector is computed; else the leading ones, by iteration."""
@@ -42,7 +42,7 @@ def unit(contrasts_NQ: Tensor) -> Tensor:
 class Scatter:
     """Z'HZ of a design: a matrix where it is small enough, else a product with vectors."""
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: KernelColumns) -> None:
         self.width = design.width
         self.dense: Tensor | None = None
         self._held = design.held

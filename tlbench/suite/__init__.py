@@ -19,25 +19,25 @@ from pydantic import ValidationError
 from tlbench import data
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
 from tlbench.suite import sweeps
-from tlbench.suite.schema import File, Method, Network, Protocol, Training
-from tlbench.suite.sweeps import Rung
+from tlbench.suite.schema import MethodEntry, Network, Protocol, SuiteFile, Training, hashed_keys, renamed_keys
+from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case
 
 __all__ = [
-    "Method",
-    "Mistakes",
+    "MethodEntry",
     "Network",
     "Protocol",
     "Suite",
+    "SuiteCheck",
     "Training",
     "digest",
-    "load",
-    "locate",
-    "parse",
-    "shipped",
+    "load_suite",
+    "locate_suite",
+    "parse_suite",
+    "shipped_suites",
 ]
 
-Mistakes = Callable[[Mapping[str, Any]], list[str]]
+SuiteCheck = Callable[[Mapping[str, Any]], list[str]]
 """A check that another room adds: the raw tables of a suite -> what is wrong with them."""
 
 
@@ -54,9 +54,9 @@ class Suite:
     protocol: Protocol
     net: Network
     train: Training
-    methods: Mapping[str, Method]
+    methods: Mapping[str, MethodEntry]
     path: Path | None = None
-    rungs: Mapping[str, Rung] = field(default_factory=dict)
+    rungs: Mapping[str, LabelBudget] = field(default_factory=dict)
     """By name, the targets that are steps of a ladder of granted labels."""
 
     def cases(self, rows: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
@@ -78,7 +78,7 @@ class Suite:
             Case(
                 suite=self.name,
                 suite_version=self.version,
-                row=row,
+                entry=row,
                 method=method.method or row,
                 options=method.options,
                 sources=sources,
@@ -109,8 +109,10 @@ class Suite:
         )
         return {
             "protocol": protocol,
-            "net": self.net.model_dump(mode="json", exclude_defaults=True),
-            "train": self.train.model_dump(mode="json", exclude={"compile", "resident", "together"}, exclude_defaults=True),
+            "net": hashed_keys(self.net.model_dump(mode="json", exclude_defaults=True)),
+            "train": hashed_keys(
+                self.train.model_dump(mode="json", exclude={"compile", "resident", "vmap_seeds"}, exclude_defaults=True)
+            ),
         }
 
     @property
@@ -125,7 +127,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
+def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
     """Read and check a suite file.
 
     Args:
@@ -145,19 +147,21 @@ def load(path: Path, checks: Iterable[Mistakes] = ()) -> Suite:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TlbenchError(f"{path}: not TOML: {error}") from error
-    return parse(raw, str(path), checks, path)
+    return parse_suite(raw, str(path), checks, path)
 
 
-def parse(raw: Mapping[str, Any], where: str, checks: Iterable[Mistakes] = (), path: Path | None = None) -> Suite:
+def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck] = (), path: Path | None = None) -> Suite:
     """As `load`, from tables that are already read."""
-    raw, wrong = sweeps.climbed(raw)
-    raw, rungs, mistakes = sweeps.granted(raw)
+    raw, wrong = renamed_keys(raw)
+    raw, mistakes = sweeps.expand_severities(raw)
     wrong += mistakes
-    file: File | None = None
+    raw, rungs, mistakes = sweeps.expand_label_budgets(raw)
+    wrong += mistakes
+    file: SuiteFile | None = None
     try:
-        file = File.model_validate(raw)
+        file = SuiteFile.model_validate(raw)
     except ValidationError as error:
-        wrong += [sentence for _, sentence in schema_errors(error, File)]
+        wrong += [sentence for _, sentence in schema_errors(error, SuiteFile)]
 
     tables = raw.get("domains")
     defaults = raw.get("data")
@@ -244,14 +248,14 @@ def _cross(raw: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def shipped() -> dict[str, Path]:
+def shipped_suites() -> dict[str, Path]:
     """The suites that come with tlbench, by name: from the wheel, or from the checkout."""
     package = Path(__file__).parent.parent
     folder = package / "_suites" if (package / "_suites").is_dir() else package.parent / "suites"
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
-def locate(name: str) -> Path:
+def locate_suite(name: str) -> Path:
     """A suite file by its path or, for a shipped one, by its name.
 
     Raises:
@@ -262,6 +266,6 @@ def locate(name: str) -> Path:
         if not path.is_file():
             raise TlbenchError(f"no suite file {name}; `tlbench list suites` names those that ship")
         return path
-    if name not in shipped():
-        raise TlbenchError(unknown_name("suite", name, shipped()) + " A file of yours is named with its suffix .toml.")
-    return shipped()[name]
+    if name not in shipped_suites():
+        raise TlbenchError(unknown_name("suite", name, shipped_suites()) + " A file of yours is named with its suffix .toml.")
+    return shipped_suites()[name]

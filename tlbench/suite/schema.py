@@ -2,11 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tlbench.terms import REGRESSION_METRICS, Strict
+
+HASHED_AS = {
+    "backbone": "trunk",
+    "optimizer": "optimiser",
+    "target_weight": "few_weight",
+    "backbone_lr": "trunk_lr",
+    "max_samples": "rows",
+}
+"""Keys of [net], [train] and of methods' options that had another name when the first records were written: identities are
+hashed under the old names, for a renamed key changes no number."""
+
+RENAMED = {
+    "net": {"trunk": "backbone"},
+    "train": {"optimiser": "optimizer", "together": "vmap_seeds"},
+    "data": {"rows": "samples"},
+    "domains": {"rows": "samples"},
+    "methods": {"few_weight": "target_weight", "trunk_lr": "backbone_lr"},
+}
+"""Old keys of each table (of each table in [domains] and [methods]), and what they are called now."""
+
+
+def renamed_keys(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The tables of a suite without keys of an older tlbench, and a sentence for each that was there."""
+    errors: list[str] = []
+
+    def current(table: Any, names: Mapping[str, str], where: str) -> Any:
+        if not isinstance(table, Mapping):
+            return table
+        errors.extend(
+            f"{where}.{old}: This key is now called {new!r}. Rename it." for old, new in names.items() if old in table
+        )
+        return {key: value for key, value in table.items() if key not in names}
+
+    tables = dict(raw)
+    for name, names in RENAMED.items():
+        if name in {"domains", "methods"} and isinstance(tables.get(name), Mapping):
+            tables[name] = {key: current(table, names, f"{name}.{key}") for key, table in tables[name].items()}
+        elif name in tables:
+            tables[name] = current(tables[name], names, name)
+    return tables, errors
+
+
+def hashed_keys(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table under the keys that identities are hashed with."""
+    return {HASHED_AS.get(key, key): value for key, value in table.items()}
 
 
 class Table(Strict):
@@ -55,7 +101,7 @@ class Network(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
-    trunk: str = "auto"
+    backbone: str = "auto"
     mean: float = 0.5
     """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
     std: float = Field(0.5, gt=0)
@@ -74,7 +120,7 @@ class Training(Table):
 
     steps: int = Field(1000, ge=1)
     batch: int = Field(64, ge=2, description="rows of each part that a step draws")
-    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, with Nesterov's form")
     weight_decay: float = Field(0.0, ge=0)
@@ -87,12 +133,12 @@ class Training(Table):
     """How a step runs: compiled, or captured as a CUDA graph; auto does on a GPU what pays, and nothing on a CPU."""
     resident: Literal["auto", "on", "off"] = "auto"
     """Whether the rows live on the device; off: batches are sent there ahead of the steps. auto: where they fit."""
-    together: Literal["auto", "on", "off"] = "auto"
+    vmap_seeds: Literal["auto", "on", "off"] = "auto"
     """Whether the seeds of a case are trained in one program; auto: on a GPU, where it is faster."""
     trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
 
 
-class Method(BaseModel):
+class MethodEntry(BaseModel):
     """A method row; other keys are the method's own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -105,7 +151,7 @@ class Method(BaseModel):
         return dict(self.model_extra or {})
 
 
-class File(Table):
+class SuiteFile(Table):
     """The top level of a suite file."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")
@@ -118,4 +164,4 @@ class File(Table):
     protocol: Protocol = Protocol()
     net: Network = Network()
     train: Training = Training()
-    methods: dict[str, Method] = Field(min_length=1)
+    methods: dict[str, MethodEntry] = Field(min_length=1)

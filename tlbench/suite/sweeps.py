@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class Rung(NamedTuple):
+class LabelBudget(NamedTuple):
     """A step of a ladder of granted labels: the target domain that it is of, and its labelled rows."""
 
     domain: str
     labels: int
 
 
-def climbed(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def expand_severities(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The tables of a suite with every ladder as its steps, and what is wrong with the ladders.
 
     A ladder with a mistake keeps its steps, without shifts, so that nothing else that is right looks wrong for it.
@@ -103,7 +103,7 @@ def _paired(pairs: Any, steps: Mapping[str, list[str]]) -> Any:
     return {**pairs, "list": written}
 
 
-def granted(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Rung], list[str]]:
+def expand_label_budgets(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, LabelBudget], list[str]]:
     """The tables of a suite with a ladder of labels as its steps, what each step is, and what is wrong with the ladder.
 
     The protocol itself is left without `target_labels`: each target has its own.
@@ -123,7 +123,7 @@ def granted(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Rung], li
     every = [f"{a}:{b}" for a, b in itertools.permutations(tables, 2)] if pairs.get("all") is True else []
     listed = pairs.get("list", [])
     written: list[Any] = []
-    rungs: dict[str, Rung] = {}
+    rungs: dict[str, LabelBudget] = {}
     sources: set[str] = set()
     for text in [*every, *(listed if isinstance(listed, list) else [listed])]:
         left, _, target = text.partition(":") if isinstance(text, str) else ("", "", "")
@@ -131,7 +131,7 @@ def granted(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Rung], li
         if target not in tables or target in left.split("+"):
             written.append(text)  # the schema of pairs says so
             continue
-        own = {f"{target}_l{n}": Rung(target, n) for n in labels}
+        own = {f"{target}_l{n}": LabelBudget(target, n) for n in labels}
         rungs |= own
         written += [f"{left}:{step}" for step in own]
     wrong = [

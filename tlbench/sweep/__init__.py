@@ -18,15 +18,15 @@ from filelock import FileLock, Timeout
 
 from tlbench import methods, records, runner
 from tlbench.errors import TlbenchError, unknown_name
-from tlbench.runner import Plan
-from tlbench.suite import Method, Suite
-from tlbench.sweep.search_space import Range, space
+from tlbench.runner import RunPlan
+from tlbench.suite import MethodEntry, Suite
+from tlbench.sweep.search_space import Range, search_space
 from tlbench.terms import Record
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Chosen", "Range", "Rule", "rules", "space", "sweep"]
+__all__ = ["Chosen", "Range", "Rule", "rules", "run_sweep", "search_space"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def rules(suite: Suite) -> list[Rule]:
 class Chosen:
     """The outcome of a sweep."""
 
-    row: str
+    entry: str
     method: str
     options: Mapping[str, Any]
     """The chosen options: those of the best trial, and those that the row had before."""
@@ -95,11 +95,11 @@ Tell = Callable[[int, float | None, Mapping[str, Any]], None]
 class Drive(Protocol):
     """Runs what a plan has left and gives its records; `plan.todo` may be empty."""
 
-    def __call__(self, plan: Plan, results: Path) -> Sequence[Record]:
+    def __call__(self, plan: RunPlan, results: Path) -> Sequence[Record]:
         """The records of the cases that were left."""
 
 
-def sweep(
+def run_sweep(
     suite: Suite,
     row: str,
     trials: int,
@@ -136,7 +136,7 @@ def sweep(
     if row not in suite.methods:
         raise TlbenchError(unknown_name(f"method entry of suite {suite.name}", row, suite.methods, "--method"))
     base = suite.methods[row]
-    searched = ranges or space(base.method or row, base.options)
+    searched = ranges or search_space(base.method or row, base.options)
     search = _Search(suite, row, folder, root, drive, _rule(suite, rule), tuple(pairs), tuple(seeds), searched, at_once, tell)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ class _Search:
     """What all trials of a sweep share; arguments as those of `sweep`."""
 
     suite: Suite
-    row: str
+    entry: str
     folder: Path
     root: Path
     drive: Drive
@@ -230,20 +230,22 @@ class _Search:
 
     def _run(self, whole: Mapping[int, Mapping[str, Any]]) -> dict[int, float | None]:
         """What the rule says of each trial: the mean over its cases, None where one of them has no such number."""
-        base = self.suite.methods[self.row]
-        name = base.method or self.row
-        rows = {f"{self.row}.trial-{number}": number for number in whole}
+        base = self.suite.methods[self.entry]
+        name = base.method or self.entry
+        rows = {f"{self.entry}.trial-{number}": number for number in whole}
         methods_of = {
-            trial: Method.model_validate({"method": name, **methods.options(name, {**base.options, **whole[number]})})
+            trial: MethodEntry.model_validate(
+                {"method": name, **methods.method_options(name, {**base.options, **whole[number]})}
+            )
             for trial, number in rows.items()
         }
         tried = dataclasses.replace(self.suite, methods=methods_of)
         records.prepare(self.folder, tried.name)
-        plan = runner.plan(tried, self.folder, self.root, pairs=self.pairs, seeds=self.seeds)
+        plan = runner.plan_run(tried, self.folder, self.root, pairs=self.pairs, seeds=self.seeds)
         found = [*plan.kept, *self.drive(plan, self.folder)]
         values: dict[int, float | None] = {}
         for trial, number in rows.items():
-            said = [self.rule.value(record) for record in found if record.row == trial]
+            said = [self.rule.value(record) for record in found if record.entry == trial]
             known = [value for value in said if value is not None]
             values[number] = fmean(known) if known and len(known) == len(said) else None
         return values

@@ -45,7 +45,7 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
-def space(method: str, given: Mapping[str, Any], written: Sequence[str] = ()) -> dict[str, Range]:
+def search_space(method: str, given: Mapping[str, Any], written: Sequence[str] = ()) -> dict[str, Range]:
     """The ranges to search, by option: those written, or all that the options declare.
 
     A number with two ends is searched between them; one that is open above, around its value in the suite or its default
@@ -59,7 +59,7 @@ def space(method: str, given: Mapping[str, Any], written: Sequence[str] = ()) ->
     Raises:
         TlbenchError: an unknown option, a range that can't be read or that leaves the option's own bounds, or no option at all.
     """
-    fields = methods.find(method).Options.model_fields
+    fields = methods.method_class(method).Options.model_fields
     if written:
         return dict(_written(text, method, fields) for text in written)
     found = {name: range_ for name, field in fields.items() if (range_ := _declared(field, given.get(name)))}
@@ -127,7 +127,7 @@ def _written(text: str, method: str, fields: Mapping[str, FieldInfo]) -> tuple[s
     except ValueError as error:
         raise TlbenchError(f"--option {text!r}: {error}; {rule}") from error
     for end in ends:
-        methods.options(method, {name: end})  # its own bounds hold for the ends, and so for all between
+        methods.method_options(method, {name: end})  # its own bounds hold for the ends, and so for all between
     return name, made
 
 

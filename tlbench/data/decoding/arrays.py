@@ -87,7 +87,7 @@ def dense(x: Any) -> Array:
     return np.asarray(x.toarray())
 
 
-def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
+def validate_arrays(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
     """Rows and labels as a reader gave them -> rows of the declared shape and labels (N,).
 
     Images that are not bytes become float32, and vectors are as read.
@@ -96,7 +96,7 @@ def checked(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
         TlbenchError: no rows, another number of labels, not numbers, not finite, or rows that don't fit the shape.
     """
     y = labels(y)
-    return rows_of(x, len(y), shape), y
+    return sample_array(x, len(y), shape), y
 
 
 def labels(y: Any) -> Array:
@@ -113,7 +113,7 @@ def labels(y: Any) -> Array:
     return y
 
 
-def rows_of(x: Any, count: int, shape: Sequence[int] | None) -> Any:
+def sample_array(x: Any, count: int, shape: Sequence[int] | None) -> Any:
     """Rows as a reader gave them -> `count` rows of numbers, of the declared shape.
 
     Raises:
@@ -257,14 +257,16 @@ def numbered(names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str])
     return np.array([classes.index(name) for name in names], dtype=np.int64)[y]
 
 
-def renamed(names: Sequence[str], y: NDArray[np.int64], renames: Mapping[str, str]) -> tuple[list[str], NDArray[np.int64]]:
+def rename_labels(
+    names: Sequence[str], y: NDArray[np.int64], renames: Mapping[str, str]
+) -> tuple[list[str], NDArray[np.int64]]:
     """Label names and positions (N,) after some names were mapped to others; two names may become one."""
     new = [renames.get(name, name) for name in names]
     merged = sorted(set(new), key=_order(new))
     return merged, np.array([merged.index(name) for name in new], dtype=np.int64)[y]
 
 
-def settled(
+def settle_samples(
     names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str], others: Literal["refuse", "drop", "unknown"]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Which rows stay (their numbers), and their labels as positions in `classes`.

@@ -26,7 +26,7 @@ def card(folder: Path) -> None:
     for name in CARDS:
         if not (place := folder / name).is_file():
             continue
-        with files.reading(place, "card of a data set"):
+        with files.guarded_reading(place, "card of a data set"):
             held: Any = place.read_text(encoding="utf-8")
             if name == CARDS[0]:
                 held = RepoCard(held, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
@@ -38,7 +38,7 @@ def card(folder: Path) -> None:
                 raise TlbenchError(f"{place}: names {text!r}, which leaves the data set's folder; refused")
 
 
-def lying(found: Mapping[Any, Any] | None, home: Path) -> None:
+def check_local(found: Mapping[Any, Any] | None, home: Path) -> None:
     """Hold the files that a data set is made of to the folder that they belong in, and packed ones to an honest size.
 
     Args:
@@ -55,6 +55,6 @@ def lying(found: Mapping[Any, Any] | None, home: Path) -> None:
         if path.name.lower().endswith(PACKED):
             raise TlbenchError(f"{path}: packed; unpack it, for what it unpacks to can't be held to a size")
         if path.suffix.lower() == ".gz":
-            with files.reading(path, "gzip"), files.unzipped(path) as stream:
+            with files.guarded_reading(path, "gzip"), files.unzipped(path) as stream:
                 while stream.read(PIECE_BYTES):
                     pass

@@ -176,7 +176,7 @@ class TextCells(Cells):
             raise TlbenchError(f"the texts can't become features: {error}") from error
 
 
-def hashed(texts: Sequence[str], size: int, ngrams: int) -> Any:
+def hashed_counts(texts: Sequence[str], size: int, ngrams: int) -> Any:
     """Texts as counts of their n-grams, hashed: sparse rows (N, size) float32 of length 1. Nothing is learned."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

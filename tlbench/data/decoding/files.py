@@ -81,7 +81,7 @@ def folder(root: Path, path: str) -> Path:
 
 
 @contextlib.contextmanager
-def about(what: str) -> Iterator[None]:
+def describe(what: str) -> Iterator[None]:
     """Let a mistake begin with what it is about."""
     try:
         yield
@@ -90,7 +90,7 @@ def about(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(path: Path, what: str) -> Iterator[None]:
+def guarded_reading(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a library raises or warns about a broken file into a TlbenchError that names the file."""
     try:
         with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def each(path: Path, what: str, items: Iterable[Item]) -> Iterator[Item]:
     """The items, each of them read as by `reading`."""
     iterator = iter(items)
     while True:
-        with reading(path, what):
+        with guarded_reading(path, what):
             try:
                 item = next(iterator)
             except StopIteration:

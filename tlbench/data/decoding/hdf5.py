@@ -22,7 +22,7 @@ def arrays_of(path: Path, keys: Sequence[str], matlab: bool = False) -> list[Any
         import h5py
     except ImportError as error:
         raise TlbenchError(f"{path}: HDF5 files (MATLAB 7.3 writes them too) need h5py; pip install 'tlbench[hdf5]'") from error
-    with files.reading(path, "MATLAB v7.3" if matlab else "HDF5"):
+    with files.guarded_reading(path, "MATLAB v7.3" if matlab else "HDF5"):
         if not h5py.is_hdf5(path):
             raise TlbenchError(
                 f"{path}: not a whole {'MATLAB v7.3' if matlab else 'HDF5'} file (truncated, or of another format)"

@@ -47,12 +47,12 @@ class ImageOptions(Strict, strict=True):
 class Encoded:
     """An image before it is decoded: the row that it becomes, its name for messages, and how to get at its bytes."""
 
-    row: int
+    index: int
     name: str
     held: Callable[[], bytes]
 
 
-def decoded(images: Iterable[Encoded], count: int, options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
+def decode(images: Iterable[Encoded], count: int, options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
     """Encoded images -> uint8 (M, channels, side, side), the rows (M,) of those that decoded, and notes on the others.
 
     Args:
@@ -75,13 +75,13 @@ def decoded(images: Iterable[Encoded], count: int, options: ImageOptions) -> tup
 
     def one(image: Encoded) -> None:
         try:
-            x[image.row] = _pixels(image.held(), options)
+            x[image.index] = _pixels(image.held(), options)
         except TlbenchError as error:
-            bad[image.row] = f"{image.name} ({error})"
+            bad[image.index] = f"{image.name} ({error})"
         except UnidentifiedImageError:  # whose own text names a place in memory
-            bad[image.row] = f"{image.name} (no image of a format that is read: {', '.join(FORMATS)})"
+            bad[image.index] = f"{image.name} (no image of a format that is read: {', '.join(FORMATS)})"
         except Exception as error:  # decoders raise nearly anything on damaged bytes
-            bad[image.row] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
+            bad[image.index] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
 
     waiting: deque[Future[None]] = deque()
     pace = max(1, mapped_arrays.CHUNK_BYTES // (channels * side * side))

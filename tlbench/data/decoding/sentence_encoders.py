@@ -17,7 +17,7 @@ TOKENS = 512
 """A longer text is cut, if the encoder does not cut it sooner."""
 
 
-def encoded(texts: Sequence[str], folder: Path) -> Array:
+def encode(texts: Sequence[str], folder: Path) -> Array:
     """Texts as rows (N, D) float32 of length 1: the mean of the last layer over the tokens of each text.
 
     The folder is one that `save_pretrained` of transformers wrote, weights as safetensors. Nothing is fetched, nothing
@@ -37,7 +37,7 @@ def encoded(texts: Sequence[str], folder: Path) -> Array:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    with files.reading(folder, "sentence encoder (a folder written by save_pretrained, weights as safetensors)"):
+    with files.guarded_reading(folder, "sentence encoder (a folder written by save_pretrained, weights as safetensors)"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), **local)
         model = AutoModel.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **local).eval()
     longest = min(TOKENS, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", TOKENS))

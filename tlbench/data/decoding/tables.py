@@ -176,7 +176,7 @@ def whole(paths: Sequence[str], root: Path, frame: Frame, needed: list[str] | No
             raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
         if needed is not None:
             for name in needed:
-                with files.about(path):
+                with files.describe(path):
                     known(one, name)
             one = one[needed]
         if frames and set(one.columns) != set(frames[0].columns):

@@ -58,7 +58,7 @@ def frames(options: Options) -> tables.Frame:
             "encoding": options.encoding,
             "keep_default_na": False,
         }
-        with _text(), files.reading(path, "csv"), warnings.catch_warnings():
+        with _text(), files.guarded_reading(path, "csv"), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             if options.header:  # pandas would quietly call the second of two equal names "a.1"
                 with files.unzipped(path) as stream:

@@ -93,7 +93,7 @@ def read(options: Options, root: Path) -> Table:
     if options.image is not None:
         wanted = images.ImageOptions(size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad)
         encoded = _images(opened, options.image, home, kept.index.to_numpy())
-        x, good, notes = images.decoded(encoded, len(kept), wanted)
+        x, good, notes = images.decode(encoded, len(kept), wanted)
         return Table(x, y[good], None if group is None else group[good], notes, held)
     if options.text is not None:
         texts = kept[options.text].tolist()
@@ -123,13 +123,13 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
         place, home = _hub(options, root)
     elif len(options.path or []) == 1:
         place = root / (options.path or [""])[0]
-    with files.reading(place, "data set"):
+    with files.guarded_reading(place, "data set"):
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:
                 place = home = files.find(root, (options.path or [""])[0], folder=True)
             datasets_folders.card(place)
             builder = load_dataset_builder(str(place), name=options.config)
-            datasets_folders.lying(builder.config.data_files, home)
+            datasets_folders.check_local(builder.config.data_files, home)
             found = builder.as_streaming_dataset(split=options.split)
         else:
             paths = [files.find(root, path) for path in options.path or []]
@@ -157,7 +157,7 @@ def _frame(opened: Any, options: Options, home: Path) -> pd.DataFrame:
     import pandas as pd
 
     needed, features = _plain(options), opened.features
-    with files.reading(home, "data set"):
+    with files.guarded_reading(home, "data set"):
         frame = tables.dated(pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed))
         if not len(frame):
             raise TlbenchError(f"{home}: holds no row")

@@ -44,7 +44,7 @@ def read(options: Options, root: Path) -> Table:
     if not found:
         raise TlbenchError(f"{path}: no image in folders <class>/* under {options.domain or '.'!r}")
     encoded = _archived(path, found) if path.is_file() else _filed(found)
-    x, good, notes = images.decoded(encoded, len(found), options)
+    x, good, notes = images.decode(encoded, len(found), options)
     return Table(x, np.array([one.label for one in found])[good], notes=notes)
 
 
@@ -123,7 +123,7 @@ def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
     depth, size, tops = len(inside.parts), 0, set()
     with path.open("rb") as plain:
         zipped = plain.read(2) == b"\x1f\x8b"
-    with files.reading(path, "tar"), files.unzipped(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    with files.guarded_reading(path, "tar"), files.unzipped(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             name = PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts or member.issym() or member.islnk() or member.isdev():

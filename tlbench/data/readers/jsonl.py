@@ -40,7 +40,7 @@ def frames(options: Options) -> tables.Frame:
 
         rows: list[dict[str, Any]] = []
         seen: dict[str, None] = {}
-        with files.reading(path, "jsonl"), files.unzipped(path) as stream:
+        with files.guarded_reading(path, "jsonl"), files.unzipped(path) as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     try:

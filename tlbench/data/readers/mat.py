@@ -55,7 +55,7 @@ def read(options: Options, root: Path) -> Table:
 
     path = files.find(root, options.path)
     keys = [options.x, *options.y]
-    with files.reading(path, "MATLAB"):
+    with files.guarded_reading(path, "MATLAB"):
         held = path.read_bytes()
         if b"MATLAB 7.3" in held[:HEAD]:
             if options.cells is not None:

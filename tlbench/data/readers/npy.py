@@ -30,7 +30,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
 
 
 def _array(path: Path) -> Any:
-    with files.reading(path, "npy"), path.open("rb") as stream:
+    with files.guarded_reading(path, "npy"), path.open("rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
             raise TlbenchError(f"{path}: not an npy file; numpy.save writes one")
         try:

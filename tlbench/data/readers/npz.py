@@ -95,7 +95,7 @@ def arrays_of(given: str, keys: Sequence[str], root: Path) -> list[Any]:
         TlbenchError: no such file or key, or not a whole archive of plain arrays.
     """
     path = files.find(root, given)
-    with files.reading(path, "npz"), path.open("rb") as stream:
+    with files.guarded_reading(path, "npz"), path.open("rb") as stream:
         if stream.read(4) != b"PK\x03\x04":
             raise TlbenchError(f"{path}: not an npz file; numpy.savez writes one")
         stream.seek(0)

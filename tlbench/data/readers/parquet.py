@@ -30,7 +30,7 @@ def _frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
     from pyarrow import ipc, memory_map
     from pyarrow import parquet as pq
 
-    with files.reading(path, "Parquet or Arrow"):
+    with files.guarded_reading(path, "Parquet or Arrow"):
         with path.open("rb") as stream:
             head = stream.read(6)
         if head[:4] == b"PAR1":

@@ -95,9 +95,9 @@ def rows(
 ) -> Any:
     """Texts as rows, or as `TextCells` where tf-idf is to learn from the source of a pair; here it learns from `learned`."""
     if features == "hashed":
-        return feature_encoders.hashed(texts, size, ngrams)
+        return feature_encoders.hashed_counts(texts, size, ngrams)
     if features == "encoder":
-        return sentence_encoders.encoded(texts, files.folder(root, encoder or ""))
+        return sentence_encoders.encode(texts, files.folder(root, encoder or ""))
     cells = feature_encoders.TextCells(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
     return (
         cells if learned is None else cells.encoded([feature_encoders.TextCells(np.array([*learned, None])[:-1], size, ngrams)])
@@ -116,7 +116,7 @@ def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tupl
 
 
 def _texts(path: Path, options: Options) -> list[str]:
-    with files.reading(path, "text"), files.unzipped(path) as stream:
+    with files.guarded_reading(path, "text"), files.unzipped(path) as stream:
         try:
             held = stream.read().decode(options.encoding)
         except (UnicodeError, LookupError) as error:

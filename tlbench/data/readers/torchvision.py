@@ -69,7 +69,7 @@ def read(options: Options, root: Path) -> Table:
 def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
     from torchvision import datasets
 
-    with files.reading(folder, options.name):
+    with files.guarded_reading(folder, options.name):
         kind = getattr(datasets, options.name)
         if options.name == "EuroSAT":
             if files.may_fetch():

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tlbench.data.decoding import mapped_arrays
-from tlbench.data.function_registry import Kinds, Plain
+from tlbench.data.function_registry import FunctionRegistry, PlainOptions
 from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
 from tlbench.data.shifts.resampling import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
 from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
@@ -28,7 +28,7 @@ __all__ = [
     "BY_FEATURES",
     "CHOICES",
     "OF_LABELS",
-    "applied",
+    "apply_shifts",
     "biased_sample",
     "blend",
     "blur",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-class Seeded(Plain):
+class Seeded(PlainOptions):
     """What every shift takes beside its own options."""
 
     seed: int = 0
@@ -70,7 +70,7 @@ BY_FEATURES = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
 CHOICES = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})
 """Kinds that choose rows and change none."""
 
-kinds = Kinds(__name__, ("x", "y", "rng"), Seeded)
+kinds = FunctionRegistry(__name__, ("x", "y", "rng"), Seeded)
 names = kinds.names
 summaries = kinds.summaries
 
@@ -81,7 +81,7 @@ def generator(kind: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def applied(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels, Labels | None]:
+def apply_shifts(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels, Labels | None]:
     """One shift, with checked options (the seed is one of them).
 
     Returns:

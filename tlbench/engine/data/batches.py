@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tlbench.engine.data.inputs import Inputs
-from tlbench.engine.data.storage import Part, Store
-from tlbench.nn.net import joined
+from tlbench.engine.data.storage import SampleStore, Subset
+from tlbench.nn.net import concatenated
 from tlbench.terms import Labelled, Step
 
 AHEAD = 4
@@ -30,11 +30,11 @@ class Batches:
     """
 
     def __init__(
-        self, parts: Mapping[str, Sequence[Part]], rows: Mapping[str, Sequence[Tensor]], inputs: Inputs, first: int = 0
+        self, parts: Mapping[str, Sequence[Subset]], rows: Mapping[str, Sequence[Tensor]], inputs: Inputs, first: int = 0
     ) -> None:
         self._inputs = inputs
         self._parts = {name: _Drawn(several, rows[name]) for name, several in parts.items()}
-        self._counts = [drawn.rows[0].numel() if len(drawn.rows) else 0 for drawn in self._parts.values()]
+        self._counts = [drawn.indices[0].numel() if len(drawn.indices) else 0 for drawn in self._parts.values()]
         self._together = len(self._parts) > 1 and alike(drawn.store for drawn in self._parts.values())
         if self._parts:
             self._store = next(iter(self._parts.values())).store
@@ -42,10 +42,10 @@ class Batches:
         self._host = {name: drawn for name, drawn in self._parts.items() if not drawn.store.resident}
         # a CPU gathers rows in the step: a thread beside it would take a core from the threads of the step, which wait for it
         sent = bool(self._host) and next(iter(self._host.values())).store.device.type != "cpu"
-        self._ahead = Ahead(self._host, first) if sent else None
+        self._ahead = Prefetcher(self._host, first) if sent else None
         for soon in range(first, first + AHEAD):
             self._announce(soon)
-        self.steps = min((len(drawn.numbers) for drawn in self._parts.values()), default=0)
+        self.steps = min((len(drawn.indices) for drawn in self._parts.values()), default=0)
 
     @property
     def resident(self) -> bool:
@@ -54,7 +54,7 @@ class Batches:
 
     def at(self, step: int | Tensor, progress: float | Tensor) -> Step:
         """The batch of a step; steps are asked for in order. A tensor (1,) on the device stands for the number of the step."""
-        lines = {name: part.of(step, part.rows) for name, part in self._parts.items()}
+        lines = {name: part.of(step, part.indices) for name, part in self._parts.items()}
         inputs = self._inputs_of(step, lines, {} if self._ahead is None else self._ahead.next())
         if self._host and isinstance(step, int):
             self._announce(step + AHEAD)
@@ -64,7 +64,7 @@ class Batches:
             at, x = lines[name], inputs[name]
             drawn[name] = part.labelled(x if at.ndim == 1 else x.unflatten(0, at.shape), at)
             rows[name] = at if part.offsets is None else at - part.offsets
-        return Step(**drawn, rows=rows, progress=progress)  # type: ignore[arg-type]
+        return Step(**drawn, indices=rows, progress=progress)  # type: ignore[arg-type]
 
     def _inputs_of(self, step: int | Tensor, lines: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Network inputs (B, ...) of each part; where rows are alike, pieces of one tensor, which a forward takes as it is."""
@@ -79,14 +79,14 @@ class Batches:
             }
             if not self._together:
                 return {name: self._inputs(x) for name, x in stored.items()}
-            whole = joined(*stored.values())
+            whole = concatenated(*stored.values())
         return dict(zip(lines, self._inputs(whole).split(self._counts), strict=True))
 
     def _announce(self, step: int) -> None:
         """Where nothing is made ready ahead, the system is told which rows of the host are asked for soon."""
         for drawn in self._host.values() if self._ahead is None else ():
-            if step < len(drawn.numbers):
-                drawn.store.announce(drawn.numbers[step].flatten())
+            if step < len(drawn.indices):
+                drawn.store.announce(drawn.indices[step].flatten())
 
     def close(self) -> None:
         """No batch is asked for any more."""
@@ -94,12 +94,12 @@ class Batches:
             self._ahead.close()
 
 
-def alike(stores: Iterable[Store]) -> bool:
+def alike(stores: Iterable[SampleStore]) -> bool:
     """Whether rows of all stores fit into one tensor."""
     return len({(store.shape, store.dtype) for store in stores}) == 1
 
 
-def empty(stores: Mapping[str, Store], counts: Mapping[str, int], **how: Any) -> dict[str, Tensor]:
+def empty(stores: Mapping[str, SampleStore], counts: Mapping[str, int], **how: Any) -> dict[str, Tensor]:
     """Room for so many rows of each store (count, row shape): one tensor in pieces where the rows are alike."""
     first = next(iter(stores.values()))
     if alike(stores.values()):
@@ -111,28 +111,28 @@ def empty(stores: Mapping[str, Store], counts: Mapping[str, int], **how: Any) ->
 class _Drawn:
     """One part, or the same part of several seeds one after the other, and what its steps draw."""
 
-    def __init__(self, parts: Sequence[Part], rows: Sequence[Tensor]) -> None:
+    def __init__(self, parts: Sequence[Subset], rows: Sequence[Tensor]) -> None:
         self.store = parts[0].store
         if any(part.store is not self.store for part in parts):
             raise ValueError("seeds that are trained together draw from one store")
         device = self.store.device
         if len(parts) == 1:
-            self.rows, self.offsets, part = rows[0], None, parts[0]
-            self.y, self.domain, self.group, numbers = part.y, part.domain, part.group, part.numbers
+            self.indices, self.offsets, part = rows[0], None, parts[0]
+            self.y, self.domain, self.group, numbers = part.y, part.domain, part.group, part.indices
         else:
             starts = torch.tensor([0, *(len(part) for part in parts)], device=device).cumsum(0)[:-1]
             self.offsets = starts[:, None]
-            self.rows = torch.stack(list(rows), dim=1) + self.offsets
+            self.indices = torch.stack(list(rows), dim=1) + self.offsets
             self.y, self.domain, self.group, joined = (
                 _joined([getattr(part, fact) for part in parts]) for fact in ("y", "domain", "group", "numbers")
             )
             assert joined is not None
             numbers = joined
-        whole = numbers.device == self.rows.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
-        self.numbers = self.rows if whole else numbers[self.rows.to(numbers.device)]
+        whole = numbers.device == self.indices.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
+        self.indices = self.indices if whole else numbers[self.indices.to(numbers.device)]
         # one source: the domain of a batch is the same at every step, and so is not drawn
         alike = self.domain is not None and bool((self.domain == self.domain[0]).all())
-        self._alike = self.domain[self.rows[0]] if alike and self.domain is not None and len(self.rows) else None
+        self._alike = self.domain[self.indices[0]] if alike and self.domain is not None and len(self.indices) else None
 
     @staticmethod
     def of(step: int | Tensor, table: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class _Drawn:
 
     def stored(self, step: int | Tensor, line: Tensor) -> Tensor:
         """Numbers (B,) in the store of the rows of a step, which are `line` within the part."""
-        numbers = line if self.numbers is self.rows else self.of(step, self.numbers)
+        numbers = line if self.indices is self.indices else self.of(step, self.indices)
         return numbers if numbers.ndim == 1 else numbers.flatten()
 
     def labelled(self, x: Tensor, at: Tensor) -> Labelled | Tensor:
@@ -160,7 +160,7 @@ def _joined(facts: Sequence[Tensor | None]) -> Tensor | None:
     return torch.cat(known) if len(known) == len(facts) else None
 
 
-class Ahead:
+class Prefetcher:
     """Gathers rows of the host in a thread, `AHEAD` steps before they are asked for.
 
     They go to the GPU through pinned memory and a stream of their own: the step's stream waits for the copy, the program does
@@ -168,8 +168,8 @@ class Ahead:
     """
 
     def __init__(self, parts: Mapping[str, _Drawn], first: int = 0) -> None:
-        self._stores: dict[str, Store] = {name: part.store for name, part in parts.items()}
-        self._numbers = {name: part.numbers.cpu() for name, part in parts.items()}
+        self._stores: dict[str, SampleStore] = {name: part.store for name, part in parts.items()}
+        self._numbers = {name: part.indices.cpu() for name, part in parts.items()}
         self._steps = min(len(numbers) for numbers in self._numbers.values())
         self.device = next(iter(self._stores.values())).device
         self._stream = torch.cuda.Stream(self.device)
@@ -210,7 +210,7 @@ class Ahead:
         gathered = {name: self._stores[name].gather(wanted, self._pinned[slot][name]) for name, wanted in numbers.items()}
         with torch.cuda.stream(self._stream):
             if alike(self._stores.values()):  # one copy for all
-                sent = joined(*gathered.values()).to(self.device, non_blocking=True)
+                sent = concatenated(*gathered.values()).to(self.device, non_blocking=True)
                 rows = dict(zip(gathered, sent.split([len(part) for part in gathered.values()]), strict=True))
             else:
                 rows = {name: part.to(self.device, non_blocking=True) for name, part in gathered.items()}

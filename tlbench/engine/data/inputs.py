@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tlbench.engine.data.storage import Part
+from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.seeds import generator
 from tlbench.suite import Network
 
@@ -52,9 +52,9 @@ def draw(rows: int, steps: int, batch: int, seed: int, device: torch.device) -> 
     return order[:need].view(steps, batch).to(device)
 
 
-def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor | Part, inputs: Inputs, size: int) -> Tensor:
+def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor | Subset, inputs: Inputs, size: int) -> Tensor:
     """`function` over all rows, `size` at a time (fewer of large ones), without gradients."""
-    shape = rows.store.shape if isinstance(rows, Part) else tuple(rows.shape[1:])
+    shape = rows.store.shape if isinstance(rows, Subset) else tuple(rows.shape[1:])
     size = max(1, min(size, CHUNK_BYTES // (4 * math.prod(shape) or 1)))
     with torch.no_grad():
-        return torch.cat([function(inputs(x)) for x in (rows.chunks(size) if isinstance(rows, Part) else rows.split(size))])
+        return torch.cat([function(inputs(x)) for x in (rows.chunks(size) if isinstance(rows, Subset) else rows.split(size))])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlbench.data import fitted
-from tlbench.engine.data.storage import Granted, Part, is_resident, store_of
+from tlbench.data import fit_features
+from tlbench.engine.data.storage import Grants, Subset, is_resident, store_of
 from tlbench.engine.runtime.seeds import generator
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
@@ -18,12 +18,12 @@ from tlbench.terms import Domain, Labelled
 
 
 @dataclass(frozen=True)
-class Cell:
+class CaseData:
     """The parts of one pair and seed. `scored` holds the target labels that no method may reach."""
 
-    granted: Granted
-    scored: Part
-    validation: Part | None
+    granted: Grants
+    scored: Subset
+    validation: Subset | None
     classes: tuple[str, ...]
     groups: tuple[str, ...] = ()
     """The names that `scored.group` numbers."""
@@ -31,9 +31,9 @@ class Cell:
     """The names of the target columns of a regression."""
 
 
-def check(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
+def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
     """Raise TlbenchError where a pair can't be run under a protocol, before anything is trained."""
-    sources, target = fitted(sources, target)
+    sources, target = fit_features(sources, target)
     pair = f"pair {'+'.join(s.name for s in sources)}:{target.name}"
     regression = protocol.task == "regression"
     for domain in (*sources, target):
@@ -50,7 +50,7 @@ def check(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None
             raise TlbenchError(f"{pair}: domains with different target columns ({said}); give them the same ones")
     else:
         classes = shared_classes(sources, target)
-    shapes = {d.name: tuple(d.rows.x.shape[1:]) for d in (*sources, target)}
+    shapes = {d.name: tuple(d.samples.x.shape[1:]) for d in (*sources, target)}
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise TlbenchError(f"{pair}: rows of different shape: {said}; give them one shape (`shape`, `prepare`)")
@@ -60,13 +60,13 @@ def check(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None
             "give it a `test = {...}` table, or score 'adapted' or 'held_out'"
         )
     if regression:
-        if protocol.target_labels >= len(target.rows):
+        if protocol.target_labels >= len(target.samples):
             raise TlbenchError(
-                f"{pair}: domain {target.name} has {len(target.rows)} rows; with protocol.target_labels = "
+                f"{pair}: domain {target.name} has {len(target.samples)} rows; with protocol.target_labels = "
                 f"{protocol.target_labels} of them granted none is left to score; grant fewer"
             )
         return
-    count = torch.bincount(_renumber(target, classes, target.rows.y), minlength=len(classes))
+    count = torch.bincount(_renumber(target, classes, target.samples.y), minlength=len(classes))
     for name, rows in zip(classes, count.tolist(), strict=True):
         if protocol.target_labels and 0 < rows <= protocol.target_labels:
             raise TlbenchError(
@@ -90,14 +90,14 @@ def shared_classes(sources: Sequence[Domain], target: Domain) -> tuple[str, ...]
     return longest if set(longest) == union else tuple(sorted(union))
 
 
-def make(
+def make_case_data(
     sources: Sequence[Domain],
     target: Domain,
     protocol: Protocol,
     seed: Callable[[str], int],
     device: torch.device,
     resident: str = "auto",
-) -> Cell:
+) -> CaseData:
     """Split; rows are not copied: where they fit they live on the device, once for all cells.
 
     Args:
@@ -108,52 +108,52 @@ def make(
         device: where batches are wanted.
         resident: `on`, `off`, or `auto`: whether the rows live on the device, see `rows.is_resident`.
     """
-    sources, target = fitted(sources, target)
+    sources, target = fit_features(sources, target)
     regression = protocol.task == "regression"
     classes = () if regression else shared_classes(sources, target)
-    own = [source.rows.x for source in sources]
-    kept_from = [source.rows.x if source.test is None else source.test.x for source in sources]
-    scored_from = target.rows.x if target.test is None or protocol.scored != "test" else target.test.x
-    fits = is_resident(resident, [*own, *kept_from, target.rows.x, scored_from], device)
+    own = [source.samples.x for source in sources]
+    kept_from = [source.samples.x if source.test is None else source.test.x for source in sources]
+    scored_from = target.samples.x if target.test is None or protocol.scored != "test" else target.test.x
+    fits = is_resident(resident, [*own, *kept_from, target.samples.x, scored_from], device)
     trained: list[Labelled] = []
     validation: list[Labelled] = []
     first = first_kept = 0
     for number, source in enumerate(sources):
-        rows = _numbered(source, classes, source.rows, number, first)
+        rows = _numbered(source, classes, source.samples, number, first)
         if source.test is not None:
             validation.append(_numbered(source, classes, source.test, number, first_kept))
         elif protocol.source_held_out:
             kept, rows = _split(rows, protocol.source_held_out, seed(f"source held out {number}"))
             validation.append(dataclasses.replace(kept, x=kept.x + (first_kept - first)))
         trained.append(rows)
-        first, first_kept = first + len(source.rows), first_kept + len(kept_from[number])
+        first, first_kept = first + len(source.samples), first_kept + len(kept_from[number])
 
-    rest = _numbered(target, classes, target.rows, 0)
+    rest = _numbered(target, classes, target.samples, 0)
     scored: Labelled | None = None
     if protocol.scored == "held_out":
         scored, rest = _split(rest, protocol.held_out, seed("target held out"))
     few: Labelled | None = None
     if protocol.target_labels:
-        few, rest = _few(rest, protocol.target_labels, seed("few"), regression)
+        few, rest = _few(rest, protocol.target_labels, seed("target_labeled"), regression)
     if protocol.scored == "adapted":
         scored = rest
     elif protocol.scored == "test" and target.test is not None:
         scored = _numbered(target, classes, target.test, 0)
     assert scored is not None  # check() has seen that test rows are there
 
-    def part(rows: Labelled, tensors: Sequence[Tensor]) -> Part:
+    def part(rows: Labelled, tensors: Sequence[Tensor]) -> Subset:
         facts = (None if fact is None else fact.to(device) for fact in (rows.y, rows.domain, rows.group))
-        return Part(store_of(tensors, device, fits), rows.x.to(device) if fits else rows.x, *facts)
+        return Subset(store_of(tensors, device, fits), rows.x.to(device) if fits else rows.x, *facts)
 
-    granted = Granted(
+    granted = Grants(
         classes=scored.y.shape[1] if regression else len(classes),
         source=part(_pool(trained), own) if "source" in protocol.grants else None,
-        target=part(rest, [target.rows.x]).unlabelled() if "target" in protocol.grants else None,
-        few=None if few is None else part(few, [target.rows.x]),
+        target=part(rest, [target.samples.x]).unlabelled() if "target" in protocol.grants else None,
+        target_labeled=None if few is None else part(few, [target.samples.x]),
         regression=regression,
     )
     validating = part(_pool(validation), kept_from) if validation else None
-    return Cell(granted, part(scored, [scored_from]), validating, classes, target.groups, target.targets)
+    return CaseData(granted, part(scored, [scored_from]), validating, classes, target.groups, target.targets)
 
 
 def _renumber(domain: Domain, classes: tuple[str, ...], y: Tensor) -> Tensor:

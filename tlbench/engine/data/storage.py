@@ -30,7 +30,7 @@ _AROUND_BYTES = 2**16
 """What the system maps around a page that is asked for, and counts as memory of this process."""
 _MADV_WILLNEED, _MADV_DONTNEED = 3, 4
 
-_stores: weakref.WeakValueDictionary[tuple[object, ...], Store] = weakref.WeakValueDictionary()
+_stores: weakref.WeakValueDictionary[tuple[object, ...], SampleStore] = weakref.WeakValueDictionary()
 _on_device: dict[tuple[int, torch.device], tuple[weakref.ref[Tensor], Tensor]] = {}
 
 
@@ -56,7 +56,7 @@ def is_resident(choice: str, tensors: Sequence[Tensor], device: torch.device) ->
     return free is None or need <= FITS.get(device.type, FITS["cpu"]) * free
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
+def move_once(tensor: Tensor, device: torch.device) -> Tensor:
     """A stored tensor on a device: moved once, and kept for as long as the stored one lives."""
     if tensor.device == device or device.type == "cpu":
         return tensor.to(device)
@@ -66,16 +66,16 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     return _on_device[key][1]
 
 
-def store_of(tensors: Sequence[Tensor], device: torch.device, resident: bool) -> Store:
+def store_of(tensors: Sequence[Tensor], device: torch.device, resident: bool) -> SampleStore:
     """The store of these tensors: the one that is in use, where there is one."""
     key = (*(id(tensor) for tensor in tensors), device, resident)
     found = _stores.get(key)
     if found is None:
-        found = _stores[key] = Store(tensors, device, resident)
+        found = _stores[key] = SampleStore(tensors, device, resident)
     return found
 
 
-class Store:
+class SampleStore:
     """The rows of one or several domains, one after the other, in the form they are stored in.
 
     Args:
@@ -94,7 +94,7 @@ class Store:
         self._read = 0
         one = len(tensors) == 1
         if resident:
-            self._rows = moved(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
+            self._rows = move_once(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
         self._files: list[tuple[int, int]] = []
         large = tensors[0][:1].nbytes > _AROUND_BYTES  # of small rows each page serves many, and is soon read again
         if not resident or (one and device.type == "cpu" and large):  # a domain that a CPU holds lies in its file, too
@@ -150,81 +150,84 @@ class Store:
         if self._read > _READ_BYTES:
             self._read = 0
             for start, length in self._files:
-                _give_back(start, length)
+                _release_pages(start, length)
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """Rows of a store by their numbers (N,), and what is known of each: y, domain and group as in `Labelled`, on the device."""
 
-    store: Store
-    numbers: Tensor
+    store: SampleStore
+    indices: Tensor
     y: Tensor | None = None
     domain: Tensor | None = None
     group: Tensor | None = None
 
     @classmethod
-    def of(cls, rows: Labelled | Tensor) -> Part:
+    def of(cls, rows: Labelled | Tensor) -> Subset:
         """All rows of plain tensors, on the device that they are on."""
         x = rows.x if isinstance(rows, Labelled) else rows
         numbers = torch.arange(len(x), device=x.device)
-        store = Store([x], x.device)
+        store = SampleStore([x], x.device)
         return cls(store, numbers, rows.y, rows.domain, rows.group) if isinstance(rows, Labelled) else cls(store, numbers)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
-    def __getitem__(self, rows: Tensor) -> Part:
+    def __getitem__(self, rows: Tensor) -> Subset:
         """The part's rows of these numbers; still none is copied."""
 
         def of(fact: Tensor | None) -> Tensor | None:
             return None if fact is None else fact[rows.to(fact.device)]
 
-        numbers = self.numbers[rows.to(self.numbers.device)]
-        return Part(self.store, numbers, of(self.y), of(self.domain), of(self.group))
+        numbers = self.indices[rows.to(self.indices.device)]
+        return Subset(self.store, numbers, of(self.y), of(self.domain), of(self.group))
 
     @property
     def x(self) -> Tensor:
         """All rows (N, ...), on the device."""
-        return self.store.take(self.numbers)
+        return self.store.take(self.indices)
 
     def chunks(self, rows: int) -> Iterator[Tensor]:
         """All rows, some at a time, on the device."""
-        for numbers in self.numbers.split(rows):
+        for numbers in self.indices.split(rows):
             yield self.store.take(numbers)
 
-    def unlabelled(self) -> Part:
+    def unlabelled(self) -> Subset:
         """The same rows, and nothing known of them."""
-        return Part(self.store, self.numbers)
+        return Subset(self.store, self.indices)
 
 
 @dataclass(frozen=True)
-class Granted:
+class Grants:
     """What `Task` says, with rows that stay where they are stored."""
 
     classes: int
-    source: Part | None = None
-    target: Part | None = None
-    few: Part | None = None
+    source: Subset | None = None
+    target: Subset | None = None
+    target_labeled: Subset | None = None
     regression: bool = False
 
     @classmethod
-    def of(cls, task: Task | Granted) -> Granted:
+    def of(cls, task: Task | Grants) -> Grants:
         """The parts of a task."""
-        if isinstance(task, Granted):
+        if isinstance(task, Grants):
             return task
-        parts = {name: None if (rows := getattr(task, name)) is None else Part.of(rows) for name in ("source", "target", "few")}
+        parts = {
+            name: None if (rows := getattr(task, name)) is None else Subset.of(rows)
+            for name in ("source", "target", "target_labeled")
+        }
         return cls(task.classes, **parts, regression=task.regression)
 
     def task(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
         """All rows as plain tensors on the device, each x after `change`."""
 
-        def plain(part: Part | None) -> Labelled | Tensor | None:
+        def plain(part: Subset | None) -> Labelled | Tensor | None:
             if part is None or part.y is None:
                 return None if part is None else change(part.x)
             return Labelled(change(part.x), part.y, part.domain, part.group)
 
-        source, target, few = plain(self.source), plain(self.target), plain(self.few)
+        source, target, few = plain(self.source), plain(self.target), plain(self.target_labeled)
         return Task(self.classes, source, target, few, self.regression)  # type: ignore[arg-type]  # labelled where labels are
 
 
@@ -244,7 +247,7 @@ def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
     return None
 
 
-def _give_back(start: int, length: int) -> None:
+def _release_pages(start: int, length: int) -> None:
     """Let go of the pages of a mapped file: what is read again comes from the system's cache, or from the disk."""
     _advise(start, length, _MADV_DONTNEED)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from tlbench.clock import Clock
-from tlbench.engine.runtime.precision import products
+from tlbench.engine.runtime.precision import matmul_precision
 
 _PRODUCT = {"cpu": (512, 2048, 0.01), "cuda": (2048, 16384, 0.005)}
 """Device -> smallest and largest edge of the matrices, and the seconds from which on a product is large enough."""
@@ -17,7 +17,7 @@ _TIMES = 4
 
 
 @functools.cache
-def product(device: torch.device, precision: str) -> float:
+def peak_matmul_flops(device: torch.device, precision: str) -> float:
     """Floating-point operations per second of a square matrix product: the best of several, of growing size.
 
     Args:
@@ -31,7 +31,7 @@ def product(device: torch.device, precision: str) -> float:
     while True:
         a, b = (torch.randn(edge, edge, generator=source, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
-        with products(precision, device):
+        with matmul_precision(precision, device):
             took = shortest(device, functools.partial(torch.mm, a, b, out=out))
         best = max(best, 2 * edge**3 / took)
         del a, b, out
@@ -43,7 +43,7 @@ def product(device: torch.device, precision: str) -> float:
 
 
 @functools.cache
-def copy(device: torch.device) -> float:
+def peak_copy_bytes(device: torch.device) -> float:
     """Bytes per second, read and written, of a copy within the device's memory: the best of several."""
     size = _COPY_BYTES.get(device.type, _COPY_BYTES["cpu"])
     a = torch.ones(size, dtype=torch.uint8, device=device)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tlbench import methods
 from tlbench.suite import Suite
+from tlbench.suite.schema import hashed_keys
 from tlbench.terms import Case
 
 
@@ -50,10 +51,11 @@ def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, s
 
 
 def _method(case: Case) -> list[Any]:
-    kind = methods.find(case.method)
+    kind = methods.method_class(case.method)
     defaults = kind.Options.model_construct().model_dump()
-    given = methods.options(case.method, case.options)
-    return [case.method, kind.version, {k: v for k, v in given.items() if k not in defaults or v != defaults[k]}]
+    given = methods.method_options(case.method, case.options)
+    changed = {key: value for key, value in given.items() if key not in defaults or value != defaults[key]}
+    return [case.method, kind.version, hashed_keys(changed)]
 
 
 def _canonical(value: Any) -> str:

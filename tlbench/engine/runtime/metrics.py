@@ -13,7 +13,7 @@ from torch import Tensor
 from tlbench.errors import DivergedError
 
 
-def predicted(scores_NC: Tensor) -> Tensor:
+def predicted_classes(scores_NC: Tensor) -> Tensor:
     """The class of the highest score (N,).
 
     Raises:
@@ -29,14 +29,14 @@ def accuracy(predicted_N: Tensor, y_N: Tensor) -> float:
     return float((predicted_N == y_N).double().mean())
 
 
-def per_class(predicted_N: Tensor, y_N: Tensor, classes: Sequence[str]) -> dict[str, float | None]:
+def per_class_accuracy(predicted_N: Tensor, y_N: Tensor, classes: Sequence[str]) -> dict[str, float | None]:
     """Share of each class's rows that are right; None for a class without a scored row."""
     rows = torch.bincount(y_N, minlength=len(classes)).tolist()
     right = torch.bincount(y_N[predicted_N == y_N], minlength=len(classes)).tolist()
     return {name: r / n if n else None for name, r, n in zip(classes, right, rows, strict=True)}
 
 
-def per_group(predicted_N: Tensor, y_N: Tensor, group_N: Tensor, groups: Sequence[str]) -> dict[str, float | None]:
+def per_group_accuracy(predicted_N: Tensor, y_N: Tensor, group_N: Tensor, groups: Sequence[str]) -> dict[str, float | None]:
     """Share of each group's rows that are right; None for a group without a scored row."""
     rows = torch.bincount(group_N, minlength=len(groups)).tolist()
     right = torch.bincount(group_N[predicted_N == y_N], minlength=len(groups)).tolist()
@@ -52,7 +52,7 @@ def macro_f1(predicted_N: Tensor, y_N: Tensor, classes: int) -> float:
     return float(f1[rows > 0].mean())
 
 
-def regression(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]) -> dict[str, float | dict[str, float] | None]:
+def regression_scores(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]) -> dict[str, float | dict[str, float] | None]:
     """R2 (share of the variance explained), root mean squared and mean absolute error: each the mean over target columns.
 
     A column that does not vary over the scored rows has no R2: then it is None for all.
@@ -76,7 +76,7 @@ def regression(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]) -> di
     }
 
 
-def kept(predicted_N: Tensor, right_N: Tensor) -> tuple[str, bytes]:
+def pack_predictions(predicted_N: Tensor, right_N: Tensor) -> tuple[str, bytes]:
     """The predicted class of every scored row and whether it was right: a hash of both, and a compressed file's content."""
     predicted = predicted_N.cpu().numpy()
     small = predicted.astype(np.uint8 if int(predicted.max()) < 256 else np.uint16)
@@ -88,7 +88,7 @@ def kept(predicted_N: Tensor, right_N: Tensor) -> tuple[str, bytes]:
     ], file.getvalue()
 
 
-def entropy(logits_NC: Tensor) -> float:
+def mean_entropy(logits_NC: Tensor) -> float:
     """Mean entropy in nats of the softmax."""
     # entr(0) = 0: a score of minus infinity rules a class out
     return float(torch.special.entr(logits_NC.float().softmax(dim=1)).sum(dim=1).mean())

@@ -12,26 +12,26 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 from tlbench.suite import Training
 
 
-def chosen(training: Training, device: torch.device) -> str:
+def resolve_precision(training: Training, device: torch.device) -> str:
     """`fp32`, `tf32` or `bf16`: what `train.precision` says, for "auto" bf16 on a GPU that has it; tf32 is of CUDA alone."""
     if training.precision == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "fp32" if training.precision == "tf32" and device.type != "cuda" else training.precision
 
 
-def settle(module: nn.Module, precision: str) -> None:
+def set_backbone_precision(module: nn.Module, precision: str) -> None:
     """Let the trunks in a module compute in a precision; copies that are made of them later do so too."""
     for part in module.modules():
-        if isinstance(part, Trunk):
+        if isinstance(part, Backbone):
             part.autocast = torch.bfloat16 if precision == "bf16" else None
 
 
 @contextlib.contextmanager
-def products(precision: str, device: torch.device) -> Iterator[None]:
+def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
     """Inside, float32 products on a CUDA device run in TF32 if that is the precision, and else in full.
 
     cuDNN then takes those of its convolutions that give the same numbers each time: others add up in an order left to chance.

@@ -9,15 +9,19 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from tlbench.terms import Case
+from tlbench.terms import SPLIT_OF_OLD, Case
+
+_HASHED_AS = {split: old for old, split in SPLIT_OF_OLD.items()}
+"""Draws are hashed under the names that the first records used: a renamed draw would change every number."""
 
 
 def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
     """A seed hashed from its use, the data, the pair and the seed number.
 
     The method is left out on purpose: all methods of a cell start from the same network, see the same batches and the same
-    labelled rows, and so deltas against the baseline are paired.
+    labelled samples, and so deltas against the baseline are paired.
     """
+    use = " ".join(_HASHED_AS.get(word, word) for word in use.split(" "))
     facts = [use, sorted(fingerprints.items()), case.sources, case.target, case.seed]
     return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:7], "big")
 
@@ -28,7 +32,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Torch's global generators start from `seed` inside, and are as before outside."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

@@ -18,7 +18,7 @@ from tlbench.clock import Clock, Memory, Steps, quantile, warm_up
 from tlbench.engine.data.inputs import CHUNK, Inputs
 from tlbench.methods.base import Predictor
 
-DATA, FORWARD_BACKWARD, OPTIMISER = "data", "forward_backward", "optimiser"
+DATA, FORWARD_BACKWARD, OPTIMISER = "data", "forward_backward", "optimizer"
 """The parts of a step that the loop tells apart; each becomes `step_<part>_seconds` of a Cost."""
 
 AT_ONCE = (1, 64)
@@ -31,7 +31,7 @@ _LONGEST_SECONDS = 1.0
 
 
 @dataclass
-class Speed:
+class StepThroughput:
     """The steps of all phases of a training, their warm-ups left out."""
 
     seconds: list[float] = field(default_factory=list)
@@ -81,7 +81,9 @@ class Speed:
         }
 
 
-def predicting(predictor: Predictor, x: Tensor, inputs: Inputs, patience_seconds: float, clock: Clock) -> dict[int, float]:
+def predict_throughput(
+    predictor: Predictor, x: Tensor, inputs: Inputs, patience_seconds: float, clock: Clock
+) -> dict[int, float]:
     """Rows at once -> samples per second of a predictor on stored rows x (N, ...), for each of `AT_ONCE`."""
     return {n: _rate(predictor, x[:n], inputs, patience_seconds, clock) for n in AT_ONCE if n <= len(x)}
 
@@ -97,7 +99,7 @@ def patience(train_seconds: float, row_seconds: float) -> float | None:
     return allowed if 2 * max(AT_ONCE) * row_seconds < allowed else None
 
 
-def largest_at_once(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Clock) -> tuple[int, float] | None:
+def largest_predict_batch(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Clock) -> tuple[int, float] | None:
     """The largest number of rows at once, a power of two, that the device predicts, and its samples per second.
 
     It fits if its memory does: all that a GPU has, on a CPU half of what is free now. Nothing larger is tried after a

@@ -23,10 +23,10 @@ from torch import Tensor
 from tlbench import clock
 from tlbench.clock import Clock
 from tlbench.engine.training import method_state
-from tlbench.engine.training.oom_retry import in_halves
-from tlbench.engine.training.optimizer import Rates
+from tlbench.engine.training.oom_retry import is_accumulating
+from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotSerializableError
-from tlbench.methods.base import Phase, Trained
+from tlbench.methods.base import DeepMethod, Phase
 from tlbench.terms import TracePoint
 
 FORMAT = 1
@@ -34,7 +34,7 @@ _DIGEST = 32
 
 
 @dataclass
-class Position:
+class TrainingPosition:
     """Where a training stands between two steps."""
 
     phase: int
@@ -43,7 +43,7 @@ class Position:
     last_look: int
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the checkpoints of one case in one file.
 
     Args:
@@ -67,10 +67,10 @@ class Keeper:
 
     def save(
         self,
-        method: Trained,
+        method: DeepMethod,
         phases: Sequence[Phase],
-        rates: Rates,
-        position: Position,
+        rates: PhaseOptimizer,
+        position: TrainingPosition,
         losses: Tensor,
         trace: Sequence[TracePoint],
         watch: Clock,
@@ -80,11 +80,11 @@ class Keeper:
             held = {
                 "format": FORMAT,
                 "made_by": self._made_by,
-                "halves": in_halves.get(),
-                "code": method_state.code(method, phases),
+                "halves": is_accumulating.get(),
+                "code": method_state.phase_functions(method, phases),
                 "position": vars(position),
-                "method": method_state.kept(method),
-                "optimiser": rates.optimiser.state_dict(),
+                "method": method_state.state_of_method(method),
+                "optimizer": rates.optimizer.state_dict(),
                 "rates": rates.state(),
                 "random": torch.get_rng_state(),
                 "random_device": torch.cuda.get_rng_state(losses.device) if losses.is_cuda else None,
@@ -105,7 +105,7 @@ class Keeper:
             self.notes.append(f"no checkpoint: {self._file.parent}: {error.strerror}")
         self._last = clock.seconds()
 
-    def load(self, method: Trained, phases: Sequence[Phase]) -> dict[str, Any] | None:
+    def load(self, method: DeepMethod, phases: Sequence[Phase]) -> dict[str, Any] | None:
         """The checkpoint, if there is a whole one that was made by the same code on the same machine; None else.
 
         Nothing of the method is changed; `restore` does that once the phase of the checkpoint is reached.
@@ -118,8 +118,8 @@ class Keeper:
             now = {
                 "format": FORMAT,
                 "made_by": self._made_by,
-                "halves": in_halves.get(),
-                "code": method_state.code(method, phases),
+                "halves": is_accumulating.get(),
+                "code": method_state.phase_functions(method, phases),
             }
             if any(held[key] != value for key, value in now.items()):
                 return None
@@ -128,7 +128,13 @@ class Keeper:
         return held
 
     def restore(
-        self, held: Mapping[str, Any], method: Trained, rates: Rates, losses: Tensor, trace: list[TracePoint], watch: Clock
+        self,
+        held: Mapping[str, Any],
+        method: DeepMethod,
+        rates: PhaseOptimizer,
+        losses: Tensor,
+        trace: list[TracePoint],
+        watch: Clock,
     ) -> int:
         """Put everything back; `rates` are those of the checkpoint's phase.
 
@@ -139,12 +145,12 @@ class Keeper:
             NotKept: it is not built as what was kept. The method is of no use any more, and the checkpoint is gone.
         """
         try:
-            method_state.put_back(method, held["method"])
+            method_state.restore_method(method, held["method"])
         except NotSerializableError:
             self.refused = True
             self.clear()
             raise
-        rates.optimiser.load_state_dict(held["optimiser"])
+        rates.optimizer.load_state_dict(held["optimizer"])
         rates.set_state(held["rates"])
         losses.copy_(held["losses"])
         torch.set_rng_state(held["random"])
@@ -155,7 +161,7 @@ class Keeper:
         trace[:] = [TracePoint(**point) for point in held["trace"]]
         text = "went on from a checkpoint: rates are those of the steps after it"
         self.notes = list(dict.fromkeys([*held["notes"], text]))
-        return Position(**held["position"]).last_look
+        return TrainingPosition(**held["position"]).last_look
 
     def clear(self) -> None:
         """The case has its record."""
@@ -177,5 +183,5 @@ class Keeper:
             raise
 
 
-keeping: ContextVar[Keeper | None] = ContextVar("keeping", default=None)
+active_checkpointer: ContextVar[Checkpointer | None] = ContextVar("keeping", default=None)
 """The keeper of the case that runs: set by who knows where its checkpoints lie, read by the training loop."""

@@ -29,7 +29,7 @@ def capture(step: Callable[[], None], stream: torch.cuda.Stream | None) -> Calla
 
 
 @contextlib.contextmanager
-def waits(device: torch.device, looks: bool = True) -> Iterator[list[str]]:
+def host_synchronizations(device: torch.device, looks: bool = True) -> Iterator[list[str]]:
     """Filled when the block has ended: the lines, as `file.py:12`, that made the program wait for a CUDA device.
 
     No captured step may do that, and torch is not sure to recover from a capture that it fails.
@@ -53,7 +53,7 @@ def waits(device: torch.device, looks: bool = True) -> Iterator[list[str]]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
-def agrees(
+def replay_agrees(
     replay: Callable[[], None],
     written: Callable[[], None],
     method: nn.Module,

@@ -19,9 +19,9 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tlbench.engine.training.optimizer import Rates
+from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import TlbenchError
-from tlbench.methods.base import Phase, Trained
+from tlbench.methods.base import DeepMethod, Phase
 from tlbench.terms import Step
 
 PATIENCE = datetime.timedelta(minutes=10)
@@ -29,18 +29,18 @@ PATIENCE = datetime.timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Share:
+class DeviceShare:
     """Which of `world` processes this is."""
 
     rank: int
     world: int
 
 
-_share: Share | None = None
+_share: DeviceShare | None = None
 
 
 @contextmanager
-def joined(rank: int, world: int, meeting: Path, device: torch.device) -> Iterator[None]:
+def process_group(rank: int, world: int, meeting: Path, device: torch.device) -> Iterator[None]:
     """This process is one of `world` that train each case together, inside.
 
     Args:
@@ -61,7 +61,7 @@ def joined(rank: int, world: int, meeting: Path, device: torch.device) -> Iterat
         timeout=PATIENCE,
         device_id=device if on_gpu else None,
     )
-    _share = Share(rank, world)
+    _share = DeviceShare(rank, world)
     try:
         yield
     finally:
@@ -69,7 +69,7 @@ def joined(rank: int, world: int, meeting: Path, device: torch.device) -> Iterat
         torch.distributed.destroy_process_group()
 
 
-def share() -> Share | None:
+def current_share() -> DeviceShare | None:
     """The share of this process, inside `joined`."""
     return _share
 
@@ -82,12 +82,12 @@ def check(batch: int) -> None:
         )
 
 
-def own(rows: Tensor) -> Tensor:
+def own_columns(rows: Tensor) -> Tensor:
     """The columns of row numbers (steps, batch) that this process draws."""
     return rows if _share is None else rows.chunk(_share.world, dim=1)[_share.rank].contiguous()
 
 
-def averaged(losses: Tensor) -> Tensor:
+def average_over_devices(losses: Tensor) -> Tensor:
     """Losses (steps, ...) as their mean over the processes, in place: all of them see the same, and stop alike."""
     if _share is not None:
         torch.distributed.all_reduce(losses)
@@ -95,7 +95,9 @@ def averaged(losses: Tensor) -> Tensor:
     return losses
 
 
-def shared(method: Trained, phase: Phase, rates: Rates, steps: int, note: Callable[[str], None]) -> Phase:
+def data_parallel_phase(
+    method: DeepMethod, phase: Phase, rates: PhaseOptimizer, steps: int, note: Callable[[str], None]
+) -> Phase:
     """The phase with a loss whose gradients are averaged over the processes.
 
     Raises:
@@ -123,7 +125,7 @@ def shared(method: Trained, phase: Phase, rates: Rates, steps: int, note: Callab
 class _Loss(nn.Module):
     """A loss as a module, which is what DDP knows."""
 
-    def __init__(self, method: Trained, loss: Callable[[Step], Tensor]) -> None:
+    def __init__(self, method: DeepMethod, loss: Callable[[Step], Tensor]) -> None:
         super().__init__()
         self.method = method
         self._loss = loss

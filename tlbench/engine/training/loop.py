@@ -14,18 +14,18 @@ from torch import Tensor
 from tlbench.clock import Clock
 from tlbench.engine.data.batches import Batches
 from tlbench.engine.data.inputs import CHUNK, Inputs, draw, in_chunks
-from tlbench.engine.data.passes import GrantedRows, evaluating
-from tlbench.engine.data.storage import Granted, Part
-from tlbench.engine.runtime.metrics import accuracy, entropy, predicted
-from tlbench.engine.runtime.throughput import Speed
+from tlbench.engine.data.passes import SplitPasses, eval_mode
+from tlbench.engine.data.storage import Grants, Subset
+from tlbench.engine.runtime.metrics import accuracy, mean_entropy, predicted_classes
+from tlbench.engine.runtime.throughput import StepThroughput
 from tlbench.engine.training import ddp, vmapped_seeds
-from tlbench.engine.training.checkpoint import Position, keeping
-from tlbench.engine.training.optimizer import Rates
-from tlbench.engine.training.step_runner import Program, on_device
+from tlbench.engine.training.checkpoint import TrainingPosition, active_checkpointer
+from tlbench.engine.training.optimizer import PhaseOptimizer
+from tlbench.engine.training.step_runner import StepRunner, on_device
 from tlbench.errors import DivergedError, NotVmappableError
-from tlbench.methods.base import Phase, Trained
+from tlbench.methods.base import DeepMethod, Phase
 from tlbench.suite import Training
-from tlbench.terms import PARTS, Labelled, Task, TracePoint
+from tlbench.terms import SPLITS, Labelled, Task, TracePoint
 
 WATCH = 100
 """Steps between two looks at the loss; each waits for the device."""
@@ -38,7 +38,7 @@ class Outcome:
     """What the loop leaves beside the trained method."""
 
     trace: list[TracePoint] = field(default_factory=list)
-    speed: Speed = field(default_factory=Speed)
+    speed: StepThroughput = field(default_factory=StepThroughput)
     """Of all seeds that were trained together."""
     losses: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -56,20 +56,20 @@ class Outcome:
 class Learner:
     """A method that is about to be trained: on its device, in its layout; it is changed in place."""
 
-    method: Trained
-    granted: Granted
+    method: DeepMethod
+    granted: Grants
     """The parts that the method reads."""
     seed: Callable[[str], int]
     """Use -> seed."""
-    validation: Part | None = None
+    validation: Subset | None = None
     """Source rows that were kept, for the trace."""
-    watched: Part | None = None
+    watched: Subset | None = None
     """Target rows whose entropy goes into the trace; never labels."""
 
 
 def train(
-    method: Trained,
-    task: Task | Granted,
+    method: DeepMethod,
+    task: Task | Grants,
     training: Training,
     inputs: Inputs,
     clock: Clock,
@@ -84,13 +84,13 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    looks = [None if rows is None else Part.of(rows) for rows in (validation, watched)]
-    learner = Learner(method, Granted.of(task), seed, *looks)
-    (outcome,) = train_all([learner], training, inputs, clock, on_step=on_step)
+    looks = [None if rows is None else Subset.of(rows) for rows in (validation, watched)]
+    learner = Learner(method, Grants.of(task), seed, *looks)
+    (outcome,) = train_learners([learner], training, inputs, clock, on_step=on_step)
     return outcome
 
 
-def train_all(
+def train_learners(
     learners: Sequence[Learner],
     training: Training,
     inputs: Inputs,
@@ -114,10 +114,10 @@ def train_all(
     """
     methods = [learner.method for learner in learners]
     alone = len(learners) == 1
-    if not alone and (reason := vmapped_seeds.why_apart(methods[0].phases())) is not None:
+    if not alone and (reason := vmapped_seeds.why_not_vmappable(methods[0].phases())) is not None:
         raise NotVmappableError(reason)
-    method = methods[0] if alone else vmapped_seeds.stacked(methods)
-    phases = method.phases() if alone else [vmapped_seeds.joined(phase, method) for phase in method.phases()]
+    method = methods[0] if alone else vmapped_seeds.stack_methods(methods)
+    phases = method.phases() if alone else [vmapped_seeds.vmapped_phase(phase, method) for phase in method.phases()]
     device = next(method.parameters()).device
     ddp.check(training.batch)
     budget = _budget(phases, training.steps)
@@ -127,38 +127,38 @@ def train_all(
     speed, notes = outcomes[0].speed, outcomes[0].notes
     looks = {round((i + 1) * total / training.trace) for i in range(training.trace)} if training.trace else set()
     last_look = 0
-    keeper = keeping.get() if alone and ddp.share() is None else None
+    keeper = active_checkpointer.get() if alone and ddp.current_share() is None else None
     held = None if keeper is None else keeper.load(method, phases)
     for number, (phase, steps) in enumerate(zip(phases, budget, strict=True)):
         if held is not None and number < held["position"]["phase"]:
             done += steps  # the checkpoint was made after this phase
             continue
         first = 0 if held is None else held["position"]["step"]
-        parts = {p: [getattr(learner.granted, p) for learner in learners] for p in PARTS if p in phase.reads}
-        passes = GrantedRows(method, learners[0].granted, inputs, phase)
+        parts = {p: [getattr(learner.granted, p) for learner in learners] for p in SPLITS if p in phase.reads}
+        passes = SplitPasses(method, learners[0].granted, inputs, phase)
         rounds = [round(k * steps / phase.rounds) for k in range(phase.rounds)] if phase.begin is not None else []
         samples = training.batch * len(parts) * len(learners)
         with contextlib.ExitStack() as stack:
             with clock.measure("train"):
                 rows = {
                     p: [
-                        ddp.own(draw(len(part), steps, training.batch, learner.seed(f"batches {p} {number}"), device))
+                        ddp.own_columns(draw(len(part), steps, training.batch, learner.seed(f"batches {p} {number}"), device))
                         for part, learner in zip(several, learners, strict=True)
                     ]
                     for p, several in parts.items()
                 }
                 batches = Batches(parts, rows, inputs, first)
                 stack.callback(batches.close)
-                rates = Rates(method, phase, training, on_device(training.compile, device))
+                rates = PhaseOptimizer(method, phase, training, on_device(training.compile, device))
                 if keeper is not None and held is not None:
                     last_look = keeper.restore(held, method, rates, losses, outcomes[0].trace, clock)
                     held = None
                 elif phase.begin is not None:  # the first of its rounds
                     phase.begin(passes)
-                phase = ddp.shared(method, phase, rates, steps, lambda text: _add(notes, text))
+                phase = ddp.data_parallel_phase(method, phase, rates, steps, lambda text: _add(notes, text))
                 own = losses[done : done + steps]
                 note = functools.partial(_add, notes)
-                program = Program(method, phase, batches, rates, training, own, clock, note, first)
+                program = StepRunner(method, phase, batches, rates, training, own, clock, note, first)
             step, timed = first, clock.steps()
             while step < steps:
                 # a stretch without a look from outside: to the next round, watch or look
@@ -171,25 +171,27 @@ def train_all(
                 with clock.measure("train"):
                     program.run(step, stop, timed, lambda steps=steps, samples=samples: speed.counting(steps, samples))  # type: ignore[misc]
                 timed.read()
-                _watch(ddp.averaged(losses[done + step : done + stop]), done + step, total, outcomes)
+                _watch(ddp.average_over_devices(losses[done + step : done + stop]), done + step, total, outcomes)
                 step = stop
                 if on_step is not None:
                     on_step(done + step, total)
                 if done + step in looks:
                     if not alone:
-                        vmapped_seeds.unstack(method, methods)
+                        vmapped_seeds.unstack_methods(method, methods)
                     for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
                         recent = losses[last_look : done + step]
                         outcome.trace.append(_look(learner, inputs, done + step, recent if alone else recent[:, at]))
                     last_look = done + step
                 if keeper is not None and keeper.due():
-                    keeper.save(method, phases, rates, Position(number, step, last_look), losses, outcomes[0].trace, clock)
+                    keeper.save(
+                        method, phases, rates, TrainingPosition(number, step, last_look), losses, outcomes[0].trace, clock
+                    )
         speed.add(timed, samples)
         done += steps
     for text in keeper.notes if keeper is not None else ():
         _add(notes, text)
     if not alone:
-        vmapped_seeds.unstack(method, methods)
+        vmapped_seeds.unstack_methods(method, methods)
     for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
         outcome.losses = (losses if alone else losses[:, at]).tolist()
         outcome.speed, outcome.notes = speed, notes
@@ -223,11 +225,11 @@ def _look(learner: Learner, inputs: Inputs, step: int, losses: Tensor) -> TraceP
     """What is known now without any target label; the network is as before afterwards."""
     right = spread = None
     method, kept = learner.method, learner.validation
-    with evaluating(method):
+    with eval_mode(method):
         if kept is not None and kept.y is not None:
-            right = accuracy(predicted(in_chunks(method.predict, kept, inputs, CHUNK)), kept.y)
+            right = accuracy(predicted_classes(in_chunks(method.predict, kept, inputs, CHUNK)), kept.y)
         if learner.watched is not None:
-            spread = entropy(in_chunks(method.predict, learner.watched, inputs, CHUNK))
+            spread = mean_entropy(in_chunks(method.predict, learner.watched, inputs, CHUNK))
     return TracePoint(step=step, loss=float(losses.mean()), source_validation_accuracy=right, target_entropy=spread)
 
 

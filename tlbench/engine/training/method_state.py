@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from tlbench.errors import NotSerializableError
-from tlbench.methods.base import Phase, Trained, Turn
+from tlbench.methods.base import AlternatingUpdate, DeepMethod, Phase
 
 _OWN = frozenset(vars(nn.Module()))
 """Attributes that every module has: its tables of parameters, buffers, modules and hooks, and whether it trains."""
 
 
-def kept(method: Trained) -> dict[str, Any]:
+def state_of_method(method: DeepMethod) -> dict[str, Any]:
     """The state of a method as tensors, numbers, texts and containers of these.
 
     Raises:
@@ -48,7 +48,7 @@ def kept(method: Trained) -> dict[str, Any]:
     }
 
 
-def put_back(method: Trained, state: dict[str, Any]) -> None:
+def restore_method(method: DeepMethod, state: dict[str, Any]) -> None:
     """Bring a method that was built anew to a state from `kept`.
 
     Raises:
@@ -79,7 +79,7 @@ def put_back(method: Trained, state: dict[str, Any]) -> None:
             buffer.copy_(state["buffers"][name])
 
 
-def code(method: Trained, phases: Sequence[Phase]) -> list[Any]:
+def phase_functions(method: DeepMethod, phases: Sequence[Phase]) -> list[Any]:
     """What the functions of the phases are, with the constants that they close over: the same when state is put back.
 
     Raises:
@@ -91,7 +91,7 @@ def code(method: Trained, phases: Sequence[Phase]) -> list[Any]:
 
 def _functions(phase: Phase) -> Iterator[Callable[..., Any]]:
     losses = phase.loss if isinstance(phase.loss, tuple) else (phase.loss,)
-    made = [one.loss if isinstance(one, Turn) else one for one in losses]
+    made = [one.loss if isinstance(one, AlternatingUpdate) else one for one in losses]
     scales = [group.scale for group in phase.groups or ()]
     yield from (one for one in (*made, phase.begin, phase.after, phase.combine, *scales) if callable(one))
 
@@ -127,7 +127,7 @@ def _constant(value: Any, names: dict[int, str], where: str) -> Any:
     raise NotSerializableError(f"{where} closes over a {type(value).__name__}, which may change from step to step")
 
 
-def _names(method: Trained) -> dict[int, str]:
+def _names(method: DeepMethod) -> dict[int, str]:
     """The names of a method's modules and parameters, by their identity."""
     return {id(one): name for name, one in (*method.named_modules(), *method.named_parameters())}
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 
-def state_of(method: nn.Module) -> dict[str, Any]:
+def attributes_of(method: nn.Module) -> dict[str, Any]:
     """The attributes of a method and its modules: equal before and after a step that changes none of them."""
     return {
         f"{name}.{key}": _fingerprint(value)

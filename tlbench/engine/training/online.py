@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 from tlbench.engine.data.inputs import Inputs
-from tlbench.engine.data.storage import Part
-from tlbench.engine.training.optimizer import Rates
-from tlbench.methods.base import Online, Phase, Trained
+from tlbench.engine.data.storage import Subset
+from tlbench.engine.training.optimizer import PhaseOptimizer
+from tlbench.methods.base import DeepMethod, OnlineAdaptation, Phase
 from tlbench.suite import Training
 
 
-def predict_online(method: Trained, online: Online, rows: Part, inputs: Inputs, batch: int) -> Tensor:
+def predict_online(method: DeepMethod, online: OnlineAdaptation, rows: Subset, inputs: Inputs, batch: int) -> Tensor:
     """Scores (N, C) of rows, `batch` at a time; the method is changed on the way.
 
     A last batch of one row is joined to the one before it: batch statistics need two.
     """
-    training = Training(steps=1, batch=max(batch, 2), optimiser="adam", lr=online.lr or 1.0)
+    training = Training(steps=1, batch=max(batch, 2), optimizer="adam", lr=online.lr or 1.0)
     phase = Phase(None, frozenset(), groups=online.groups)
-    rates = Rates(method, phase, training)
+    rates = PhaseOptimizer(method, phase, training)
     method.eval()  # dropout predicts; the groups that learn are in training mode again from here
     rates.set(0.0)
     sizes = [batch] * (len(rows) // batch)
@@ -29,12 +29,12 @@ def predict_online(method: Trained, online: Online, rows: Part, inputs: Inputs, 
     elif rest:
         sizes.append(rest)
     scores = []
-    for numbers in torch.split(rows.numbers, sizes):
+    for numbers in torch.split(rows.indices, sizes):
         logits, loss = online.loss(inputs(rows.store.take(numbers)))
         scores.append(logits.detach())
         if not online.lr:
             continue  # batch statistics alone adapt
         rates.clear()
         loss.backward()
-        rates.optimiser.step()
+        rates.optimizer.step()
     return torch.cat(scores)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import Phase
-from tlbench.terms import PARTS, Step
+from tlbench.terms import SPLITS, Step
 
 if TYPE_CHECKING:
-    from tlbench.engine.measurement import Measured
+    from tlbench.engine.measurement import Measurement
 
-in_halves: ContextVar[bool] = ContextVar("in_halves", default=False)
+is_accumulating: ContextVar[bool] = ContextVar("in_halves", default=False)
 """Whether steps are made in two halves now."""
 
 NOTE = (
@@ -26,7 +26,7 @@ NOTE = (
 )
 
 
-def retried(work: Callable[[], Measured], trained: bool, device: torch.device) -> Measured:
+def retry_accumulated(work: Callable[[], Measurement], trained: bool, device: torch.device) -> Measurement:
     """What `work` measures; where memory does not suffice it is done once more, in halves.
 
     A mean over the rows of a batch has the same gradient in halves, but for rounding.
@@ -37,7 +37,7 @@ def retried(work: Callable[[], Measured], trained: bool, device: torch.device) -
     try:
         return work()
     except (MemoryError, RuntimeError) as error:
-        if not is_memory(error):
+        if not is_out_of_memory(error):
             raise
         said = " ".join(str(error).split())[:200]
     # here, for the error above holds on to all that was in memory
@@ -45,26 +45,26 @@ def retried(work: Callable[[], Measured], trained: bool, device: torch.device) -
         raise TlbenchError(f"out of memory, and a method in closed form takes all its rows at once: {said}")
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    token = in_halves.set(True)
+    token = is_accumulating.set(True)
     try:
         measured = work()
     except (MemoryError, RuntimeError) as error:
-        if not is_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise TlbenchError(f"out of memory, with half the batch too; lower train.batch: {said}") from error
     finally:
-        in_halves.reset(token)
+        is_accumulating.reset(token)
     return dataclasses.replace(measured, notes=(*measured.notes, NOTE))
 
 
-def is_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory does not suffice, on a GPU or on the host."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def backward(phase: Phase, step: Step) -> Tensor:
+def backward_accumulated(phase: Phase, step: Step) -> Tensor:
     """Gradients of a step, made in two halves; the loss of the whole, without a graph.
 
     Raises:
@@ -77,7 +77,7 @@ def backward(phase: Phase, step: Step) -> Tensor:
         raise TlbenchError("out of memory; it combines the gradients of several losses, which has no halves; lower train.batch")
     assert phase.loss is not None  # a phase without a loss has no steps
     total: Tensor | None = None
-    for half, share in halves(step):
+    for half, share in split_step(step):
         loss = phase.loss(half)
         assert isinstance(loss, Tensor)  # several losses need `combine`
         (loss * share).backward()
@@ -86,18 +86,18 @@ def backward(phase: Phase, step: Step) -> Tensor:
     return total
 
 
-def halves(step: Step) -> list[tuple[Step, float]]:
+def split_step(step: Step) -> list[tuple[Step, float]]:
     """The two halves of a step and each one's share of the rows."""
-    parts = {name: part for name in PARTS if (part := getattr(step, name)) is not None}
+    parts = {name: part for name in SPLITS if (part := getattr(step, name)) is not None}
     rows = max(len(part) for part in parts.values())
     cut = rows // 2
-    some = next(iter(step.rows.values()))
+    some = next(iter(step.indices.values()))
     first, second = torch.arange(cut, device=some.device), torch.arange(cut, rows, device=some.device)
     return [
         (
             Step(
                 **{name: part[at] for name, part in parts.items()},
-                rows={name: numbers[at] for name, numbers in step.rows.items()},
+                indices={name: numbers[at] for name, numbers in step.indices.items()},
                 progress=step.progress,
             ),
             len(at) / rows,

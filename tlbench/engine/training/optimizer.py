@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from tlbench.errors import NotApplicableError
-from tlbench.methods.base import Group, Phase, Trained
+from tlbench.methods.base import DeepMethod, Group, Phase
 from tlbench.suite import Training
 
 
 @functools.cache
-def warm_up() -> None:
+def import_optimizers() -> None:
     """The first optimiser of a process imports seconds' worth of torch, which no case is to be billed for."""
     torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 
-class Rates:
+class PhaseOptimizer:
     """The optimiser of a phase, and what learns how fast at each moment of it.
 
     Args:
@@ -31,7 +31,7 @@ class Rates:
         on_device: the rates live in tensors on the device, so that a captured step can change them.
     """
 
-    def __init__(self, method: Trained, phase: Phase, training: Training, on_device: bool = False) -> None:
+    def __init__(self, method: DeepMethod, phase: Phase, training: Training, on_device: bool = False) -> None:
         self._schedule, self._lr = training.schedule, training.lr
         self._groups = phase.groups or (Group((method,)),)
         self._frozen: dict[int, bool] = {}
@@ -43,7 +43,7 @@ class Rates:
             raise NotApplicableError(
                 "nothing learns in a phase of this method: all that it moves is frozen, or has no parameter"
             )
-        self.optimiser = make_optimiser([{"params": p} for p in held if p], training, on_device)
+        self.optimizer = make_optimizer([{"params": p} for p in held if p], training, on_device)
         self._groups = tuple(group for group, p in zip(self._groups, held, strict=True) if p)
         for module in {m for group in self._groups for m in group.modules}:
             module.requires_grad_(True)
@@ -52,11 +52,11 @@ class Rates:
 
     def open(self) -> list[nn.Parameter]:
         """The parameters that learn now."""
-        return [p for held in self.optimiser.param_groups for p in held["params"] if p.requires_grad]
+        return [p for held in self.optimizer.param_groups for p in held["params"] if p.requires_grad]
 
     def clear(self) -> None:
         """Let go of all gradients; what torch's own `zero_grad` does beside that takes longer than the rest of a small step."""
-        for held in self.optimiser.param_groups:
+        for held in self.optimizer.param_groups:
             for parameter in held["params"]:
                 parameter.grad = None
 
@@ -66,7 +66,7 @@ class Rates:
             return
         self._started = True
         rates = self.at(progress)
-        for index, (rate, group, held) in enumerate(zip(rates, self._groups, self.optimiser.param_groups, strict=True)):
+        for index, (rate, group, held) in enumerate(zip(rates, self._groups, self.optimizer.param_groups, strict=True)):
             if isinstance(held["lr"], Tensor):
                 held["lr"].fill_(rate)
             else:
@@ -104,7 +104,7 @@ class Rates:
         return None if bool((frozen.any(dim=0) != frozen.all(dim=0)).any()) else rates
 
 
-def make_optimiser(
+def make_optimizer(
     groups: list[dict[str, list[nn.Parameter]]], training: Training, on_device: bool = False
 ) -> torch.optim.Optimizer:
     """The suite's optimiser, in torch's fused form; with `on_device` each group's rate is a tensor beside its parameters."""
@@ -114,7 +114,7 @@ def make_optimiser(
         return torch.tensor(training.lr, device=device) if on_device else training.lr
 
     given = [{**group, "lr": rate()} for group in groups]
-    if training.optimiser == "sgd":
+    if training.optimizer == "sgd":
         return torch.optim.SGD(
             given,
             lr=rate(),
@@ -123,7 +123,7 @@ def make_optimiser(
             weight_decay=training.weight_decay,
             fused=True,
         )
-    kind = torch.optim.Adam if training.optimiser == "adam" else torch.optim.AdamW
+    kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
     capturable = on_device and device.type == "cuda"
     optimiser = kind(given, lr=rate(), weight_decay=training.weight_decay, fused=True, capturable=capturable)
     # torch warns of steps that could be captured and are not; here the first ones never are

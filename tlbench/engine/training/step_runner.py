@@ -19,12 +19,12 @@ from tlbench.clock import Clock, Steps
 from tlbench.engine.data.batches import Batches
 from tlbench.engine.runtime.throughput import DATA
 from tlbench.engine.training import ddp
-from tlbench.engine.training.cuda_graph import agrees, capture, waits
-from tlbench.engine.training.module_attributes import state_of
-from tlbench.engine.training.optimizer import Rates
+from tlbench.engine.training.cuda_graph import capture, host_synchronizations, replay_agrees
+from tlbench.engine.training.module_attributes import attributes_of
+from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.update import update
 from tlbench.errors import CaptureError, TlbenchError
-from tlbench.methods.base import Phase, Trained
+from tlbench.methods.base import DeepMethod, Phase
 from tlbench.suite import Training
 
 TRIED = 10
@@ -47,7 +47,7 @@ def on_device(choice: str, device: torch.device) -> bool:
     return device.type == "cuda" and choice in {"auto", "graph"}
 
 
-class Program:
+class StepRunner:
     """The steps of one phase.
 
     Args:
@@ -64,10 +64,10 @@ class Program:
 
     def __init__(
         self,
-        method: Trained,
+        method: DeepMethod,
         phase: Phase,
         batches: Batches,
-        rates: Rates,
+        rates: PhaseOptimizer,
         training: Training,
         losses: Tensor,
         clock: Clock,
@@ -99,9 +99,9 @@ class Program:
             assert self._table is not None
             self._table = self._table.to(self._device)
             self._set_progress()
-            for held in rates.optimiser.param_groups:  # those of a checkpoint may lie elsewhere
+            for held in rates.optimizer.param_groups:  # those of a checkpoint may lie elsewhere
                 held["lr"] = torch.as_tensor(held["lr"], dtype=torch.float32).to(self._device)
-            self._before = state_of(method), torch.get_rng_state()
+            self._before = attributes_of(method), torch.get_rng_state()
             self._drawn = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.empty(0)
 
     def run(self, start: int, stop: int, timed: Steps, counting: Counting) -> None:
@@ -136,7 +136,7 @@ class Program:
 
     def _step(self, at: int, part: Callable[[str], None]) -> None:
         if self._captures:
-            with self._beside(), waits(self._device, at == self._decides_at - 1) as self._waits:
+            with self._beside(), host_synchronizations(self._device, at == self._decides_at - 1) as self._waits:
                 self._one(part)
             return
         batch = self._batches.at(at, self._moment(at))
@@ -174,7 +174,7 @@ class Program:
         batch = self._batches.at(at, at / self._steps)
         try:
             self._set_progress()
-            self._phase = compiled(written)
+            self._phase = compile_phase(written)
             loss = update(self._phase, dataclasses.replace(batch, progress=self._moment(at)), self._rates, _ignore)
         except TlbenchError:
             raise
@@ -201,7 +201,7 @@ class Program:
             return f"the phase has {self._steps - self._first} steps, fewer than {SHORT}"
         if not self._batches.resident:
             return "rows are sent from the host"
-        if ddp.share() is not None:
+        if ddp.current_share() is not None:
             return "several devices share each batch"
         if self._phase.rounds > 1:
             return "passes over all rows are made anew between the steps"
@@ -212,7 +212,7 @@ class Program:
     def _one(self, part: Callable[[str], None]) -> None:
         """A step that takes its number from the device, so that it can be replayed."""
         assert self._table is not None and self._progress is not None
-        for rate, held in zip(self._table.index_select(0, self._at)[0], self._rates.optimiser.param_groups, strict=True):
+        for rate, held in zip(self._table.index_select(0, self._at)[0], self._rates.optimizer.param_groups, strict=True):
             held["lr"].copy_(rate)
         batch = self._batches.at(self._at, self._progress.index_select(0, self._at)[0])
         part(DATA)
@@ -225,7 +225,7 @@ class Program:
         try:
             if not torch.equal(drawn, torch.get_rng_state()):
                 raise CaptureError("random numbers are drawn on the host")
-            if state != state_of(self._method):
+            if state != attributes_of(self._method):
                 raise CaptureError("a step changes attributes that are no buffers")
             if self._waits:
                 raise CaptureError(f"a step waits for the device ({', '.join(dict.fromkeys(self._waits))})")
@@ -244,7 +244,7 @@ class Program:
             with self._beside():
                 self._one(_ignore)
 
-        return agrees(replay, written, self._method, self._rates.optimiser, (self._losses, self._at))
+        return replay_agrees(replay, written, self._method, self._rates.optimizer, (self._losses, self._at))
 
     def _draws(self) -> bool:
         """Whether the steps so far drew random numbers on the device: steps are then not the same twice."""
@@ -268,7 +268,7 @@ class Program:
         current.wait_stream(self._stream)
 
 
-def compiled(phase: Phase) -> Phase:
+def compile_phase(phase: Phase) -> Phase:
     """The phase with each of its losses compiled as one graph; random numbers are drawn as without."""
 
     def of(loss: Callable[..., Any]) -> Callable[..., Any]:

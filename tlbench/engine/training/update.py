@@ -9,27 +9,27 @@ import torch
 from torch import Tensor
 
 from tlbench.engine.runtime.throughput import FORWARD_BACKWARD, OPTIMISER
-from tlbench.engine.training.oom_retry import backward, in_halves
-from tlbench.engine.training.optimizer import Rates
+from tlbench.engine.training.oom_retry import backward_accumulated, is_accumulating
+from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotApplicableError
-from tlbench.methods.base import Phase, Turn
+from tlbench.methods.base import AlternatingUpdate, Phase
 from tlbench.terms import Step
 
 Part = Callable[[str], None]
 
 
-def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
+def update(phase: Phase, step: Step, rates: PhaseOptimizer, part: Part) -> Tensor:
     """Make one step; the loss (for several the sum, for a game that of the first turn) without its graph.
 
     Where several seeds are trained together it is (S,).
 
     `part` is told what ended, for the clock.
     """
-    if in_halves.get():
+    if is_accumulating.get():
         rates.clear()
-        loss = backward(phase, step)
+        loss = backward_accumulated(phase, step)
         part(FORWARD_BACKWARD)
-        rates.optimiser.step()
+        rates.optimizer.step()
         part(OPTIMISER)
     elif isinstance(phase.loss, tuple):
         loss = _play(phase.loss, step, rates, part)
@@ -43,7 +43,7 @@ def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
         else:
             loss = _combined(phase, cast("tuple[Tensor, ...]", made), rates)
         part(FORWARD_BACKWARD)
-        rates.optimiser.step()
+        rates.optimizer.step()
         part(OPTIMISER)
     if phase.after is not None:
         with torch.no_grad():
@@ -51,7 +51,7 @@ def update(phase: Phase, step: Step, rates: Rates, part: Part) -> Tensor:
     return loss.detach()
 
 
-def _play(turns: tuple[Turn, ...], step: Step, rates: Rates, part: Part) -> Tensor:
+def _play(turns: tuple[AlternatingUpdate, ...], step: Step, rates: PhaseOptimizer, part: Part) -> Tensor:
     """Each turn in order: its loss is made anew, and only its own modules move."""
     first: Tensor | None = None
     for turn in turns:
@@ -63,14 +63,14 @@ def _play(turns: tuple[Turn, ...], step: Step, rates: Rates, part: Part) -> Tens
             rates.clear()
             loss.backward(inputs=[p for p in movable if p.requires_grad])
             part(FORWARD_BACKWARD)
-            rates.optimiser.step()  # passes over what has no gradient
+            rates.optimizer.step()  # passes over what has no gradient
             part(OPTIMISER)
             first = loss.detach() if first is None else first
     assert first is not None  # a game has a turn
     return first
 
 
-def _combined(phase: Phase, losses: tuple[Tensor, ...], rates: Rates) -> Tensor:
+def _combined(phase: Phase, losses: tuple[Tensor, ...], rates: PhaseOptimizer) -> Tensor:
     """A gradient for each loss; where all reach a parameter `combine` decides, elsewhere they add up."""
     assert phase.combine is not None
     parameters = rates.open()

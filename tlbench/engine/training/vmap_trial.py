@@ -9,12 +9,12 @@ import torch
 
 from tlbench import methods
 from tlbench.clock import Clock
-from tlbench.engine.fitting import about_to_train
-from tlbench.engine.measurement import Place
-from tlbench.engine.runtime.precision import products
-from tlbench.engine.runtime.seeds import seeded
-from tlbench.engine.training.loop import train_all
-from tlbench.methods.base import Trained
+from tlbench.engine.fitting import prepare_training
+from tlbench.engine.measurement import PreparedCase
+from tlbench.engine.runtime.precision import matmul_precision
+from tlbench.engine.runtime.seeds import seeded_rng
+from tlbench.engine.training.loop import train_learners
+from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain
 
@@ -26,19 +26,19 @@ SHARE = 0.9
 _known: dict[tuple[Any, ...], bool] = {}
 
 
-def worth_it(cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> bool:
+def vmap_pays(cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> bool:
     """Whether to train cases that differ in their seed alone in one program.
 
-    `train.together` says so, or for "auto" a trial on a GPU: the last steps of a short training of all, against those of one.
+    `train.vmap_seeds` says so, or for "auto" a trial on a GPU: the last steps of a short training of all, against those of one.
     The answer is kept for cases of the same method, options and shapes; a GPU's rounding may follow it, nothing else does.
     """
-    choice = suite.train.together
-    if choice == "off" or not issubclass(methods.find(cases[0].method), Trained):
+    choice = suite.train.vmap_seeds
+    if choice == "off" or not issubclass(methods.method_class(cases[0].method), DeepMethod):
         return False
     if choice == "on" or device.type != "cuda":
         return choice == "on"
     first = cases[0]
-    shape = tuple(domains[first.target].rows.x.shape[1:])
+    shape = tuple(domains[first.target].samples.x.shape[1:])
     key = (first.method, repr(first.options), len(cases), shape, suite.hash, str(device))
     if key not in _known:
         try:
@@ -51,10 +51,10 @@ def worth_it(cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain],
 
 def _step_seconds(cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> float:
     """The usual step of a short training of some cases together."""
-    places = [Place(case, suite, domains, device) for case in cases]
-    ready = [about_to_train(at.case, at.suite, at.parts.granted, at.seed, device, None) for at in places]
+    places = [PreparedCase(case, suite, domains, device) for case in cases]
+    ready = [prepare_training(at.case, at.suite, at.parts.granted, at.seed, device, None) for at in places]
     short = suite.train.model_copy(update={"steps": min(STEPS, suite.train.steps), "trace": 0})
-    with seeded(0, device), products(places[0].precision, device):
-        outcome = train_all([one.learner for one in ready], short, ready[0].inputs, Clock(device))[0]
+    with seeded_rng(0, device), matmul_precision(places[0].precision, device):
+        outcome = train_learners([one.learner for one in ready], short, ready[0].inputs, Clock(device))[0]
     later = sorted(outcome.speed.seconds[len(outcome.speed.seconds) // 2 :])
     return later[len(later) // 2]

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from tlbench.engine.training.module_attributes import state_of
+from tlbench.engine.training.module_attributes import attributes_of
 from tlbench.errors import NotVmappableError, TlbenchError
-from tlbench.methods.base import Phase, Trained
-from tlbench.terms import PARTS, Labelled, Step
+from tlbench.methods.base import DeepMethod, Phase
+from tlbench.terms import SPLITS, Labelled, Step
 
 
-def why_apart(phases: Sequence[Phase]) -> str | None:
+def why_not_vmappable(phases: Sequence[Phase]) -> str | None:
     """Why the seeds of a method can't be trained together, as far as that can be told before a step."""
     for phase in phases:
         if phase.begin is not None:
@@ -35,7 +35,7 @@ def why_apart(phases: Sequence[Phase]) -> str | None:
     return None
 
 
-def stacked(methods: Sequence[Trained]) -> Trained:
+def stack_methods(methods: Sequence[DeepMethod]) -> DeepMethod:
     """One module whose parameters and buffers hold those of all methods, stacked along a first axis of seeds."""
     template = copy.deepcopy(methods[0])
     made: dict[int, Tensor] = {}
@@ -52,7 +52,7 @@ def stacked(methods: Sequence[Trained]) -> Trained:
     return template
 
 
-def unstack(template: Trained, methods: Sequence[Trained]) -> None:
+def unstack_methods(template: DeepMethod, methods: Sequence[DeepMethod]) -> None:
     """Put each seed's numbers into its own method."""
     whole = {**dict(template.named_parameters()), **dict(template.named_buffers())}
     with torch.no_grad():
@@ -61,14 +61,14 @@ def unstack(template: Trained, methods: Sequence[Trained]) -> None:
                 own.copy_(whole[name][number])
 
 
-def joined(phase: Phase, template: Trained) -> Phase:
+def vmapped_phase(phase: Phase, template: DeepMethod) -> Phase:
     """The phase with a loss that takes stacked batches (S, B, ...) and gives (S,): one loss for each seed."""
     assert callable(phase.loss)
     return dataclasses.replace(phase, loss=_Joined(template, phase.loss))
 
 
 class _Joined:
-    def __init__(self, template: Trained, loss: Callable[[Step], Any]) -> None:
+    def __init__(self, template: DeepMethod, loss: Callable[[Step], Any]) -> None:
         self._bare = _Bare(template, loss)
         self._is_first = True
 
@@ -79,7 +79,7 @@ class _Joined:
             Apart: the loss does what can't be vectorised: it draws at random, looks at a value, or keeps state.
         """
         parameters, buffers = dict(self._bare.named_parameters()), dict(self._bare.named_buffers())
-        before = state_of(self._bare) if self._is_first else {}
+        before = attributes_of(self._bare) if self._is_first else {}
         try:
             losses: Tensor = vmap(self._alone(step.progress), randomness="error")(parameters, buffers, _tensors(step))
         except TlbenchError:
@@ -88,7 +88,7 @@ class _Joined:
             if not self._is_first:
                 raise
             raise NotVmappableError(" ".join(str(error).split())[:160]) from error
-        if self._is_first and before != state_of(self._bare):
+        if self._is_first and before != attributes_of(self._bare):
             raise NotVmappableError("a step changes attributes that are no buffers")
         self._is_first = False
         return losses
@@ -104,25 +104,25 @@ class _Joined:
 class _Bare(nn.Module):
     """A method as a function of its tensors: `functional_call` puts others in their place."""
 
-    def __init__(self, method: Trained, loss: Callable[[Step], Any]) -> None:
+    def __init__(self, method: DeepMethod, loss: Callable[[Step], Any]) -> None:
         super().__init__()
         self.method = method
         self.loss = loss
 
     def forward(self, tensors: Mapping[str, Tensor], progress: Any) -> Any:
         parts: dict[str, Any] = {}
-        for part in PARTS:
+        for part in SPLITS:
             own = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
             if own:
                 parts[part] = Labelled(**own) if "y" in own else own["x"]
         rows = {key.removeprefix("rows."): value for key, value in tensors.items() if key.startswith("rows.")}
-        return self.loss(Step(**parts, rows=rows, progress=progress))
+        return self.loss(Step(**parts, indices=rows, progress=progress))
 
 
 def _tensors(step: Step) -> dict[str, Tensor]:
     """All tensors of a step by name."""
-    named = {f"rows.{part}": rows for part, rows in step.rows.items()}
-    for name in PARTS:
+    named = {f"rows.{part}": rows for part, rows in step.indices.items()}
+    for name in SPLITS:
         part: Labelled | Tensor | None = getattr(step, name)
         if isinstance(part, Labelled):
             facts = {"x": part.x, "y": part.y, "domain": part.domain, "group": part.group}

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
-from tlbench.nn.gradient_reversal import ramp, reverse
+from tlbench.methods.base import DeepMethod
+from tlbench.nn.gradient_reversal import reversal_schedule, reverse_gradient
 from tlbench.nn.heads import Discriminator
-from tlbench.nn.net import joined
+from tlbench.nn.net import concatenated
 from tlbench.terms import Step
 
 
-class Cdan(Trained):
+class Cdan(DeepMethod):
     """CE(source) + weight * BCE(d(R_k(features x softmax)), domain); the softmax is a condition, not a path for gradients.
 
     Above `widest` columns the product is replaced by its randomised map (equation 6), drawn from the run's seed.
@@ -35,7 +35,7 @@ class Cdan(Trained):
 
     def build(self) -> None:
         """The discriminator, and the random maps where the product would be too wide."""
-        width = self.net.trunk.width
+        width = self.net.backbone.width
         self.is_random = width * self.classes > self.widest
         self.register_buffer("map_features", torch.randn(width, self.random_width) if self.is_random else None)
         self.register_buffer("map_shares", torch.randn(self.classes, self.random_width) if self.is_random else None)
@@ -52,11 +52,11 @@ class Cdan(Trained):
         if not self.weight:
             return self.supervised(step)
         parts = self.net.features(step.source.x, step.target)
-        features_BD = joined(*parts)
+        features_BD = concatenated(*parts)
         logits_BC = self.net.head(features_BD)
         n = len(step.source.x)
         share_BC = logits_BC.detach().float().softmax(dim=1)
-        conditioned = self.condition(reverse(features_BD, ramp(step.progress, self.gamma)), share_BC)
+        conditioned = self.condition(reverse_gradient(features_BD, reversal_schedule(step.progress, self.gamma)), share_BC)
         domain = self.discriminator(conditioned)
         is_source = torch.cat([domain.new_ones(n), domain.new_zeros(len(domain) - n)])
         losses = F.binary_cross_entropy_with_logits(domain, is_source, reduction="none")

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
-from tlbench.nn.gradient_reversal import ramp, reverse
+from tlbench.methods.base import DeepMethod
+from tlbench.nn.gradient_reversal import reversal_schedule, reverse_gradient
 from tlbench.nn.heads import Discriminator
-from tlbench.nn.net import joined
+from tlbench.nn.net import concatenated
 from tlbench.terms import Step
 
 
-class Dann(Trained):
+class Dann(DeepMethod):
     """CE(source) + weight * BCE(d(R_k(features)), domain), the mean over all source and target rows of the batch."""
 
     reads = frozenset({"source", "target"})
@@ -28,7 +28,7 @@ class Dann(Trained):
 
     def build(self) -> None:
         """The discriminator."""
-        self.discriminator = Discriminator(self.net.trunk.width, self.hidden)
+        self.discriminator = Discriminator(self.net.backbone.width, self.hidden)
 
     def loss(self, step: Step) -> Tensor:
         """Both terms from one forward; k rises from 0 to 1 with the progress (equation 14)."""
@@ -36,7 +36,9 @@ class Dann(Trained):
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = self.criterion(self.net.head(source_BD), step.source.y)
-        logits = self.discriminator(reverse(joined(source_BD, target_BD), ramp(step.progress, self.gamma)))
+        logits = self.discriminator(
+            reverse_gradient(concatenated(source_BD, target_BD), reversal_schedule(step.progress, self.gamma))
+        )
         is_source = torch.zeros_like(logits)
         is_source[: len(source_BD)] = 1
         # of a short step a product of its own, with its backward, takes over 1 %

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Phase, Trained, Turn
+from tlbench.methods.base import AlternatingUpdate, DeepMethod, Phase
 from tlbench.terms import Step
 
 
-class Mcd(Trained):
+class Mcd(DeepMethod):
     """Three turns a step: all learn the source (A); the heads also raise their discrepancy (B); the trunk lowers it (C).
 
     The discrepancy is the mean over rows and classes of |p1 - p2|, in [0, 2 / C]. Predictions are of both heads' sum.
@@ -34,12 +34,16 @@ class Mcd(Trained):
         if not self.weight:
             return (Phase(self.supervised, self.reads),)
         heads = (self.net.head, self.second)
-        turns = (Turn(self.learn), Turn(self.disagree, heads), Turn(self.agree, (self.net.trunk,), self.repeat))
+        turns = (
+            AlternatingUpdate(self.learn),
+            AlternatingUpdate(self.disagree, heads),
+            AlternatingUpdate(self.agree, (self.net.backbone,), self.repeat),
+        )
         return (Phase(turns, self.reads),)
 
     def learn(self, step: Step) -> Tensor:
         """A: CE of both heads on the source."""
-        source_BD = self.net.trunk(step.source.x)
+        source_BD = self.net.backbone(step.source.x)
         return sum_of_losses(self.net.head(source_BD), self.second(source_BD), step.source.y)
 
     def disagree(self, step: Step) -> Tensor:
@@ -51,7 +55,7 @@ class Mcd(Trained):
 
     def agree(self, step: Step) -> Tensor:
         """C: the discrepancy, through the trunk."""
-        return self.weight * self.discrepancy(self.net.trunk(step.target))
+        return self.weight * self.discrepancy(self.net.backbone(step.target))
 
     def discrepancy(self, target_BD: Tensor) -> Tensor:
         """Mean absolute difference of the two heads' softmax."""
@@ -59,7 +63,7 @@ class Mcd(Trained):
 
     def predict(self, x: Tensor) -> Tensor:
         """The sum of both heads' logits; at weight 0 the first alone has learnt."""
-        features_BD = self.net.trunk(x)
+        features_BD = self.net.backbone(x)
         logits: Tensor = self.net.head(features_BD)
         return logits + self.second(features_BD) if self.weight else logits
 

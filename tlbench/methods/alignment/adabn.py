@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlbench.errors import NotApplicableError
-from tlbench.methods.base import Phase, Rows, Trained
+from tlbench.methods.base import DeepMethod, Passes, Phase
 from tlbench.terms import Step
 
 
-class AdaBN(Trained):
+class AdaBN(DeepMethod):
     """Source training, then one pass over the target: each statistic is the plain average over its chunks of 512 rows."""
 
     reads = frozenset({"source", "target"})
@@ -34,7 +34,7 @@ class AdaBN(Trained):
         """CE(source)."""
         return self.supervised(step)
 
-    def measure(self, rows: Rows) -> None:
+    def measure(self, rows: Passes) -> None:
         """All layers at once: each sees the batch statistics of the layers before it."""
         for norm in self.norms:
             norm.reset_running_stats()
@@ -44,5 +44,5 @@ class AdaBN(Trained):
     def _through(self, x: Tensor) -> Tensor:
         for norm in self.norms:
             norm.train()
-        features: Tensor = self.net.trunk(x)
+        features: Tensor = self.net.backbone(x)
         return features

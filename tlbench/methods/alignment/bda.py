@@ -40,5 +40,5 @@ class Bda(Jda):
         """The learner's labels without adaptation, where there is nothing else to begin with."""
         if self.balance < 1:
             return None
-        scores = shallow.train(self, self.unit(source.x), source.y, task)
+        scores = shallow.fit_learner(self, self.unit(source.x), source.y, task)
         return scores(self.unit(target)).argmax(dim=1)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Coral(Trained):
+class Coral(DeepMethod):
     """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the trunk's features (the paper takes its last layer)."""
 
     reads = frozenset({"source", "target"})

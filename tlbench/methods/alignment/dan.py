@@ -9,12 +9,12 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Dan(Trained):
+class Dan(DeepMethod):
     """CE(source) + weight * MMD^2 of the trunk's features, V-statistic, fixed equal kernel weights (the paper learns them)."""
 
     reads = frozenset({"source", "target"})

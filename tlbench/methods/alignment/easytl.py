@@ -13,12 +13,12 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import subspaces, transductive
 from tlbench.terms import Task
 
 
-class Easytl(Solved):
+class Easytl(ShallowMethod):
     """min sum_cj d_cj m_cj over shares m: each row's sum to 1, each class gets 1 at least, d the distance to the class mean.
 
     The optimum of this linear programme is the nearest mean for all rows but one of each class, and these are a least-cost
@@ -31,13 +31,13 @@ class Easytl(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; distances to C means, and an assignment of C classes to the target rows on the CPU."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         x = subspaces.coral(source.x, target, 1.0) if self.align == "coral" else source.x
         there = source.y.unique()
         means = torch.stack([x[source.y == c].mean(dim=0) for c in there])
         distance_MC = target.new_full((len(target), task.classes), torch.inf)
         distance_MC[:, there] = torch.cdist(target, means, compute_mode="donot_use_mm_for_euclid_dist")
-        scores = transductive.carried(target, -self.given(distance_MC, there))
+        scores = transductive.nearest_decision(target, -self.given(distance_MC, there))
         return lambda x: scores(x.flatten(1))
 
     def given(self, distance_MC: Tensor, there: Tensor) -> Tensor:

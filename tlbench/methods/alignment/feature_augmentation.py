@@ -10,19 +10,19 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.terms import Task
 
 
-class FeatureAugmentation(Solved):
+class FeatureAugmentation(ShallowMethod):
     """Source s: (x, 0.., x at s, ..0), target: (x, 0.., x); learnt on source and few together, several sources each apart.
 
     With ridge it is multi-task ridge towards a common mean. Rows are centred by the mean of all, so that the copies need no
     intercepts of their own.
     """
 
-    reads = frozenset({"source", "few"})
-    tasks = shallow.BOTH
+    reads = frozenset({"source", "target_labeled"})
+    tasks = shallow.BOTH_TASKS
     common: float = Field(1.0, ge=0, description="scale of the shared copy; 0: the target on its own")
     own: float = Field(1.0, ge=0, description="scale of each domain's copy; 0: all rows pooled")
     learner: shallow.Learner = Field("logistic", description="trained on the augmented rows")
@@ -30,8 +30,11 @@ class FeatureAugmentation(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, on rows of D (2 + number of sources) columns."""
-        assert task.few is not None
-        source, few = shallow.source(self, task, pooled=False), shallow.matrix(task.few.x, "few")
+        assert task.target_labeled is not None
+        source, few = (
+            shallow.source_samples(self, task, pooled=False),
+            shallow.sample_matrix(task.target_labeled.x, "target_labeled"),
+        )
         domain = torch.zeros(len(source), dtype=torch.long) if source.domain is None else source.domain
         sources = int(domain.max()) + 1
         rows = torch.cat([source.x, few])
@@ -43,6 +46,6 @@ class FeatureAugmentation(Solved):
             own = (self.own * copies[:, :, None] * x[:, None, :]).flatten(1)
             return torch.cat([self.common * x, own], dim=1)
 
-        y = torch.cat([source.y, task.few.y])
-        scores = shallow.train(self, wide(rows - mean, where), y, task)
+        y = torch.cat([source.y, task.target_labeled.y])
+        scores = shallow.fit_learner(self, wide(rows - mean, where), y, task)
         return lambda x: scores(wide(x.flatten(1).double() - mean, where.new_full((len(x),), sources)))

@@ -11,13 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
-from tlbench.solvers.kernel_columns import Kernel, design
+from tlbench.methods.base import Predictor, ShallowMethod
+from tlbench.solvers.kernel_columns import Kernel, kernel_columns
 from tlbench.solvers.transfer_components import Scatter, class_contrasts, components, contrasts, scaled, unit
 from tlbench.terms import Labelled, Task
 
 
-class Jda(Solved):
+class Jda(ShallowMethod):
     """TCA with M = C e_0 e_0' + sum_c e_c e_c' of Frobenius norm 1, solved again with each round's labels of the target rows.
 
     A class that no target row is given keeps its source half only; the factor C, the first round without classes, and the
@@ -42,9 +42,9 @@ class Jda(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; Z'HZ is the same in every round, only the C + 1 columns of the mismatch change."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         rows = self.unit(torch.cat([source.x, target]))
-        made = design(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
+        made = kernel_columns(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
         if made.why_not_exact:
             self.note(made.why_not_exact)
         scatter, count = Scatter(made), shallow.at_most(self, self.components, made.width)
@@ -57,7 +57,7 @@ class Jda(Solved):
             values, found = components(scatter, mismatch, self.penalty, count, start=before)
             before, weights = found, scaled(values, found, "coefficients")
             features = self.unit(made.map(weights))
-            scores = shallow.train(self, features[: len(source)], source.y, task)
+            scores = shallow.fit_learner(self, features[: len(source)], source.y, task)
             last, said = said, scores(features[len(source) :]).argmax(dim=1)
             if last is not None and torch.equal(last, said):
                 break

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import location_scale
 from tlbench.terms import Task
 
 
-class MmdMap(Solved):
+class MmdMap(ShallowMethod):
     """x -> (1 + G(y)) x + H(y), column by column, with G and H at a minimum of MMD^2 + penalty (|G|^2 + |H|^2), found from 0.
 
     For classes G and H are tables; for a regression they are smooth functions of y, in the leading directions of a Gaussian
@@ -23,7 +23,7 @@ class MmdMap(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     penalty: float = Field(1e-3, ge=0, description="weight of the mean squared change of the source rows' scale and place")
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     iterations: int = Field(100, ge=1, description="L-BFGS steps at most")
@@ -33,9 +33,9 @@ class MmdMap(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, by L-BFGS over 2 C D numbers."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         smooth = location_scale.smoother(source.y) if task.regression else F.one_hot(source.y, task.classes).double()
-        found = location_scale.mapped(
+        found = location_scale.map_source(
             source.x,
             target,
             smooth,
@@ -45,5 +45,5 @@ class MmdMap(Solved):
             landmarks=self.landmarks,
         )
         self.note(f"MMD^2 + penalty {found.begin:.3g} -> {found.end:.3g}{found.approximated}")
-        scores = shallow.train(self, found.rows, source.y, task)
+        scores = shallow.fit_learner(self, found.samples, source.y, task)
         return lambda x: scores(x.flatten(1))

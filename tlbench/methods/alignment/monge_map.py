@@ -10,26 +10,26 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
-class MongeMap(Solved):
+class MongeMap(ShallowMethod):
     """x_s -> m_t + (x_s - m_s) A with A = C_s^(-1/2) (C_s^(1/2) C_t C_s^(1/2))^(1/2) C_s^(-1/2), covariances divided by N.
 
     Of all maps that give the source the target's mean and covariance it moves the rows least.
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     ridge: float = Field(1e-8, gt=0, description="added to both covariances, in units of their mean diagonal")
     learner: shallow.Learner = Field("logistic", description="trained on the mapped source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64; where there are more columns than rows, in the span of both domains' rows."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         mapped = subspaces.monge(source.x, target, self.ridge)
-        scores = shallow.train(self, mapped, source.y, task)
+        scores = shallow.fit_learner(self, mapped, source.y, task)
         return lambda x: scores(x.flatten(1))

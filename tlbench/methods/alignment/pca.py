@@ -9,26 +9,26 @@ import torch
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
-class Pca(Solved):
+class Pca(ShallowMethod):
     """Rows on the widest directions of the pooled rows, centred; 100 of them as in the tables of Long et al. (ICCV 2013)."""
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     components: int = Field(100, ge=1, description="directions that are kept")
     learner: shallow.Learner = Field("auto", description="trained on the source's components")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem, of the columns or of the rows, whichever are fewer."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         pooled = torch.cat([source.x, target])
         mean, basis = pooled.mean(dim=0), subspaces.principal(pooled, self.components)
         shallow.at_most(self, self.components, basis.shape[1])
         features = (source.x - mean) @ basis
-        scores = shallow.train(self, features, source.y, task)
+        scores = shallow.fit_learner(self, features, source.y, task)
         return lambda x: scores((x.flatten(1).double() - mean) @ basis)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import subspaces
 from tlbench.terms import Task
 
 
-class SubspaceAlignment(Solved):
+class SubspaceAlignment(ShallowMethod):
     """x_s -> x_s P_s P_s'P_t and x_t -> x_t P_t, each domain centred by its own mean, P its first K principal directions.
 
     K is a free parameter. The paper bounds it by a stability estimate and then picks it by cross-validation on the source;
@@ -21,18 +21,18 @@ class SubspaceAlignment(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     components: int = Field(80, ge=1, description="directions of each domain, K; fewer where a domain has fewer")
     learner: shallow.Learner = Field("auto", description="trained on the aligned source rows")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
         """In float64: one eigenproblem for each domain."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         bases = [subspaces.principal(rows, self.components) for rows in (source.x, target)]
         count = shallow.at_most(self, self.components, min(basis.shape[1] for basis in bases))
         of_source, of_target = (basis[:, :count] for basis in bases)
         mean = target.mean(dim=0)
         aligned = (source.x - source.x.mean(dim=0)) @ of_source @ (of_source.T @ of_target)
-        scores = shallow.train(self, aligned, source.y, task)
+        scores = shallow.fit_learner(self, aligned, source.y, task)
         return lambda x: scores((x.flatten(1).double() - mean) @ of_target)

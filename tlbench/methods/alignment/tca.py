@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
-from tlbench.solvers.kernel_columns import Kernel, design
+from tlbench.methods.base import Predictor, ShallowMethod
+from tlbench.solvers.kernel_columns import Kernel, kernel_columns
 from tlbench.solvers.transfer_components import Scatter, components, contrasts, scaled, unit
 from tlbench.terms import Task
 
 
-class Tca(Solved):
+class Tca(ShallowMethod):
     """Leading eigenvectors of (penalty I + K M K)^-1 K H K, M = e e' / |e|^2 over the difference e of the two means.
 
     The paper leaves kernel, penalty and number open: they are those of the tables of Long et al. (ICCV 2013), which need
@@ -26,7 +26,7 @@ class Tca(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the rows (dual); primal: of the columns")
     gamma: float | None = Field(None, gt=0, description="rbf: exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(100, ge=1, description="transfer components")
@@ -40,17 +40,17 @@ class Tca(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the eigenproblem has as many columns as the kernel has ranks, or is solved by iteration."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         rows = torch.cat([source.x, target])
         rows = F.normalize(rows) if self.unit_rows else rows
-        made = design(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
+        made = kernel_columns(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
         if made.why_not_exact:
             self.note(made.why_not_exact)
         mismatch = made.gather(unit(contrasts(len(source), len(target), rows)))
         count = shallow.at_most(self, self.components, made.width)
         weights = scaled(*components(Scatter(made), mismatch, self.penalty, count), self.scale)
         features = made.map(weights)[: len(source)]
-        scores = shallow.train(self, features, source.y, task)
+        scores = shallow.fit_learner(self, features, source.y, task)
 
         def predict(x: torch.Tensor) -> torch.Tensor:
             new = x.flatten(1).double()

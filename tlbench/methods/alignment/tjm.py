@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
-from tlbench.solvers.kernel_columns import design
+from tlbench.methods.base import Predictor, ShallowMethod
+from tlbench.solvers.kernel_columns import kernel_columns
 from tlbench.solvers.transfer_components import Scatter, components, contrasts, scaled, unit
 from tlbench.terms import Task
 
 
-class Tjm(Solved):
+class Tjm(ShallowMethod):
     """min tr(W'K M K W) + penalty (|W_s|_{2,1} + |W_t|_F^2) under W'K H K W = I, by reweighting rows of W.
 
     Each round solves TCA with G_ii = 1 / (2 |w_i|) on source rows and 1 on target rows. Constraint and norm fix one scale, so
@@ -24,7 +24,7 @@ class Tjm(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(20, ge=1, description="components")
     penalty: float = Field(1.0, gt=0, description="weight of the coefficients beside the distance of the means")
@@ -34,8 +34,8 @@ class Tjm(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64; the coefficients belong to rows, so that the kernel is whole: up to some 10,000 rows."""
-        source, target = shallow.source(self, task), shallow.target(task)
-        made = design(torch.cat([source.x, target]), "rbf", gamma=self.gamma, exact=len(source) + len(target))
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
+        made = kernel_columns(torch.cat([source.x, target]), "rbf", gamma=self.gamma, exact=len(source) + len(target))
         mismatch = made.gather(unit(contrasts(len(source), len(target), made.rows_ND)))
         scatter, count = Scatter(made), shallow.at_most(self, self.components, made.width)
         penalty, before = self.penalty * torch.ones_like(made.rows_ND[:, 0]), torch.inf
@@ -52,5 +52,5 @@ class Tjm(Solved):
         kept = float((lengths > 1e-6 * weights.abs().max()).double().mean())
         self.note(f"{kept:.0%} of the source rows keep coefficients")
         features = F.normalize(made.map(weights)[: len(source)])
-        scores = shallow.train(self, features, source.y, task)
+        scores = shallow.fit_learner(self, features, source.y, task)
         return lambda x: scores(F.normalize(made.at(x.flatten(1)) @ weights))

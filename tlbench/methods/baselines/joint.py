@@ -5,19 +5,19 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.terms import Step
 
 
-class Joint(Trained):
+class Joint(DeepMethod):
     """CE(source) + few_weight * CE(few), from batches of equal size."""
 
-    reads = frozenset({"source", "few"})
+    reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
-    few_weight: float = Field(1.0, gt=0, description="how much the mean loss of the few counts beside the source's")
+    target_weight: float = Field(1.0, gt=0, description="how much the mean loss of the few counts beside the source's")
 
     def loss(self, step: Step) -> Tensor:
         """Both cross-entropies from one forward."""
-        source_BD, few_BD = self.net.features(step.source.x, step.few.x)
+        source_BD, few_BD = self.net.features(step.source.x, step.target_labeled.x)
         source, few = self.net.head(source_BD), self.net.head(few_BD)
-        return self.criterion(source, step.source.y) + self.few_weight * self.criterion(few, step.few.y)
+        return self.criterion(source, step.source.y) + self.target_weight * self.criterion(few, step.target_labeled.y)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.terms import Step
 
 
-class SourceOnly(Trained):
+class SourceOnly(DeepMethod):
     """Cross-entropy on the source rows."""
 
     reads = frozenset({"source"})

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.terms import Step
 
 
-class TargetOnly(Trained):
+class TargetOnly(DeepMethod):
     """Cross-entropy on the few labelled target rows."""
 
-    reads = frozenset({"few"})
+    reads = frozenset({"target_labeled"})
     tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:
         """CE(few)."""
-        return self.criterion(self.net(step.few.x), step.few.y)
+        return self.criterion(self.net(step.target_labeled.x), step.target_labeled.y)

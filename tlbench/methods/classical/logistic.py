@@ -5,12 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
-class Logistic(Solved):
+class Logistic(ShallowMethod):
     """Minimises sum CE + |W|^2 / (2 c), the intercept free; c as in scikit-learn (half of it for two classes)."""
 
     reads = frozenset({"source"})
@@ -19,6 +19,6 @@ class Logistic(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, by L-BFGS."""
-        source = shallow.source(self, task)
+        source = shallow.source_samples(self, task)
         scores = base_learners.logistic(source.x, source.y, task.classes, penalty=1 / self.c, iterations=self.iterations)
         return lambda x: scores(x.flatten(1))

@@ -6,18 +6,18 @@ Cover and Hart, Nearest neighbor pattern classification, IEEE Transactions on In
 from __future__ import annotations
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
-class NearestNeighbor(Solved):
+class NearestNeighbor(ShallowMethod):
     """The class of the nearest source row, Euclidean, in float64."""
 
     reads = frozenset({"source"})
 
     def fit(self, task: Task) -> Predictor:
         """Keeps the source rows."""
-        source = shallow.source(self, task)
+        source = shallow.source_samples(self, task)
         scores = base_learners.nearest(source.x, source.y, task.classes)
         return lambda x: scores(x.flatten(1))

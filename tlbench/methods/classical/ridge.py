@@ -8,20 +8,20 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.terms import Task
 
 
-class Ridge(Solved):
+class Ridge(ShallowMethod):
     """Minimises |y - W x - b|^2 + |W|^2 / c, the intercept free."""
 
     reads = frozenset({"source"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     c: float = Field(1.0, gt=0, description="inverse penalty")
 
     def fit(self, task: Task) -> Predictor:
         """In float64, in the smaller of the two spaces, columns or rows."""
-        source = shallow.source(self, task)
-        scores = base_learners.fit("ridge", source.x, source.y, task.classes, c=self.c, regression=task.regression)
+        source = shallow.source_samples(self, task)
+        scores = base_learners.fit_learner("ridge", source.x, source.y, task.classes, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))

@@ -10,32 +10,32 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.errors import NotApplicableError
-from tlbench.methods.base import Group, Phase, Trained
+from tlbench.methods.base import DeepMethod, Group, Phase
 from tlbench.terms import Step
 
 
-class FineTune(Trained):
+class FineTune(DeepMethod):
     """Half of the budget on the source, the other half on the few, with the head carried over."""
 
-    reads = frozenset({"source", "few"})
+    reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
     freeze: int = Field(0, ge=0, description="the first k stages of the trunk stay as the source left them")
-    trunk_lr: float = Field(1.0, ge=0, description="learning rate of the trunk on the few, as a multiple of the head's")
+    backbone_lr: float = Field(1.0, ge=0, description="learning rate of the trunk on the few, as a multiple of the head's")
     gradual: bool = Field(False, description="open the head first, then one stage after the other from the top")
 
     def phases(self) -> tuple[Phase, ...]:
         """Source, then the few with a rate for each stage."""
-        stages = self.net.trunk.stages
+        stages = self.net.backbone.stages
         if self.freeze > len(stages):
             raise NotApplicableError(f"freeze = {self.freeze}, but the trunk has {len(stages)} stages")
         groups = [Group((self.net.head,))]
         for depth, stage in enumerate(stages):
             # the first half of the phase opens them from the top; the head is open from the start
             opens = (len(stages) - depth) / (2 * len(stages)) if self.gradual else 0.0
-            scale = 0.0 if depth < self.freeze else self.trunk_lr
+            scale = 0.0 if depth < self.freeze else self.backbone_lr
             groups.append(Group((stage,), lambda progress, opens=opens, scale=scale: scale * (progress >= opens)))  # type: ignore[misc]
-        source, few = frozenset({"source"}), frozenset({"few"})
+        source, few = frozenset({"source"}), frozenset({"target_labeled"})
         return (
             Phase(self.supervised, source, self.source_share),
             Phase(self.loss, few, 1 - self.source_share, tuple(groups)),
@@ -43,4 +43,4 @@ class FineTune(Trained):
 
     def loss(self, step: Step) -> Tensor:
         """CE(few)."""
-        return self.criterion(self.net(step.few.x), step.few.y)
+        return self.criterion(self.net(step.target_labeled.x), step.target_labeled.y)

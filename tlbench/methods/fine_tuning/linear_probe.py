@@ -9,14 +9,14 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Group, Phase, Rows, Trained
+from tlbench.methods.base import DeepMethod, Group, Passes, Phase
 from tlbench.terms import Step
 
 
-class LinearProbe(Trained):
+class LinearProbe(DeepMethod):
     """Half of the budget trains trunk and head on the source, the other half a new head on frozen features."""
 
-    reads = frozenset({"source", "few"})
+    reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
 
@@ -26,21 +26,21 @@ class LinearProbe(Trained):
 
     def phases(self) -> tuple[Phase, ...]:
         """Source, then the probe."""
-        source, few = frozenset({"source"}), frozenset({"few"})
+        source, few = frozenset({"source"}), frozenset({"target_labeled"})
         return (
             Phase(self.supervised, source, self.source_share, (Group((self.net,)),)),
             Phase(self.loss, few, 1 - self.source_share, (Group((self.probe,)), Group((self.net,), 0.0)), self.extract),
         )
 
-    def extract(self, rows: Rows) -> None:
+    def extract(self, rows: Passes) -> None:
         """The frozen trunk runs over the few rows once."""
-        self.features_ND = rows.map("few", self.net.trunk)
+        self.features_ND = rows.map("target_labeled", self.net.backbone)
 
     def loss(self, step: Step) -> Tensor:
         """CE(probe(frozen features of the few))."""
-        return self.criterion(self.probe(self.features_ND[step.rows["few"]]), step.few.y)
+        return self.criterion(self.probe(self.features_ND[step.indices["target_labeled"]]), step.target_labeled.y)
 
     def predict(self, x: Tensor) -> Tensor:
         """Through the frozen trunk and the new head."""
-        logits: Tensor = self.probe(self.net.trunk(x))
+        logits: Tensor = self.probe(self.net.backbone(x))
         return logits

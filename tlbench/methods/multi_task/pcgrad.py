@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlbench.methods.base import Phase, Trained
+from tlbench.methods.base import DeepMethod, Phase
 from tlbench.terms import Step
 
 
-class PcGrad(Trained):
+class PcGrad(DeepMethod):
     """Two tasks on one trunk, CE(source) and CE(few), each with its own head; the trunk's gradients are projected."""
 
-    reads = frozenset({"source", "few"})
+    reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
@@ -28,9 +28,9 @@ class PcGrad(Trained):
 
     def losses(self, step: Step) -> tuple[Tensor, ...]:
         """Both tasks from one forward."""
-        source_BD, few_BD = self.net.features(step.source.x, step.few.x)
+        source_BD, few_BD = self.net.features(step.source.x, step.target_labeled.x)
         source = self.criterion(self.source_head(source_BD), step.source.y)
-        return source, self.criterion(self.net.head(few_BD), step.few.y)
+        return source, self.criterion(self.net.head(few_BD), step.target_labeled.y)
 
     def project(self, gradients_KP: Tensor) -> Tensor:
         """Each gradient without its parts against the others (in random order, the others as they were); then their sum."""

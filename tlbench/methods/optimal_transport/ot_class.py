@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import optimal_transport
 from tlbench.terms import Task
 
 
-class OtClass(Solved):
+class OtClass(ShallowMethod):
     """As entropic transport, + group sum_j sum_c |G_{I_c j}|_1^(1/2), I_c the source rows of class c (Lp-L1 with p = 1/2).
 
     The paper takes the weights that score best; here they are the suite's, in units of the cost's median.
@@ -34,18 +34,18 @@ class OtClass(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """In float64, on the device."""
-        source, target = shallow.source(self, task), shallow.target(task)
-        shallow.in_blocks(self, len(source), len(target), self.block)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
+        shallow.note_blocks(self, len(source), len(target), self.block)
         onehot = F.one_hot(source.y, task.classes)
 
         def plan(cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:
-            found, converged = optimal_transport.class_sparse(
+            found, converged = optimal_transport.group_lasso_plan(
                 cost, onehot[of_source], self.entropy, self.group, outer=self.outer, iterations=self.iterations
             )
             if not converged:
                 self.note(f"the plan's margins are not met to 1e-8 after {self.iterations} iterations")
             return found
 
-        moved = optimal_transport.moved(source.x, target, plan, self.block, self.unit)
-        scores = shallow.train(self, moved, source.y, task)
+        moved = optimal_transport.transport(source.x, target, plan, self.block, self.unit)
+        scores = shallow.fit_learner(self, moved, source.y, task)
         return lambda x: scores(x.flatten(1))

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners, gaussian_priors
 from tlbench.terms import Labelled, Task
 
@@ -20,23 +20,23 @@ FREE = 1e-6
 """Precision of the intercept before the source."""
 
 
-class BayesianPrior(Solved):
+class BayesianPrior(ShallowMethod):
     """Precision of the prior: power x the source's curvature + I / tau2. Several sources are pooled.
 
     Regression: tau2 and the noise are those of the largest evidence of the source; the power is that of the largest evidence of
     the few. Classes: tau2 is c; the power is that of the least loss over 3 folds of the few.
     """
 
-    reads = frozenset({"source", "few"})
-    tasks = shallow.BOTH
+    reads = frozenset({"source", "target_labeled"})
+    tasks = shallow.BOTH_TASKS
     power: float | None = Field(None, ge=0, le=1, description="of the source's likelihood; 1 is pooling; by default chosen")
     c: float = Field(1.0, gt=0, description="classes: prior variance of a weight before the source")
 
     def fit(self, task: Task) -> Predictor:
         """The intercept is a column of ones whose prior is nearly flat."""
-        assert task.few is not None
-        source = shallow.source(self, task)
-        few = Labelled(shallow.matrix(task.few.x, "few"), task.few.y)
+        assert task.target_labeled is not None
+        source = shallow.source_samples(self, task)
+        few = Labelled(shallow.sample_matrix(task.target_labeled.x, "target_labeled"), task.target_labeled.y)
         w_CD = self._regression(source, few) if task.regression else self._classes(source, few, task.classes)
         return lambda x: gaussian_priors.with_ones(x.flatten(1)) @ w_CD.T
 
@@ -70,12 +70,14 @@ class BayesianPrior(Solved):
 
         def fit(power: float, rows: torch.Tensor) -> base_learners.Scorer:
             precision = power * curvature + (flat if diagonal else flat.diag())
-            w = gaussian_priors.most_likely(near[rows], few.y[rows], mode, precision, iterations=gaussian_priors.ROUGH)
+            w = gaussian_priors.most_likely(
+                near[rows], few.y[rows], mode, precision, iterations=gaussian_priors.EVIDENCE_TOLERANCE
+            )
             return lambda x: x @ w.T
 
         power = self.power
         if power is None:
             tried = [1.0, 0.1, 0.01, 0.001]
-            power = gaussian_priors.left_out(near, few.y, False, tried, fit, folds=3) if len(near) >= 3 else 1.0
+            power = gaussian_priors.leave_one_out(near, few.y, False, tried, fit, folds=3) if len(near) >= 3 else 1.0
         precision = power * curvature + (flat if diagonal else flat.diag())
         return gaussian_priors.most_likely(near, few.y, mode, precision)

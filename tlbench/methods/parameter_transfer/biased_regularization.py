@@ -12,33 +12,37 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners, gaussian_priors
 from tlbench.terms import Task
 
 
-class BiasedRegularization(Solved):
+class BiasedRegularization(ShallowMethod):
     """min loss of the few + penalty |W - W_s|^2 (logistic: half of it), W_s the source's, intercepts free.
 
     Several sources: W_s is the mean of their weights. The penalty is the one of the least loss over 3 folds of the few.
     """
 
-    reads = frozenset({"source", "few"})
-    tasks = shallow.BOTH
+    reads = frozenset({"source", "target_labeled"})
+    tasks = shallow.BOTH_TASKS
     learner: Literal["logistic", "ridge"] = Field("logistic", description="of both domains; in a regression it is ridge")
     c: float = Field(1.0, gt=0, description="inverse penalty of the source's model")
     penalty: float | None = Field(None, gt=0, description="the pull; by default one of 10^-1 to 10^3, over folds of the few")
 
     def fit(self, task: Task) -> Predictor:
         """One fit for each source; then the few, in what the source does not explain."""
-        assert task.few is not None
-        source, x, y = shallow.source(self, task, pooled=False), shallow.matrix(task.few.x, "few"), task.few.y
+        assert task.target_labeled is not None
+        source, x, y = (
+            shallow.source_samples(self, task, pooled=False),
+            shallow.sample_matrix(task.target_labeled.x, "target_labeled"),
+            task.target_labeled.y,
+        )
         least_squares = task.regression or self.learner == "ridge"
         start = self._source(source.x, source.y, source.domain, task, least_squares)
         if least_squares and not task.regression:
             y = base_learners.signs(y, task.classes)
 
-        def fit(penalty: float, rows: Tensor, iterations: int = gaussian_priors.ROUGH) -> base_learners.Scorer:
+        def fit(penalty: float, rows: Tensor, iterations: int = gaussian_priors.EVIDENCE_TOLERANCE) -> base_learners.Scorer:
             if least_squares:
                 w, b = base_learners.ridge_regression(x[rows], y[rows], penalty=penalty, toward_KD=start[0])
             else:
@@ -54,7 +58,7 @@ class BiasedRegularization(Solved):
             self.note("fewer than 3 labelled target rows: penalty 1")
             penalty = 1.0
         elif penalty is None:
-            penalty = gaussian_priors.left_out(x, y, least_squares, [10.0**k for k in (3, 2, 1, 0, -1)], fit, folds=3)
+            penalty = gaussian_priors.leave_one_out(x, y, least_squares, [10.0**k for k in (3, 2, 1, 0, -1)], fit, folds=3)
         return fit(penalty, torch.arange(len(y), device=y.device), iterations=200)
 
     def _source(self, x: Tensor, y: Tensor, domain: Tensor | None, task: Task, least_squares: bool) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.terms import Labelled, Task
 
@@ -15,7 +15,7 @@ THIN, FEW = 0.02, 5
 """The effective number of source rows, as a share and as a count, below which the record says so."""
 
 
-class Reweighting(Solved):
+class ReweightingMethod(ShallowMethod):
     """A weight for each source row, then a learner on the weighted rows: what the solved methods of this family share.
 
     Weights are scaled to mean 1 before the learner sees them. Where all of them vanish the rows count alike, and the record
@@ -23,7 +23,7 @@ class Reweighting(Solved):
     """
 
     reads = frozenset({"source", "target"})
-    tasks = shallow.BOTH
+    tasks = shallow.BOTH_TASKS
     learner: base_learners.Weighted = Field("logistic", description="trained on the weighted rows; in a regression it is ridge")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, for weights of mean 1")
 
@@ -33,9 +33,9 @@ class Reweighting(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """Weigh the source rows, train on them."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         weights = self.usable(self.weights(source, target, task))
-        scores = base_learners.fit(
+        scores = base_learners.fit_learner(
             self.learner, source.x, source.y, task.classes, weight_N=weights, c=self.c, regression=task.regression
         )
         return lambda x: scores(x.flatten(1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import density_ratios, kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class LeastSquaresRatio(Reweighting):
+class LeastSquaresRatio(ReweightingMethod):
     """w(x) = sum_l theta_l k(x, c_l), centres c_l from the target, theta = max(0, (H + ridge I)^-1 h).
 
     Width and ridge are those of the least score on rows left out, over the median rule's gamma times 4^-2 to 4^2 and over
@@ -31,8 +31,8 @@ class LeastSquaresRatio(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """Fit at the width and ridge that are given or chosen."""
-        centres = nystrom.chosen(target_MD, self.centres)
-        one, two = source.x[nystrom.arranged(source.x)], target_MD[nystrom.arranged(target_MD)]
+        centres = nystrom.random_landmarks(target_MD, self.centres)
+        one, two = source.x[nystrom.content_order(source.x)], target_MD[nystrom.content_order(target_MD)]
         middle = nystrom.median_gamma(source.x, target_MD)
         gammas = [self.gamma] if self.gamma else [middle * 4.0**k for k in range(-2, 3)]
         ridges = [self.ridge] if self.ridge is not None else [10.0**k for k in (-3, -2, -1, 0, 1)]
@@ -48,4 +48,4 @@ class LeastSquaresRatio(Reweighting):
                     tried |= {(gamma, r): s for r, s in zip(ridges, self.scores(near, far, ridges), strict=True)}
                 chosen = min(tried, key=tried.__getitem__)
         near, far = kernels.gram(source.x, centres, chosen[0]), kernels.gram(target_MD, centres, chosen[0])
-        return near @ density_ratios.least_squares(*density_ratios.moments(near, far, self.target_share()), chosen[1])
+        return near @ density_ratios.ulsif(*density_ratios.moments(near, far, self.target_share()), chosen[1])

@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import base_learners, label_shift, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class BBSE(Reweighting):
+class BBSE(ReweightingMethod):
     """w = J^-1 q with J[i, j] = P_s(f = i, y = j) on rows that f did not see, q[i] = P_t(f = i); the weight of a row is w[y].
 
     f is the learner itself without weights, fitted out of fold. Directions of J below `floor` of its largest are left out,
@@ -35,10 +35,10 @@ class BBSE(Reweighting):
         soft = self.soft and self.learner == "logistic"
         if self.soft and not soft:
             self.note(f"{self.learner} gives no probabilities: shares of its predictions")
-        fold = nystrom.dealt(source.x, source.y, self.folds)
+        fold = nystrom.stratified_folds(source.x, source.y, self.folds)
 
         def said(rows: Tensor, x: Tensor) -> Tensor:
-            scores = base_learners.fit(self.learner, source.x[rows], source.y[rows], task.classes, c=self.c)(x)
+            scores = base_learners.fit_learner(self.learner, source.x[rows], source.y[rows], task.classes, c=self.c)(x)
             return scores.softmax(dim=1) if soft else F.one_hot(scores.argmax(dim=1), task.classes).to(x)
 
         predicted_NC = torch.zeros(len(source.y), task.classes).to(source.x)

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import domain_classifier
 from tlbench.terms import Labelled, Task
 
 
-class DiscriminatorOdds(Reweighting):
+class DiscriminatorOdds(ReweightingMethod):
     """w(x) = (N_s / N_t) P(target | x) / P(source | x), P a logistic regression fitted out of fold."""
 
     penalty: float | None = Field(

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Phase, Rows, Trained
+from tlbench.methods.base import DeepMethod, Passes, Phase
 from tlbench.solvers import domain_classifier
 from tlbench.terms import Step
 
 
-class DiscriminatorReweight(Trained):
+class DiscriminatorReweight(DeepMethod):
     """w(x) = (N_s / N_t) P(target | x) / P(source | x), capped, then of mean 1; the loss is the weighted cross-entropy.
 
     P is a logistic regression on the raw inputs, fitted out of fold: else a flexible one gives every row away. Where the
@@ -39,7 +39,7 @@ class DiscriminatorReweight(Trained):
         """Weights first, then the training."""
         return (Phase(self.loss, frozenset({"source"}), begin=self.weigh, passes=frozenset({"target"})),)
 
-    def weigh(self, rows: Rows) -> None:
+    def weigh(self, rows: Passes) -> None:
         """Fit the domain classifier on all granted rows, out of fold."""
         source, target = (rows.map(part, lambda x: x.flatten(1)) for part in ("source", "target"))
         source, target = source.double(), target.double()
@@ -55,4 +55,4 @@ class DiscriminatorReweight(Trained):
     def loss(self, step: Step) -> Tensor:
         """Mean of w times the loss of the row over the batch."""
         losses = self.criterion(self.net(step.source.x), step.source.y, reduction="none")
-        return (self.weight_N[step.rows["source"]] * losses).mean()
+        return (self.weight_N[step.indices["source"]] * losses).mean()

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import density_ratios
 from tlbench.terms import Labelled, Task
 
 
-class GaussianRatio(Reweighting):
+class GaussianRatio(ReweightingMethod):
     """log w = log N(x; m_t, C_t) - log N(x; m_s, C_s), in columns scaled by their pooled deviation.
 
     Covariances (divided by N) are shrunk as Ledoit and Wolf do, unless `shrinkage` is given. Where the target is the wider

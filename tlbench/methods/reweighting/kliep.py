@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import density_ratios, kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class KLIEP(Reweighting):
+class KLIEP(ReweightingMethod):
     """max mean_t log w(x) with mean_s w = 1 and w(x) = sum_l alpha_l k(x, c_l), alpha >= 0, centres from the target.
 
     The width is that of the largest likelihood of target rows left out (5 folds), over the median rule's times 4^-2
@@ -29,8 +29,8 @@ class KLIEP(Reweighting):
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """Expectation maximisation at the width that is given or chosen."""
-        centres = nystrom.chosen(target_MD, self.centres)
-        rows = target_MD[nystrom.arranged(target_MD)]
+        centres = nystrom.random_landmarks(target_MD, self.centres)
+        rows = target_MD[nystrom.content_order(target_MD)]
         middle = nystrom.median_gamma(source.x, target_MD)
         if self.gamma is None and len(rows) < density_ratios.FOLDS:
             self.note(f"fewer than {density_ratios.FOLDS} target rows for the folds: median width")

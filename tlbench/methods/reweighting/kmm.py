@@ -12,12 +12,12 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import kernel_mean_matching, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class KMM(Reweighting):
+class KMM(ReweightingMethod):
     """min 1/2 w'Kw - kappa'w with 0 <= w <= bound and |mean w - 1| <= band (equation 12), Gaussian kernel.
 
     The width is the median rule's unless it is given. Beyond `exact_rows` source rows the kernel goes through landmarks
@@ -47,7 +47,7 @@ class KMM(Reweighting):
             self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         low, high = rows * (1 - band), rows * (1 + band)
         ones = torch.ones_like(kappa)
-        w, gap = kernel_mean_matching.minimise(
+        w, gap = kernel_mean_matching.minimize(
             apply, kappa, ones, upper=self.bound, low=low, high=high, tolerance=self.tolerance, steps=self.steps
         )
         if gap > 10 * self.tolerance:

@@ -11,12 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import kernel_mean_matching, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class MMDTargetShift(Reweighting):
+class MMDTargetShift(ReweightingMethod):
     """min |mean_s w(y) mu(X | y) - mean_t phi(x)|^2 with 0 <= w <= bound and |mean w - 1| <= bound / (4 sqrt N).
 
     Classes: C weights. Regression: a smooth w(y), through a Gaussian kernel on y of the median rule. The width on rows is the
@@ -42,7 +42,7 @@ class MMDTargetShift(Reweighting):
             self.note("no target row is within the kernel's reach of a source row: the weights say nothing of the target")
         if task.regression:
             smooth = kernel_mean_matching.smoother(source.y.double(), self.smoothing, self.landmarks)
-            w, _ = kernel_mean_matching.minimise(
+            w, _ = kernel_mean_matching.minimize(
                 lambda w: smooth(apply(smooth(w))),
                 smooth(kappa),
                 torch.ones_like(kappa),
@@ -55,7 +55,7 @@ class MMDTargetShift(Reweighting):
         member_NC = torch.nn.functional.one_hot(place, len(there)).to(kappa)
         inner = torch.stack([member_NC.T @ apply(column) for column in member_NC.T])
         count, mean = member_NC.sum(dim=0), member_NC.T @ kappa
-        alpha, _ = kernel_mean_matching.minimise(
+        alpha, _ = kernel_mean_matching.minimize(
             lambda a: inner @ a, mean, count, upper=self.bound, low=rows * (1 - band), high=rows * (1 + band), tolerance=1e-12
         )
         return alpha[place]

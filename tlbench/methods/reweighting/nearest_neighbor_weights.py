@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.reweighting import Reweighting
+from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers import kernels, nystrom
 from tlbench.terms import Labelled, Task
 
 
-class NearestNeighborWeights(Reweighting):
+class NearestNeighborWeights(ReweightingMethod):
     """w_i = how many target rows have source row i among their nearest, plus 1 with smoothing. Ties go to the first row."""
 
     neighbors: int = Field(1, ge=1, description="k: source rows that a target row counts for")

@@ -26,4 +26,4 @@ class RULSIF(LeastSquaresRatio):
 
     def scores(self, phi_source_NB: Tensor, phi_target_MB: Tensor, ridges: list[float]) -> list[float]:
         """Over 5 folds."""
-        return density_ratios.held_out(phi_source_NB, phi_target_MB, ridges, self.alpha, density_ratios.FOLDS)
+        return density_ratios.held_out_score(phi_source_NB, phi_target_MB, ridges, self.alpha, density_ratios.FOLDS)

@@ -12,20 +12,20 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners, boosting
 from tlbench.terms import Task
 
 
-class TrAdaBoost(Solved):
+class TrAdaBoost(ShallowMethod):
     """The later half of the rounds votes, each with ln(1 / beta_t), beta_t = e_t / (1 - e_t).
 
     A row of a class is right or wrong, however many classes there are; of a regression, wrong by its share of the largest
     error. The target's error e_t is held within 1e-10 and 0.499: at 0 the paper's method would end, from 1/2 on turn round.
     """
 
-    reads = frozenset({"source", "few"})
-    tasks = shallow.BOTH
+    reads = frozenset({"source", "target_labeled"})
+    tasks = shallow.BOTH_TASKS
     learner: base_learners.Weighted = Field(
         "svm", description="trained in every round on all rows; in a regression it is ridge"
     )
@@ -34,14 +34,16 @@ class TrAdaBoost(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """N weighted fits on source and few together."""
-        assert task.few is not None
-        source = shallow.source(self, task)
-        x = torch.cat([source.x, shallow.matrix(task.few.x, "few")])
-        y = torch.cat([source.y, task.few.y])
+        assert task.target_labeled is not None
+        source = shallow.source_samples(self, task)
+        x = torch.cat([source.x, shallow.sample_matrix(task.target_labeled.x, "target_labeled")])
+        y = torch.cat([source.y, task.target_labeled.y])
         is_target = torch.arange(len(y), device=y.device) >= len(source)
 
         def train(weight_N: Tensor) -> base_learners.Scorer:
-            return base_learners.fit(self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression)
+            return base_learners.fit_learner(
+                self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression
+            )
 
         def wrong(scorer: base_learners.Scorer) -> Tensor:
             if not task.regression:
@@ -49,7 +51,7 @@ class TrAdaBoost(Solved):
             error = (scorer(x) - y).abs().mean(dim=1)
             return error / error.max().clamp_min(torch.finfo(error.dtype).tiny)
 
-        boosted = boosting.boost(train, wrong, is_target, self.rounds)
+        boosted = boosting.two_domain_boosting(train, wrong, is_target, self.rounds)
         if over := sum(error >= boosting.MOST for error in boosted.errors):
             self.note(
                 f"{over} of {self.rounds} rounds wrong on half of the target's weight or more: counted as {boosting.MOST}"

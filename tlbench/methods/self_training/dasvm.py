@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods import shallow
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import svm
 from tlbench.terms import Task
 
 
-class DASVM(Solved):
+class DASVM(ShallowMethod):
     """Each round takes, on either side, the target rows in the margin that are nearest its edge, labelled by the machine, and
     drops the source rows farthest from the boundary. A target row whose side changes goes back.
 
@@ -31,13 +31,13 @@ class DASVM(Solved):
 
     def fit(self, task: Task) -> Predictor:
         """One exchange for two classes, C for more."""
-        source, target = shallow.source(self, task), shallow.target(task)
+        source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         exchanged = self.exchanged or max(3, max(len(source), len(target)) // 50)
         classes = [1] if task.classes == 2 else range(task.classes)
         ended, known = [], svm.products(source.x, target)
         for one in classes:
             sign = torch.where(source.y == one, 1.0, -1.0).double()
-            ended.append(svm.exchange(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
+            ended.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
         if cut := sum(one.rounds == self.rounds for one in ended):
             self.note(f"{cut} of {len(ended)} exchanges were cut off after {self.rounds} rounds")
         if unsolved := sum(one.cut_off for one in ended):

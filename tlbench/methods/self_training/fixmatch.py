@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import augmentation
 from tlbench.terms import Step
 
 
-class FixMatch(Trained):
+class FixMatch(DeepMethod):
     """CE(source) + weight * mean over all target rows of [max q >= threshold] CE(strong view, argmax q), q of the weak view."""
 
     reads = frozenset({"source", "target"})

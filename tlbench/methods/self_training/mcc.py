@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Trained
+from tlbench.methods.base import DeepMethod
 from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Mcc(Trained):
+class Mcc(DeepMethod):
     """CE(source) + weight * class confusion of the target's predictions at a temperature."""
 
     reads = frozenset({"source", "target"})

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Group, Phase, Trained
+from tlbench.methods.base import DeepMethod, Group, Phase
 from tlbench.nn import augmentation
 from tlbench.terms import Step
 
 
-class MeanTeacher(Trained):
+class MeanTeacher(DeepMethod):
     """CE(source) + weight * (mean over rows of mask |p_student - p_teacher|^2 / C + balance * imbalance * mean mask).
 
     The mask takes confident teachers only. The imbalance is the binary cross-entropy, summed over classes, between the batch's

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Group, Phase, Rows, Trained
+from tlbench.methods.base import DeepMethod, Group, Passes, Phase
 from tlbench.terms import Step
 
 
-class Shot(Trained):
+class Shot(DeepMethod):
     """Source with smoothed labels; then, on the target alone, mean H(p) - H(mean p) + beta CE(pseudo-label)."""
 
     reads = frozenset({"source", "target"})
@@ -26,7 +26,7 @@ class Shot(Trained):
     def phases(self) -> tuple[Phase, ...]:
         """The second one reads no source row; its head is frozen."""
         source, target = frozenset({"source"}), frozenset({"target"})
-        moving = (Group((self.net.trunk,)), Group((self.net.head,), 0.0))
+        moving = (Group((self.net.backbone,)), Group((self.net.head,), 0.0))
         return (
             Phase(self.learn, source, self.source_share),
             Phase(self.loss, target, 1 - self.source_share, moving, self.relabel, self.rounds),
@@ -36,9 +36,9 @@ class Shot(Trained):
         """CE with smoothed labels on the source."""
         return F.cross_entropy(self.net(step.source.x), step.source.y, label_smoothing=self.smoothing)
 
-    def relabel(self, rows: Rows) -> None:
+    def relabel(self, rows: Passes) -> None:
         """Nearest centroid by cosine over the whole target: soft centroids first, then once more with hard members."""
-        features = rows.map("target", self.net.trunk)
+        features = rows.map("target", self.net.backbone)
         share = self.net.head(features).softmax(dim=1).detach()
         unit = F.normalize(torch.cat([features, features.new_ones(len(features), 1)], dim=1))
         present = torch.bincount(share.argmax(dim=1), minlength=self.classes) > 0
@@ -55,4 +55,4 @@ class Shot(Trained):
         mean = logs.exp().mean(dim=0)
         sure = -(logs.exp() * logs).sum(dim=1).mean()
         diverse = -(mean * mean.clamp_min(1e-8).log()).sum()
-        return sure - diverse + self.beta * F.cross_entropy(logits, self.label_N[step.rows["target"]])
+        return sure - diverse + self.beta * F.cross_entropy(logits, self.label_N[step.indices["target"]])

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlbench.errors import NotApplicableError
-from tlbench.methods.base import Group, Online, Trained
+from tlbench.methods.base import DeepMethod, Group, OnlineAdaptation
 from tlbench.terms import Step
 
 
-class Tent(Trained):
+class Tent(DeepMethod):
     """Source training; then each batch of the stream is predicted, and its mean entropy makes one step of Adam."""
 
     version = 2
@@ -32,9 +32,9 @@ class Tent(Trained):
             raise NotApplicableError("tent learns scale and shift of batch normalisation, and the trunk has none")
         return self.supervised(step)
 
-    def online(self) -> Online:
+    def online(self) -> OnlineAdaptation:
         """Only the normalisation layers are in training mode and learn; dropout is off."""
-        return Online(self.entropy, tuple(Group((norm,)) for norm in self.norms), self.lr)
+        return OnlineAdaptation(self.entropy, tuple(Group((norm,)) for norm in self.norms), self.lr)
 
     def entropy(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the batch, and their mean entropy in nats."""

@@ -14,27 +14,27 @@ from pydantic import BaseModel, ValidationError
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
 
 if TYPE_CHECKING:
-    from tlbench.nn.net import Trunk
+    from tlbench.nn.net import Backbone
 
 
-OURS = frozenset({"trunk", "mean", "std", "frozen", "bottleneck"})
+OURS = frozenset({"backbone", "mean", "std", "frozen", "bottleneck"})
 """Keys of the `[net]` table that are no trunk's option."""
 
 
-def names() -> list[str]:
+def backbone_names() -> list[str]:
     """The trunks that exist, by their file names; nothing is imported to answer."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def summary(name: str) -> str:
+def backbone_summary(name: str) -> str:
     """The first line of a trunk's file; nothing is imported to answer."""
     if name == "auto":
-        return (resolve.__doc__ or "").partition("\n")[0]
+        return (resolve_backbone.__doc__ or "").partition("\n")[0]
     text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
 
 
-def resolve(name: str, shape: tuple[int, ...]) -> str:
+def resolve_backbone(name: str, shape: tuple[int, ...]) -> str:
     """`auto` for rows of a shape: vectors get mlp, images lenet from 20 pixels on, smaller ones convnet."""
     if name != "auto":
         return name
@@ -43,32 +43,32 @@ def resolve(name: str, shape: tuple[int, ...]) -> str:
     return "lenet" if min(shape[-2:]) >= 20 else "convnet"
 
 
-def build(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Trunk:
+def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Backbone:
     """A fresh trunk for rows of `shape`.
 
     Raises:
         TlbenchError: unknown trunk or option, or a trunk that can't take rows of this shape.
     """
-    name, extra = _split(resolve(name, shape), options)
-    if wrong := mistakes({"net": {"trunk": name, **extra}}):
+    name, extra = _split(resolve_backbone(name, shape), options)
+    if wrong := suite_errors({"net": {"backbone": name, **extra}}):
         raise TlbenchError("\n".join(wrong))
     module = importlib.import_module(f"{__name__}.{name}")
-    trunk: Trunk = module.build(shape, module.Options(**extra))
+    trunk: Backbone = module.build(shape, module.Options(**extra))
     return trunk
 
 
-def mistakes(raw: Mapping[str, Any]) -> list[str]:
+def suite_errors(raw: Mapping[str, Any]) -> list[str]:
     """What is wrong with the `[net]` table of a suite."""
     net = raw.get("net", {})
-    if not isinstance(net, Mapping) or not isinstance(net.get("trunk", "auto"), str):
+    if not isinstance(net, Mapping) or not isinstance(net.get("backbone", "auto"), str):
         return []  # the suite's own schema says so
     if net.get("bottleneck") and not net.get("frozen"):
         return ["net.bottleneck: a layer on frozen features; it needs frozen = true"]
-    name, options = _split(net.get("trunk", "auto"), {k: v for k, v in net.items() if k not in OURS})
+    name, options = _split(net.get("backbone", "auto"), {k: v for k, v in net.items() if k not in OURS})
     if name == "auto":
         return [f"net.{key}: unknown; trunk = 'auto' has no options, name a trunk to set them" for key in options]
-    if name not in names():
-        return [unknown_name("backbone", name, [*names(), "auto"], "net.trunk")]
+    if name not in backbone_names():
+        return [unknown_name("backbone", name, [*backbone_names(), "auto"], "net.trunk")]
     kind: type[BaseModel] = importlib.import_module(f"{__name__}.{name}").Options
     try:
         kind.model_validate(options)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from tlbench.errors import TlbenchError
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -25,7 +25,7 @@ class Options(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1, description="after the first convolution")
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Series (B, channels, time) -> features (B, D)."""
     if len(shape) != 2 or shape[1] < 8:
         raise TlbenchError(
@@ -45,4 +45,4 @@ def build(shape: tuple[int, ...], options: Options) -> Trunk:
                 *([nn.Dropout(options.dropout)] * (not stages and options.dropout > 0)),
             )
         )
-    return Trunk(stages, options.width)
+    return Backbone(stages, options.width)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from tlbench.errors import TlbenchError
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -19,12 +19,12 @@ class Options(BaseModel):
     batch_norm: bool = False
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Images (B, channels, height, width) -> features (B, D)."""
     if len(shape) != 3 or min(shape[1:]) < 4:
         raise TlbenchError(f"trunk convnet takes images from 4 pixels on, not rows of shape {shape}; choose mlp")
     first, second = options.channels, 2 * options.channels
-    return Trunk(
+    return Backbone(
         [
             nn.Sequential(
                 nn.Conv2d(shape[0], first, 3, padding=1),

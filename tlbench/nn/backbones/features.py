@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from tlbench.errors import TlbenchError
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -17,10 +17,10 @@ class Options(BaseModel):
     width: int = Field(0, ge=0, description="of the bottleneck, a linear layer with ReLU; 0: none")
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Features (B, D) -> the same, or (B, width)."""
     if len(shape) != 1:
         raise TlbenchError(f"trunk features takes vectors, not rows of shape {shape}; choose auto")
     if not options.width:
-        return Trunk([nn.Identity()], shape[0])
-    return Trunk([nn.Sequential(nn.Linear(shape[0], options.width), nn.ReLU())], options.width)
+        return Backbone([nn.Identity()], shape[0])
+    return Backbone([nn.Sequential(nn.Linear(shape[0], options.width), nn.ReLU())], options.width)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from tlbench.errors import TlbenchError
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -23,7 +23,7 @@ class Options(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1, description="before the hidden layer")
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Images (B, channels, height, width) -> features (B, D)."""
     if len(shape) != 3 or min(shape[1:]) < 16:
         raise TlbenchError(f"trunk lenet takes images from 16 pixels on, not rows of shape {shape}; choose mlp or convnet")
@@ -34,7 +34,7 @@ def build(shape: tuple[int, ...], options: Options) -> Trunk:
         return [layer, norm[index]] if options.batch_norm else [layer]
 
     # ReLU after the pooling: the same values as before it, on a quarter of them
-    return Trunk(
+    return Backbone(
         [
             nn.Sequential(*with_norm(nn.Conv2d(shape[0], 20, 5), 0), nn.MaxPool2d(2), nn.ReLU()),
             nn.Sequential(*with_norm(nn.Conv2d(20, 50, 5), 1), nn.MaxPool2d(2), nn.ReLU()),

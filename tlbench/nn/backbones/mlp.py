@@ -8,7 +8,7 @@ import math
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -21,7 +21,7 @@ class Options(BaseModel):
     batch_norm: bool = False
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Rows (B, ...) -> features (B, hidden[-1])."""
     widths = [math.prod(shape), *options.hidden]
     stages: list[nn.Module] = []
@@ -32,4 +32,4 @@ def build(shape: tuple[int, ...], options: Options) -> Trunk:
         layers.append(nn.ReLU())
         layers += [nn.Dropout(options.dropout)] * (options.dropout > 0)
         stages.append(nn.Sequential(*layers))
-    return Trunk(stages, widths[-1])
+    return Backbone(stages, widths[-1])

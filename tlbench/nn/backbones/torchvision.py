@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import nn
 
 from tlbench.errors import TlbenchError, unknown_name
-from tlbench.nn.net import Trunk
+from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
@@ -36,7 +36,7 @@ class Options(BaseModel):
         return name
 
 
-def build(shape: tuple[int, ...], options: Options) -> Trunk:
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Images (B, 3, height, width), or grey ones repeated to three channels -> features (B, D)."""
     from torchvision import models
 
@@ -53,7 +53,7 @@ def build(shape: tuple[int, ...], options: Options) -> Trunk:
     children = list(network.children()) if options.network.startswith(("resnet", "resnext", "wide_resnet")) else [network]
     stages: list[nn.Module] = [nn.Sequential(_ThreeChannels(), *children[:4]), *children[4:8]] if len(children) > 8 else []
     stages = [*stages, nn.Sequential(*children[8:-1], nn.Flatten())] if stages else [nn.Sequential(_ThreeChannels(), network)]
-    return Trunk(stages, width)
+    return Backbone(stages, width)
 
 
 class _ThreeChannels(nn.Module):

@@ -7,7 +7,7 @@ import unicodedata
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def legible(text: str) -> str:
+def escape_control(text: str) -> str:
     """Text on one line that moves no cursor and turns no direction: what is not printable is shown by its code point.
 
     That is every character of Unicode's categories C (controls, ANSI's escape among them, formats, surrogates) and the

@@ -33,7 +33,7 @@ class Cells(Strict):
 class Value(Strict):
     """One number, unrounded."""
 
-    row: str
+    entry: str
     pair: str | None = Field(description="source:target, or null where the value is of the whole row")
     part: str | None = Field(description="the class, group or seed that the value is of")
     quantity: str

@@ -13,7 +13,7 @@ from tabulate import MIN_PADDING, tabulate
 
 from tlbench.errors import TlbenchError
 from tlbench.reports.formats import latex
-from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.json_schema import Tables
 from tlbench.reports.table import TIDY, Table
 
@@ -59,7 +59,7 @@ def cells_of(table: Table, escape: Callable[[str], str] = str) -> Cells:
     """Header and rows as text, the row's name first, each one made safe."""
     header = [str(table.cells.index.name), *table.cells.columns]
     rows = zip(table.cells.index, *(table.cells[column] for column in table.cells.columns), strict=True)
-    return [[escape(legible(str(cell))) for cell in row] for row in (header, *rows)]
+    return [[escape(escape_control(str(cell))) for cell in row] for row in (header, *rows)]
 
 
 def marks_of(table: Table) -> Cells:
@@ -92,12 +92,12 @@ def _tabulate(cells: Cells, block: list[int], format: str) -> str:
 def _text(table: Table, width: int) -> str:
     cells = cells_of(table)
     made = [_tabulate(cells, block, "simple") for block in blocks(cells, width)]
-    return "\n\n".join([legible(table.title), *made, caption(table, width)]) + "\n"
+    return "\n\n".join([escape_control(table.title), *made, caption(table, width)]) + "\n"
 
 
 def caption(table: Table, width: int) -> str:
     """The caption filled for reading on a terminal."""
-    return textwrap.fill(legible(table.caption), min(width, _LINE), break_on_hyphens=False)
+    return textwrap.fill(escape_control(table.caption), min(width, _LINE), break_on_hyphens=False)
 
 
 def _markdown(table: Table, width: int) -> str:
@@ -110,7 +110,7 @@ def _markdown(table: Table, width: int) -> str:
         for row, marks in zip(cells_of(table, escape), marks_of(table), strict=True)
     ]
     made = [_tabulate(cells, block, "pipe") for block in shown]
-    return "\n\n".join([f"### {escape(legible(table.title))}", *made, escape(legible(table.caption))]) + "\n"
+    return "\n\n".join([f"### {escape(escape_control(table.title))}", *made, escape(escape_control(table.caption))]) + "\n"
 
 
 def _latex(table: Table, width: int) -> str:
@@ -120,7 +120,7 @@ def _latex(table: Table, width: int) -> str:
         for row, marks in zip(plain, marks_of(table), strict=True)
     ]
     bodies = [_tabulate(cells, block, "latex_raw") for block in blocks(plain, width)]
-    return latex.floats(legible(table.title), legible(table.caption), bodies)
+    return latex.floats(escape_control(table.title), escape_control(table.caption), bodies)
 
 
 def _html(table: Table) -> str:
@@ -140,7 +140,7 @@ def _html(table: Table) -> str:
         + "</tr>"
         for row, of in zip(rows, marks, strict=True)
     )
-    title, said = html.escape(legible(table.title)), html.escape(legible(table.caption))
+    title, said = html.escape(escape_control(table.title)), html.escape(escape_control(table.caption))
     return (
         f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {said}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
@@ -150,6 +150,8 @@ def _html(table: Table) -> str:
 def _csv(tables: Sequence[Table]) -> str:
     """Names that a spreadsheet would take for a formula get an apostrophe in front."""
     data = pd.concat([table.data for table in tables]) if tables else pd.DataFrame(columns=list(TIDY))
-    names = ("suite", "table", "row", "pair", "part")
-    safe = {name: data[name].map(lambda text: _FORMULA.sub("'", legible(str(text))), na_action="ignore") for name in names}
+    names = ("suite", "table", "entry", "pair", "part")
+    safe = {
+        name: data[name].map(lambda text: _FORMULA.sub("'", escape_control(str(text))), na_action="ignore") for name in names
+    }
     return str(data.assign(**safe).to_csv(index=False, lineterminator="\n"))

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from tlbench.reports.formats.escaping import legible
+from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.output import blocks, caption, cells_of, marks_of
 from tlbench.reports.table import Table
 
@@ -27,7 +27,7 @@ def show(tables: Sequence[Table], console: Console) -> None:
 
 def _parts(table: Table, width: int) -> Iterator[RenderableType]:
     cells, marks = cells_of(table), marks_of(table)
-    yield Text(legible(table.title), style="bold")
+    yield Text(escape_control(table.title), style="bold")
     for block in blocks(cells, width - 2):
         grid = Grid(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
         for at in block:

@@ -17,7 +17,7 @@ from scipy.stats import rankdata, studentized_range
 from tlbench.reports.score_cube import Cube, complete, cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
-from tlbench.reports.table import Table, best_two, marked, text_cells, tidy, tidy_parts
+from tlbench.reports.table import Table, best_two, mark_best, text_cells, tidy, tidy_long
 from tlbench.reports.tables import captions
 
 
@@ -29,7 +29,7 @@ class Ranking:
     left out; `p` is that of Friedman's test.
     """
 
-    rows: tuple[str, ...]
+    entries: tuple[str, ...]
     average_rank: Array
     critical_difference: float
     groups: tuple[tuple[str, ...], ...]
@@ -39,7 +39,7 @@ class Ranking:
     @property
     def can_decide(self) -> bool:
         """Whether a difference could reach the critical one at all: ranks differ by k - 1 at most."""
-        return self.critical_difference < len(self.rows) - 1
+        return self.critical_difference < len(self.entries) - 1
 
 
 def ranking(frame: pd.DataFrame) -> Ranking | None:
@@ -61,7 +61,7 @@ def ranked(scores: Cube) -> Ranking | None:
     rank_RP = rankdata(-scores.better * mean_RP[whole_R].round(9), axis=0)
     average_R = rank_RP.mean(axis=1)
     order = np.argsort(average_R, kind="stable")
-    names = tuple(str(name) for name in scores.rows[whole_R][order])
+    names = tuple(str(name) for name in scores.entries[whole_R][order])
     difference = critical_difference(rows, pairs)
     return Ranking(names, average_R[order], difference, _groups(names, average_R[order], difference), friedman(rank_RP), pairs)
 
@@ -88,10 +88,10 @@ def ranks(frame: pd.DataFrame) -> list[Table]:
     found = ranked(scores)
     if found is None:
         return []
-    rows = pd.Index(found.rows, dtype=object)
+    rows = pd.Index(found.entries, dtype=object)
     letters = _letters(found)
     cells = text_cells(rows, {"average rank": [f"{rank:.2f}" for rank in found.average_rank], "like": letters})
-    of_group = tidy_parts(
+    of_group = tidy_long(
         scores,
         "ranks",
         rows,
@@ -124,7 +124,7 @@ def ranks(frame: pd.DataFrame) -> list[Table]:
             cells=cells,
             data=pd.concat([tidy(scores, "ranks", rows, of_row, of_cell={}), of_group], ignore_index=True),
             metric=scores.metric,
-            marks=marked(cells, {"average rank": best_two(found.average_rank, -1.0)}),
+            marks=mark_best(cells, {"average rank": best_two(found.average_rank, -1.0)}),
         )
     ]
 
@@ -142,11 +142,11 @@ def _groups(names: tuple[str, ...], rank_R: Array, difference: float) -> tuple[t
 
 def _members(found: Ranking) -> Array:
     """1 where a row (R) is in a group (G), else NaN: (R, G)."""
-    member = [[1.0 if row in group else np.nan for group in found.groups] for row in found.rows]
-    return np.array(member).reshape(len(found.rows), len(found.groups))
+    member = [[1.0 if row in group else np.nan for group in found.groups] for row in found.entries]
+    return np.array(member).reshape(len(found.entries), len(found.groups))
 
 
 def _letters(found: Ranking) -> list[str]:
     """The groups that each row is in, as letters: a, b, ..., z, then numbers."""
     named = [chr(ord("a") + number) if number < 26 else f"({number})" for number in range(len(found.groups))]
-    return ["".join(name for name, group in zip(named, found.groups, strict=True) if row in group) for row in found.rows]
+    return ["".join(name for name, group in zip(named, found.groups, strict=True) if row in group) for row in found.entries]

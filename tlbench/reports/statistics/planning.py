@@ -73,7 +73,7 @@ def noise(values_RPS: Array) -> Noise | None:
     return Noise(v_RP.sum(axis=1) / known_R, np.clip(spread_R, 0.0, 1.0))
 
 
-def outlook(scores: Cube, noun: str, wanted: float | None = None) -> str:
+def planning_text(scores: Cube, noun: str, wanted: float | None = None) -> str:
     """One or two sentences for a caption: what these seeds give, and what half of it, or the wanted half-width, takes."""
     found = noise(scores.values)
     return "" if found is None else _said(found, len(scores.seeds), len(scores.pairs), noun, scores.unit_of_deltas, wanted)

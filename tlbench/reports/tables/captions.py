@@ -95,7 +95,7 @@ def reach(cube: Cube) -> str:
 def incomplete(cube: Cube, complete_RP: npt.NDArray[np.bool_], absent: str) -> str:
     """Which rows have blanks, and how many pairs they have, as in "dann (4 of 12 pairs)"."""
     whole_R, pairs = complete_RP.sum(axis=1), len(cube.pairs)
-    of = zip(cube.rows, whole_R, strict=True)
+    of = zip(cube.entries, whole_R, strict=True)
     named = [f"{row} ({whole} of {pairs} pairs)" for row, whole in of if whole < pairs]
     if not named:
         return ""
@@ -109,7 +109,7 @@ def ended(frame: pd.DataFrame) -> str:
         some = frame[frame["status"] == status]
         if some.empty:
             continue
-        reasons = some.assign(why=some["why"].fillna("no reason given")).groupby("why", sort=False)["row"].unique()
+        reasons = some.assign(reason=some["reason"].fillna("no reason given")).groupby("reason", sort=False)["entry"].unique()
         said = [f"{_short(str(why))} ({listed(list(rows))})" for why, rows in reasons.items()]
         parts.append(f"{len(some)} of {plural(len(frame), 'case')} {status}: {listed(said, '; ')}.")
     return " ".join(parts)
@@ -118,7 +118,7 @@ def ended(frame: pd.DataFrame) -> str:
 def mixtures(frame: pd.DataFrame) -> str:
     """A warning where one row mixes options, or one pair mixes versions of its data."""
     parts = []
-    for what, of in (("options", "row"), ("data", "pair")):
+    for what, of in (("options", "entry"), ("data", "pair")):
         kinds = frame.groupby(of, sort=False)[what].nunique()
         mixed = [str(name) for name in kinds.index[kinds > 1]]
         if mixed:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import DETAILS, counted, latest
+from tlbench.reports.frames import DETAILS, latest, latest_done
 from tlbench.reports.score_cube import Cube, cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import Table, figures, marked, text_cells, texts, tidy
+from tlbench.reports.table import Table, figures, mark_best, text_cells, texts, tidy
 from tlbench.reports.tables import captions
 
-_MACHINE = ("device", "devices", "cpu", "cores", "threads", "places", "precision", "batch")
+_MACHINE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases", "precision", "batch")
 _WITHOUT_BATCH = _MACHINE[:-1]
 _UNITS = {
     "train_samples_per_second": "samples/s",
@@ -36,7 +36,7 @@ def throughput(frame: pd.DataFrame) -> list[Table]:
     return [_costs(scores, group, _split(groups)) for group in groups]
 
 
-def frontier(frame: pd.DataFrame) -> list[Table]:
+def pareto_table(frame: pd.DataFrame) -> list[Table]:
     """Accuracy against cost, one table per machine and precision: gain per minute, and which rows no other row beats in both.
 
     Batch sizes share a table: it compares seconds, not samples per second. Takes the frame of one suite.
@@ -48,7 +48,7 @@ def frontier(frame: pd.DataFrame) -> list[Table]:
     return [table for table in made if len(table.cells) > 1]
 
 
-def details(frame: pd.DataFrame) -> list[Table]:
+def cost_details(frame: pd.DataFrame) -> list[Table]:
     """The other costs that were measured, medians as in `throughput`; no table where none was."""
     scores = cube(frame)
     groups = [group for group in _groups(frame, _MACHINE) if group[list(DETAILS)].notna().any(axis=None)]
@@ -56,7 +56,7 @@ def details(frame: pd.DataFrame) -> list[Table]:
 
 
 def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
-    done = counted(frame, by=by)
+    done = latest_done(frame, by=by)
     done = done[done["status"] == "done"]
     return [group for _, group in done.groupby(list(by), sort=False, dropna=False)]
 
@@ -72,7 +72,7 @@ def _split(groups: list[pd.DataFrame]) -> str:
 
 
 def _medians(group: pd.DataFrame, rows: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
-    by_row = group.astype(dict.fromkeys(columns, "float64")).groupby("row", sort=False)
+    by_row = group.astype(dict.fromkeys(columns, "float64")).groupby("entry", sort=False)
     medians = by_row[list(columns)].median().reindex(rows)
     return {column: medians[column].to_numpy(dtype=np.float64) for column in columns}
 
@@ -83,9 +83,9 @@ def _memory(bytes_R: Array) -> dict[str, list[str]]:
 
 
 def _costs(scores: Cube, group: pd.DataFrame, split: str) -> Table:
-    rows = scores.rows[scores.rows.isin(group["row"])]
+    rows = scores.entries[scores.entries.isin(group["entry"])]
     value = _medians(group, rows, tuple(_UNITS))
-    cases_R = group.groupby("row", sort=False).size().reindex(rows).to_numpy()
+    cases_R = group.groupby("entry", sort=False).size().reindex(rows).to_numpy()
     energy_read = bool(np.isfinite(value["energy_joules"]).any())
     blank = any(np.isnan(value[column]).any() for column in _UNITS if column != "energy_joules")
     text = {
@@ -122,14 +122,14 @@ def _costs(scores: Cube, group: pd.DataFrame, split: str) -> Table:
 
 
 def _frontier(scores: Cube, group: pd.DataFrame, baseline: str | None, split: str) -> Table:
-    rows = scores.rows[scores.rows.isin(group["row"])]
+    rows = scores.entries[scores.entries.isin(group["entry"])]
     value = _medians(group, rows, tuple(_UNITS))
-    at_R = scores.rows.get_indexer(rows)
+    at_R = scores.entries.get_indexer(rows)
     score_R = intervals.these_pairs(scores.values).mean[at_R]
     delta = Estimate(np.full(len(rows), np.nan), np.full(len(rows), np.nan))
-    if baseline is not None and baseline in scores.rows and len(scores.rows) > 1:
+    if baseline is not None and baseline in scores.entries and len(scores.entries) > 1:
         deltas = scores.minus(baseline)
-        found, at = intervals.these_pairs(deltas.values), deltas.rows.get_indexer(rows)
+        found, at = intervals.these_pairs(deltas.values), deltas.entries.get_indexer(rows)
         delta = Estimate(*(np.where(at >= 0, of[at], np.nan) for of in found))
     gain_R = scores.better * delta.mean
     per_minute_R = np.where(gain_R > intervals.NOISE, gain_R / (value["train_seconds"] / 60), np.nan)
@@ -180,7 +180,7 @@ def _frontier(scores: Cube, group: pd.DataFrame, baseline: str | None, split: st
             of_cell={},
         ),
         metric=scores.metric,
-        marks=marked(cells, {"Pareto front": front}),
+        marks=mark_best(cells, {"Pareto front": front}),
     )
 
 
@@ -198,7 +198,7 @@ def pareto(gain_R: Array, cost_R: Array) -> Array:
 
 
 def _details(scores: Cube, group: pd.DataFrame, split: str) -> Table:
-    rows = scores.rows[scores.rows.isin(group["row"])]
+    rows = scores.entries[scores.entries.isin(group["entry"])]
     shown = tuple(column for column in DETAILS if group[column].notna().any())
     value = _medians(group, rows, shown)
     where = _where(group, _MACHINE)
@@ -226,12 +226,12 @@ def _unit(column: str) -> str:
 def _where(group: pd.DataFrame, by: tuple[str, ...]) -> str:
     """Machine and precision of a group, and its batch size where it has one of its own, in words."""
     first = {column: None if group[column].isna().iloc[0] else str(group[column].iloc[0]) for column in by}
-    nouns = {"cores": "core", "threads": "thread", "places": "case at once"}
+    nouns = {"cores": "core", "threads": "thread", "concurrent_cases": "case at once"}
     many = {"case at once": "cases at once"}
     counted = [
         f"{first[column]} {noun if first[column] == '1' else many.get(noun, f'{noun}s')}"
         for column, noun in nouns.items()
-        if first[column] and not (column == "places" and first[column] == "1")
+        if first[column] and not (column == "concurrent_cases" and first[column] == "1")
     ]
     host = ", ".join(part for part in (first["cpu"], *counted) if part)
     together = f"{first['devices']} x " if first["devices"] else ""

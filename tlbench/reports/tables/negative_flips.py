@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlbench import records
-from tlbench.reports.frames import counted
+from tlbench.reports.frames import latest_done
 
-COLUMNS = ("suite", "suite_version", "row", "pair", "seed", "against", "negative_flips", "positive_flips", "flips_floor")
+COLUMNS = ("suite", "suite_version", "entry", "pair", "seed", "against", "negative_flips", "positive_flips", "flips_floor")
 """The columns of the flips: shares in [0, 1], of one run against the baseline's run of the same pair and seed."""
 
 _SEEDS = 10
@@ -23,7 +23,7 @@ _SEEDS = 10
 Predictions = tuple[npt.NDArray[np.integer], npt.NDArray[np.bool_]]
 
 
-def flips(results: Path, frame: pd.DataFrame) -> pd.DataFrame | None:
+def negative_flips(results: Path, frame: pd.DataFrame) -> pd.DataFrame | None:
     """The flips of every finished run in a frame whose predictions, and whose baseline's, are in the results directory.
 
     Where target labels are granted the rows of target_only are baselines too, as in the tables of deltas.
@@ -32,15 +32,15 @@ def flips(results: Path, frame: pd.DataFrame) -> pd.DataFrame | None:
     seeds of the pair; missing where seeds score different rows, as they do where labelled target rows are drawn first. None
     without any predictions.
     """
-    some = counted(frame[(frame["status"] == "done") & frame["predictions"].notna() & frame["baseline"].notna()])
+    some = latest_done(frame[(frame["status"] == "done") & frame["predictions"].notna() & frame["baseline"].notna()])
     lines: list[tuple[object, ...]] = []
     for key, of_pair in some.groupby(["suite", "suite_version", "baseline", "pair"], sort=False):
         suite, version, baseline, pair = (str(part) for part in key)
-        named = of_pair[["row", "seed", "predictions"]].itertuples(index=False, name=None)
+        named = of_pair[["entry", "seed", "predictions"]].itertuples(index=False, name=None)
         read = (((row, seed), records.predictions_named(results, suite, name)) for row, seed, name in named)
         runs = {run: one for run, one in read if one is not None}
         drawn = bool((of_pair["target_labels"] > 0).any())
-        alone = of_pair.loc[of_pair["method"] == "target_only", "row"].unique().tolist() if drawn else []
+        alone = of_pair.loc[of_pair["method"] == "target_only", "entry"].unique().tolist() if drawn else []
         for against in dict.fromkeys((baseline, *alone)):
             base = {seed: one for (row, seed), one in runs.items() if row == against}
             floor = None if drawn else _floor(list(base.values()))

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import counted
-from tlbench.reports.score_cube import Cube, cube, placed
+from tlbench.reports.frames import latest_done
+from tlbench.reports.score_cube import Cube, cube, placed_scores
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
 from tlbench.reports.table import (
@@ -17,7 +17,7 @@ from tlbench.reports.table import (
     Table,
     bounds,
     counts,
-    marked,
+    mark_best,
     number,
     text_cells,
     texts,
@@ -25,20 +25,20 @@ from tlbench.reports.table import (
 )
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.scores import baselines, new_domains_bounds, new_domains_texts
-from tlbench.reports.tables.subgroups import Parts, part_deltas
+from tlbench.reports.tables.subgroups import Subgroups, subgroup_deltas
 
 _FLIPS = ("negative_flips", "positive_flips", "flips_floor")
 
 
-def harm(frame: pd.DataFrame, flips: pd.DataFrame | None = None) -> list[Table]:
+def negative_transfer(frame: pd.DataFrame, flips: pd.DataFrame | None = None) -> list[Table]:
     """A table of what averages hide for each of the `baselines` of one suite's frame; `flips` are those of `reports.flips`."""
-    scores, last = cube(frame), counted(frame)
+    scores, last = cube(frame), latest_done(frame)
     return [_harm(frame, scores, last, row, name, flips) for row, name in baselines(frame, scores)]
 
 
 def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, name: str, flips: pd.DataFrame | None) -> Table:
     deltas = scores.minus(baseline)
-    unit, better, rows = deltas.unit_of_deltas, deltas.better, deltas.rows
+    unit, better, rows = deltas.unit_of_deltas, deltas.better, deltas.entries
     mean = intervals.these_pairs(deltas.values)
     new = intervals.new_domains(deltas.values, deltas.domains)
     whole_R = np.isfinite(mean.mean)
@@ -51,12 +51,12 @@ def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, 
     at_R = np.argmin(np.where(np.isnan(run_RN), np.inf, run_RN), axis=1)
     run_R = np.where(whole_R, better * run_RN[np.arange(len(rows)), at_R], np.nan)
     pair_R, seed_R = deltas.pairs[at_R // len(deltas.seeds)], deltas.seeds[at_R % len(deltas.seeds)]
-    base_R = scores.rows == baseline
+    base_R = scores.entries == baseline
     base_PS = scores.values[base_R][0] if base_R.any() else np.full(scores.values.shape[1:], np.nan)
     chance_R = intervals.probability_of_improvement(better * scores.values[~base_R], better * base_PS)
     fallen_R, runs = collapsed(scores, last), scores.values[0].size
     collapsed_R, of_baseline = fallen_R[~base_R], counts(fallen_R[base_R], runs)
-    classes, groups = (part_deltas(scores, last, baseline, column) for column in ("per_class", "per_group"))
+    classes, groups = (subgroup_deltas(scores, last, baseline, column) for column in ("per_class", "per_group"))
     (class_R, class_low_R), (group_R, group_low_R) = classes.worst(), groups.worst()
     flip = _flips(deltas, baseline, flips)
     cells = text_cells(
@@ -99,8 +99,8 @@ def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, 
     parted["worst_seed"] = [str(seed) for seed in seed_R]
     for quantity, named in parted.items():
         of_row = dict(zip(rows, named, strict=True))
-        data["part"] = data["part"].where(data["quantity"] != quantity, data["row"].map(of_row))
-    in_pair = data["row"].map(dict(zip(rows, pair_R, strict=True)))
+        data["part"] = data["part"].where(data["quantity"] != quantity, data["entry"].map(of_row))
+    in_pair = data["entry"].map(dict(zip(rows, pair_R, strict=True)))
     data["pair"] = data["pair"].where(data["quantity"] != "worst_seed", in_pair)
     return Table(
         suite=scores.name,
@@ -121,7 +121,7 @@ def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, 
         cells=cells,
         data=data,
         metric=scores.metric,
-        marks=marked(cells, {"worst class": classes.worst_marks(), "worst group": groups.worst_marks()}),
+        marks=mark_best(cells, {"worst class": classes.worst_marks(), "worst group": groups.worst_marks()}),
     )
 
 
@@ -135,14 +135,14 @@ def collapsed(scores: Cube, last: pd.DataFrame) -> Array:
     A classifier that says one class for every row is exactly at chance in the mean over classes.
     """
     measured = last.assign(chance=1 / last["classes"].astype("float64"))
-    share, chance = placed(scores, measured, "mean_class_accuracy"), placed(scores, measured, "chance")
-    r2 = placed(scores, measured, "r2")
+    share, chance = placed_scores(scores, measured, "mean_class_accuracy"), placed_scores(scores, measured, "chance")
+    r2 = placed_scores(scores, measured, "r2")
     fallen = (share <= chance + 1e-9) | (r2 <= 0)
     known = np.isfinite(share) | np.isfinite(r2)
     return np.where(known.all(axis=(1, 2)), fallen.sum(axis=(1, 2)), np.nan)
 
 
-def _named(part_R: Sequence[str | None], low_R: Array, of: Parts) -> list[str]:
+def _named(part_R: Sequence[str | None], low_R: Array, of: Subgroups) -> list[str]:
     stars = [mark == "hurts" for mark in of.worst_marks()]
     return [
         "" if part is None else f"{part}: {number(low, signed=True)}" + STAR * star
@@ -152,18 +152,18 @@ def _named(part_R: Sequence[str | None], low_R: Array, of: Parts) -> list[str]:
 
 def _flips(deltas: Cube, baseline: str, flips: pd.DataFrame | None) -> dict[str, Array]:
     """Means (R,) in per cent over pairs and seeds; NaN where a run has no predictions to compare."""
-    blank = {quantity: np.full(len(deltas.rows), np.nan) for quantity in _FLIPS}
+    blank = {quantity: np.full(len(deltas.entries), np.nan) for quantity in _FLIPS}
     if flips is None:
         return blank
     of = (flips["suite"] == deltas.suite) & (flips["suite_version"] == deltas.version) & (flips["against"] == baseline)
-    some = flips[of & flips["row"].isin(deltas.rows) & flips["pair"].isin(deltas.pairs) & flips["seed"].isin(deltas.seeds)]
+    some = flips[of & flips["entry"].isin(deltas.entries) & flips["pair"].isin(deltas.pairs) & flips["seed"].isin(deltas.seeds)]
     if some.empty:
         return blank
     some = some.assign(status="done")
     return {
         quantity: np.where(whole_R, values.mean(axis=(1, 2)), np.nan)
         for quantity in _FLIPS
-        for values in [100 * placed(replace(deltas), some, quantity)]
+        for values in [100 * placed_scores(replace(deltas), some, quantity)]
         for whole_R in [np.isfinite(values).all(axis=(1, 2))]
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import counted, latest
+from tlbench.reports.frames import latest, latest_done
 from tlbench.reports.score_cube import Cube, cube
 from tlbench.reports.statistics import intervals, moderated, planning
 from tlbench.reports.statistics.intervals import Array, Estimate
@@ -17,7 +17,7 @@ from tlbench.reports.table import (
     Table,
     best_two,
     bounds,
-    marked,
+    mark_best,
     number,
     pair_texts,
     seed_counts,
@@ -39,7 +39,7 @@ def accuracy(frame: pd.DataFrame, half_width: float | None = None) -> Table:
     new = intervals.new_domains(scores.values, scores.domains)
     middle_R, rank_R = intervals.interquartile_mean(scores.values), intervals.ranks(mean.mean, scores.better)
     cells = text_cells(
-        scores.rows,
+        scores.entries,
         {
             "mean": texts(mean, scores.decimals),
             **new_domains_texts(scores, new),
@@ -61,15 +61,15 @@ def accuracy(frame: pd.DataFrame, half_width: float | None = None) -> Table:
             "IQM: mean of the middle half of all runs.",
             captions.SELECTION,
             captions.incomplete(scores, np.isfinite(cell.mean), "mean and rank"),
-            captions.ended(counted(frame)),
-            captions.mixtures(counted(frame)),
-            planning.outlook(scores, "mean", half_width),
+            captions.ended(latest_done(frame)),
+            captions.mixtures(latest_done(frame)),
+            planning.planning_text(scores, "mean", half_width),
         ),
         cells=cells,
         data=tidy(
             scores,
             "accuracy",
-            scores.rows,
+            scores.entries,
             of_row={
                 **bounds(mean, unit),
                 **new_domains_bounds(new, unit),
@@ -79,7 +79,7 @@ def accuracy(frame: pd.DataFrame, half_width: float | None = None) -> Table:
             of_cell={**bounds(cell, unit), **seed_counts(scores)},
         ),
         metric=scores.metric,
-        marks=marked(cells, {name: best_two(values_R, scores.better) for name, values_R in best.items()}),
+        marks=mark_best(cells, {name: best_two(values_R, scores.better) for name, values_R in best.items()}),
     )
 
 
@@ -102,12 +102,12 @@ def baselines(frame: pd.DataFrame, scores: Cube) -> Iterator[tuple[str, str]]:
     The suite's baseline, and each `target_only` row where target labels are granted: against `target_only` it is called
     transfer delta, against anything else adaptation delta.
     """
-    alone = {"target_only", *frame.loc[frame["method"] == "target_only", "row"]}
+    alone = {"target_only", *frame.loc[frame["method"] == "target_only", "entry"]}
     against = [] if (baseline := latest(frame, "baseline")) is None else [str(baseline)]
     if latest(frame, "target_labels"):
-        against += [str(row) for row in scores.rows if row in alone and row not in against]
+        against += [str(row) for row in scores.entries if row in alone and row not in against]
     for row in against:
-        if (scores.rows != row).any():
+        if (scores.entries != row).any():
             yield row, "transfer delta" if row in alone else "adaptation delta"
 
 
@@ -133,9 +133,9 @@ def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_wid
     }
     worst_R = np.argmin(np.where(np.isnan(gain_RP), np.inf, gain_RP), axis=1)
     low_R = np.where(whole_R, cell.mean[np.arange(len(worst_R)), worst_R], np.nan)
-    worst = dict(zip(deltas.rows, deltas.pairs[worst_R], strict=True))
+    worst = dict(zip(deltas.entries, deltas.pairs[worst_R], strict=True))
     cells = text_cells(
-        deltas.rows,
+        deltas.entries,
         {
             "mean delta": texts(mean, deltas.decimals, signed=True),
             "verdict": [VERDICTS.get(verdict, "") for verdict in verdict_R],
@@ -143,7 +143,7 @@ def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_wid
             "pairs hurt": _shares(hurt_R, sure["hurt"], len(deltas.pairs)),
             "worst pair": [
                 "" if np.isnan(low) else f"{worst[row]} {number(low, deltas.decimals, signed=True)}"
-                for row, low in zip(deltas.rows, low_R, strict=True)
+                for row, low in zip(deltas.entries, low_R, strict=True)
             ],
         }
         | pair_texts(deltas, cell, found.mark),
@@ -151,7 +151,7 @@ def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_wid
     data = tidy(
         deltas,
         f"{name} against {baseline}",
-        deltas.rows,
+        deltas.entries,
         of_row={
             **bounds(mean, unit),
             "verdict": (verdict_R, "1 helps, 0 undecided, -1 hurts"),
@@ -168,7 +168,7 @@ def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_wid
             "p": (found.p, "p, adjusted"),
         },
     )
-    gone = "" if (scores.rows == baseline).any() else f"There is no record of {baseline} yet, so every delta is blank."
+    gone = "" if (scores.entries == baseline).any() else f"There is no record of {baseline} yet, so every delta is blank."
     of_pairs = {str(pair): [VERDICTS.get(mark, "") for mark in of] for pair, of in zip(deltas.pairs, found.mark.T, strict=True)}
     best = [f"{mark} {verdict}".strip() for mark, verdict in zip(best_two(mean.mean, better), cells["verdict"], strict=True)]
     return Table(
@@ -183,14 +183,14 @@ def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_wid
             captions.reach(deltas),
             captions.SELECTION,
             gone or captions.incomplete(deltas, np.isfinite(cell.mean), "mean delta and verdict"),
-            captions.ended(counted(frame)),
-            captions.mixtures(counted(frame)),
-            planning.outlook(deltas, "mean delta", half_width),
+            captions.ended(latest_done(frame)),
+            captions.mixtures(latest_done(frame)),
+            planning.planning_text(deltas, "mean delta", half_width),
         ),
         cells=cells,
-        data=data.assign(pair=data["pair"].where(data["quantity"] != "worst", data["row"].map(worst))),
+        data=data.assign(pair=data["pair"].where(data["quantity"] != "worst", data["entry"].map(worst))),
         metric=scores.metric,
-        marks=marked(cells, {"mean delta": best, "verdict": cells["verdict"].to_list()} | of_pairs),
+        marks=mark_best(cells, {"mean delta": best, "verdict": cells["verdict"].to_list()} | of_pairs),
     )
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import counted
+from tlbench.reports.frames import latest_done
 from tlbench.reports.score_cube import Cube, cube, parts
 from tlbench.reports.statistics import intervals, moderated
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import STAR, VERDICTS, Table, bounds, counts, marked, text_cells, texts, tidy_parts
+from tlbench.reports.table import STAR, VERDICTS, Table, bounds, counts, mark_best, text_cells, texts, tidy_long
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.scores import baselines
 
@@ -22,7 +22,7 @@ _WORST = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class Subgroups:
     """Deltas of K classes or groups in percentage points, the mean over pairs and seeds, and their marks: (R, K)."""
 
     names: list[str]
@@ -45,28 +45,28 @@ class Parts:
         return ["hurts" if mark == -1 else "" for mark in self.found.mark[np.arange(len(at_R)), at_R]]
 
 
-def classes(frame: pd.DataFrame) -> list[Table]:
+def class_deltas(frame: pd.DataFrame) -> list[Table]:
     """Deltas of each class against the suite's baselines: mean over the pairs that have it."""
     return _tables_of_parts(frame, "per_class", "classes", "class")
 
 
-def groups(frame: pd.DataFrame) -> list[Table]:
+def group_deltas(frame: pd.DataFrame) -> list[Table]:
     """As `classes`, of the declared groups of rows."""
     return _tables_of_parts(frame, "per_group", "groups", "group")
 
 
 def _tables_of_parts(frame: pd.DataFrame, column: str, kind: str, noun: str) -> list[Table]:
-    scores, last = cube(frame), counted(frame)
+    scores, last = cube(frame), latest_done(frame)
     if not last[column].notna().any():
         return []
     made = [
-        _parts(scores.minus(row), part_deltas(scores, last, row, column), kind, noun, f"{name} against {row}")
+        _parts(scores.minus(row), subgroup_deltas(scores, last, row, column), kind, noun, f"{name} against {row}")
         for row, name in baselines(frame, scores)
     ]
     return [table for table in made if table is not None]
 
 
-def _parts(deltas: Cube, found: Parts, kind: str, noun: str, name: str) -> Table | None:
+def _parts(deltas: Cube, found: Subgroups, kind: str, noun: str, name: str) -> Table | None:
     if not found.names or not np.isfinite(found.found.mean).any():
         return None
     shown = [
@@ -87,7 +87,7 @@ def _parts(deltas: Cube, found: Parts, kind: str, noun: str, name: str) -> Table
             title = "worst" if not place else f"{place + 1}. worst"
             columns[title] = [f"{found.names[k]}: {row[k]}" if row[k] else "" for k, row in zip(at_R, shown, strict=True)]
             of_columns[title] = found.found.mark[np.arange(len(at_R)), at_R]
-    cells = text_cells(deltas.rows, columns)
+    cells = text_cells(deltas.entries, columns)
     more = "" if len(found.names) <= _COLUMNS else f" The {_WORST} worst of {len(found.names)} are shown, the data hold all."
     some = len(deltas.seeds) >= intervals.SEEDS_NEEDED
     interval = ", ± half of the 95 % interval (moderated t over seeds: would other seeds give it?)" if some else ""
@@ -102,10 +102,10 @@ def _parts(deltas: Cube, found: Parts, kind: str, noun: str, name: str) -> Table
             captions.incomplete(deltas, np.isfinite(intervals.over_seeds(deltas.values).mean), "entries"),
         ),
         cells=cells,
-        data=tidy_parts(
+        data=tidy_long(
             deltas,
             f"{kind}, {name}",
-            deltas.rows,
+            deltas.entries,
             found.names,
             {
                 **bounds(found.found.estimate, "percentage points"),
@@ -114,24 +114,24 @@ def _parts(deltas: Cube, found: Parts, kind: str, noun: str, name: str) -> Table
             },
         ),
         metric=deltas.metric,
-        marks=marked(cells, {title: [VERDICTS.get(mark, "") for mark in of] for title, of in of_columns.items()}),
+        marks=mark_best(cells, {title: [VERDICTS.get(mark, "") for mark in of] for title, of in of_columns.items()}),
     )
 
 
-def part_deltas(scores: Cube, last: pd.DataFrame, baseline: str, column: str) -> Parts:
+def subgroup_deltas(scores: Cube, last: pd.DataFrame, baseline: str, column: str) -> Subgroups:
     """Deltas of the classes or groups in a column of mappings, each the mean over the pairs that have it, then over seeds.
 
     Rows are those of `scores.minus(baseline)`. A seed counts with all the pairs that have the part in any row, so that one
     missing run leaves a blank.
     """
     names, values_RKPS = parts(scores, last, column)
-    base_R = scores.rows == baseline
+    base_R = scores.entries == baseline
     rest = values_RKPS[~base_R]
     if not names or not base_R.any():
         blank = np.full((len(rest), 0), np.nan)
-        return Parts([], moderated.Marks(blank, blank, blank, blank))
+        return Subgroups([], moderated.Marks(blank, blank, blank, blank))
     deltas_RKPS = rest - values_RKPS[base_R]
     has_KP = np.asarray(np.isfinite(values_RKPS).any(axis=(0, 3)))
     pairs_K1 = np.where(has_KP.any(axis=1), has_KP.sum(axis=1), np.nan)[:, None]
     over_pairs_RKS = np.where(has_KP[..., None], deltas_RKPS, 0.0).sum(axis=2) / pairs_K1
-    return Parts(names, moderated.marks(over_pairs_RKS))
+    return Subgroups(names, moderated.marks(over_pairs_RKS))

@@ -22,14 +22,14 @@ def traces(records: Iterable[Record]) -> pd.DataFrame:
     Empty where no record has a trace. Takes records of one suite.
     """
     points = [
-        (record.row, point.step, quantity, value * (100.0 if quantity == "source_validation_accuracy" else 1.0))
+        (record.entry, point.step, quantity, value * (100.0 if quantity == "source_validation_accuracy" else 1.0))
         for record in records
         if record.status == "done"
         for point in record.scores.trace
         for quantity in QUANTITIES
         if (value := getattr(point, quantity)) is not None
     ]
-    long = pd.DataFrame(points, columns=["row", "step", "quantity", "value"]).astype({"value": "float64"})
-    by = long.groupby(["row", "step", "quantity"], sort=False)["value"]
+    long = pd.DataFrame(points, columns=["entry", "step", "quantity", "value"]).astype({"value": "float64"})
+    by = long.groupby(["entry", "step", "quantity"], sort=False)["value"]
     made = pd.DataFrame({"median": by.median(), "low": by.quantile(0.25), "high": by.quantile(0.75)})
     return made.reset_index()
