@@ -36,7 +36,7 @@ from tlbench.suite import Network, Training
 from tlbench.terms import Labelled, Task
 
 ROWS, BATCH, CLASSES, WIDTH = 10_000, 128, 10, 512
-"""Rows of a domain, rows of each part in a step, and columns of a frozen trunk's features (those of a ResNet-18)."""
+"""Rows of a domain, rows of each part in a step, and columns of a frozen backbone's features (those of a ResNet-18)."""
 MORE_ROWS = {"discriminator_reweight": 400}
 """Of the methods of by_hand_more, rows of a domain where they are not 20 batches; all of them go into the weights' fits."""
 FEW_ROWS = 200
@@ -62,7 +62,7 @@ class Run:
 
 
 class Work:
-    """A method on a network (`lenet`, or `features`: a linear head on the features of a frozen trunk).
+    """A method on a network (`lenet`, or `features`: a linear head on the features of a frozen backbone).
 
     The methods of by_hand_more are on LeNet alone; that of adabn and tent has batch normalisation.
     """
@@ -83,10 +83,10 @@ class Work:
                 y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
                 self.source = Labelled(x, y)
             options = {"batch_norm": True} if method in AFTER else {}
-            trunk = backbones.build_backbone("lenet", (1, 28, 28), options) if self.images else Backbone([], WIDTH)
+            backbone = backbones.build_backbone("lenet", (1, 28, 28), options) if self.images else Backbone([], WIDTH)
             kind = methods.method_class(method)
             assert issubclass(kind, DeepMethod)
-            self.start = kind(Net(trunk, CLASSES), **methods.method_options(method, OPTIONS.get(method, {})))
+            self.start = kind(Net(backbone, CLASSES), **methods.method_options(method, OPTIONS.get(method, {})))
             if method == "pcgrad":  # of heads that start as opposites the gradients conflict, else there is nothing to project
                 self.start.get_parameter("source_head.weight").data.copy_(-self.start.net.head.weight)
 
@@ -147,7 +147,7 @@ class Work:
         with_discriminator = self.method == "dann"
         if self.images:
             return Model(parameters, channels_last, discriminator=with_discriminator)
-        return Model(parameters, False, trunk=nn.Identity, width=WIDTH, discriminator=with_discriminator)
+        return Model(parameters, False, backbone=nn.Identity, width=WIDTH, discriminator=with_discriminator)
 
     def by_hand(self, steps: int, channels_last: bool = True) -> Ready:
         if self.more:

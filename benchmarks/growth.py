@@ -45,7 +45,15 @@ def suite(sizes: Mapping[str, int], path: Path) -> Path:
             lines += [f"[domains.{part}_{pair}]", f'part = "{part}"', f"seed = {pair}"]
     pairs = ", ".join(f'"source_{pair}:target_{pair}"' for pair in range(sizes["pairs"]))
     lines += ["[pairs]", f"list = [{pairs}]", "[protocol]", f"seeds = {list(range(sizes['seeds']))}"]
-    lines += ["[net]", 'trunk = "mlp"', "hidden = [64]", "[train]", f"steps = {STEPS}", "batch = 64", "[methods.source_only]"]
+    lines += [
+        "[net]",
+        'backbone = "mlp"',
+        "hidden = [64]",
+        "[train]",
+        f"steps = {STEPS}",
+        "batch = 64",
+        "[methods.source_only]",
+    ]
     for number in range(1, sizes["methods"]):  # rows of one cost
         lines += [f"[methods.coral_{number}]", 'method = "coral"', f"weight = {number}.0"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -36,16 +36,16 @@ def wait(device: torch.device) -> None:
 
 
 def supervised(settings: Settings, precision: str, device: torch.device) -> dict[str, Any]:
-    """Images a second of a plain compiled loop that puts as many images through the trunk as a DANN step does."""
+    """Images a second of a plain compiled loop that puts as many images through the backbone as a DANN step does."""
     batch, warm = 2 * settings.batch, settings.steps // 3
     source = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (settings.samples, *settings.shape), dtype=torch.uint8, generator=source).to(device)
     y = (torch.arange(settings.samples) % settings.classes).to(device)
-    trunk = backbones.build_backbone(settings.backbone, settings.shape, {})
-    net = nn.Sequential(trunk, nn.Linear(trunk.width, settings.classes))
+    backbone = backbones.build_backbone(settings.backbone, settings.shape, {})
+    net = nn.Sequential(backbone, nn.Linear(backbone.width, settings.classes))
     net.to(device).to(memory_format=torch.channels_last).train()
     compiled: Callable[[Tensor], Tensor] = torch.compile(net)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     rows = torch.randint(0, settings.samples, (settings.steps, batch), generator=source).to(device)
     begun, marks = time.perf_counter(), []
     for step in range(settings.steps):
@@ -54,9 +54,9 @@ def supervised(settings: Settings, precision: str, device: torch.device) -> dict
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = compiled(images)
         loss = F.cross_entropy(logits.float(), y[at])
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         if step + 1 == warm:
             wait(device)
             marks = [time.perf_counter()]
@@ -114,7 +114,7 @@ def script(settings: Settings, precision: str, device: torch.device, workers: in
     hidden = [nn.Linear(net.width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)]
     discriminator = nn.Sequential(*hidden).to(device)
     parameters = [*net.parameters(), *head.parameters(), *discriminator.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=1e-3)
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
     took, log = [], []
     for step in range(steps):
         begun = time.perf_counter()
@@ -131,9 +131,9 @@ def script(settings: Settings, precision: str, device: torch.device, workers: in
             + F.binary_cross_entropy_with_logits(of_target.float(), torch.zeros_like(of_target, dtype=torch.float32))
         )
         loss = task + domain
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         right = (logits.argmax(1) == source_y).float().mean()
         log.append((loss.item(), domain.item(), right.item()))  # each waits for the device, so that the times below are true
         took.append(time.perf_counter() - begun)

@@ -106,8 +106,8 @@ def pytorch_adapt(work: Work, steps: int, *, loader: bool, device: torch.device 
     models: dict[str, nn.Module] = {"G": model.backbone, "C": model.head}
     if work.method == "dann":
         models["D"] = Flat(model.discriminator)
-    optimisers = [torch.optim.Adam(one.parameters(), lr=1e-3) for one in models.values()]
-    hook = DANNHook(optimisers) if work.method == "dann" else ClassifierHook(optimisers, post=[MCCHook()])
+    optimizers = [torch.optim.Adam(one.parameters(), lr=1e-3) for one in models.values()]
+    hook = DANNHook(optimizers) if work.method == "dann" else ClassifierHook(optimizers, post=[MCCHook()])
 
     if loader:
         none = torch.zeros(ROWS, dtype=torch.int64)
@@ -153,7 +153,7 @@ def skada(work: Work, steps: int, device: torch.device = CPU) -> Ready:
     y = torch.cat([work.source.y[at], torch.full((count,), -1)]).numpy()
     domain = torch.cat([torch.ones(count, dtype=torch.int64), torch.full((count,), -2)]).numpy()
     net = DANN(
-        Trunked(model),
+        BackboneOf(model),
         layer_name="backbone",
         domain_classifier=Reversed(model.discriminator, steps),
         train_split=None,
@@ -172,8 +172,8 @@ def skada(work: Work, steps: int, device: torch.device = CPU) -> Ready:
     return train
 
 
-class Trunked(nn.Module):
-    """Trunk and head as one module whose layer `trunk` skada looks into."""
+class BackboneOf(nn.Module):
+    """Backbone and head as one module whose layer `backbone` skada looks into."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Training steps in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
 
 Two networks: LeNet (20, 50, 500) on images that stay on the device as uint8 and are drawn by index, and a linear head on
-features that a frozen trunk has made. Four losses: source only, DANN (a discriminator of two hidden layers of 256, gradient
+features that a frozen backbone has made. Four losses: source only, DANN (a discriminator of two hidden layers of 256, gradient
 reversal), Deep CORAL and MCC. One forward for source and target, fused Adam; the losses are read once, at the end.
 """
 
@@ -46,12 +46,12 @@ class Model(nn.Module):
         start: Iterable[Tensor],
         channels_last: bool,
         *,
-        trunk: Callable[[], nn.Module] = lenet,
+        backbone: Callable[[], nn.Module] = lenet,
         width: int = 500,
         discriminator: bool = True,
     ) -> None:
         super().__init__()
-        self.backbone = trunk()
+        self.backbone = backbone()
         self.head = nn.Linear(width, 10)
         self.discriminator = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
         if not discriminator:
@@ -117,7 +117,7 @@ def train(
     target_rows = order(len(target), steps, batch, seeds[1]) if term else source_rows
     layout = torch.channels_last if channels_last else torch.contiguous_format
     is_source = torch.cat([torch.ones(batch), torch.zeros(batch)])
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     losses = torch.empty(steps)
     model.train()
     for step in range(steps):
@@ -131,8 +131,8 @@ def train(
         loss = F.cross_entropy(model.head(features[:batch]), source_y[drawn])
         if term:
             loss = loss + term(model, features, batch, step / steps, is_source)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses[step] = loss.detach()
     return losses.tolist()

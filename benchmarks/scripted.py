@@ -78,7 +78,7 @@ class Script:
                 next(loader)
 
     def train(self) -> list[float]:
-        optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self.model.train()
         log = []
         for step in range(self.steps):
@@ -94,9 +94,9 @@ class Script:
                 + F.binary_cross_entropy_with_logits(of_target, torch.zeros_like(of_target))
             )
             loss = task + domain
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             right = (logits.argmax(1) == source_y).float().mean()
             log.append((loss.item(), domain.item(), right.item()))
         return [loss for loss, _, _ in log]

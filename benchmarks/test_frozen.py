@@ -1,4 +1,4 @@
-"""A suite on a frozen trunk: ten methods x 12 pairs x 3 seeds, against one extraction of the features and the heads' own time.
+"""A suite on a frozen backbone: ten methods x 12 pairs x 3 seeds, against one extraction of the features and the heads' own time.
 
     .venv/bin/python -m pytest benchmarks/test_frozen.py -q -s      (about 4 minutes on two cores)
 
@@ -78,7 +78,7 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
         seen.append(domain.name)
         return extracted(domain, *rest)
 
-    monkeypatch.setattr(frozen, "_extracted", watched)
+    monkeypatch.setattr(frozen, "_extract_features", watched)
     chosen = suite.load_suite(write(tmp_path), (methods.suite_errors, backbones.suite_errors))
     domains = runner.load_domains(chosen, list(DOMAINS), tmp_path)
     device = torch.device("cpu")
@@ -110,7 +110,7 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
 
 @pytest.mark.parametrize("switch", ["learning", "frozen"])
 def test_a_case(switch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: BenchmarkFixture) -> None:
-    """One case with a trunk that learns, and with a frozen one whose features are made."""
+    """One case with a backbone that learns, and with a frozen one whose features are made."""
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
     text = write(tmp_path).read_text(encoding="utf-8").replace("steps = 100", "steps = 10")
     if switch == "learning":

@@ -29,19 +29,19 @@ import resource, sys, tomllib
 from pathlib import Path
 import torch
 from tlbench import data, engine, methods
-from tlbench.nn import trunks
+from tlbench.nn import backbones
 from tlbench.suite import locate, parse
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 raw = tomllib.loads(locate("office_caltech10_images").read_text())
 raw["data"].update(size=256, crop=224)
 raw["train"].update(steps=20, batch=16, trace=0)
 raw["net"] = {"backbone": "torchvision:mobilenet_v3_small"}
-suite = parse(raw, "photos", (trunks.mistakes, methods.mistakes))
+suite = parse(raw, "photos", (backbones.mistakes, methods.mistakes))
 root, cache = Path(sys.argv[1]), Path(sys.argv[2])
 domains = {name: data.load(one, root, cache) for name, one in suite.domains.items()}
 record = engine.run(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
 assert record.status == "done", record.why
-print(before, sum(len(domain.rows) for domain in domains.values()))
+print(before, sum(len(domain.samples) for domain in domains.values()))
 """
 
 

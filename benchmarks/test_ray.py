@@ -27,10 +27,10 @@ MOST_SECONDS, MOST_GIB, MOST_EXTRA_MS = 60, 1, 100
 
 EMPTY = '''"""Nothing: every row is of the first class."""
 from __future__ import annotations
-from tlbench.methods.base import Predictor, Solved
+from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.terms import Task
 
-class Empty(Solved):
+class Empty(ShallowMethod):
     """No work at all."""
     reads = frozenset({"source"})
 

@@ -33,7 +33,7 @@ def suite_file(folder: Path) -> Path:
     lines = ['name = "many"', "version = 1", "[data]", 'reader = "npz"', 'x = "x"', 'y = "y"']
     lines += [f'[domains.{name}]\npath = "{name}.npz"' for name in names]
     lines += ["[pairs]", "all = true", "[protocol]", f"seeds = {[*range(SEEDS)]}", 'baseline = "row0"']
-    lines += ["[net]", 'trunk = "mlp"', "hidden = [8]"]
+    lines += ["[net]", 'backbone = "mlp"', "hidden = [8]"]
     lines += [f'[methods.row{number}]\nmethod = "ridge"\nc = {1.0 + number}' for number in range(ROWS)]
     (folder / "many.toml").write_text("\n".join(lines) + "\n")
     return folder / "many.toml"

@@ -1,4 +1,4 @@
-"""The engine's step against the same step by hand: four methods, on LeNet and on a frozen trunk's features; fp32, CPU.
+"""The engine's step against the same step by hand: four methods, on LeNet and on a frozen backbone's features; fp32, CPU.
 
 Both compute the same losses from the same start and the same rows; that is asserted. Times are printed and saved, never
 asserted: they belong to the machine. Aim: the engine takes at most 3 % longer.
@@ -17,7 +17,7 @@ from benchmarks.timing import SHORT, Turns, rounds
 NETS = ("lenet", "features")
 METHODS = ("source_only", "dann", "coral", "mcc")
 STEPS = {"lenet": 5 if SHORT else 60, "features": 200 if SHORT else 1000}
-"""Steps of one timed run: optimiser, row numbers and all else that a run needs are timed with it."""
+"""Steps of one timed run: optimizer, row numbers and all else that a run needs are timed with it."""
 
 
 @functools.cache

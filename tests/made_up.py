@@ -9,7 +9,7 @@ def record(row="source_only", pair="a:b", seed=0, accuracy=0.5, **more):
     sources, target = pair.rsplit(":", 1)
     cost = more.pop("cost", {})
     machine = {"device": more.pop("device", "cpu"), "torch": "2.11", "precision": more.pop("precision", "fp32")}
-    fields = {"suite": "toy", "suite_version": 1, "row": row, "method": row, "identity": "i", "status": "done"}
+    fields = {"suite": "toy", "suite_version": 1, "entry": row, "method": row, "identity": "i", "status": "done"}
     fields |= {
         "baseline": "source_only",
         "data": {target: "f"},

@@ -35,8 +35,9 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from tlbench.methods.base import Group, Phase, Predictor, Rows, Solved, Trained
-from tlbench.terms import NotApplicable, Step, Task, TlbenchError
+from tlbench.methods.base import DeepMethod, Group, Passes, Phase, Predictor, ShallowMethod
+from tlbench.errors import NotApplicableError, TlbenchError
+from tlbench.terms import Step, Task
 '''
 
 SUITE = """
@@ -65,9 +66,9 @@ batch = 8
 """
 
 
-IMAGES = SUITE.replace('trunk = "mlp"\nhidden = [8]', 'trunk = "lenet"')
+IMAGES = SUITE.replace('backbone = "mlp"\nhidden = [8]', 'backbone = "lenet"')
 
-LOOKS = """class Looks(Trained):
+LOOKS = """class Looks(DeepMethod):
     reads = frozenset({"source"})
     def loss(self, step: Step) -> Tensor:
         loss = self.supervised(step)
@@ -122,14 +123,14 @@ def suite(text: str = SUITE, **changes: dict[str, Any]) -> Suite:
 
 def case(method: str = "source_only", **changes: Any) -> Case:
     """A case on the pair a:b."""
-    facts: dict[str, Any] = {"suite": "tiny", "suite_version": 1, "row": method, "method": method}
+    facts: dict[str, Any] = {"suite": "tiny", "suite_version": 1, "entry": method, "method": method}
     return Case(**{**facts, "sources": ("a",), "target": "b", "seed": 0, **changes})
 
 
 def record(number: int = 0, **changes: Any) -> Record:
     """A record that was never run."""
     facts: dict[str, Any] = {
-        **case().model_dump(),
+        **case().model_dump(by_alias=False),
         "seed": number,
         "identity": f"{number:016x}",
         "status": "done",

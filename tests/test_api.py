@@ -63,7 +63,7 @@ def test_a_suite_may_be_an_object_and_a_method_a_file(folder):
     for name in "ab":
         (folder / f"{name}.npz").rename(folder / "data" / f"{name}.npz")
     (folder / "copy_of_source_only.py").write_text(
-        HEADER.format(name="copy") + "class Copy(Trained):\n    reads = frozenset({'source'})\n"
+        HEADER.format(name="copy") + "class Copy(DeepMethod):\n    reads = frozenset({'source'})\n"
         "    def loss(self, step: Step) -> Tensor:\n        return self.supervised(step)\n"
     )
     chosen = suite(methods={"source_only": {}, "copy_of_source_only": {}})
@@ -79,7 +79,7 @@ def test_a_suite_may_be_an_object_and_a_method_a_file(folder):
 def test_mistakes_are_one_error_of_ours(folder):
     tlbench.run("tiny.toml", method=["coral"])  # so that there is something to report
     for words, call in (
-        ("did you mean 'quickstart'", lambda: tlbench.run("quickstrat")),
+        ("Did you mean 'quickstart'", lambda: tlbench.run("quickstrat")),
         ("no suite file", lambda: tlbench.run("none.toml")),
         ("unknown 'corl'", lambda: tlbench.run("tiny.toml", method=["corl"])),
         ("--device gpu", lambda: tlbench.run("tiny.toml", device="gpu")),

@@ -13,7 +13,7 @@ from tlbench.bench import compare, saved_benches, table, throughput
 from tlbench.errors import TlbenchError
 
 CPU = torch.device("cpu")
-SMALL = throughput.Settings(backbone="mlp", shape=(12,), classes=3, rows=200, batch=8, steps=12)
+SMALL = throughput.Settings(backbone="mlp", shape=(12,), classes=3, samples=200, batch=8, steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,21 @@ def test_shares_of_a_step_are_shares(made):
 
 
 def test_the_command_writes_what_it_prints_and_compares_it(tmp_path):
-    words = ("bench", "--trunk", "mlp", "--shape", "12", "--rows", "200", "--batch", "8", "--steps", "12", "--device", "cpu")
+    words = (
+        "bench",
+        "--backbone",
+        "mlp",
+        "--shape",
+        "12",
+        "--samples",
+        "200",
+        "--batch",
+        "8",
+        "--steps",
+        "12",
+        "--device",
+        "cpu",
+    )
     ran = tlbench(*words, "--method", "source_only", "--out", "new.json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "source_only" in ran.stdout and "limit of the device" in ran.stdout
@@ -72,11 +86,11 @@ def test_the_command_writes_what_it_prints_and_compares_it(tmp_path):
     ("words", "said"),
     [
         (("--shape", "3x"), "--shape 3x"),
-        (("--trunk", "lenett"), "did you mean 'lenet'"),
-        (("--method", "danm"), "did you mean 'dan"),
+        (("--backbone", "lenett"), "Did you mean 'lenet'"),
+        (("--method", "danm"), "Did you mean 'dan"),
         (("--method", "logistic"), "solved in closed form"),
         (("--device", "tpu"), "--device tpu"),
-        (("--trunk", "lenet", "--shape", "12"), "(12,)"),
+        (("--backbone", "lenet", "--shape", "12"), "(12,)"),
         (("--compare", "none.json", "none.json"), "no file none.json"),
         (("--compare", "bad.json", "bad.json"), "bad.json"),
         (("--compare", "other.json", "other.json"), "neither by"),

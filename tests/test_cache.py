@@ -55,7 +55,7 @@ def load(root: Path, folder: Path | None, **changes: Any) -> Domain:
 
 def same(one: Domain, other: Domain) -> bool:
     def parts(domain: Domain) -> list[Labelled]:
-        return [part for part in (domain.rows, domain.test) if part is not None]
+        return [part for part in (domain.samples, domain.test) if part is not None]
 
     pairs = list(zip(parts(one), parts(other), strict=True))
     equal = all(torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and a.x.dtype == b.x.dtype for a, b in pairs)
@@ -90,9 +90,9 @@ def test_a_second_load_maps_what_the_first_one_decoded(root: Path, folder: Path,
 
 def test_what_is_written_to_mapped_rows_stays_out_of_the_cache(root: Path, folder: Path) -> None:
     first = load(root, folder)
-    before = first.rows.x.clone()
-    first.rows.x.zero_()
-    assert torch.equal(load(root, folder).rows.x, before)
+    before = first.samples.x.clone()
+    first.samples.x.zero_()
+    assert torch.equal(load(root, folder).samples.x, before)
 
 
 def test_a_file_changed_while_it_is_read_is_not_kept(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_file_changed_while_it_is_read_is_not_kept(root: Path, folder: Path, m
         return decode(declaration, root)
 
     monkeypatch.setattr(loading, "decode", disturbed)
-    assert len(load(root, folder).rows) == 401 and cache.entries(folder) == []
+    assert len(load(root, folder).samples) == 401 and cache.entries(folder) == []
 
 
 def test_another_name_finds_the_same_rows(root: Path, folder: Path, decodings: list[str]) -> None:
@@ -113,7 +113,7 @@ def test_another_name_finds_the_same_rows(root: Path, folder: Path, decodings: l
 
 @pytest.mark.parametrize(
     "change",
-    [{"rows": 50}, {"prepare": ["scale"]}, {"shifts": [{"kind": "noise", "sigma": 0.1}]}, {"classes": [2, 1, 0]}],
+    [{"samples": 50}, {"prepare": ["scale"]}, {"shifts": [{"kind": "noise", "sigma": 0.1}]}, {"classes": [2, 1, 0]}],
     ids=lambda change: next(iter(change)),
 )
 def test_another_declaration_is_another_entry(root: Path, folder: Path, change: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ def test_two_files_that_change_places_are_another_entry(root: Path, folder: Path
     (root / "b.npz").rename(root / "a.npz")
     (root / "c").rename(root / "b.npz")
     new = load(root, folder)
-    assert old.test is not None and torch.equal(new.rows.x, old.test.x) and not same(new, old)
+    assert old.test is not None and torch.equal(new.samples.x, old.test.x) and not same(new, old)
 
 
 def test_other_code_is_another_entry(root: Path, folder: Path, decodings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_a_full_disk_is_no_failure(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache.os, "fsync", full)
-    assert len(load(root, folder).rows) == 400 and "No space left" in caplog.text
+    assert len(load(root, folder).samples) == 400 and "No space left" in caplog.text
     assert cache.entries(folder) == [] and not list((folder / "domains").glob("*/"))
 
 
@@ -306,12 +306,12 @@ def test_pruning_takes_the_old_or_all(root: Path, folder: Path) -> None:
     old = entry(folder)
     os.utime(old / "card.json", (1000, 1000))
     young = load(root, folder, rows=50)
-    kept = young.rows.x.clone()
-    assert [one.rows for one in cache.entries(folder)] == [50, 400]
+    kept = young.samples.x.clone()
+    assert [one.samples for one in cache.entries(folder)] == [50, 400]
     assert cache.prune(folder, before=2000) > 400 * 64 and not old.exists()
-    assert [one.rows for one in cache.entries(folder)] == [50]
+    assert [one.samples for one in cache.entries(folder)] == [50]
     assert cache.prune(folder) > 0 and cache.entries(folder) == []
-    assert torch.equal(young.rows.x, kept)  # mapped, and still whole
+    assert torch.equal(young.samples.x, kept)  # mapped, and still whole
     assert cache.prune(folder / "nowhere") == 0
 
 

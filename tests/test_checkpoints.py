@@ -69,7 +69,7 @@ def test_a_method_goes_on_to_the_same_numbers(tmp_path, method):
 
 def test_what_a_method_holds_beside_its_parameters_is_kept(tmp_path):
     body = (
-        "class Hoarder(Trained):\n"
+        "class Hoarder(DeepMethod):\n"
         "    reads = frozenset({'source'})\n"
         "    def build(self):\n"
         "        self.memory = {'mean': None, 'rows': [], 'seen': set()}\n"
@@ -80,8 +80,8 @@ def test_what_a_method_holds_beside_its_parameters_is_kept(tmp_path):
         "        now = step.source.x.mean(dim=0).detach()\n"
         "        old = self.memory['mean']\n"
         "        self.memory['mean'] = now if old is None else 0.9 * old + 0.1 * now\n"
-        "        self.memory['rows'].append(int(step.rows['source'][0]))\n"
-        "        self.memory['seen'].add(int(step.rows['source'][0]))\n"
+        "        self.memory['rows'].append(int(step.indices['source'][0]))\n"
+        "        self.memory['seen'].add(int(step.indices['source'][0]))\n"
         "        self.hidden += torch.rand(3, generator=self.draws)\n"
         "        self.late = len(self.memory['rows'])\n"
         "        assert self.alias[0] is self.net.head\n"
@@ -117,7 +117,7 @@ def test_what_a_method_holds_beside_its_parameters_is_kept(tmp_path):
     ids=["an iterator", "a view", "a closure", "a hook"],
 )
 def test_what_cannot_be_kept_is_said_and_the_case_goes_on(tmp_path, body, words):
-    head = "from tlbench.methods.base import Phase\nclass Odd(Trained):\n    reads = frozenset({'source'})\n"
+    head = "from tlbench.methods.base import Phase\nclass Odd(DeepMethod):\n    reads = frozenset({'source'})\n"
     loss = "    def loss(self, step):\n        return self.supervised(step)\n"
     with plugged(tmp_path, "odd", head + loss + body):
         file = tmp_path / "case.pt"

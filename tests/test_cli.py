@@ -91,7 +91,7 @@ def test_a_run(ran):
         assert [r.entry for r in records.read(file)] == [name]
     (strong,) = records.read(folder / "results" / "tiny" / "strong.jsonl")
     assert (strong.method, strong.options) == ("coral", {"weight": 5.0})
-    # the first optimiser of a process imports much of torch: seconds that no case is billed for
+    # the first optimizer of a process imports much of torch: seconds that no case is billed for
     (first,) = records.read(folder / "results" / "tiny" / "source_only.jsonl")
     assert first.cost.train_seconds < 0.5
 
@@ -191,7 +191,7 @@ def test_a_page(ended):
         ("methods", ["dann ", "DANN: features", "source_only", "fine_tune"]),
         ("suites", ["quickstart", "mnist_usps", "office_caltech10_surf"]),
         ("domains", ["quickstart", "upright", "scikit_learn", "idx"]),
-        ("trunks", ["lenet", "mlp", "torchvision", "auto"]),
+        ("backbones", ["lenet", "mlp", "torchvision", "auto"]),
     ],
 )
 def test_lists(tmp_path, kind, words):
@@ -310,7 +310,7 @@ def bad_results(folder: Path) -> None:
 
 
 BAD_METHOD = HEADER.format(name="idle") + (
-    "class Idle(Trained):\n    reads = frozenset({'source', 'target'})\n"
+    "class Idle(DeepMethod):\n    reads = frozenset({'source', 'target'})\n"
     "    weight: float = Field(1.0, description='of nothing')\n"
     "    def build(self) -> None:\n        self.idle = nn.Linear(2, 2)\n"
     "    def loss(self, step: Step) -> Tensor:\n        return self.supervised(step)\n"
@@ -320,34 +320,37 @@ WRONG_SUITE = (
     SUITE.replace('name = "tiny"', 'nme = "tiny"')
     .replace("seeds = [0]", 'seeds = [0, 0]\nmetric = "acuracy"\nbaseline = "source_olny"')
     .replace('list = ["a:b"]', 'list = ["a:c", "b:b"]')
-    .replace('trunk = "mlp"', 'trunk = "mpl"')
+    .replace('backbone = "mlp"', 'backbone = "mpl"')
     .replace("steps = 5", 'stepz = 5\nlr = "fast"')
     + "wieght = 1.0\n[methods.corall]\n"
 )
 
 MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[str, ...]]] = {
-    "no such suite": (None, ("run", "quickstrat"), ("suite: unknown 'quickstrat'; did you mean 'quickstart'?",)),
+    "no such suite": (None, ("run", "quickstrat"), ("Unknown suite 'quickstrat'. Did you mean 'quickstart'?",)),
     "no such file": (None, ("run", "mine.toml"), ("no suite file mine.toml",)),
     "no TOML": (text("bad.toml", "name = tiny\n"), ("run", "bad.toml"), ("bad.toml: not TOML: ", "line 1")),
     "a wrong suite": (
         text("bad.toml", WRONG_SUITE),
         ("run", "bad.toml"),
         (
-            *("name: missing", "unknown 'nme'; did you mean 'name'?", "did you mean 'target_accuracy'?"),
-            *("a seed stands in it twice", "did you mean 'source_only'?", "unknown 'c'; there are a, b"),
-            *("'b:b': a domain stands in it twice", "did you mean 'mlp'?", "did you mean 'steps'?"),
-            *("train.lr: input should be a valid number", "did you mean 'weight'?", "did you mean 'coral'?"),
+            *("The key 'name' is missing", "'nme'. Did you mean 'name'?", "Did you mean 'target_accuracy'?"),
+            *("a seed stands in it twice", "Did you mean 'source_only'?", "Unknown domain 'c'. Available: a, b"),
+            *("'b:b': a domain stands in it twice", "Did you mean 'mlp'?", "Did you mean 'steps'?"),
+            *("train.lr: input should be a valid number", "Did you mean 'weight'?", "Did you mean 'coral'?"),
         ),
     ),
     "two suites, one wrong": (
         text("bad.toml", SUITE.replace("coral", "corral")),
         ("run", "tiny.toml", "bad.toml"),
-        ("bad.toml:\n  methods.corral: unknown 'corral'; did you mean 'coral'?",),
+        ("bad.toml:\n  methods.corral: Unknown method 'corral'. Did you mean 'coral'?",),
     ),
     "filters that choose nothing": (
         None,
         ("run", "tiny.toml", "--method", "corl", "--pair", "b:a"),
-        ("--method of suite tiny: unknown 'corl'; did you mean 'coral'?", "--pair of suite tiny: unknown 'b:a'"),
+        (
+            "--method: Unknown method entry 'corl' of suite tiny. Did you mean 'coral'?",
+            "--pair: Unknown pair 'b:a' of suite tiny",
+        ),
     ),
     "no CUDA device": (None, ("run", "tiny.toml", "--device", "cuda"), ("sees no CUDA device here; use auto or cpu",)),
     "results that can't be written": (
@@ -369,7 +372,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[
             "domains.infinite: 1 features are NaN or infinite as read, in 1 rows, first in row 4",
             "domains.empty: the domain is empty",
             "domains.unlabelled: ",
-            "unlabelled.npz: no array 'y'; there are x",
+            "unlabelled.npz: There is no array 'y'. Available: x",
             "domains.lacking: no row has the class '1'",
         ),
     ),
@@ -524,7 +527,7 @@ def test_a_diverging_row_fails_and_the_others_are_done(ended):
 
 SLOW = HEADER + (
     "import os, pathlib, time\n"
-    "class Slow(Trained):\n    reads = frozenset({{'source'}})\n"
+    "class Slow(DeepMethod):\n    reads = frozenset({{'source'}})\n"
     "    def loss(self, step: Step) -> Tensor:\n"
     "        if 'SLOW' in os.environ:\n            pathlib.Path(f'pid-{{os.getpid()}}').touch()\n"
     "        time.sleep(float(os.environ.get('SLOW', 0)))\n        return self.supervised(step)\n"

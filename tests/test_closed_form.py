@@ -47,8 +47,8 @@ def far_apart() -> Rows:
 
 
 FAULTS: dict[str, Callable[[], Rows]] = {
-    "fewer rows than components": lambda: rows(source=4, target=5, target_labeled=3),
-    "more columns than rows": lambda: rows(columns=50, source=9, target=7, target_labeled=3),
+    "fewer rows than components": lambda: rows(source=4, target=5, few=3),
+    "more columns than rows": lambda: rows(columns=50, source=9, target=7, few=3),
     "columns that are copies": lambda: changed(lambda x: torch.cat([x, x, x[:, :1] + x[:, 1:2]], dim=1)),
     "some columns of zeros": lambda: changed(lambda x: torch.cat([x, torch.zeros(len(x), 3)], dim=1)),
     "rows that are all alike": lambda: changed(lambda x: torch.ones_like(x)),
@@ -56,7 +56,7 @@ FAULTS: dict[str, Callable[[], Rows]] = {
     "domains far apart": far_apart,
     "values near the end of float32": lambda: changed(lambda x: x * 1e37),
     "values near its beginning": lambda: changed(lambda x: x * 1e-30),
-    "one row of each": lambda: rows(source=1, target=1, target_labeled=1),
+    "one row of each": lambda: rows(source=1, target=1, few=1),
 }
 """Each ends in numbers, or in one sentence."""
 
@@ -175,7 +175,7 @@ def test_single_and_double_precision_agree(name, regression):
 @pytest.mark.parametrize("name", FORMS)
 def test_cpu_and_cuda_agree(name):
     """To 1e-3 of a score, or 1e-4: both are float64, what differs is the order of sums."""
-    task, new = checks.toy_task(), checks.toy_method(4, 90, shift=0.7).x
+    task, new = checks.toy_task(), checks.toy_samples(4, 90, shift=0.7).x
     assert task.source is not None and task.target is not None and task.target_labeled is not None
 
     def scores(device: str) -> Tensor:

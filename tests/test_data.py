@@ -98,32 +98,32 @@ def test_a_declaration_is_checked_and_plain() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"reader": "matt"}, "domains.d: unknown reader 'matt'; did you mean 'mat'?"),
+        ({"reader": "matt"}, "domains.d: Unknown reader 'matt'. Did you mean 'mat'?"),
         ({"reader": 3}, "domains.d: reader = 3 should be a valid string"),
-        ({"pth": "a"}, "domains.d: unknown key 'pth'; did you mean 'path'?"),
-        ({"shap": [1]}, "domains.d: unknown key 'shap'; did you mean 'shape'?"),
+        ({"pth": "a"}, "domains.d: Unknown key 'pth'. Did you mean 'path'?"),
+        ({"shap": [1]}, "domains.d: Unknown key 'shap'. Did you mean 'shape'?"),
         ({"path": 3}, "domains.d: path = 3 should be a valid string"),
-        ({"rows": 0}, "domains.d: rows = 0 should be greater than 0"),
-        ({"rows": True}, "domains.d: rows = True should be a valid integer"),
+        ({"samples": 0}, "domains.d: samples = 0 should be greater than 0"),
+        ({"samples": True}, "domains.d: samples = True should be a valid integer"),
         ({"shape": [1, 0]}, "domains.d: shape[1] = 0 should be greater than 0"),
         ({"classes": ["a", "a"]}, "'a' is there twice"),
         ({"shifts": {"kind": "noise"}}, "domains.d: shifts = {'kind': 'noise'} should be a valid list"),
-        ({"shifts": ["nois"]}, "domains.d.shifts[0]: unknown kind 'nois'; did you mean 'noise'?"),
+        ({"shifts": ["nois"]}, "domains.d.shifts[0]: Unknown kind 'nois'. Did you mean 'noise'?"),
         ({"shifts": [{"sigma": 1}]}, "domains.d.shifts[0]: must be a name or a table with a kind"),
-        ({"shifts": ["noise"]}, "domains.d.shifts[0] (noise): missing key 'sigma'"),
+        ({"shifts": ["noise"]}, "domains.d.shifts[0] (noise): The key 'sigma' is missing"),
         ({"shifts": [{"kind": "noise", "sigma": -1}]}, "sigma = -1 should be greater than or equal to 0"),
-        ({"shifts": [{"kind": "noise", "sigma": 1, "sed": 1}]}, "unknown key 'sed'; did you mean 'seed'?"),
+        ({"shifts": [{"kind": "noise", "sigma": 1, "sed": 1}]}, "Unknown key 'sed'. Did you mean 'seed'?"),
         ({"shifts": [{"kind": "noise", "sigma": 1, "seed": "a"}]}, "seed = 'a' should be a valid integer"),
         ({"shifts": [{"kind": "part", "index": 2, "of": 2}]}, "index = 2 must be below of = 2"),
         ({"shifts": ["label_shift"]}, "give either priors or alpha"),
         ({"shifts": [{"kind": "label_shift", "priors": [0.5, 0.4]}]}, "sum to 0.9"),
-        ({"prepare": ["zscor"]}, "domains.d.prepare[0]: unknown kind 'zscor'; did you mean 'zscore'?"),
+        ({"prepare": ["zscor"]}, "domains.d.prepare[0]: Unknown kind 'zscor'. Did you mean 'zscore'?"),
         ({"prepare": [{"kind": "zscore", "ddof": 2}]}, "ddof = 2 should be less than or equal to 1"),
         ({"test": 3}, "domains.d: test = 3 should be a valid dictionary"),
-        ({"test": {"pth": "a"}}, "domains.d.test: unknown key 'pth'; did you mean 'path'?"),
+        ({"test": {"pth": "a"}}, "domains.d.test: Unknown key 'pth'. Did you mean 'path'?"),
         ({"test": {"shifts": []}}, "domains.d.test: 'shifts' holds for both parts alike"),
-        ({"test": {"reader": "mt"}}, "domains.d.test: unknown reader 'mt'; did you mean 'mat'?"),
-        ({"test": {"reader": "idx"}}, "domains.d.test: missing key 'images'"),
+        ({"test": {"reader": "mt"}}, "domains.d.test: Unknown reader 'mt'. Did you mean 'mat'?"),
+        ({"test": {"reader": "idx"}}, "domains.d.test: The key 'images' is missing"),
     ],
 )
 def test_each_mistake_names_the_key_the_rule_and_the_way_out(change: dict[str, Any], said: str) -> None:
@@ -133,21 +133,21 @@ def test_each_mistake_names_the_key_the_rule_and_the_way_out(change: dict[str, A
 
 
 def test_missing_keys_are_named_with_their_meaning() -> None:
-    assert mistakes({"path": "d.npz"})[0].startswith("domains.d: missing key 'reader'; there are ")
-    assert "domains.d: missing key 'y' (the key of the labels, or a list of keys of targets)" in mistakes(
+    assert mistakes({"path": "d.npz"})[0].startswith("domains.d: The key 'reader' is missing. Available readers: ")
+    assert "domains.d: The key 'y' is missing (the key of the labels, or a list of keys of targets)" in mistakes(
         {"reader": "npz", "path": "a", "x": "x"}
     )
 
 
 def test_all_mistakes_are_said_at_once_and_each_once() -> None:
-    wrong = mistakes(NPZ | {"path": 1, "rows": 0, "shifts": ["a"], "prepare": ["b"], "test": {"y": 2}})
+    wrong = mistakes(NPZ | {"path": 1, "samples": 0, "shifts": ["a"], "prepare": ["b"], "test": {"y": 2}})
     assert len(wrong) == 5
 
 
 def test_defaults_give_way_and_their_mistakes_are_one_sentence_for_all_domains() -> None:
     defaults = {"reader": "mat", "x": "fts", "y": "labels", "colums": True}
     first, second = (data.declare(name, {"path": "a.mat"}, defaults)[1] for name in ("a", "b"))
-    assert first == second == ["data: unknown key 'colums'; did you mean 'columns'?"]
+    assert first == second == ["data: Unknown key 'colums'. Did you mean 'columns'?"]
     declaration, wrong = data.declare("c", IRIS, {"reader": "mat", "x": "fts", "prepare": ["l2"]})
     assert wrong == [] and declaration is not None
     assert declaration.main.options == {"name": "iris"} and declaration.prepare[0].kind == "l2"
@@ -159,22 +159,22 @@ def test_defaults_give_way_and_their_mistakes_are_one_sentence_for_all_domains()
 @pytest.mark.parametrize("table", [NPZ, MAT, SVM, SVM | {"path": "d.svm.gz"}, MAT | {"path": "turned.mat", "columns": True}])
 def test_the_same_rows_in_any_format_are_the_same_domain(root: Path, table: dict[str, Any]) -> None:
     domain = load(table, root)
-    assert domain.rows.x.dtype == torch.float32 and domain.rows.y.dtype == torch.int64
-    assert torch.equal(domain.rows.x, torch.from_numpy(X).float()) and domain.rows.y.tolist() == Y.tolist()
+    assert domain.samples.x.dtype == torch.float32 and domain.samples.y.dtype == torch.int64
+    assert torch.equal(domain.samples.x, torch.from_numpy(X).float()) and domain.samples.y.tolist() == Y.tolist()
     assert domain.classes == ("0", "1") and domain.test is None
     assert domain.fingerprint == load(NPZ, root).fingerprint
 
 
 def test_idx_images_are_bytes_with_a_channel(root: Path) -> None:
     domain = load(IDX, root)
-    assert domain.rows.x.shape == (8, 1, 5, 1) and domain.rows.x.dtype == torch.uint8
-    assert domain.rows.x.flatten().tolist() == X.flatten().tolist()
+    assert domain.samples.x.shape == (8, 1, 5, 1) and domain.samples.x.dtype == torch.uint8
+    assert domain.samples.x.flatten().tolist() == X.flatten().tolist()
 
 
 def test_scikit_learn_digits_are_byte_images(tmp_path: Path) -> None:
     domain = load({"reader": "scikit_learn", "name": "digits"}, tmp_path)
-    assert domain.rows.x.shape == (1797, 1, 8, 8) and domain.rows.x.dtype == torch.uint8
-    assert (int(domain.rows.x.min()), int(domain.rows.x.max())) == (0, 255)
+    assert domain.samples.x.shape == (1797, 1, 8, 8) and domain.samples.x.dtype == torch.uint8
+    assert (int(domain.samples.x.min()), int(domain.samples.x.max())) == (0, 255)
     assert domain.classes == tuple("0123456789")
     assert load({"reader": "scikit_learn", "name": "breast_cancer"}, tmp_path).classes == ("benign", "malignant")
 
@@ -182,7 +182,7 @@ def test_scikit_learn_digits_are_byte_images(tmp_path: Path) -> None:
 def test_svmlight_counts_from_one_where_told(root: Path) -> None:
     (root / "one.svm").write_text("1 1:2 5:3\n-1 2:4\n")
     domain = load(SVM | {"path": "one.svm", "zero_based": False}, root)
-    assert domain.rows.x.tolist() == [[2, 0, 0, 0, 3], [0, 4, 0, 0, 0]] and domain.classes == ("-1", "1")
+    assert domain.samples.x.tolist() == [[2, 0, 0, 0, 3], [0, 4, 0, 0, 0]] and domain.classes == ("-1", "1")
     assert "not a whole svmlight file" in refused(SVM | {"path": "one.svm", "features": 4}, root)
 
 
@@ -228,9 +228,9 @@ def test_the_data_root_is_given_or_in_the_environment(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("table", "key", "said"),
     [
-        (NPZ, "x", "no array 'xx'; did you mean 'x'?"),
-        (MAT, "y", "no variable 'yy'; did you mean 'y'?"),
-        (MAT, "x", "no variable 'xx'; did you mean 'x'?"),
+        (NPZ, "x", "There is no array 'xx'. Did you mean 'x'?"),
+        (MAT, "y", "There is no variable 'yy'. Did you mean 'y'?"),
+        (MAT, "x", "There is no variable 'xx'. Did you mean 'x'?"),
     ],
 )
 def test_a_name_that_is_not_there_names_those_that_are(root: Path, table: dict[str, Any], key: str, said: str) -> None:
@@ -379,10 +379,10 @@ def test_sparse_rows_that_cannot_be_dense_are_refused() -> None:
 
 
 def test_shape_makes_images_of_rows(root: Path) -> None:
-    assert load(NPZ | {"shape": [1, 5, 1]}, root).rows.x.shape == (8, 1, 5, 1)
+    assert load(NPZ | {"shape": [1, 5, 1]}, root).samples.x.shape == (8, 1, 5, 1)
     assert "shape = [1, 2, 2] needs 4 numbers a row; rows are (5,)" in refused(NPZ | {"shape": [1, 2, 2]}, root)
-    assert load(saved(root, X.astype(np.uint8)), root).rows.x.dtype == torch.float32  # a vector of counts
-    assert load(saved(root, X[:, 0]), root).rows.x.shape == (8, 1)
+    assert load(saved(root, X.astype(np.uint8)), root).samples.x.dtype == torch.float32  # a vector of counts
+    assert load(saved(root, X[:, 0]), root).samples.x.shape == (8, 1)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_labels_become_sorted_texts(y: Any, names: list[str]) -> None:
 
 def test_declared_classes_fix_the_order(root: Path) -> None:
     domain = load(NPZ | {"classes": ["1", "0"]}, root)
-    assert domain.classes == ("1", "0") and domain.rows.y.tolist() == (1 - Y).tolist()
+    assert domain.classes == ("1", "0") and domain.samples.y.tolist() == (1 - Y).tolist()
     assert "label '1' (4 rows) is not among the 1 classes" in refused(NPZ | {"classes": ["0"]}, root)
     assert "no row has the class '2'; the labels are 0, 1" in refused(NPZ | {"classes": [0, 1, 2]}, root)
 
@@ -422,10 +422,10 @@ def test_the_test_part_is_numbered_and_prepared_like_the_main_part(root: Path) -
 
 
 def test_rows_are_a_stratified_subsample(tmp_path: Path) -> None:
-    domain = load(IRIS | {"rows": 30}, tmp_path)
-    assert domain.rows.y.bincount().tolist() == [10, 10, 10]
-    assert domain.fingerprint == load(IRIS | {"rows": 30}, tmp_path).fingerprint
-    assert len(load(IRIS | {"rows": 1000}, tmp_path).rows) == 150
+    domain = load(IRIS | {"samples": 30}, tmp_path)
+    assert domain.samples.y.bincount().tolist() == [10, 10, 10]
+    assert domain.fingerprint == load(IRIS | {"samples": 30}, tmp_path).fingerprint
+    assert len(load(IRIS | {"samples": 1000}, tmp_path).samples) == 150
 
 
 def test_the_fingerprint_follows_content_not_path(root: Path) -> None:
@@ -438,7 +438,7 @@ def test_the_fingerprint_follows_content_not_path(root: Path) -> None:
         saved(root, X + 1) | {"test": {}},
         saved(root, X, 1 - Y) | {"test": {}},
         saved(root, X, Y + 1) | {"test": {}},
-        NPZ | {"test": {"rows": 4}},
+        NPZ | {"test": {"samples": 4}},
         NPZ | {"shape": [5, 1], "test": {}},
     ]
     assert first not in {load(table, root).fingerprint for table in changed[:1] + changed[4:]}
@@ -495,8 +495,8 @@ def test_image_preparations() -> None:
 
 def nearest(source: Domain, target: Domain) -> float:
     """1-NN accuracy in per cent."""
-    found = torch.cdist(target.rows.x.double(), source.rows.x.double()).argmin(1)
-    return 100 * float((source.rows.y[found] == target.rows.y).double().mean())
+    found = torch.cdist(target.samples.x.double(), source.samples.x.double()).argmin(1)
+    return 100 * float((source.samples.y[found] == target.samples.y).double().mean())
 
 
 @pytest.mark.data
@@ -529,14 +529,14 @@ def test_mnist_usps_and_amazon_come_as_declared(data_root: Path) -> None:
     test = {"images": folder.format("t10k", "images-idx3"), "labels": folder.format("t10k", "labels-idx1")}
     train = {"images": folder.format("train", "images-idx3"), "labels": folder.format("train", "labels-idx1")}
     mnist = load({"reader": "idx", "test": test, **train}, data_root)
-    assert mnist.rows.x.shape == (60000, 1, 28, 28) and mnist.rows.x.dtype == torch.uint8
-    assert mnist.test is not None and len(mnist.test) == 10000 and mnist.rows.y[:5].tolist() == [5, 0, 4, 1, 9]
+    assert mnist.samples.x.shape == (60000, 1, 28, 28) and mnist.samples.x.dtype == torch.uint8
+    assert mnist.test is not None and len(mnist.test) == 10000 and mnist.samples.y[:5].tolist() == [5, 0, 4, 1, 9]
 
     table: Any = {"reader": "npz", "path": "usps/usps.npz", "x": "x_train", "y": "y_train", "shape": [1, 16, 16]}
     usps = load(table | {"prepare": ["to_uint8", {"kind": "resize", "size": 28}]}, data_root)
-    assert usps.rows.x.shape == (7291, 1, 28, 28) and usps.rows.x.dtype == torch.uint8
+    assert usps.samples.x.shape == (7291, 1, 28, 28) and usps.samples.x.dtype == torch.uint8
     assert usps.classes == mnist.classes
 
     path = "amazon_reviews/bow5000/books_train.svmlight.gz"
     books = load({"reader": "svmlight", "path": path, "features": 5000}, data_root)
-    assert books.rows.x.shape == (2000, 5000) and books.classes == ("-1", "1")
+    assert books.samples.x.shape == (2000, 5000) and books.classes == ("-1", "1")

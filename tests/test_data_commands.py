@@ -127,7 +127,7 @@ def test_a_wrong_checksum_stops_and_all_of_them_are_said(home: Path, folder: str
 
     right = hashes([home / "a.npz"])[home / "a.npz"]
     place = None if folder is None else home / folder
-    assert len(data.load(stated(home, {"a.npz": right.upper()}), home, place).rows) == 60
+    assert len(data.load(stated(home, {"a.npz": right.upper()}), home, place).samples) == 60
     with pytest.raises(TlbenchError) as caught:
         data.load(stated(home, {"a.npz": "0" * 64, "b.npz": "1" * 64, "c.npz": "2" * 64}), home, place)
     said = str(caught.value)
@@ -212,7 +212,7 @@ def test_show_one_domain(run: Run, home: Path) -> None:
     done = run("show", "tiny.toml", "b", "--out", "p")
     assert done.code == 0 and done.out.startswith("b\n") and "MMD" not in done.out and (home / "p" / "tiny-b.png").is_file()
     done = run("show", "tiny.toml", "bb")
-    assert done.code == 2 and "did you mean 'b'?" in done.err
+    assert done.code == 2 and "Did you mean 'b'?" in done.err
 
 
 def test_show_with_nowhere_to_write(run: Run, home: Path) -> None:
@@ -277,7 +277,7 @@ def test_samples_of_one_distribution_are_close_and_shifted_ones_are_not() -> Non
 def test_label_shift_is_half_the_difference_of_the_shares() -> None:
     only = domain(y=torch.zeros(300, dtype=torch.int64))
     assert measure_divergence([domain(seed=1)], only).label_shift == pytest.approx(2 / 3)
-    other = Domain("o", only.rows, ("z", "b", "c"), "")
+    other = Domain("o", only.samples, ("z", "b", "c"), "")
     assert measure_divergence([only], other).label_shift == pytest.approx(1)
 
 

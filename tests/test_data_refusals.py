@@ -110,7 +110,7 @@ def renamed(file: str, to: str) -> dict[str, Any]:
 @pytest.mark.parametrize("file", READERS)
 def test_a_whole_file_is_twelve_rows(whole: Path, file: str) -> None:
     domain = load(READERS[file], whole)
-    assert len(domain.rows) == 12 and domain.classes == ("0", "1", "2")
+    assert len(domain.samples) == 12 and domain.classes == ("0", "1", "2")
 
 
 @pytest.mark.parametrize("file", READERS)
@@ -141,7 +141,7 @@ def test_a_truncated_file(whole: Path, tmp_path: Path, file: str, share: float) 
     (tmp_path / file).write_bytes(held[: int(share * length)])
     if file in LINES and share:
         try:
-            assert len(load(READERS[file], tmp_path).rows) < 12
+            assert len(load(READERS[file], tmp_path).samples) < 12
         except TlbenchError as error:
             assert str(error).startswith("domains.d: ")
         return
@@ -239,7 +239,7 @@ def test_a_card_may_choose_files_of_its_folder(folder: Path) -> None:
     (folder / "other.csv").write_text("a,y\n5,0\n6,1\n")
     card = '---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: train, path: "tr*.csv"}\n---\nWords.\n'
     (folder / "README.md").write_text(card)
-    assert load(FOLDER, folder.parent).rows.x.tolist() == [[1], [2]]
+    assert load(FOLDER, folder.parent).samples.x.tolist() == [[1], [2]]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_links_and_packed_files_of_a_folder(folder: Path, monkeypatch: pytest.Mo
     assert "train.zip: packed; unpack it" in refused(FOLDER, folder.parent)
     (folder / "train.zip").unlink()
     (folder / "train.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,1\n" * 2**20))
-    assert len(load(FOLDER, folder.parent).rows) == 2**20
+    assert len(load(FOLDER, folder.parent).samples) == 2**20
     monkeypatch.setattr(files, "BOMB_BYTES", 2**20)
     monkeypatch.setattr(files, "BOMB_RATIO", 100)
     assert "decompression bomb" in refused(FOLDER, folder.parent)
@@ -318,7 +318,7 @@ def test_usps_of_torchvision_is_held_to_an_honest_size(tmp_path: Path, monkeypat
     held = "".join(f"{i % 10 + 1} {row}\n" for i in range(20)).encode()
     (tmp_path / "torchvision" / "usps.bz2").write_bytes(bz2.compress(held))
     table = {"reader": "torchvision", "name": "USPS"}
-    assert load(table, tmp_path).rows.x.shape == (20, 1, 16, 16)
+    assert load(table, tmp_path).samples.x.shape == (20, 1, 16, 16)
     monkeypatch.setattr(files, "BOMB_BYTES", 2**10)
     monkeypatch.setattr(files, "BOMB_RATIO", 3)
     assert "decompression bomb" in refused(table, tmp_path)

@@ -42,7 +42,7 @@ def test_a_run_warns_once_of_rows_that_are_trained_on_and_scored(home: Path) -> 
 def test_rows_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     count = data.count_duplicates
-    monkeypatch.setattr(data, "duplicates", lambda *parts: counted.append(1) or count(*parts))
+    monkeypatch.setattr(data, "count_duplicates", lambda *parts: counted.append(1) or count(*parts))
     for _ in range(2):
         with pytest.warns(UserWarning, match=SAID):
             assert len(runner.plan_run(load_suite(home / "tiny.toml"), home / "results", home).todo) == 2
@@ -52,7 +52,7 @@ def test_rows_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch:
 def test_large_pairs_are_left_to_data_check(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = load_suite(home / "tiny.toml")
     domains = runner.load_domains(suite, ["a", "b"], home)
-    size = sum(domain.rows.x.nbytes for domain in domains.values())
+    size = sum(domain.samples.x.nbytes for domain in domains.values())
     given = [domains["a"]], domains["b"], suite.protocol
     assert duplicates.duplicate_warnings(*given, most=size - 1) == []
     assert duplicates.duplicate_warnings(*given, most=size) == duplicates.duplicate_warnings(*given, most=None) == [SAID]

@@ -19,7 +19,7 @@ ONE_THREAD = Limits(threads=1)
 
 
 LOPSIDED = '''
-class Lopsided(Trained):
+class Lopsided(DeepMethod):
     """Fails in one of two processes alone; the other waits for it."""
     reads = frozenset({"source"})
     rank: int = Field(0, description="which of them")

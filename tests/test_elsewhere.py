@@ -12,8 +12,7 @@ from elsewhere import ELSEWHERE, Mixed, second_device, streams, watched
 from support import CPU, IMAGES, SUITE, case, domain, plugged, suite
 
 from tlbench import engine, methods
-from tlbench.checks import toy_task
-from tlbench.checks.toy_task import toy_regression
+from tlbench.checks.toy_task import toy_regression, toy_samples
 from tlbench.engine import fitting
 from tlbench.engine.data import batches
 from tlbench.engine.runtime import device_limits
@@ -40,7 +39,7 @@ def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:
 
 def domains(images: bool = False) -> dict[str, Domain]:
     def rows(part: int, shift: float = 0.0) -> Labelled:
-        made = toy_task(part, 45, shift)
+        made = toy_samples(part, 45, shift)
         pixels = torch.randint(0, 256, (len(made), 1, 28, 28), generator=torch.Generator().manual_seed(part), dtype=torch.uint8)
         return Labelled(pixels, made.y) if images else made
 
@@ -57,7 +56,9 @@ def with_numbers() -> dict[str, Domain]:
 def away(monkeypatch) -> Iterator[torch.device]:
     """The second device; every step there is watched, and its limits are not measured."""
     product = device_limits.peak_matmul_flops
-    monkeypatch.setattr(device_limits, "product", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how))
+    monkeypatch.setattr(
+        device_limits, "peak_matmul_flops", lambda device, *how: 1e9 if device == ELSEWHERE else product(device, *how)
+    )
 
     def under_watch(written):
         def step(*args):
@@ -117,7 +118,7 @@ def test_rows_sent_ahead_are_those_that_were_drawn(name, sources, away, monkeypa
 
 
 @pytest.mark.parametrize("name", ["dann", "coral_map"])
-def test_features_of_a_frozen_trunk_are_those_of_the_cpu(name, away, monkeypatch):
+def test_features_of_a_frozen_backbone_are_those_of_the_cpu(name, away, monkeypatch):
     monkeypatch.setenv("TLBENCH_CACHE", "off")
     record = assert_alike(name, asked(IMAGES, net={"frozen": True}), domains(images=True), away)
     assert record.cost.feature_seconds > 0
@@ -144,7 +145,7 @@ def test_no_step_of_seeds_together_waits(name, away):
 
 
 BAD = (
-    "class Bad(Trained):\n    reads = frozenset({'source'})\n    def build(self):\n        self.table = torch.ones(3)\n"
+    "class Bad(DeepMethod):\n    reads = frozenset({'source'})\n    def build(self):\n        self.table = torch.ones(3)\n"
     "    def loss(self, step: Step) -> Tensor:\n        logits, y = self.net(step.source.x), step.source.y\n"
     "        loss = F.cross_entropy(logits, y)\n        return loss"
 )

@@ -95,7 +95,7 @@ def test_all_methods_of_a_cell_start_alike_and_see_the_same_source_batches(monke
 def test_what_a_method_builds_or_draws_does_not_move_the_others(tmp_path):
     note = (
         "SEEN = []\n"
-        "class Notes(Trained):\n    reads = frozenset({reads})\n"
+        "class Notes(DeepMethod):\n    reads = frozenset({reads})\n"
         "    def build(self) -> None:\n        self.extra = nn.Linear({width}, 1) if {width} else None\n"
         "    def loss(self, step: Step) -> Tensor:\n"
         "        SEEN.append((step.source.x.clone(), step.source.y.clone()))\n"
@@ -344,13 +344,15 @@ def test_labels_of_scored_rows_move_no_prediction(monkeypatch, name, scored):
     chosen = suite(protocol=protocol, train=train, net={"batch_norm": True}, methods={"source_only": {}})
     plain = domains()
     b = plain["b"]
-    other = domain("b", b.rows, turned(b.test)) if scored == "test" else domain("b", turned(b.rows))
+    other = domain("b", b.samples, turned(b.test)) if scored == "test" else domain("b", turned(b.samples))
     seen: list[list[torch.Tensor]] = []
     records_ = []
     predicted = metrics.predicted_classes
     for target in (b, other):
         seen.append([])
-        monkeypatch.setattr(metrics, "predicted", lambda scores, kept=seen[-1]: kept.append(scores) or predicted(scores))
+        monkeypatch.setattr(
+            metrics, "predicted_classes", lambda scores, kept=seen[-1]: kept.append(scores) or predicted(scores)
+        )
         records_.append(engine.run_case(case(name), chosen, {**plain, "b": target}, CPU))
     one, two = records_
     assert one.status == two.status == "done", one.reason
@@ -363,7 +365,7 @@ def test_labels_of_scored_rows_move_no_prediction(monkeypatch, name, scored):
 
 def test_a_task_holds_what_the_method_reads_and_nothing_else(tmp_path):
     body = (
-        "SEEN = []\nclass Notes(Solved):\n    reads = frozenset({'target'})\n"
+        "SEEN = []\nclass Notes(ShallowMethod):\n    reads = frozenset({'target'})\n"
         "    def fit(self, task: Task) -> Predictor:\n        SEEN.append(task)\n"
         "        return lambda x: torch.zeros(len(x), task.classes)\n"
     )
@@ -408,7 +410,7 @@ def test_what_is_not_granted_is_skipped():
 
 def test_an_option_that_has_no_meaning_here_is_skipped():
     record = engine.run_case(case("fine_tune", options={"freeze": 9}), FEW, domains(), CPU)
-    assert record.status == "skipped" and "freeze = 9, but the trunk has 1 stages" in record.reason
+    assert record.status == "skipped" and "freeze = 9, but the backbone has 1 stages" in record.reason
 
 
 def test_a_diverging_case_fails_and_the_others_go_on(tmp_path):
@@ -430,7 +432,7 @@ def test_a_diverging_case_fails_and_the_others_go_on(tmp_path):
 
 
 def test_a_method_that_raises_fails_with_its_line(tmp_path):
-    body = "class Bad(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step):\n        return {}[3]\n"
+    body = "class Bad(DeepMethod):\n    reads = frozenset({'source'})\n    def loss(self, step):\n        return {}[3]\n"
     with plugged(tmp_path, "bad_one", body) as name:
         record = engine.run_case(case(name), suite(), domains(), CPU)
     assert record.status == "failed" and record.reason == "KeyError: 3 (bad_one.py:12)"
@@ -438,7 +440,7 @@ def test_a_method_that_raises_fails_with_its_line(tmp_path):
 
 def test_predictions_that_are_no_numbers_fail(tmp_path):
     body = (
-        "class Nan(Solved):\n    reads = frozenset({'source'})\n    def fit(self, task: Task) -> Predictor:\n"
+        "class Nan(ShallowMethod):\n    reads = frozenset({'source'})\n    def fit(self, task: Task) -> Predictor:\n"
         "        return lambda x: torch.full((len(x), task.classes), torch.nan)\n"
     )
     with plugged(tmp_path, "all_nan", body) as name:
@@ -448,7 +450,7 @@ def test_predictions_that_are_no_numbers_fail(tmp_path):
 
 def test_the_first_loss_that_is_not_finite_is_named(tmp_path):
     body = (
-        "class Late(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
+        "class Late(DeepMethod):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
         "        return self.supervised(step) * (float('inf') if step.progress > 0.7 else 1.0)\n"
     )
     chosen = suite(train={"steps": 200})
@@ -543,7 +545,7 @@ def test_what_others_do_between_steps_is_not_billed():
     net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [4]}), 3)
     method = methods.method_class("source_only")(net)
     watch, begun = clock.Clock(CPU), time.perf_counter()
-    task = Task(3, source=checks.toy_method(1))
+    task = Task(3, source=checks.toy_samples(1))
     looks = []
 
     def slow(done, total):
@@ -575,9 +577,9 @@ def test_memory_sees_a_large_tensor():
 
 def test_a_method_can_not_ask_for_rows_that_it_does_not_read(tmp_path):
     body = (
-        "class Peek(Trained):\n    reads = frozenset({'source'})\n"
+        "class Peek(DeepMethod):\n    reads = frozenset({'source'})\n"
         "    def phases(self):\n        return (Phase(self.supervised, self.reads, begin=self.look),)\n"
-        "    def look(self, rows: Rows) -> None:\n        rows.map('target', lambda x: x)\n"
+        "    def look(self, rows: Passes) -> None:\n        rows.map('target', lambda x: x)\n"
     )
     with plugged(tmp_path, "peek", body) as name:
         record = engine.run_case(case(name), FEW, domains(), CPU)
@@ -627,7 +629,7 @@ def test_a_record_of_schema_1_loads_for_ever():
 
 def test_parts_are_three():
     assert SPLITS == ("source", "target", "target_labeled")
-    x = checks.toy_method(4, 20)
+    x = checks.toy_samples(4, 20)
     fitted = checks.fit("source_only", checks.toy_task(), steps=2)
     assert in_chunks(fitted.predictor, x.x, fitted.inputs, 7).shape == (20, 3)
 
@@ -654,8 +656,8 @@ def test_threads_sleep_while_they_wait_only_beside_other_programs(monkeypatch):
 
 def test_on_the_stream_dropout_is_off_and_the_norms_use_the_batch():
     linear, norm = torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8)
-    trunk = Backbone([linear, norm, torch.nn.Dropout(0.5)], 8)
-    method = methods.method_class("tent")(Net(trunk, 3), lr=0.0)
+    backbone = Backbone([linear, norm, torch.nn.Dropout(0.5)], 8)
+    method = methods.method_class("tent")(Net(backbone, 3), lr=0.0)
     x = torch.randn(12, 6)
     scores = predict_online(method, method.online(), Subset.of(x), Inputs(Network(), channels_last=False), 12)
     features = torch.nn.functional.batch_norm(linear(x), None, None, norm.weight, norm.bias, training=True)

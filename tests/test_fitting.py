@@ -33,25 +33,25 @@ def root(tmp_path: Path) -> Path:
 def test_alone_a_domain_learns_from_its_own_rows(root: Path) -> None:
     domain = load(TABLE | {"path": "s.csv"}, root)
     assert domain.unfitted is not None
-    assert domain.rows.x.tolist()[2] == [pytest.approx(7 / 3), 1, 0]
+    assert domain.samples.x.tolist()[2] == [pytest.approx(7 / 3), 1, 0]
 
 
 def test_in_a_pair_the_source_decides(root: Path) -> None:
     one, two, three = (load(TABLE | {"path": f"{name}.csv"}, root, name) for name in "stu")
     (source,), target = data.fit_features([one], two)
-    assert torch.equal(source.rows.x, one.rows.x) and source.name == "s" and target.name == "t"
+    assert torch.equal(source.samples.x, one.samples.x) and source.name == "s" and target.name == "t"
     filled = float(np.float32(7 / 3))
-    assert target.rows.x.tolist() == [
+    assert target.samples.x.tolist() == [
         [filled, 0, 0],
         [9, 0, 1],
         [9, 0, 0],
         [9, 0, 1],
     ]  # r and a missing one are neither p nor q
-    assert target.rows.y.tolist() == two.rows.y.tolist()
+    assert target.samples.y.tolist() == two.samples.y.tolist()
     (_, _), pooled = data.fit_features([one, three], two)
-    assert pooled.rows.x.shape == (4, 5) and pooled.rows.x[0, 0] == pytest.approx((1 + 3 + 3 + 5 + 7 + 5 + 7) / 7)
+    assert pooled.samples.x.shape == (4, 5) and pooled.samples.x[0, 0] == pytest.approx((1 + 3 + 3 + 5 + 7 + 5 + 7) / 7)
     (_,), back = data.fit_features([two], one)
-    assert back.rows.x.shape == (4, 4) and back.rows.x[2, 0] == 9
+    assert back.samples.x.shape == (4, 4) and back.samples.x[2, 0] == 9
     assert data.fit_features([one], two)[1] is target  # the cases of a pair share it
 
 
@@ -61,10 +61,10 @@ def test_other_rows_of_the_target_change_nothing_that_is_learned(root: Path) -> 
     (before,), target = data.fit_features([one], two)
     (root / "b.csv").write_text("words,y\nfine tea,1\nfine cake,0\nbook tea cake,0\n")
     (after,), other = data.fit_features([one], load(TEXT | {"path": "b.csv"}, root, "b"))
-    assert torch.equal(before.rows.x, after.rows.x) and target.rows.x.shape[1] == other.rows.x.shape[1] == 4
+    assert torch.equal(before.samples.x, after.samples.x) and target.samples.x.shape[1] == other.samples.x.shape[1] == 4
     (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine night,1\n")
     (changed,), _ = data.fit_features([load(TEXT | {"path": "a.csv"}, root, "a")], two)
-    assert not torch.equal(before.rows.x, changed.rows.x)
+    assert not torch.equal(before.samples.x, changed.samples.x)
 
 
 def test_numbers_are_scaled_by_the_source(root: Path) -> None:
@@ -72,8 +72,8 @@ def test_numbers_are_scaled_by_the_source(root: Path) -> None:
     one, two = (load(table | {"path": f"{name}.csv"}, root, name) for name in "su")
     (source,), target = data.fit_features([one], two)
     n = np.array([1, 3, 7 / 3, 3])
-    np.testing.assert_allclose(source.rows.x[:, 0], (n - n.mean()) / n.std(), rtol=1e-5)
-    np.testing.assert_allclose(target.rows.x[:, 0], (np.array([5, 7, 5, 7]) - n.mean()) / n.std(), rtol=1e-5)
+    np.testing.assert_allclose(source.samples.x[:, 0], (n - n.mean()) / n.std(), rtol=1e-5)
+    np.testing.assert_allclose(target.samples.x[:, 0], (np.array([5, 7, 5, 7]) - n.mean()) / n.std(), rtol=1e-5)
 
 
 def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
@@ -82,9 +82,9 @@ def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
         load(TABLE | {"path": "d.csv", "shifts": [{"kind": "part", "index": i, "of": 2}]}, root, f"half{i}") for i in (0, 1)
     ]
     (source,), target = data.fit_features(halves[:1], halves[1])
-    assert source.rows.x[:, 1:].sum() == 2 and target.rows.x[:, 1:].sum() == 0  # no category of the other half is known
-    limited = load(TABLE | {"path": "d.csv", "rows": 2}, root)
-    assert limited.rows.x.shape == (2, 3)
+    assert source.samples.x[:, 1:].sum() == 2 and target.samples.x[:, 1:].sum() == 0  # no category of the other half is known
+    limited = load(TABLE | {"path": "d.csv", "samples": 2}, root)
+    assert limited.samples.x.shape == (2, 3)
 
 
 def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
@@ -98,7 +98,7 @@ def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
 def test_shifts_and_preparations_come_after_what_is_learned(root: Path) -> None:
     scaled = {"shifts": [{"kind": "scaling", "factor": 10.0}], "prepare": [{"kind": "scale", "divide": 2.0}]}
     plain, changed = (load(TABLE | {"path": "s.csv"} | more, root, "s") for more in ({}, scaled))
-    assert torch.allclose(changed.rows.x, plain.rows.x * 5)
+    assert torch.allclose(changed.samples.x, plain.samples.x * 5)
 
 
 def test_the_fingerprint_follows_the_rows_that_are_not_yet_numbers(root: Path) -> None:
@@ -184,12 +184,12 @@ ENCODED = {"reader": "text", "path": "a.csv", "column": "words", "label": "y", "
 
 def test_a_sentence_encoder_reads_texts_from_a_local_folder(encoder: Path) -> None:
     domain = load(ENCODED, encoder)
-    x = domain.rows.x
+    x = domain.samples.x
     assert x.shape == (4, 16) and torch.allclose(x.norm(dim=1), torch.ones(4), atol=1e-5)
     assert torch.allclose(x[0], x[2], atol=1e-5) and not torch.allclose(x[0], x[1], atol=1e-3)  # batches change nothing
     assert domain.unfitted is None and load(ENCODED, encoder).fingerprint == domain.fingerprint
     hub = {"reader": "datasets", "path": "a.csv", "text": "words", "label": "y", "words": "encoder", "encoder": "bert"}
-    assert torch.allclose(load(hub, encoder).rows.x, x, atol=1e-6)
+    assert torch.allclose(load(hub, encoder).samples.x, x, atol=1e-6)
 
 
 def test_an_encoder_that_is_none_is_a_clear_error(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import torch
 from support import case, domain, suite
 
 from tlbench import clock, engine
-from tlbench.checks import toy_task
+from tlbench.checks.toy_task import toy_samples
 from tlbench.terms import Labelled
 
 pytestmark = [
@@ -17,8 +17,8 @@ pytestmark = [
 
 
 def domains():
-    test = toy_task(5, 300, shift=0.7)
-    return {"a": domain("a", toy_task(1)), "b": domain("b", toy_task(2, shift=0.7), Labelled(test.x, test.y))}
+    test = toy_samples(5, 300, shift=0.7)
+    return {"a": domain("a", toy_samples(1)), "b": domain("b", toy_samples(2, shift=0.7), Labelled(test.x, test.y))}
 
 
 @pytest.mark.parametrize("name", ["source_only", "dann", "coral", "mcd", "nearest_neighbor", "logistic"])

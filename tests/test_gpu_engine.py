@@ -10,7 +10,7 @@ import torch
 from support import IMAGES, LOOKS, LOOKS_AT, Cut, case, domain, plugged, suite
 
 from tlbench import engine
-from tlbench.checks import toy_task
+from tlbench.checks.toy_task import toy_samples
 from tlbench.engine.data.storage import SampleStore, is_resident, move_once
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
@@ -31,7 +31,7 @@ def cuda() -> torch.device:
 
 
 def domains():
-    return {"a": domain("a", toy_task(1)), "b": domain("b", toy_task(2, shift=0.7), toy_task(5, 300, shift=0.7))}
+    return {"a": domain("a", toy_samples(1)), "b": domain("b", toy_samples(2, shift=0.7), toy_samples(5, 300, shift=0.7))}
 
 
 def run(name, net=None, options=None, on_step=None, **train):
@@ -68,7 +68,7 @@ def test_batch_statistics_move_in_a_captured_step():
 
 
 FROZEN = (
-    "class Half(Trained):\n    reads = frozenset({'source'})\n"
+    "class Half(DeepMethod):\n    reads = frozenset({'source'})\n"
     "    def phases(self):\n"
     "        return (Phase(self.supervised, self.reads, groups=(Group((self.net.backbone,), 0.0), Group((self.net.head,)))),)\n"
 )

@@ -147,7 +147,7 @@ def test_a_suite_of_data_from_elsewhere_goes_on_a_copy_of_the_same_schema(name: 
     engine.check_pairs(suite, domains, suite.pairs)
     record = engine.run_case(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
     assert record.status == "done", record.reason
-    assert all(0 < len(domain.rows) < 60 for domain in domains.values())
+    assert all(0 < len(domain.samples) < 60 for domain in domains.values())
 
 
 @pytest.mark.parametrize("name", COPIES)
@@ -178,11 +178,11 @@ def test_the_four_kinds_of_land_use_are_the_same_on_both_sides(tmp_path: Path) -
     eurosat_ucmerced(tmp_path)
     domains = loaded(small("eurosat_ucmerced"), tmp_path)
     assert {domain.classes for domain in domains.values()} == {("crops", "forest", "freeway", "river")}
-    assert domains["ucmerced"].rows.y.bincount().tolist() == [6] * 4  # aeroplanes are left out
+    assert domains["ucmerced"].samples.y.bincount().tolist() == [6] * 4  # aeroplanes are left out
 
 
 def test_comments_are_toxic_from_one_half_on(tmp_path: Path) -> None:
     civilcomments(tmp_path)
     domains = loaded(small("civilcomments"), tmp_path)
     assert domains["plain"].classes == ("0", "1") and domains["plain"].unfitted is not None
-    assert len(domains["plain"].rows) == len(domains["identity"].rows) == 40
+    assert len(domains["plain"].samples) == len(domains["identity"].samples) == 40

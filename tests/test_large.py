@@ -66,7 +66,7 @@ READERS = [
 ]
 MORE: list[dict[str, Any]] = [
     {},
-    {"rows": 120},
+    {"samples": 120},
     {"classes": [0, 2], "drop_others": True},
     {"prepare": ["grey", {"kind": "resize", "size": 5}]},
     {"shifts": [{"kind": "noise", "sigma": 0.1}, {"kind": "part", "index": 0, "of": 2}]},
@@ -88,10 +88,10 @@ def test_some_at_a_time_is_the_same_as_at_once(
     request.getfixturevalue("low")
     large, kept = load(table | more, root), load(table | more, root, root / "kept")
     for domain in (large, kept):
-        assert domain.rows.x.dtype == at_once.rows.x.dtype and torch.equal(domain.rows.y, at_once.rows.y)
-        assert torch.allclose(domain.rows.x.float(), at_once.rows.x.float(), rtol=1e-6, atol=1e-7)
+        assert domain.samples.x.dtype == at_once.samples.x.dtype and torch.equal(domain.samples.y, at_once.samples.y)
+        assert torch.allclose(domain.samples.x.float(), at_once.samples.x.float(), rtol=1e-6, atol=1e-7)
     assert large.fingerprint == kept.fingerprint
-    if large.rows.x.dtype == torch.uint8:
+    if large.samples.x.dtype == torch.uint8:
         assert large.fingerprint == at_once.fingerprint
 
 
@@ -99,9 +99,9 @@ def test_some_at_a_time_is_the_same_as_at_once(
 def test_a_plain_file_is_mapped_and_writes_stay_out_of_it(root: Path) -> None:
     before = (root / "x.npy").read_bytes()
     domain = load(READERS[0], root)
-    assert mapped_arrays.is_mapped(domain.rows.x.numpy())
-    domain.rows.x.zero_()
-    assert (root / "x.npy").read_bytes() == before and int(load(READERS[0], root).rows.x.sum()) == int(X.sum())
+    assert mapped_arrays.is_mapped(domain.samples.x.numpy())
+    domain.samples.x.zero_()
+    assert (root / "x.npy").read_bytes() == before and int(load(READERS[0], root).samples.x.sum()) == int(X.sum())
 
 
 @pytest.mark.usefixtures("low")
@@ -130,7 +130,7 @@ def resident():
 declaration, _ = data.declare("d", {"reader": "npy", "x": "x.npy", "y": "y.npy"}, {})
 before = resident()
 domain = data.load(declaration, Path(sys.argv[1]), Path(sys.argv[2]))
-print(len(domain.rows), resident() - before)
+print(len(domain.samples), resident() - before)
 """
 
 

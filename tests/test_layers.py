@@ -155,7 +155,7 @@ def is_method(module: str) -> bool:
 
 
 def outside_the_contract(texts: Mapping[str, str]) -> list[str]:
-    """What a method must not know: files, optimisers, seeds, clocks."""
+    """What a method must not know: files, optimizers, seeds, clocks."""
     banned = ("os", "io", "shutil", "pathlib", "random", "torch.optim", "tlbench.clock", "tlbench.engine")
     only = {module: text for module, text in texts.items() if is_method(module)}
     wrong = named(only, ("methods",), banned)
@@ -241,7 +241,7 @@ def test_another_clock_is_seen():
     assert timers({"tlbench.engine.x": "from datetime import datetime\nx = datetime.fromisoformat('')"}) == []
 
 
-def test_methods_know_no_files_optimisers_or_clocks():
+def test_methods_know_no_files_optimizers_or_clocks():
     texts = sources()
     assert sum(map(is_method, texts)) >= 11
     assert outside_the_contract(texts) == []
@@ -293,7 +293,7 @@ def test_importing_the_package_and_the_tables_is_light():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "suites"], ["list", "trunks"]], ids=" ".join
+    "words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "suites"], ["list", "backbones"]], ids=" ".join
 )
 def test_the_quick_commands_load_nothing_heavy(words):
     said = python(

@@ -1,4 +1,4 @@
-"""Every method against every promise; promises that can fail; the laws behind single methods; and every trunk."""
+"""Every method against every promise; promises that can fail; the laws behind single methods; and every backbone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support import plugged
 
 from tlbench import checks, clock, engine, methods
 from tlbench.engine.data.inputs import Inputs, in_chunks
+from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import train
 from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.methods.base import DeepMethod
@@ -47,19 +48,19 @@ PLAIN = LOSS.format("return self.supervised(step)")
 DA = '    reads = frozenset({"source", "target"})\n'
 
 BREAKERS = {
-    "a no-op adaptation": ("reads what it says", f"class No(Trained):\n{DA}{PLAIN}"),
+    "a no-op adaptation": ("reads what it says", f"class No(DeepMethod):\n{DA}{PLAIN}"),
     "a peek at the few": (
         "reads what it says",
-        'class Peek(Trained):\n    reads = frozenset({"source", "target_labeled"})\n' + PLAIN,
+        'class Peek(DeepMethod):\n    reads = frozenset({"source", "target_labeled"})\n' + PLAIN,
     ),
     "a parameter without gradient": (
         "every parameter gets a gradient",
-        'class Idle(Trained):\n    reads = frozenset({"source"})\n'
+        'class Idle(DeepMethod):\n    reads = frozenset({"source"})\n'
         f"    def build(self) -> None:\n        self.idle = nn.Linear(3, 3)\n{PLAIN}",
     ),
     "a draw at weight 0": (
         "without its term it is the baseline",
-        f"class Draws(Trained):\n{DA}    weight: float = Field(1.0, description='of the term')\n"
+        f"class Draws(DeepMethod):\n{DA}    weight: float = Field(1.0, description='of the term')\n"
         + LOSS.format(
             "t = self.net.backbone(step.target + torch.randn_like(step.target))\n"
             "        noisy = self.net(step.source.x + 0.01 * torch.randn_like(step.source.x))\n"
@@ -68,55 +69,55 @@ BREAKERS = {
     ),
     "an order of rows": (
         "order of rows does not matter",
-        'class First(Trained):\n    reads = frozenset({"source"})\n'
+        'class First(DeepMethod):\n    reads = frozenset({"source"})\n'
         + LOSS.format("return F.cross_entropy(self.net(step.source.x)[:8], step.source.y[:8])"),
     ),
     "an order of rows in closed form": (
         "order of rows does not matter",
-        'class Solo(Solved):\n    reads = frozenset({"source"})\n'
+        'class Solo(ShallowMethod):\n    reads = frozenset({"source"})\n'
         "    def fit(self, task: Task) -> Predictor:\n"
         "        means = torch.stack([task.source.x[task.source.y == c][:5].mean(0) for c in range(task.classes)])\n"
         "        return lambda x: -torch.cdist(x, means)\n",
     ),
     "chance that no seed governs": (
         "is deterministic",
-        'class Chance(Trained):\n    reads = frozenset({"source"})\n'
+        'class Chance(DeepMethod):\n    reads = frozenset({"source"})\n'
         + LOSS.format("import random\n        return self.supervised(step) * (0.5 + random.SystemRandom().random())"),
     ),
     "one that does not learn": (
         "learns without a shift",
-        'class Dull(Trained):\n    reads = frozenset({"source"})\n'
+        'class Dull(DeepMethod):\n    reads = frozenset({"source"})\n'
         + LOSS.format("return F.cross_entropy(self.net(step.source.x), 2 - step.source.y)"),
     ),
     "scores of a wrong shape": (
         "scores have the right shape",
-        'class Shape(Trained):\n    reads = frozenset({"source"})\n'
+        'class Shape(DeepMethod):\n    reads = frozenset({"source"})\n'
         f"{PLAIN}    def predict(self, x: Tensor) -> Tensor:\n        return self.net(x).argmax(1)\n",
     ),
     "an option without a default": (
         "options without a default: weight",
-        f"class Bare(Trained):\n{DA}    weight: float = Field(description='of the term')\n{PLAIN}",
+        f"class Bare(DeepMethod):\n{DA}    weight: float = Field(description='of the term')\n{PLAIN}",
     ),
     "an option without a description": (
         "options without a description: weight",
-        f"class Bare(Trained):\n{DA}    weight: float = Field(1.0)\n{PLAIN}",
+        f"class Bare(DeepMethod):\n{DA}    weight: float = Field(1.0)\n{PLAIN}",
     ),
     "one that takes any option": (
         "refuses wrong options",
-        'from typing import Any\nclass Any_(Trained):\n    reads = frozenset({"source"})\n'
+        'from typing import Any\nclass Any_(DeepMethod):\n    reads = frozenset({"source"})\n'
         f"    what: Any = Field(1.0, description='anything')\n{PLAIN}",
     ),
-    "one that reads nothing": ("reads must be a non-empty subset", f"class No(Trained):\n{PLAIN}"),
+    "one that reads nothing": ("reads must be a non-empty subset", f"class No(DeepMethod):\n{PLAIN}"),
     "one that reads target labels": (
         "reads must be a non-empty subset",
-        f'class No(Trained):\n    reads = frozenset({{"source", "target_labels"}})\n{PLAIN}',
+        f'class No(DeepMethod):\n    reads = frozenset({{"source", "target_labels"}})\n{PLAIN}',
     ),
-    "two in one file": ("one method is one file", f"class One(Trained):\n{DA}{PLAIN}class Two(Trained):\n{DA}{PLAIN}"),
+    "two in one file": ("one method is one file", f"class One(DeepMethod):\n{DA}{PLAIN}class Two(DeepMethod):\n{DA}{PLAIN}"),
     "none in the file": ("one method is one file", "x = 1\n"),
     "a file that does not import": ("cannot be imported", "import no_such_module_at_all\n"),
     "one that raises": (
         "RuntimeError: on purpose",
-        'class Raises(Trained):\n    reads = frozenset({"source"})\n' + LOSS.format('raise RuntimeError("on purpose")'),
+        'class Raises(DeepMethod):\n    reads = frozenset({"source"})\n' + LOSS.format('raise RuntimeError("on purpose")'),
     ),
 }
 
@@ -129,14 +130,14 @@ def test_a_broken_promise_is_reported(fault, tmp_path):
 
 
 def test_a_method_without_a_docstring_is_reported(tmp_path):
-    body = f"from tlbench.methods.base import *\nfrom tlbench.terms import Step\nclass No(Trained):\n{DA}{PLAIN}"
+    body = f"from tlbench.methods.base import *\nfrom tlbench.terms import Step\nclass No(DeepMethod):\n{DA}{PLAIN}"
     header = "from __future__ import annotations\nfrom torch import Tensor\n"
     with plugged(tmp_path, "bare", body, header) as name, pytest.raises(TlbenchError, match="docstring"):
         checks.check_method(name)
 
 
 def test_a_method_that_keeps_its_promises_passes(tmp_path):
-    body = f"class Fine(Trained):\n{DA}    weight: float = Field(1.0, ge=0, description='of the term')\n" + LOSS.format(
+    body = f"class Fine(DeepMethod):\n{DA}    weight: float = Field(1.0, ge=0, description='of the term')\n" + LOSS.format(
         "if not self.weight:\n            return self.supervised(step)\n"
         "        s, t = self.net.features(step.source.x, step.target)\n"
         "        task = F.cross_entropy(self.net.head(s), step.source.y)\n"
@@ -156,7 +157,7 @@ def test_no_step_of_ours_reads_a_value(name):
     [("float(loss.detach())", True), ("len(y.unique())", True), ("logits[y == 1].mean()", True), ("logits[y].mean()", False)],
 )
 def test_a_step_that_reads_a_value_is_named(value, reads, tmp_path):
-    body = f"class Looks(Trained):\n{DA}" + LOSS.format(
+    body = f"class Looks(DeepMethod):\n{DA}" + LOSS.format(
         "logits, y = self.net(step.source.x), step.source.y\n        loss = F.cross_entropy(logits, y)\n"
         f"        return loss * {value}"
     )
@@ -177,9 +178,9 @@ def test_a_plugin_may_not_take_the_name_of_a_shipped_method(tmp_path):
 
 
 def test_unknown_methods_and_options_are_guessed():
-    with pytest.raises(TlbenchError, match="did you mean 'source_only'"):
+    with pytest.raises(TlbenchError, match="Did you mean 'source_only'"):
         methods.method_class("source_onyl")
-    with pytest.raises(TlbenchError, match="did you mean 'weight'"):
+    with pytest.raises(TlbenchError, match="Did you mean 'weight'"):
         methods.method_options("dann", {"wieght": 1.0})
     with pytest.raises(TlbenchError, match=r"weight.*greater than or equal to 0"):
         methods.method_options("dann", {"weight": -1.0})
@@ -352,7 +353,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def after_the_source(monkeypatch, name: str, **options) -> tuple[list[dict], list[dict], DeepMethod]:
-    """Stages of the trunk after the first phase and after all of them."""
+    """Stages of the backbone after the first phase and after all of them."""
     kind = methods.method_class(name)
     plain, seen = kind.phases, []
 
@@ -379,13 +380,13 @@ def test_fine_tune_leaves_the_frozen_stages_as_the_source_left_them(monkeypatch,
     assert [same(a, b) for a, b in zip(before, after, strict=True)] == [depth < freeze for depth in range(2)]
 
 
-def test_fine_tune_at_trunk_rate_0_is_a_frozen_trunk(monkeypatch):
+def test_fine_tune_at_backbone_rate_0_is_a_frozen_backbone(monkeypatch):
     before, after, _ = after_the_source(monkeypatch, "fine_tune", backbone_lr=0.0)
     assert all(map(same, before, after))
 
 
 def test_fine_tune_can_not_freeze_more_stages_than_there_are():
-    with pytest.raises(NotApplicableError, match="the trunk has 2 stages"):
+    with pytest.raises(NotApplicableError, match="the backbone has 2 stages"):
         trained("fine_tune", freeze=3)
 
 
@@ -401,7 +402,7 @@ def test_gradual_fine_tuning_opens_from_the_top():
 
 
 def test_gradual_fine_tuning_reaches_the_lowest_stage_only_late(monkeypatch):
-    # two steps in all on the few: at progress 0 nothing of the trunk is open, at 0.5 all of it is
+    # two steps in all on the few: at progress 0 nothing of the backbone is open, at 0.5 all of it is
     before, after, _ = after_the_source(monkeypatch, "fine_tune", gradual=True, source_share=0.95)
     assert all(map(same, before, after))  # a single step, at progress 0
     monkeypatch.undo()
@@ -409,7 +410,7 @@ def test_gradual_fine_tuning_reaches_the_lowest_stage_only_late(monkeypatch):
     assert not any(map(same, before, after))
 
 
-def test_linear_probe_leaves_the_trunk_as_the_source_left_it(monkeypatch):
+def test_linear_probe_leaves_the_backbone_as_the_source_left_it(monkeypatch):
     before, after, method = after_the_source(monkeypatch, "linear_probe")
     assert all(map(same, before, after))
     only = trained("source_only", steps=10)  # half of the budget
@@ -453,11 +454,11 @@ def test_reweighting_is_capped():
 
 
 def test_multi_task_has_a_head_for_each_source():
-    rows = checks.toy_method(1)
+    rows = checks.toy_samples(1)
     two = Labelled(rows.x, rows.y, torch.arange(120) % 2)
-    method = trained("multi_task", Task(3, two, checks.toy_method(2).x, checks.toy_method(3, 15)))
+    method = trained("multi_task", Task(3, two, checks.toy_samples(2).x, checks.toy_samples(3, 15)))
     assert len(method.heads) == 2
-    start = trained("multi_task", Task(3, two, checks.toy_method(2).x, checks.toy_method(3, 15)), steps=1)
+    start = trained("multi_task", Task(3, two, checks.toy_samples(2).x, checks.toy_samples(3, 15)), steps=1)
     for one, other in zip(method.heads, start.heads, strict=True):
         assert not torch.equal(one.weight, other.weight)
 
@@ -466,7 +467,7 @@ def test_multi_task_has_a_head_for_each_source():
 def test_the_term_counts_as_its_weight_says(name):
     """loss(weight) is CE + weight * term: a straight line in the weight."""
     net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [8]}), 3)
-    source, target = checks.toy_method(1, 32), checks.toy_method(2, 32, shift=0.7).x
+    source, target = checks.toy_samples(1, 32), checks.toy_samples(2, 32, shift=0.7).x
     losses = []
     for weight in (0.0, 1.0, 3.0):
         torch.manual_seed(0)
@@ -483,22 +484,22 @@ def test_the_class_balance_of_mean_teacher_is_that_of_its_authors():
 
     def loss(**options):
         method = methods.method_class("mean_teacher")(net, **{**methods.method_options("mean_teacher", {}), **options})
-        with engine.seeded_rng(0, CPU):  # the same views
+        with seeded_rng(0, CPU):  # the same views
             return float(method.loss(Step(source=Labelled(rows, labels), target=rows, rows={}, progress=0.5)).detach())
 
     heard = {"threshold": 0.0, "weight": 2.0}
     uneven = (loss(balance=1.0, **heard) - loss(balance=0.0, **heard)) / 2
     assert uneven > 0.999 * 3 * -(np.log(1 / 3) / 3 + 2 / 3 * np.log(2 / 3))
-    with engine.seeded_rng(0, CPU), torch.no_grad():
+    with seeded_rng(0, CPU), torch.no_grad():
         mean = net(augmentation.weak(rows)).softmax(dim=1).mean(dim=0).double().numpy()
     assert uneven == pytest.approx(-(np.log(mean) / 3 + 2 / 3 * np.log(1 - mean)).sum(), rel=1e-4)
     assert loss(threshold=1.0, balance=1.0) == loss(threshold=1.0, balance=0.0)  # nobody is heard
 
 
-def test_dann_pushes_the_trunk_against_the_discriminator():
+def test_dann_pushes_the_backbone_against_the_discriminator():
     net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [8]}), 3)
     method = methods.method_class("dann")(net, **methods.method_options("dann", {}))
-    source, target = checks.toy_method(1, 32), checks.toy_method(2, 32, shift=0.7).x
+    source, target = checks.toy_samples(1, 32), checks.toy_samples(2, 32, shift=0.7).x
     first = net.backbone.stages[0][1].weight
 
     def gradient(progress: float) -> torch.Tensor:
@@ -510,7 +511,7 @@ def test_dann_pushes_the_trunk_against_the_discriminator():
     assert torch.allclose(gradient(1.0) - task, pushed * reversal_schedule(1.0) / reversal_schedule(0.3), rtol=1e-3, atol=1e-6)
 
 
-# --- trunks ---------------------------------------------------------------------------------------------------------
+# --- backbones ---------------------------------------------------------------------------------------------------------
 
 TRUNKS = [
     ("mlp", (6,), {}),
@@ -533,26 +534,26 @@ TRUNKS = [
 
 
 @pytest.mark.parametrize(("name", "shape", "options"), TRUNKS, ids=lambda v: str(v).replace(" ", ""))
-def test_every_trunk_goes_forward_and_back(name, shape, options):
+def test_every_backbone_goes_forward_and_back(name, shape, options):
     torch.manual_seed(0)
     if name == "torchvision:squeezenet1_1":
         with pytest.raises(TlbenchError, match="does not end in a linear layer"):
             backbones.build_backbone(name, shape, options)
         return
-    trunk = backbones.build_backbone(name, shape, options)
-    net = Net(trunk, 3)
+    backbone = backbones.build_backbone(name, shape, options)
+    net = Net(backbone, 3)
     x = torch.randn(8, *shape)
-    features = trunk(x)
-    assert features.shape == (8, trunk.width) and features.dtype == torch.float32
+    features = backbone(x)
+    assert features.shape == (8, backbone.width) and features.dtype == torch.float32
     F.cross_entropy(net(x), torch.arange(8) % 3).backward()
     assert not [key for key, p in net.named_parameters() if p.grad is None or not (p.grad != 0).any()]
-    in_stages = {id(p) for stage in trunk.stages for p in stage.parameters()}
-    assert in_stages == {id(p) for p in trunk.parameters()}
+    in_stages = {id(p) for stage in backbone.stages for p in stage.parameters()}
+    assert in_stages == {id(p) for p in backbone.parameters()}
     net.eval()
     assert torch.equal(net(x), net(x))
 
 
-def test_every_trunk_file_is_tried_here():
+def test_every_backbone_file_is_tried_here():
     assert set(backbones.backbone_names()) == {name.partition(":")[0] for name, _, _ in TRUNKS} - {"auto"}
 
 
@@ -566,20 +567,20 @@ def test_two_batches_through_one_forward_are_two_forwards():
 @pytest.mark.parametrize(
     ("name", "shape", "options", "words"),
     [
-        ("lenett", (1, 28, 28), {}, "did you mean 'lenet'"),
+        ("lenett", (1, 28, 28), {}, "Did you mean 'lenet'"),
         ("lenet", (1, 8, 8), {}, "from 16 pixels on"),
         ("lenet", (6,), {}, "not rows of shape"),
         ("convnet", (6,), {}, "choose mlp"),
         ("conv1d", (1, 28, 28), {}, "takes series"),
-        ("mlp", (6,), {"hiden": [3]}, "did you mean 'hidden'"),
+        ("mlp", (6,), {"hiden": [3]}, "Did you mean 'hidden'"),
         ("mlp", (6,), {"hidden": []}, "hidden"),
-        ("torchvision:resnet81", (3, 32, 32), {}, "did you mean 'resnet18'"),
+        ("torchvision:resnet81", (3, 32, 32), {}, "Did you mean 'resnet18'"),
         ("torchvision", (3, 32, 32), {}, "network"),
         ("torchvision:resnet18", (6,), {}, "not rows of shape"),
         ("torchvision:resnet18", (3, 32, 32), {"weights": "no_such_file.pth"}, "not a state dict"),
     ],
 )
-def test_a_trunk_that_can_not_be_built_says_why(name, shape, options, words):
+def test_a_backbone_that_can_not_be_built_says_why(name, shape, options, words):
     with pytest.raises(TlbenchError, match=words):
         backbones.build_backbone(name, shape, options)
 
@@ -590,10 +591,10 @@ def test_weights_come_from_a_file(tmp_path):
     torch.manual_seed(1)
     network = models.resnet18(weights=None)
     torch.save(network.state_dict(), tmp_path / "r18.pth")
-    trunk = backbones.build_backbone("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
+    backbone = backbones.build_backbone("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "r18.pth")})
     network.fc = torch.nn.Identity()
     x = torch.randn(2, 3, 32, 32)
-    assert torch.allclose(trunk.eval()(x), network.eval()(x), atol=1e-5)
+    assert torch.allclose(backbone.eval()(x), network.eval()(x), atol=1e-5)
     (tmp_path / "bad.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
     with pytest.raises(TlbenchError, match="not a state dict"):
         backbones.build_backbone("torchvision:resnet18", (3, 32, 32), {"weights": str(tmp_path / "bad.pth")})
@@ -624,13 +625,13 @@ def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def test_a_solved_method_gives_scores_for_rows_in_any_chunks():
     fitted = checks.fit("logistic", checks.toy_task())
-    x = checks.toy_method(4, 90).x
+    x = checks.toy_samples(4, 90).x
     whole = in_chunks(fitted.predictor, x, fitted.inputs, 90)
     assert torch.allclose(whole, in_chunks(fitted.predictor, x, fitted.inputs, 7), atol=1e-12)
 
 
 def test_a_method_that_the_suite_does_not_grant_is_not_applicable():
     case = Case(suite="toy", suite_version=1, entry="r", method="target_only", sources=("a",), target="b", seed=0)
-    task = Task(3, checks.toy_method(1), checks.toy_method(2).x)
+    task = Task(3, checks.toy_samples(1), checks.toy_samples(2).x)
     with pytest.raises(NotApplicableError, match="target_only reads target_labeled, which the suite does not grant"):
         engine.fit(case, checks.toy_suite(), task, clock.Clock(CPU), lambda use: 0, CPU)

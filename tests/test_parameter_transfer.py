@@ -58,7 +58,7 @@ def test_the_biased_ridge_is_a_ridge_on_what_is_left(rows):
 
 
 def test_a_logistic_regression_with_an_offset_starts_from_it():
-    source, few = checks.toy_method(1), checks.toy_method(3, 30, shift=0.7)
+    source, few = checks.toy_samples(1), checks.toy_samples(3, 30, shift=0.7)
     w, b = base_learners.softmax_regression(source.x, source.y, 3)
     offset = few.x.double() @ w.T + b
     v, shift = base_learners.softmax_regression(few.x, few.y, 3, penalty=1e9, offset_NC=offset)
@@ -119,7 +119,7 @@ def test_the_log_evidence_is_that_of_a_gaussian():
 @pytest.mark.parametrize("diagonal", [False, True])
 def test_the_most_likely_weights_are_those_of_scikit_learn(diagonal):
     """A round prior at 0: softmax regression without intercept."""
-    rows = checks.toy_method(1)
+    rows = checks.toy_samples(1)
     x = rows.x.double()
     precision = torch.full((3, 6), 0.8).double() if diagonal else 0.8 * torch.eye(6).double().expand(3, 6, 6)
     w = gaussian_priors.most_likely(x, rows.y, torch.zeros(3, 6).double(), precision)
@@ -128,7 +128,7 @@ def test_the_most_likely_weights_are_those_of_scikit_learn(diagonal):
 
 
 def test_the_curvature_is_the_second_derivative():
-    x, w = checks.toy_method(1, 9).x.double(), torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).double()
+    x, w = checks.toy_samples(1, 9).x.double(), torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).double()
     y = torch.arange(9) % 3
     full = torch.autograd.functional.hessian(lambda w: torch.nn.functional.cross_entropy(x @ w.T, y, reduction="sum"), w)
     blocks = torch.stack([full[c, :, c] for c in range(3)])
@@ -205,7 +205,7 @@ def test_a_near_source_helps_a_few_rows_and_a_far_one_does_little_harm(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", ["one row", "one class", "empty columns", "many columns"])
 def test_little_or_odd_labelled_rows_end_in_numbers(name, fault):
-    source, few = checks.toy_method(1), checks.toy_method(3, 6)
+    source, few = checks.toy_samples(1), checks.toy_samples(3, 6)
     if fault == "one row":
         few = few[torch.tensor([0])]
     elif fault == "one class":
@@ -222,9 +222,9 @@ def test_little_or_odd_labelled_rows_end_in_numbers(name, fault):
 
 
 def test_several_sources_are_tasks_or_a_mean_of_models():
-    rows = checks.toy_method(1)
+    rows = checks.toy_samples(1)
     two = Labelled(rows.x, rows.y, torch.arange(120) % 2)
-    task = Task(3, two, None, checks.toy_method(3, 15))
+    task = Task(3, two, None, checks.toy_samples(3, 15))
     assert checks.fit("biased_regularization", task).notes == ("2 sources: the mean of their weights",)
     assert checks.fit("bayesian_prior", task).notes == ("2 sources pooled",)
     assert checks.fit("multi_task_ridge", task).notes == ()

@@ -78,11 +78,11 @@ SAME = [
 @pytest.mark.parametrize("table", SAME, ids=lambda t: f"{t['path']}-{t['label']}")
 def test_the_same_rows_in_any_format_are_the_same_domain(root: Path, table: dict[str, Any]) -> None:
     domain = load(table, root)
-    assert domain.rows.x.tolist() == [[r["a"], r["b"], r["year"]] for r in ROWS]
-    assert domain.classes == ("no", "yes") and domain.rows.y.tolist() == [0, 1, 1, 0]
-    assert domain.rows.group is None
+    assert domain.samples.x.tolist() == [[r["a"], r["b"], r["year"]] for r in ROWS]
+    assert domain.classes == ("no", "yes") and domain.samples.y.tolist() == [0, 1, 1, 0]
+    assert domain.samples.group is None
     a, b = ("0", "1") if table["label"] == 4 else ("a", "b")
-    assert load(table | {"features": [b, a]}, root).rows.x.tolist() == [[r["b"], r["a"]] for r in ROWS]
+    assert load(table | {"features": [b, a]}, root).samples.x.tolist() == [[r["b"], r["a"]] for r in ROWS]
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_the_same_rows_in_any_format_are_the_same_domain(root: Path, table: dict
 )
 @pytest.mark.parametrize("table", SAME[::5], ids=lambda t: t["reader"])
 def test_where_selects_rows(root: Path, table: dict[str, Any], where: dict[str, Any], kept: list[int]) -> None:
-    assert load(table | {"features": ["a"], "where": where}, root).rows.x[:, 0].tolist() == [ROWS[i]["a"] for i in kept]
+    assert load(table | {"features": ["a"], "where": where}, root).samples.x[:, 0].tolist() == [ROWS[i]["a"] for i in kept]
 
 
 def test_columns_of_where_and_group_are_no_features(root: Path) -> None:
     domain = load(CSV | {"where": {"year": {"max": 2003}}, "group": "sex"}, root)
-    assert domain.rows.x.shape == (3, 2)
-    assert domain.rows.group is not None and domain.rows.group.tolist() == [0, 1, 0]
+    assert domain.samples.x.shape == (3, 2)
+    assert domain.samples.group is not None and domain.samples.group.tolist() == [0, 1, 0]
     assert domain.fingerprint != load(CSV | {"where": {"year": {"max": 2003}}, "features": ["a", "b"]}, root).fingerprint
-    assert load(CSV | {"group": "sex", "rows": 2}, root).rows.group is not None
-    part = domain.rows[torch.tensor([1])]
+    assert load(CSV | {"group": "sex", "samples": 2}, root).samples.group is not None
+    part = domain.samples[torch.tensor([1])]
     assert isinstance(part, Labelled) and part.group is not None and part.group.tolist() == [1]
 
 
@@ -126,13 +126,13 @@ def test_where_keeps_the_rows_that_python_keeps(tmp_path: Path, rows: list[Any],
     where = {"features": ["a"], "where": {"b": {"min": low}, "c": sorted(wanted)}}
     for table in (CSV, {"reader": "jsonl", "path": "d.jsonl", "label": "y"}):
         if kept:
-            assert load(table | where, tmp_path).rows.x.tolist() == torch.tensor(kept).float()[:, None].tolist()
+            assert load(table | where, tmp_path).samples.x.tolist() == torch.tensor(kept).float()[:, None].tolist()
         else:
             assert "where selects none of" in refused(table | where, tmp_path)
 
 
 def test_several_files_are_one_domain(root: Path) -> None:
-    assert len(load(CSV | {"path": ["d.csv", "d.csv.gz"]}, root).rows) == 8
+    assert len(load(CSV | {"path": ["d.csv", "d.csv.gz"]}, root).samples) == 8
     (root / "other.csv").write_text("a,c,y\n1,2,no\n")
     assert "other.csv: has other columns than d.csv: b, c, sex, year" in refused(CSV | {"path": ["d.csv", "other.csv"]}, root)
 
@@ -140,10 +140,10 @@ def test_several_files_are_one_domain(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"label": "yy"}, "no column 'yy'; did you mean 'y'?"),
-        ({"features": ["aa"]}, "no column 'aa'; did you mean 'a'?"),
-        ({"group": "sexx"}, "no column 'sexx'; did you mean 'sex'?"),
-        ({"where": {"yer": 1}}, "no column 'yer'; did you mean 'year'?"),
+        ({"label": "yy"}, "There is no column 'yy'. Did you mean 'y'?"),
+        ({"features": ["aa"]}, "There is no column 'aa'. Did you mean 'a'?"),
+        ({"group": "sexx"}, "There is no column 'sexx'. Did you mean 'sex'?"),
+        ({"where": {"yer": 1}}, "There is no column 'yer'. Did you mean 'year'?"),
         ({"where": {"sex": "X"}}, "where selects none of 4 rows at sex = 'X'; the column holds F, M"),
         ({"where": {"sex": {"min": 3}}}, "column 'sex' holds texts, and the range"),
         ({"where": {"year": "late"}}, "column 'year' holds numbers, not 'late'"),
@@ -238,10 +238,10 @@ def test_dates_are_texts_as_in_a_text_table(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "day": days, "date": [day.date() for day in days], "y": [0, 1, 1]})
     frame.to_parquet(tmp_path / "d.parquet")
     for table in ({"reader": "parquet", "path": "d.parquet", "label": "y"}, HUB_LIKE):
-        assert load(table | {"features": ["a"], "where": {"day": "2002-01-01"}}, tmp_path).rows.x.tolist() == [[2]]
-        assert load(table | {"features": ["a"], "where": {"date": {"max": "2001-12-31"}}}, tmp_path).rows.x.tolist() == [[1]]
+        assert load(table | {"features": ["a"], "where": {"day": "2002-01-01"}}, tmp_path).samples.x.tolist() == [[2]]
+        assert load(table | {"features": ["a"], "where": {"date": {"max": "2001-12-31"}}}, tmp_path).samples.x.tolist() == [[1]]
         assert "column 'day' holds texts" in refused(table | {"features": ["a", "day"]}, tmp_path)
-    assert load({"reader": "parquet", "path": "d.parquet", "label": "y"}, tmp_path).rows.x.shape == (3, 1)
+    assert load({"reader": "parquet", "path": "d.parquet", "label": "y"}, tmp_path).samples.x.shape == (3, 1)
 
 
 HUB_LIKE = {"reader": "datasets", "path": "d.parquet", "label": "y"}
@@ -250,7 +250,7 @@ HUB_LIKE = {"reader": "datasets", "path": "d.parquet", "label": "y"}
 def test_a_column_of_lists_is_rows_of_any_shape(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"x": [[1, 2], [3, 4]], "y": 0}\n{"x": [[5, 6], [7, 8]], "y": 1}')
     table = {"reader": "jsonl", "path": "d.jsonl", "label": "y"}
-    assert load(table, tmp_path).rows.x.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert load(table, tmp_path).samples.x.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
 
 
 def test_categories_and_fillings_come_from_the_rows_that_fit_names(root: Path) -> None:
@@ -258,23 +258,23 @@ def test_categories_and_fillings_come_from_the_rows_that_fit_names(root: Path) -
     (root / "t.csv").write_text("n,c,y\n,r,0\n9,q,1\n,,1\n")
     table = CSV | {"encode": "onehot", "impute": "mean"}
     fit = {"fit": {"path": "s.csv"}}
-    assert load(table | {"path": "s.csv"}, root).rows.x.tolist() == [[1, 1, 0], [3, 0, 1], [2, 1, 0]]
-    assert load(table | {"path": "t.csv"} | fit, root).rows.x.tolist() == [[2, 0, 0], [9, 0, 1], [2, 0, 0]]
+    assert load(table | {"path": "s.csv"}, root).samples.x.tolist() == [[1, 1, 0], [3, 0, 1], [2, 1, 0]]
+    assert load(table | {"path": "t.csv"} | fit, root).samples.x.tolist() == [[2, 0, 0], [9, 0, 1], [2, 0, 0]]
     declared = {"categories": {"c": ["", "p", "q", "r"]}, "features": ["c"]}
-    assert load(table | {"path": "t.csv"} | declared, root).rows.x.tolist() == [[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
+    assert load(table | {"path": "t.csv"} | declared, root).samples.x.tolist() == [[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
     narrow = {"fit": {"path": "s.csv", "where": {"c": "p"}}}
-    assert load(table | {"path": "t.csv"} | narrow, root).rows.x.tolist() == [[1, 0], [9, 0], [1, 0]]
+    assert load(table | {"path": "t.csv"} | narrow, root).samples.x.tolist() == [[1, 0], [9, 0], [1, 0]]
 
 
 def test_labels_are_mapped_and_sets_of_classes_chosen(root: Path) -> None:
     (root / "d.csv").write_text("a,y\n" + "".join(f"{i},{y}\n" for i, y in enumerate("abcdab")))
-    assert load(CSV | {"label_map": {"c": "a", "d": "b"}}, root).rows.y.tolist() == [0, 1, 0, 1, 0, 1]
+    assert load(CSV | {"label_map": {"c": "a", "d": "b"}}, root).samples.y.tolist() == [0, 1, 0, 1, 0, 1]
     dropped = load(CSV | {"classes": ["b", "a"], "drop_others": True}, root)
-    assert dropped.rows.y.tolist() == [1, 0, 1, 0] and dropped.rows.x[:, 0].tolist() == [0, 1, 4, 5]
+    assert dropped.samples.y.tolist() == [1, 0, 1, 0] and dropped.samples.x[:, 0].tolist() == [0, 1, 4, 5]
     opened = load(CSV | {"classes": ["b", "a"], "unknown": True}, root)
-    assert opened.classes == ("b", "a", "unknown") and opened.rows.y.tolist() == [1, 0, 2, 2, 1, 0]
+    assert opened.classes == ("b", "a", "unknown") and opened.samples.y.tolist() == [1, 0, 2, 2, 1, 0]
     partial = load(CSV | {"classes": list("abcd"), "keep": ["d", "b"]}, root)
-    assert partial.classes == tuple("abcd") and partial.rows.y.tolist() == [1, 3, 1]
+    assert partial.classes == tuple("abcd") and partial.samples.y.tolist() == [1, 3, 1]
     assert "drop_others leaves no row" in refused(CSV | {"classes": ["z"], "drop_others": True}, root)
 
 
@@ -317,10 +317,10 @@ def test_npz_selects_rows_and_has_groups(tmp_path: Path) -> None:
     )
     table = {"reader": "npz", "path": "d.npz", "x": "x", "y": "y", "group": "site"}
     domain = load(table | {"where": {"subject": [1, 3]}}, tmp_path)
-    assert domain.rows.x[:, 0].tolist() == [0, 2, 6]
-    assert domain.rows.group is not None and domain.rows.group.tolist() == [0, 1, 1]
+    assert domain.samples.x[:, 0].tolist() == [0, 2, 6]
+    assert domain.samples.group is not None and domain.samples.group.tolist() == [0, 1, 1]
     assert "where selects none of 4 rows" in refused(table | {"where": {"site": "c"}}, tmp_path)
-    assert "no array 'sit'; did you mean 'site'?" in refused(table | {"group": "sit"}, tmp_path)
+    assert "There is no array 'sit'. Did you mean 'site'?" in refused(table | {"group": "sit"}, tmp_path)
     assert "it needs one value for each row" in refused(table | {"where": {"x": 1}}, tmp_path)
 
 
@@ -335,7 +335,7 @@ def test_npy_files(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.array(["a", "b", "a"]))
     np.save(tmp_path / "o.npy", np.array([{}, {}, {}], dtype=object))
     table = {"reader": "npy", "x": "x.npy", "y": "y.npy"}
-    assert load(table, tmp_path).rows.x.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert load(table, tmp_path).samples.x.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert "pickled objects, which are never loaded" in refused(table | {"y": "o.npy"}, tmp_path)
     (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-8])
     assert "not a whole npy file" in refused(table | {"x": "cut.npy"}, tmp_path)
@@ -351,15 +351,15 @@ def test_series_of_either_layout(tmp_path: Path) -> None:
     turned = x.transpose(0, 2, 1)
     np.savez(tmp_path / "d.npz", x_1=x, y_1=[0, 1, 0, 1], x_2=turned, y_2=[[1], [0], [0], [1]], flat=x[0], short=x[:, :, :5])
     first = load(SERIES, tmp_path)
-    assert first.rows.x.shape == (4, 3, 8) and first.rows.x.dtype == torch.float32
+    assert first.samples.x.shape == (4, 3, 8) and first.samples.x.dtype == torch.float32
     second = load(SERIES | {"x": "x_2", "y": "y_2", "layout": "time_channel"}, tmp_path)
-    assert torch.equal(first.rows.x, second.rows.x)
-    assert len(load(SERIES | {"x": ["x_1", "x_1"], "y": ["y_1", "y_2"]}, tmp_path).rows) == 8
+    assert torch.equal(first.samples.x, second.samples.x)
+    assert len(load(SERIES | {"x": ["x_1", "x_1"], "y": ["y_1", "y_2"]}, tmp_path).samples) == 8
     for change, said in (
         ({"x": "flat"}, "windows must be numbers with a time and a channel axis"),
         ({"x": ["x_1", "short"], "y": ["y_1", "y_1"]}, "short has windows (3, 5), x_1 (3, 8)"),
         ({"x": ["x_1", "x_1"]}, "x names 2 keys and y 1"),
-        ({"x": "x_3"}, "no array 'x_3'; did you mean"),
+        ({"x": "x_3"}, "There is no array 'x_3'. Did you mean"),
     ):
         assert said in refused(SERIES | change, tmp_path)
     assert any("layout = 'channel' should be" in sentence for sentence in mistakes(SERIES | {"layout": "channel"}))
@@ -368,9 +368,9 @@ def test_series_of_either_layout(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_ucihar_and_wisdm_are_declarable(data_root: Path) -> None:
     ucihar = load(SERIES | {"path": "ucihar/ucihar_adatime_subjects_f32.npz", "x": "x_train_2", "y": "y_train_2"}, data_root)
-    assert ucihar.rows.x.shape[1:] == (9, 128) and len(ucihar.classes) == 6
+    assert ucihar.samples.x.shape[1:] == (9, 128) and len(ucihar.classes) == 6
     table = {"path": "wisdm/wisdm_36subjects_f32.npz", "layout": "time_channel", "x": "x_train_2", "y": "y_train_2"}
-    assert load(SERIES | table, data_root).rows.x.shape[1:] == (3, 128)
+    assert load(SERIES | table, data_root).samples.x.shape[1:] == (3, 128)
 
 
 # --- images ---
@@ -402,13 +402,13 @@ def photos(tmp_path: Path) -> Path:
 
 def test_folders_and_archives_of_images(photos: Path) -> None:
     domain = load(IMAGES, photos)
-    assert domain.rows.x.shape == (4, 3, 8, 8) and domain.rows.x.dtype == torch.uint8
-    assert domain.classes == ("cat", "dog") and domain.rows.y.tolist() == [0, 0, 1, 1]
-    assert domain.rows.x[0, :, 0, 0].tolist() == [0, 200, 30]
+    assert domain.samples.x.shape == (4, 3, 8, 8) and domain.samples.x.dtype == torch.uint8
+    assert domain.classes == ("cat", "dog") and domain.samples.y.tolist() == [0, 0, 1, 1]
+    assert domain.samples.x[0, :, 0, 0].tolist() == [0, 200, 30]
     for path in ("photos.tar", "photos.tar.gz"):
         assert load(IMAGES | {"path": path, "domain": "photos/web"}, photos).fingerprint == domain.fingerprint
-    assert load(IMAGES | {"path": "photos/art", "domain": "", "mode": "grey"}, photos).rows.x.shape == (4, 1, 8, 8)
-    assert load(IMAGES | {"crop": 6}, photos).rows.x.shape == (4, 3, 6, 6)
+    assert load(IMAGES | {"path": "photos/art", "domain": "", "mode": "grey"}, photos).samples.x.shape == (4, 1, 8, 8)
+    assert load(IMAGES | {"crop": 6}, photos).samples.x.shape == (4, 3, 6, 6)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_folders_and_archives_of_images(photos: Path) -> None:
         ({"domain": "../photos/web"}, "leaves 'photos'"),
         ({"domain": "web/cat"}, "no image in folders <class>/*"),
         ({"path": "photo"}, "folder 'photo' is not there"),
-        ({"path": "photos.tar", "domain": "photos/webb"}, "did you mean 'photos/web'?"),
+        ({"path": "photos.tar", "domain": "photos/webb"}, "Did you mean 'photos/web'?"),
         ({"crop": 9}, "crop = 9 is larger than size = 8"),
     ],
 )
@@ -433,7 +433,7 @@ def test_images_that_do_not_decode_are_named_and_counted(photos: Path) -> None:
     text = refused(IMAGES, photos)
     assert "2 of 5 images do not decode" in text and "cat/b.jpg" in text and "dog/c.png" in text and "skip_bad" in text
     with pytest.warns(UserWarning, match="2 of 5 images do not decode"):
-        assert load(IMAGES | {"skip_bad": True}, photos).rows.y.tolist() == [0, 1, 1]
+        assert load(IMAGES | {"skip_bad": True}, photos).samples.y.tolist() == [0, 1, 1]
 
 
 def test_hostile_images_are_refused(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +461,7 @@ def test_an_archive_cut_anywhere_is_a_clear_error_or_whole(photos: Path, share: 
     whole = (photos / "photos.tar").read_bytes()
     (photos / "cut").write_bytes(whole[: int(share * len(whole))])
     with contextlib.suppress(TlbenchError):
-        assert len(load(IMAGES | {"path": "cut", "domain": "photos/web"}, photos).rows) <= 4
+        assert len(load(IMAGES | {"path": "cut", "domain": "photos/web"}, photos).samples) <= 4
 
 
 @pytest.mark.parametrize(
@@ -478,9 +478,9 @@ def test_any_kind_of_image_becomes_rgb(mode: str, colour: Any) -> None:
 def test_office_caltech_and_pacs_photographs(data_root: Path) -> None:
     table = IMAGES | {"path": "office_caltech10/images.tar", "domain": "images/dslr", "size": 64, "crop": 56}
     domain = load(table, data_root)
-    assert domain.rows.x.shape == (157, 3, 56, 56) and len(domain.classes) == 10
+    assert domain.samples.x.shape == (157, 3, 56, 56) and len(domain.classes) == 10
     path = "pacs_subset/pacs_first20_per_domain_class.tar"
-    assert load(IMAGES | {"path": path, "domain": "PACS/sketch"}, data_root).rows.x.shape == (140, 3, 8, 8)
+    assert load(IMAGES | {"path": path, "domain": "PACS/sketch"}, data_root).samples.x.shape == (140, 3, 8, 8)
 
 
 # --- texts ---
@@ -500,10 +500,10 @@ def texts(tmp_path: Path) -> Path:
 
 def test_texts_by_class_are_counted(texts: Path) -> None:
     domain = load(TEXT, texts)
-    assert domain.rows.x.shape == (3, 64) and domain.classes == ("bad", "good") and domain.rows.y.tolist() == [1, 1, 0]
-    assert torch.allclose(domain.rows.x.norm(dim=1), torch.ones(3))
+    assert domain.samples.x.shape == (3, 64) and domain.classes == ("bad", "good") and domain.samples.y.tolist() == [1, 1, 0]
+    assert torch.allclose(domain.samples.x.norm(dim=1), torch.ones(3))
     xml = {"reader": "text", "files": {"g": ["good.xml", "good.xml"]}, "tag": "t", "encoding": "latin-1", "features": "tfidf"}
-    assert load(xml, texts).rows.x.shape == (4, 3)
+    assert load(xml, texts).samples.x.shape == (4, 3)
     assert "set encoding, as in encoding = 'latin-1'" in refused(xml | {"encoding": "utf-8"}, texts)
     assert "holds no text in <u>" in refused(xml | {"tag": "u"}, texts)
     (texts / "good.xml").write_text("<t>a</t><t>b")
@@ -514,15 +514,15 @@ def test_texts_by_class_are_counted(texts: Path) -> None:
 def test_texts_of_a_table(texts: Path, path: str) -> None:
     table = {"reader": "text", "path": path, "column": "words", "label": "y", "group": "k", "size": 64}
     domain = load(table, texts)
-    assert domain.rows.y.tolist() == [1, 0] and domain.rows.group is not None and domain.rows.group.tolist() == [0, 1]
-    assert len(load(table | {"where": {"k": "b"}}, texts).rows) == 1
-    assert "no column 'word'; did you mean 'words'?" in refused(table | {"column": "word"}, texts)
+    assert domain.samples.y.tolist() == [1, 0] and domain.samples.group is not None and domain.samples.group.tolist() == [0, 1]
+    assert len(load(table | {"where": {"k": "b"}}, texts).samples) == 1
+    assert "There is no column 'word'. Did you mean 'words'?" in refused(table | {"column": "word"}, texts)
 
 
 def test_tfidf_learns_from_the_files_that_fit_names(texts: Path) -> None:
     table = TEXT | {"features": "tfidf", "files": {"bad": "bad.txt.gz"}}
-    assert load(table, texts).rows.x.shape == (1, 2)
-    assert load(table | {"fit": {"good": "good.txt"}}, texts).rows.x.shape == (1, 4)
+    assert load(table, texts).samples.x.shape == (1, 2)
+    assert load(table | {"fit": {"good": "good.txt"}}, texts).samples.x.shape == (1, 4)
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ def test_mistakes_in_the_keys_of_texts(change: dict[str, Any], said: str) -> Non
 def test_amazon_reviews_as_text(data_root: Path) -> None:
     files = {name: f"amazon_reviews/raw_text/kitchen/{name}.review.gz" for name in ("positive", "negative")}
     table = {"reader": "text", "files": files, "tag": "review_text", "encoding": "latin-1", "size": 256}
-    assert load(table, data_root).rows.y.bincount().tolist() == [1000, 1000]
+    assert load(table, data_root).samples.y.bincount().tolist() == [1000, 1000]
 
 
 # --- HDF5 and MATLAB 7.3 ---
@@ -561,19 +561,19 @@ def test_hdf5_arrays(tmp_path: Path) -> None:
         file.create_dataset("huge", shape=(2**40,), chunks=(2**20,), dtype="f4")
         file.create_dataset("raw", (3, 2), dtype="f8", external=[("/etc/passwd", 0, 48)])
     domain = load(HDF5 | {"group": "g"}, tmp_path)
-    assert domain.rows.x.tolist() == [[0, 1], [2, 3], [4, 5]] and domain.classes == ("a", "b")
-    assert domain.rows.group is not None and domain.rows.group.tolist() == [0, 1, 0]
+    assert domain.samples.x.tolist() == [[0, 1], [2, 3], [4, 5]] and domain.classes == ("a", "b")
+    assert domain.samples.group is not None and domain.samples.group.tolist() == [0, 1, 0]
     for change, said in (
         ({"x": "train"}, "'train' is a group, not an array; there are train/x"),
-        ({"x": "train/xx"}, "no array 'train/xx'; did you mean 'x'?"),
+        ({"x": "train/xx"}, "There is no array 'train/xx'. Did you mean 'x'?"),
         ({"x": "away"}, "is a link; links are refused"),
         ({"x": "soft"}, "is a link; links are refused"),
         ({"x": "raw"}, "lies in another file; refused"),
         ({"x": "huge"}, "as decompression bombs do"),
     ):
         assert said in refused(HDF5 | change, tmp_path)
-    assert load(HDF5 | {"where": {"g": {"max": 3}}}, tmp_path).rows.x.tolist() == [[0, 1], [4, 5]]
-    assert load(HDF5 | {"where": {"y": "b"}, "group": "g"}, tmp_path).rows.x.tolist() == [[2, 3]]
+    assert load(HDF5 | {"where": {"g": {"max": 3}}}, tmp_path).samples.x.tolist() == [[0, 1], [4, 5]]
+    assert load(HDF5 | {"where": {"y": "b"}, "group": "g"}, tmp_path).samples.x.tolist() == [[2, 3]]
     assert "where selects none of 3 rows" in refused(HDF5 | {"where": {"g": 5}}, tmp_path)
     assert "it needs one value for each row" in refused(HDF5 | {"where": {"train/x": 1}}, tmp_path)
     whole = (tmp_path / "d.h5").read_bytes()
@@ -603,10 +603,10 @@ def test_matlab_7_3_is_read_in_matlabs_order(tmp_path: Path) -> None:
     with path.open("r+b") as stream:
         stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
     table = {"reader": "mat", "path": "d.mat", "x": "x", "y": "y"}
-    assert load(table, tmp_path).rows.x.tolist() == x.tolist() and load(table, tmp_path).classes == ("1", "2")
-    assert load(table | {"x": "s"}, tmp_path).rows.x.tolist() == x.tolist()
+    assert load(table, tmp_path).samples.x.tolist() == x.tolist() and load(table, tmp_path).classes == ("1", "2")
+    assert load(table | {"x": "s"}, tmp_path).samples.x.tolist() == x.tolist()
     assert load(table | {"y": "names"}, tmp_path).classes == ("cat", "dog")
-    assert "no array 'z'; there are names, s, x, y" in refused(table | {"x": "z"}, tmp_path)
+    assert "There is no array 'z'. Available: names, s, x, y" in refused(table | {"x": "z"}, tmp_path)
 
 
 # --- torchvision ---
@@ -620,8 +620,8 @@ def test_torchvision_reads_files_in_place(tmp_path: Path) -> None:
         (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">HBBIII", 0, 8, 3, *pixels.shape) + pixels.tobytes())
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">HBBI", 0, 8, 1, 2) + bytes([3, 7]))
     domain = load({"reader": "torchvision", "name": "MNIST"}, tmp_path)
-    assert domain.rows.x.shape == (2, 1, 28, 28) and domain.rows.x.dtype == torch.uint8 and domain.classes == ("3", "7")
-    assert torch.equal(domain.rows.x[:, 0], torch.from_numpy(pixels))
+    assert domain.samples.x.shape == (2, 1, 28, 28) and domain.samples.x.dtype == torch.uint8 and domain.classes == ("3", "7")
+    assert torch.equal(domain.samples.x[:, 0], torch.from_numpy(pixels))
 
     folder = tmp_path / "torchvision" / "cifar-10-batches-bin"
     folder.mkdir()
@@ -635,7 +635,7 @@ def test_torchvision_reads_files_in_place(tmp_path: Path) -> None:
 
     (tmp_path / "torchvision/eurosat/2750/River").mkdir(parents=True)
     (tmp_path / "torchvision/eurosat/2750/River/a.jpg").write_bytes(encoded("blue", (64, 64), "JPEG"))
-    assert load({"reader": "torchvision", "name": "EuroSAT"}, tmp_path).rows.x.shape == (1, 3, 64, 64)
+    assert load({"reader": "torchvision", "name": "EuroSAT"}, tmp_path).samples.x.shape == (1, 3, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["MNIST", "KMNIST", "USPS", "SVHN", "STL10", "CIFAR10"])
@@ -657,13 +657,13 @@ HUB = {"reader": "datasets", "hub": "someone/things", "revision": COMMIT, "label
 def test_datasets_reads_local_files(root: Path, path: str) -> None:
     table = {"reader": "datasets", "path": path, "label": "y", "features": ["a", "b"], "group": "sex"}
     domain = load(table, root)
-    assert domain.rows.x.tolist() == [[r["a"], r["b"]] for r in ROWS] and domain.rows.y.tolist() == [0, 1, 1, 0]
-    assert domain.rows.group is not None and domain.rows.group.tolist() == [0, 1, 0, 1]
-    assert len(load(table | {"where": {"year": {"min": 2003}}}, root).rows) == 2
-    assert "no column 'bb'; did you mean 'b'?" in refused(table | {"features": ["bb"]}, root)
+    assert domain.samples.x.tolist() == [[r["a"], r["b"]] for r in ROWS] and domain.samples.y.tolist() == [0, 1, 1, 0]
+    assert domain.samples.group is not None and domain.samples.group.tolist() == [0, 1, 0, 1]
+    assert len(load(table | {"where": {"year": {"min": 2003}}}, root).samples) == 2
+    assert "There is no column 'bb'. Did you mean 'b'?" in refused(table | {"features": ["bb"]}, root)
     assert "column 'sex' holds texts ('F'), not numbers" in refused(table | {"features": ["sex"], "group": None}, root)
     words = {key: value for key, value in table.items() if key != "features"} | {"text": "sex", "size": 32}
-    assert load(words, root).rows.x.shape == (4, 32)
+    assert load(words, root).samples.x.shape == (4, 32)
 
 
 def test_datasets_reads_an_image_folder(photos: Path) -> None:
@@ -671,8 +671,8 @@ def test_datasets_reads_an_image_folder(photos: Path) -> None:
     (photos / "photos/web/cat/notes.txt").unlink()
     (photos / "photos/web/dog/notes.txt").unlink()
     domain = load(table, photos)
-    assert domain.classes == ("cat", "dog") and domain.rows.x.shape == (4, 3, 8, 8)
-    assert domain.rows.x[0, :, 0, 0].tolist() == [0, 200, 30]
+    assert domain.classes == ("cat", "dog") and domain.samples.x.shape == (4, 3, 8, 8)
+    assert domain.samples.x[0, :, 0, 0].tolist() == [0, 200, 30]
 
 
 def test_an_image_cell_cannot_name_a_file_outside(tmp_path: Path) -> None:
@@ -700,7 +700,7 @@ def test_a_hub_data_set_is_found_below_the_root_or_named(root: Path, monkeypatch
     folder = root / "hub" / "someone" / "things" / COMMIT
     folder.mkdir(parents=True)
     (root / "d.parquet").rename(folder / "train.parquet")
-    assert load(HUB, root).rows.x.shape == (4, 2)
+    assert load(HUB, root).samples.x.shape == (4, 2)
     assert "not a whole data set" in refused(HUB | {"split": "test"}, root)
     own = data.readers.get("datasets")
     options = own.Options.model_validate({key: value for key, value in HUB.items() if key != "reader"})
@@ -746,7 +746,7 @@ def test_readers_come_from_other_packages_too(tmp_path: Path, monkeypatch: pytes
     }
     monkeypatch.setattr(data.readers, "_others", lambda: points)
     assert "theirs" in data.readers.names() and data.readers.names().count("npz") == 1
-    assert load({"reader": "theirs", "rows_": 3}, tmp_path).rows.x.shape == (3, 2)
+    assert load({"reader": "theirs", "rows_": 3}, tmp_path).samples.x.shape == (3, 2)
     assert mistakes({"reader": "theirs", "row_": 3})
     assert load({"reader": "scikit_learn", "name": "iris"}, tmp_path).classes[0] == "setosa"
     assert data.readers.summaries()["theirs"] == "Ones, as many as are asked for."
@@ -777,11 +777,11 @@ def test_adult_and_gas_drift_are_declarable(data_root: Path) -> None:
         "test": {"path": "adult/adult.test.gz", "skip": 1},
     }
     domain = load(adult, data_root)
-    assert domain.classes == ("<=50K", ">50K") and len(domain.rows) == 21790
+    assert domain.classes == ("<=50K", ">50K") and len(domain.samples) == 21790
     assert domain.test is not None and len(domain.test) == 10860
-    assert domain.rows.group is not None and domain.rows.group.max() == 4
+    assert domain.samples.group is not None and domain.samples.group.max() == 4
 
     gas = {"reader": "csv", "path": "gas_drift/batch4.dat", "header": False, "label": 0}
     features = [str(i) for i in range(2, 130)]
     domain = load(gas | {"features": features}, data_root)
-    assert domain.rows.x.shape == (161, 128) and "Ethanol" in domain.classes
+    assert domain.samples.x.shape == (161, 128) and "Ethanol" in domain.classes

@@ -143,7 +143,7 @@ def test_the_case_of_a_torn_line_runs_again(tmp_path):
     file = file_of(tmp_path, "tiny", "nearest_neighbor")
 
     def left(patch):
-        patch.setattr(runner, "load", lambda *rest, **options: domains)
+        patch.setattr(runner, "load_domains", lambda *rest, **options: domains)
         plan = runner.plan_run(chosen, tmp_path, tmp_path)
         return [c.seed for c in plan.todo], [r.seed for r in plan.kept]
 

@@ -191,7 +191,7 @@ def test_where_low_is_good_the_lowest_is_best_and_a_lower_error_helps():
     assert harm.cells["P(better)"].to_dict() == {"coral": "1.00", "dann": "0.00"}
     assert "a delta below zero is a gain" in transfer.caption
     ranks = reports.ranking(frame)
-    assert ranks.rows == ("coral", "source_only", "dann")
+    assert ranks.entries == ("coral", "source_only", "dann")
 
 
 # --- ranks
@@ -200,7 +200,7 @@ def test_where_low_is_good_the_lowest_is_best_and_a_lower_error_helps():
 def test_ranks_are_of_complete_rows_and_say_what_too_few_pairs_cannot():
     frame = reports.frame([*grid("source_only", 0.5), *grid("dann", 0.7), *grid("partial", 0.9, pairs=PAIRS[:4])])
     found = reports.ranking(frame)
-    assert found.rows == ("dann", "source_only")
+    assert found.entries == ("dann", "source_only")
     assert found.average_rank.tolist() == [1, 2]
     assert found.groups == ()
     (table,) = reports.ranks(frame)

@@ -33,9 +33,9 @@ def test_inside_and_outside_of_the_tolerance():
 
 
 def test_a_table_that_is_not_there_and_a_row_that_it_lacks():
-    with pytest.raises(TlbenchError, match="unknown 'office'"):
+    with pytest.raises(TlbenchError, match="Unknown published table 'office'"):
         published.load_table("office")
-    with pytest.raises(TlbenchError, match="unknown 'TKA'; did you mean 'TCA'"):
+    with pytest.raises(TlbenchError, match=r"'TKA'. Did you mean 'TCA'"):
         published.run_table(published.load_table("mnist_usps_subset"), results=None, rows=["TKA"])
 
 

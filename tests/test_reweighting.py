@@ -450,10 +450,10 @@ def test_one_round_of_boosting_is_the_learner_on_pooled_rows():
     task = checks.toy_task()
     assert task.source is not None and task.target_labeled is not None
     x, y = torch.cat([task.source.x, task.target_labeled.x]), torch.cat([task.source.y, task.target_labeled.y])
-    pooled = base_learners.svm(x, y, 3)(checks.toy_method(4, 90).x).argmax(1)
+    pooled = base_learners.svm(x, y, 3)(checks.toy_samples(4, 90).x).argmax(1)
     assert torch.equal(
         checks.outcome("tradaboost", task, {"rounds": 1}).argmax(1),
-        base_learners.svm(x, y, 3)(checks.toy_method(4, 90, shift=0.7).x).argmax(1),
+        base_learners.svm(x, y, 3)(checks.toy_samples(4, 90, shift=0.7).x).argmax(1),
     )
     assert pooled.shape == (90,)
 

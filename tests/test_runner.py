@@ -26,7 +26,7 @@ from tlbench.suite import digest
 from tlbench.terms import Cost, Machine, Scores
 
 ONE_THREAD = Limits(threads=1)
-SOLVED = "from tlbench.methods.base import Solved\nclass Odd(Solved):\n    reads = frozenset({'source'})\n"
+SOLVED = "from tlbench.methods.base import ShallowMethod\nclass Odd(ShallowMethod):\n    reads = frozenset({'source'})\n"
 
 
 def planned(folder: Path, rows: str, *, seeds: int = 1, fresh: bool = False) -> tuple[runner.RunPlan, Path]:
@@ -159,11 +159,11 @@ def test_a_case_that_takes_too_long_fails_and_the_others_are_done(tmp_path):
         "    def fit(self, task):\n        import time\n        try:\n            time.sleep(60)\n        except Exception:\n"
     )
     stubborn += "            time.sleep(60)\n"
-    head = "class Slow(Trained):\n    reads = frozenset({'source'})\n"
+    head = "class Slow(DeepMethod):\n    reads = frozenset({'source'})\n"
     with plugged(tmp_path, "slow", head + slow), plugged(tmp_path, "stubborn", SOLVED + stubborn, ""):
         plan, results = planned(tmp_path, "[methods.slow]\n[methods.stubborn]\n[methods.nearest_neighbor]\n")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(runner.alarm, "REPEATED", 0.2)
+            patch.setattr(runner.time_limit, "REPEATED", 0.2)
             limits = Limits(timeout_seconds=0.6)
             ended = {r.entry: (r.status, r.reason) for r in local.run(plan, results, CPU, limits=limits)}
     late = ("failed", "it ran past --timeout 0.6 s")
@@ -172,7 +172,7 @@ def test_a_case_that_takes_too_long_fails_and_the_others_are_done(tmp_path):
 
 
 HUNGRY = (
-    "class Hungry(Trained):\n    reads = frozenset({{'source'}})\n"
+    "class Hungry(DeepMethod):\n    reads = frozenset({{'source'}})\n"
     "    def loss(self, step):\n"
     "        if len(step.source) > {most}:\n"
     "            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB')\n"
@@ -201,7 +201,7 @@ def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
         (HUNGRY.format(most=2), "out of memory, with half the batch too; lower train.batch: CUDA out of memory"),
         (
             HUNGRY.format(most=5)
-            + "    def phases(self):\n        return (Phase((Turn(self.loss), Turn(self.loss)), self.reads),)\n",
+            + "    def phases(self):\n        return (Phase((AlternatingUpdate(self.loss), AlternatingUpdate(self.loss)), self.reads),)\n",
             "out of memory; its step is a game of several updates, which has no halves; lower train.batch",
         ),
         (
@@ -215,7 +215,7 @@ def test_out_of_memory_is_tried_once_more_in_halves(tmp_path):
 )
 def test_out_of_memory_that_halves_do_not_mend_fails(tmp_path, body, words):
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
-    with plugged(tmp_path, "hungry", "import torch\nfrom tlbench.methods.base import Phase, Turn\n" + body):
+    with plugged(tmp_path, "hungry", "import torch\nfrom tlbench.methods.base import AlternatingUpdate, Phase\n" + body):
         ended = engine.run_case(case("hungry"), suite(methods={"source_only": {}}), domains, CPU)
     assert ended.status == "failed" and words in (ended.reason or "")
     assert not oom_retry.is_accumulating.get()

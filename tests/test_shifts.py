@@ -249,9 +249,9 @@ def test_two_domains_cut_from_one_data_set_share_no_row(tmp_path: Path) -> None:
     seen = []
     for index in (0, 1):
         cut = [{"kind": "part", "index": index, "of": 2, "seed": 5}]
-        declaration, wrong = data.declare("d", table | {"rows": 1500, "shifts": cut}, {})
+        declaration, wrong = data.declare("d", table | {"samples": 1500, "shifts": cut}, {})
         assert declaration is not None, wrong
-        seen.append({row.numpy().tobytes() for row in data.load(declaration, tmp_path).rows.x})
+        seen.append({row.numpy().tobytes() for row in data.load(declaration, tmp_path).samples.x})
     assert not seen[0] & seen[1] and sum(map(len, seen)) == 1500
 
 
@@ -261,7 +261,7 @@ def test_shifts_come_in_their_order_and_before_preparations(tmp_path: Path) -> N
     plain, _ = data.declare("d", table, {})
     assert declaration is not None and plain is not None
     shifted, unshifted = data.load(declaration, tmp_path), data.load(plain, tmp_path)
-    np.testing.assert_allclose(shifted.rows.x, unshifted.rows.x, atol=1e-5)
+    np.testing.assert_allclose(shifted.samples.x, unshifted.samples.x, atol=1e-5)
 
 
 # --- images ---
@@ -334,7 +334,7 @@ def test_blend_takes_patches_of_given_images(tmp_path: Path) -> None:
     table = {"reader": "npz", "path": "d.npz", "x": "x", "y": "y", "shifts": [blend]}
     declaration, wrong = data.declare("d", table, {})
     assert declaration is not None, wrong
-    x = data.load(declaration, tmp_path).rows.x
+    x = data.load(declaration, tmp_path).samples.x
     assert {tuple(row[:, 0, 0].tolist()) for row in x} == {(100, 100, 90), (100, 10, 90)}
     assert tmp_path / "b.tar" in (data.sources.files_of(declaration, tmp_path) or [])
     broken, _ = data.declare("d", table | {"shifts": [blend | {"path": "c.tar"}]}, {})

@@ -31,11 +31,11 @@ FROM_FILES = {
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
-    "mnist_usps": {"rows": 1000},
-    "amazon_reviews_bow": {"rows": 300},
-    "amazon_reviews_text": {"rows": 300, "size": 512},
+    "mnist_usps": {"samples": 1000},
+    "amazon_reviews_bow": {"samples": 300},
+    "amazon_reviews_text": {"samples": 300, "size": 512},
     "office_caltech10_images": {"size": 24},
-    "adult": {"rows": 1000},
+    "adult": {"samples": 1000},
 }
 """Keys of `[data]` that make a load or a run quick."""
 ROOMY = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}
@@ -123,13 +123,13 @@ def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
         monkeypatch.setattr(kind, "_check_integrity", lambda self: True)  # the real files have another md5
     goes(name, tmp_path)
     domains = loaded(small(name), tmp_path)
-    assert {tuple(domain.rows.x.shape[1:]) for domain in domains.values()} == {
+    assert {tuple(domain.samples.x.shape[1:]) for domain in domains.values()} == {
         (1, 28, 28) if name == "svhn_mnist" else (3, 32, 32)
     }
     if name == "cifar10_stl10":
         for domain in domains.values():
             assert "frog" not in domain.classes and "monkey" not in domain.classes and len(domain.classes) == 9
-            assert len(domain.rows) % 36 == 0  # nine of ten classes of 40 rows stay
+            assert len(domain.samples) % 36 == 0  # nine of ten classes of 40 rows stay
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
@@ -162,7 +162,7 @@ def test_series_are_channels_by_time(name: str, data_root: Path) -> None:
     suite = small(name)
     channels = {"ucihar": 9, "wisdm": 3}[name]
     domain = data.load(suite.domains[suite.pairs[0][1]], data_root)
-    assert tuple(domain.rows.x.shape[1:]) == (channels, 128) and domain.classes == tuple("012345")
+    assert tuple(domain.samples.x.shape[1:]) == (channels, 128) and domain.classes == tuple("012345")
 
 
 def test_adatime_has_ten_scenarios() -> None:
@@ -183,7 +183,7 @@ def test_the_simulated_suite_states_the_bayes_accuracy_of_every_domain() -> None
 def test_the_corrupted_digits_are_one_half_of_the_images_at_every_step(tmp_path: Path) -> None:
     suite = small("digits_corrupted")
     assert len(suite.domains) == 31 and len(suite.pairs) == 30
-    labels = [data.load(suite.domains[name], tmp_path).rows.y for name in ("noise_s1", "noise_s5", "blend_s3")]
+    labels = [data.load(suite.domains[name], tmp_path).samples.y for name in ("noise_s1", "noise_s5", "blend_s3")]
     assert torch.equal(labels[0], labels[1]) and torch.equal(labels[0], labels[2])
     clean = data.load(suite.domains["clean"], tmp_path)
     assert len(clean.rows) + len(labels[0]) == 1797
@@ -198,7 +198,7 @@ def test_the_groups_of_adult_do_not_see_what_makes_them(data_root: Path) -> None
         alone = [data.load(suite.domains[name], data_root) for name in (source, target)]
         assert alone[0].classes == ("<=50K", ">50K")
         sources, fitted = data.fit_features(alone[:1], alone[1])
-        assert sources[0].rows.x.shape[1] == fitted.rows.x.shape[1] == alone[0].rows.x.shape[1]
+        assert sources[0].samples.x.shape[1] == fitted.samples.x.shape[1] == alone[0].samples.x.shape[1]
 
 
 @pytest.mark.data
@@ -206,6 +206,6 @@ def test_the_schools_are_one_task_each(data_root: Path) -> None:
     if not (data_root / "school" / "school.mat").is_file():
         pytest.skip(f"no school/school.mat in {data_root}")
     domains = loaded(small("school"), data_root)
-    assert sum(len(domain.rows) for domain in domains.values()) == 15362
+    assert sum(len(domain.samples) for domain in domains.values()) == 15362
     assert len(domains["others"].groups) == 130 and domains["others"].targets == ("Y",) and domains["others"].classes == ()
-    assert domains["others"].rows.y.shape == (13304, 1) and domains["others"].rows.y.dtype == torch.float32
+    assert domains["others"].samples.y.shape == (13304, 1) and domains["others"].samples.y.dtype == torch.float32

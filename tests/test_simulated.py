@@ -150,7 +150,7 @@ def test_rows_follow_their_seed_and_part(tmp_path: Path) -> None:
         ({"labels": 1}, "labels = 1 should be greater than or equal to 2"),
         ({"dimensions": 1}, "dimensions = 1 should be"),
         ({"amount": float("inf")}, "amount = inf should be"),
-        ({"sigma": 1.0}, "unknown key 'sigma'"),
+        ({"sigma": 1.0}, "Unknown key 'sigma'"),
     ],
 )
 def test_a_mistake_is_said(more: dict[str, Any], said: str) -> None:

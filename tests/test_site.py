@@ -14,7 +14,7 @@ import pytest
 from tlbench import methods, reports, site
 from tlbench import records as on_file
 from tlbench.errors import TlbenchError
-from tlbench.site import plots
+from tlbench.site import suite_plots
 from tlbench.site.output_files import slug
 from tlbench.terms import Record, Scores
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def record(row, accuracy, seed=0, suite="toy", pair=("a", "b"), **changes):
-    fields = {"suite": suite, "suite_version": 1, "row": row, "method": row, "sources": pair[:1], "target": pair[1]}
+    fields = {"suite": suite, "suite_version": 1, "entry": row, "method": row, "sources": pair[:1], "target": pair[1]}
     fields |= {"seed": seed, "identity": f"{row}{pair}{seed}", "status": "done", "baseline": "source_only", "data": {}}
     fields |= {"machine": {"device": "cpu", "torch": "2"}, "code": {"tlbench": "0"}}
     fields |= {"started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z"}
@@ -296,8 +296,8 @@ def test_the_leaderboard_of_this_repository_is_that_of_its_records():
 
 def test_pictures_drawn_on_several_cores_are_the_same(monkeypatch):
     suites = [(reports.tables(reports.frame(of)), of) for of in (records(f"toy_{n}") for n in range(5))]
-    alone = list(plots.draw_suites(suites))
-    monkeypatch.setattr(plots, "SUITES_A_CORE", 1)
-    monkeypatch.setattr(plots, "cpu_count", lambda: 2)
-    assert list(plots.draw_suites(suites)) == alone
+    alone = list(suite_plots.draw_suites(suites))
+    monkeypatch.setattr(suite_plots, "SUITES_A_CORE", 1)
+    monkeypatch.setattr(suite_plots, "cpu_count", lambda: 2)
+    assert list(suite_plots.draw_suites(suites)) == alone
     assert all(one.vector.rstrip().endswith("</svg>") for of_suite in alone for one in of_suite) and len(alone[0]) > 1

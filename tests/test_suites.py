@@ -67,27 +67,27 @@ def test_the_tiny_suite_is_right():
 
 
 ONE_MISTAKE = {
-    "an unknown key at the top": ({"verson": 2}, "top level: unknown 'verson'; did you mean 'version'?"),
-    "an unknown table": ({"protocl": {}}, "top level: unknown 'protocl'; did you mean 'protocol'?"),
-    "an unknown key of the protocol": ({"protocol__target_label": 1}, "did you mean 'target_labels'?"),
-    "an unknown key of the training": ({"train__step": 1}, "train: unknown 'step'; did you mean 'steps'?"),
-    "an unknown key of a domain": ({"domains__a__pth": "x"}, "domains.a: unknown key 'pth'; did you mean 'path'?"),
-    "an unknown key of the data": ({"data__labels": "x"}, "data: unknown key 'labels'"),
-    "an unknown key of the network": ({"net__hiden": [3]}, "net: unknown 'hiden'; did you mean 'hidden'?"),
+    "an unknown key at the top": ({"verson": 2}, "Unknown key 'verson'; Did you mean 'version'?"),
+    "an unknown table": ({"protocl": {}}, "Unknown key 'protocl'; Did you mean 'protocol'?"),
+    "an unknown key of the protocol": ({"protocol__target_label": 1}, "Did you mean 'target_labels'?"),
+    "an unknown key of the training": ({"train__step": 1}, "train: Unknown key 'step'. Did you mean 'steps'?"),
+    "an unknown key of a domain": ({"domains__a__pth": "x"}, "domains.a: Unknown key 'pth'. Did you mean 'path'?"),
+    "an unknown key of the data": ({"data__labels": "x"}, "data: Unknown key 'labels'"),
+    "an unknown key of the network": ({"net__hiden": [3]}, "net: Unknown key 'hiden'. Did you mean 'hidden'?"),
     "an unknown option": (
         {"methods__coral__wieght": 1.0},
-        "methods.coral: unknown 'wieght'; did you mean 'weight'? (an option of coral)",
+        "methods.coral: Unknown option 'wieght' of coral. Did you mean 'weight'?",
     ),
-    "an unknown key of the pairs": ({"pairs__lst": []}, "pairs: unknown 'lst'; did you mean 'list'?"),
-    "no name": ({"name": None}, "name: missing"),
-    "no version": ({"version": None}, "version: missing"),
-    "no domains": ({"domains": None, "pairs": {"all": True}}, "domains: missing"),
-    "no methods": ({"methods": None}, "methods: missing"),
+    "an unknown key of the pairs": ({"pairs__lst": []}, "pairs: Unknown key 'lst'. Did you mean 'list'?"),
+    "no name": ({"name": None}, "The key 'name' is missing"),
+    "no version": ({"version": None}, "The key 'version' is missing"),
+    "no domains": ({"domains": None, "pairs": {"all": True}}, "The key 'domains' is missing"),
+    "no methods": ({"methods": None}, "The key 'methods' is missing"),
     "no pairs": ({"pairs": None}, "pairs: missing; say all = true"),
     "an empty pairs": ({"pairs": {}}, "pairs: missing; say all = true"),
     "an empty list of pairs": ({"pairs__list": []}, "pairs: no pair"),
-    "no path": ({"domains__a": {}}, "domains.a: missing key 'path'"),
-    "no reader": ({"data__reader": None}, "missing key 'reader'; there are "),
+    "no path": ({"domains__a": {}}, "domains.a: The key 'path' is missing"),
+    "no reader": ({"data__reader": None}, "The key 'reader' is missing. Available readers: "),
     "a version that is a text": ({"version": "1"}, "version: input should be a valid integer, not '1'"),
     "a version of no kind": ({"version": 0}, "version: input should be greater than or equal to 1"),
     "a name with a slash": ({"name": "a/b"}, "name: string should match pattern"),
@@ -114,37 +114,40 @@ ONE_MISTAKE = {
     "an option of a wrong type": ({"methods__coral__weight": "1"}, "methods.coral.weight: Input should be"),
     "an option out of its range": ({"methods__coral__weight": -1.0}, "methods.coral.weight: Input should be greater"),
     "an infinite option": ({"methods__coral__weight": float("inf")}, "methods.coral.weight: Input should be a finite"),
-    "a trunk's option of a wrong type": ({"net__hidden": "wide"}, "net.hidden: Input should be"),
-    "a misspelt method": ({"methods__corl": {}}, "methods.corl: unknown 'corl'; did you mean 'coral'?"),
+    "a backbone's option of a wrong type": ({"net__hidden": "wide"}, "net.hidden: Input should be"),
+    "a misspelt method": ({"methods__corl": {}}, "methods.corl: Unknown method 'corl'. Did you mean 'coral'?"),
     "a misspelt method of a row": (
         {"methods__strong": {"method": "source_onyl"}},
-        "methods.strong: unknown 'source_onyl'; did you mean 'source_only'?",
+        "methods.strong: Unknown method 'source_onyl'. Did you mean 'source_only'?",
     ),
-    "a method like no other": ({"methods__zzz": {}}, "methods.zzz: unknown 'zzz'; there are "),
-    "a misspelt trunk": ({"net__backbone": "mlpp"}, "net.backbone: unknown 'mlpp'; did you mean 'mlp'?"),
+    "a method like no other": ({"methods__zzz": {}}, "methods.zzz: Unknown method 'zzz'. Available: "),
+    "a misspelt backbone": ({"net__backbone": "mlpp"}, "net.backbone: Unknown backbone 'mlpp'. Did you mean 'mlp'?"),
     "a misspelt network of torchvision": (
         {"net": {"backbone": "torchvision:resnet188"}},
-        "did you mean 'resnet18'?",
+        "Did you mean 'resnet18'?",
     ),
-    "options of an automatic trunk": ({"net__backbone": "auto"}, "net.hidden: unknown; trunk = 'auto' has no options"),
+    "options of an automatic backbone": ({"net__backbone": "auto"}, "net.hidden: unknown; backbone = 'auto' has no options"),
     "a misspelt metric": (
         {"protocol__metric": "target_acuracy"},
-        "protocol.metric: unknown 'target_acuracy'; did you mean 'target_accuracy'?",
+        "protocol.metric: Unknown value 'target_acuracy'. Did you mean 'target_accuracy'?",
     ),
     "a misspelt baseline": (
         {"protocol__baseline": "source_olny"},
-        "unknown 'source_olny'; did you mean 'source_only'?",
+        "Unknown method entry 'source_olny'. Did you mean 'source_only'?",
     ),
     "a baseline that is no row": ({"protocol__baseline": "dann"}, "protocol.baseline names a row of [methods]"),
-    "a misspelt grant": ({"protocol__grants": ["sources"]}, "protocol.grants.0: unknown 'sources'; did you mean 'source'"),
-    "a misspelt rule of scoring": ({"protocol__scored": "adaptd"}, "unknown 'adaptd'; did you mean 'adapted'?"),
-    "a misspelt optimiser": ({"train__optimizer": "adamm"}, "unknown 'adamm'; did you mean 'adam'?"),
-    "a misspelt reader": ({"data__reader": "npzz"}, "data: unknown reader 'npzz'; did you mean 'npz'?"),
-    "a misspelt preparation": ({"data__prepare": ["zscor"]}, "unknown kind 'zscor'; did you mean 'zscore'?"),
-    "a misspelt shift": ({"domains__a__shifts": ["rotatoin"]}, "unknown kind 'rotatoin'; did you mean 'rotation'?"),
-    "an unknown source": ({"pairs__list": ["aa:b"]}, "pairs.list 'aa:b': unknown 'aa'; did you mean 'a'?"),
-    "an unknown target": ({"pairs__list": ["a:z"]}, "pairs.list 'a:z': unknown 'z'; there are a, b"),
-    "one unknown of two sources": ({"pairs__list": ["a+z:b"]}, "unknown 'z'; there are a, b"),
+    "a misspelt grant": (
+        {"protocol__grants": ["sources"]},
+        "protocol.grants[0]: Unknown value 'sources'. Did you mean 'source'",
+    ),
+    "a misspelt rule of scoring": ({"protocol__scored": "adaptd"}, "Unknown value 'adaptd'. Did you mean 'adapted'?"),
+    "a misspelt optimizer": ({"train__optimizer": "adamm"}, "Unknown value 'adamm'. Did you mean 'adam'?"),
+    "a misspelt reader": ({"data__reader": "npzz"}, "data: Unknown reader 'npzz'. Did you mean 'npz'?"),
+    "a misspelt preparation": ({"data__prepare": ["zscor"]}, "Unknown kind 'zscor'. Did you mean 'zscore'?"),
+    "a misspelt shift": ({"domains__a__shifts": ["rotatoin"]}, "Unknown kind 'rotatoin'. Did you mean 'rotation'?"),
+    "an unknown source": ({"pairs__list": ["aa:b"]}, "pairs.list 'aa:b': Unknown domain 'aa'. Did you mean 'a'?"),
+    "an unknown target": ({"pairs__list": ["a:z"]}, "pairs.list 'a:z': Unknown domain 'z'. Available: a, b"),
+    "one unknown of two sources": ({"pairs__list": ["a+z:b"]}, "Unknown domain 'z'. Available: a, b"),
     "a target among its sources": ({"pairs__list": ["a+b:b"]}, "pairs.list 'a+b:b': a domain stands in it twice"),
     "a source twice": ({"pairs__list": ["a+a:b"]}, "pairs.list 'a+a:b': a domain stands in it twice"),
     "a domain named as a pair": ({"domains__x:y": {"path": "x"}}, "domains: 'x:y' may not hold '+' or ':'"),
@@ -179,21 +182,21 @@ def test_all_mistakes_are_said_at_once():
         methods__strong={"method": "dann", "weight": "much"},
     )
     for sentence in (
-        "name: missing",
-        "did you mean 'version'?",
+        "The key 'name' is missing",
+        "Did you mean 'version'?",
         "version: input should be a valid integer, not 'one'",
-        "did you mean 'target_labels'?",
-        "did you mean 'target_accuracy'?",
-        "did you mean 'source_only'?",
+        "Did you mean 'target_labels'?",
+        "Did you mean 'target_accuracy'?",
+        "Did you mean 'source_only'?",
         "a seed stands in it twice",
-        "did you mean 'steps'?",
+        "Did you mean 'steps'?",
         "train.lr: input should be a valid number, not 'fast'",
-        "did you mean 'mlp'?",
-        "domains.a: unknown key 'pth'; did you mean 'path'?",
-        "pairs.list 'a:c': unknown 'c'; there are a, b",
+        "Did you mean 'mlp'?",
+        "domains.a: Unknown key 'pth'. Did you mean 'path'?",
+        "pairs.list 'a:c': Unknown domain 'c'. Available: a, b",
         "pairs.list 'b:b': a domain stands in it twice",
-        "methods.corall: unknown 'corall'; did you mean 'coral'?",
-        "did you mean 'weight'? (an option of coral)",
+        "methods.corall: Unknown method 'corall'. Did you mean 'coral'?",
+        "Unknown option",
         "methods.strong.weight: Input should be a valid number, not 'much'",
     ):
         assert sentence in said
@@ -215,14 +218,14 @@ def test_a_file_that_is_no_suite(tmp_path):
     with pytest.raises(TlbenchError, match="cannot be read as a text file"):
         load_suite(file)
     file.write_text("")
-    with pytest.raises(TlbenchError, match="name: missing") as raised:
+    with pytest.raises(TlbenchError, match="The key 'name' is missing") as raised:
         load_suite(file)
-    assert "domains: missing" in str(raised.value) and "methods: missing" in str(raised.value)
+    assert "The key 'domains' is missing" in str(raised.value) and "The key 'methods' is missing" in str(raised.value)
 
 
 def test_a_suite_goes_by_name_or_by_path(tmp_path):
     assert locate_suite("quickstart").name == "quickstart.toml"
-    with pytest.raises(TlbenchError, match="did you mean 'quickstart'"):
+    with pytest.raises(TlbenchError, match="Did you mean 'quickstart'"):
         locate_suite("quickstrat")
     with pytest.raises(TlbenchError, match="no suite file"):
         locate_suite(str(tmp_path / "quickstart.toml"))
@@ -238,8 +241,8 @@ def test_filters_choose_and_unknown_ones_are_refused():
     assert [c.seed for c in suite.cases(["coral"], ["b:a"], [7])] == [7]
     with pytest.raises(TlbenchError) as raised:
         suite.cases(["corral"], ["b:c"])
-    assert "--method of suite tiny: unknown 'corral'; did you mean 'coral'?" in str(raised.value)
-    assert "--pair of suite tiny: unknown 'b:c'; did you mean 'b:a'?" in str(raised.value)
+    assert "--method: Unknown method entry 'corral' of suite tiny. Did you mean 'coral'?" in str(raised.value)
+    assert "--pair: Unknown pair 'b:c' of suite tiny. Did you mean 'b:a'?" in str(raised.value)
 
 
 def test_pairs():

@@ -17,7 +17,7 @@ pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning", "ignore::ResourceWarning")
 
 PEAK = '''
-class Peak(Solved):
+class Peak(ShallowMethod):
     """Nearest centre, blurred by |x - 2|: kept source rows are right most often where x is 2."""
     reads = frozenset({"source"})
     x: float = Field(0.5, ge=-4, le=4, description="the option")
@@ -71,7 +71,7 @@ def test_every_searchable_option_keeps_its_own_bounds():
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("wieght=1:2", "did you mean 'weight'"),
+        ("wieght=1:2", "Did you mean 'weight'"),
         ("weight", "write NAME=LOW:HIGH"),
         ("weight=3:1", "low must be below high"),
         ("weight=0:1:log", "above 0 on a logarithmic scale"),

@@ -14,7 +14,7 @@ import torch
 from support import SUITE, blobs, case, domain, plugged, suite, tlbench, write_domains
 
 from tlbench import engine, methods, records
-from tlbench.checks import toy_task
+from tlbench.checks.toy_task import toy_samples
 from tlbench.engine import frozen
 from tlbench.engine.data import storage
 from tlbench.engine.data.inputs import Inputs
@@ -22,6 +22,7 @@ from tlbench.engine.data.storage import SampleStore, Subset
 from tlbench.engine.fitting import prepare_training
 from tlbench.engine.measurement import PreparedCase
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
+from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training import cuda_graph, step_runner
 from tlbench.engine.training import loop as train_module
 from tlbench.engine.training.loop import train_learners
@@ -37,9 +38,9 @@ CPU = torch.device("cpu")
 
 def domains() -> dict[str, Domain]:
     return {
-        "a": domain("a", toy_task(1)),
-        "b": domain("b", toy_task(2, shift=0.7), toy_task(5, 90, shift=0.7)),
-        "c": domain("c", toy_task(7, 60, shift=0.2)),
+        "a": domain("a", toy_samples(1)),
+        "b": domain("b", toy_samples(2, shift=0.7), toy_samples(5, 90, shift=0.7)),
+        "c": domain("c", toy_samples(7, 60, shift=0.2)),
     }
 
 
@@ -58,7 +59,7 @@ def losses(name: str, chosen, count: int = 1, **changes) -> tuple[list[list[floa
     held = domains()
     places = [PreparedCase(case(name, **{"seed": seed, **changes}), chosen, held, CPU) for seed in range(count)]
     ready = [prepare_training(at.case, at.suite, at.parts.granted, at.seed, CPU) for at in places]
-    with engine.seeded_rng(0, CPU):
+    with seeded_rng(0, CPU):
         outcomes = train_learners([one.learner for one in ready], chosen.train, ready[0].inputs, places[0].watch)
     return [outcome.losses for outcome in outcomes], outcomes[0].notes
 
@@ -72,7 +73,7 @@ def run(name: str, chosen, **changes):
 # --- precision ------------------------------------------------------------------------------------------------------
 
 SEES = (
-    "SEEN = []\nclass Sees(Trained):\n    reads = frozenset({'source', 'target'})\n"
+    "SEEN = []\nclass Sees(DeepMethod):\n    reads = frozenset({'source', 'target'})\n"
     "    def loss(self, step: Step) -> Tensor:\n"
     "        features, _ = self.net.features(step.source.x, step.target)\n"
     "        SEEN.append((features.dtype, (features @ features.T).dtype, self.net.head(features).dtype))\n"
@@ -80,7 +81,7 @@ SEES = (
 )
 
 
-def test_bf16_is_of_the_trunk_alone(tmp_path):
+def test_bf16_is_of_the_backbone_alone(tmp_path):
     with plugged(tmp_path, "sees", SEES) as name:
         record = run(name, asked(precision="bf16"))
         assert set(methods.method_class(name).loss.__globals__["SEEN"]) == {(torch.float32,) * 3}
@@ -138,7 +139,7 @@ def test_a_compiled_step_gives_the_same_losses(monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_what_can_not_be_compiled_runs_as_written_and_says_so(tmp_path):
     body = (
-        "class Looks(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
+        "class Looks(DeepMethod):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
         "        weight = 2.0 if float(step.progress) > 0.5 else 1.0\n        return weight * self.supervised(step)\n"
     )
     with plugged(tmp_path, "looks", body) as name:
@@ -178,7 +179,7 @@ def _phases(name: str, steps: int) -> list[int]:
 
 
 STATE = (
-    "class Keeps(Trained):\n    reads = frozenset({'source'})\n    def build(self):\n        self.last = None\n"
+    "class Keeps(DeepMethod):\n    reads = frozenset({'source'})\n    def build(self):\n        self.last = None\n"
     "    def loss(self, step: Step) -> Tensor:\n        loss = self.supervised(step)\n"
     "        self.last = loss.detach()\n        return loss\n"
 )
@@ -210,7 +211,7 @@ def test_a_step_that_waits_is_not_captured(replayed, monkeypatch):
         yield ["dann.py:3", "dann.py:3", "net.py:7"] if looks else []
 
     (plain,), _ = losses("dann", asked())
-    monkeypatch.setattr(step_runner, "waits", waits)
+    monkeypatch.setattr(step_runner, "host_synchronizations", waits)
     (graph,), notes = losses("dann", asked(compile="graph"))
     assert notes == ["graph off: a step waits for the device (dann.py:3, net.py:7)"]
     assert looked == [False] * (step_runner.TRIED - 1) + [True] + [False] * (60 - step_runner.TRIED)
@@ -255,7 +256,7 @@ def test_a_replay_that_gives_other_numbers_is_not_used(wrong, replayed, monkeypa
     held = type("Held", (), {})()
     (plain,), _ = losses("dann", asked())
     monkeypatch.setattr(step_runner, "capture", broken)
-    monkeypatch.setattr(train_module, "Program", Watched)
+    monkeypatch.setattr(train_module, "StepRunner", Watched)
     (graph,), notes = losses("dann", asked(compile="graph"))
     assert notes == ["graph off: a replayed step gave other numbers than the step as it is written"]
     assert graph == pytest.approx(plain, abs=1e-4)
@@ -310,7 +311,7 @@ def test_rows_that_stay_on_the_host_give_the_same_scores(name, sources):
 
 def test_the_thread_ends_with_a_training_that_fails(tmp_path):
     body = (
-        "class Bad(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
+        "class Bad(DeepMethod):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
         "        return self.supervised(step) * float('nan')\n"
     )
     with plugged(tmp_path, "bad", body) as name:
@@ -341,7 +342,7 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "_READ_BYTES", 1000)
     store, given = SampleStore([mapped], CPU, resident=False), []
     give_back = storage._release_pages
-    monkeypatch.setattr(storage, "_give_back", lambda *span: given.append(span) or give_back(*span))
+    monkeypatch.setattr(storage, "_release_pages", lambda *span: given.append(span) or give_back(*span))
     numbers = torch.tensor([3, 1000])
     expected = mapped[numbers].clone()
     for _ in range(2):
@@ -424,7 +425,7 @@ def test_seeds_that_stay_apart_say_why(name, words, tmp_path):
 
 def test_a_seed_that_diverges_leaves_the_others_be(tmp_path):
     body = (
-        "class Some(Trained):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
+        "class Some(DeepMethod):\n    reads = frozenset({'source'})\n    def loss(self, step: Step) -> Tensor:\n"
         "        first = self.net.head.bias[0].detach()\n"
         "        return self.supervised(step) + torch.where(first > 0, torch.inf, 0.0)\n"
     )
@@ -440,7 +441,7 @@ def test_a_seed_that_diverges_leaves_the_others_be(tmp_path):
 
 @pytest.mark.parametrize("choice", ["on", "off"])
 def test_a_run_trains_the_seeds_of_a_case_together(choice, tmp_path):
-    text = SUITE.replace("seeds = [0]", "seeds = [0, 1, 2]").replace("steps = 5", f'steps = 5\ntogether = "{choice}"')
+    text = SUITE.replace("seeds = [0]", "seeds = [0, 1, 2]").replace("steps = 5", f'steps = 5\nvmap_seeds = "{choice}"')
     write_domains(tmp_path)
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     words = ("run", "tiny.toml", "--data", ".", "--results", "out", "--device", "cpu")
@@ -465,17 +466,17 @@ def test_cases_that_differ_in_more_than_their_seed_are_refused():
     assert [record.status for record in skipped] == ["skipped", "skipped"]
 
 
-# --- a frozen trunk -----------------------------------------------------------------------------------------------------
+# --- a frozen backbone -----------------------------------------------------------------------------------------------------
 
 FROZEN = {"backbone": "mlp", "hidden": [12, 5], "frozen": True}
 
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
-    """A cache, and the number of rows that went through a frozen trunk."""
+    """A cache, and the number of rows that went through a frozen backbone."""
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
     extracted, seen = frozen._extract_features, []
-    monkeypatch.setattr(frozen, "_extracted", lambda domain, *rest: seen.append(domain.name) or extracted(domain, *rest))
+    monkeypatch.setattr(frozen, "_extract_features", lambda domain, *rest: seen.append(domain.name) or extracted(domain, *rest))
     return seen
 
 
@@ -486,7 +487,7 @@ def test_features_are_made_once_for_all_methods_seeds_and_runs(cached):
         for seed in (0, 1):
             record = engine.run_case(case(name, seed=seed), chosen, held, CPU)
             assert record.status == "done", record.reason
-            assert record.notes == ("the trunk is frozen: the head alone learns from its features, and speeds are of that",)
+            assert record.notes == ("the backbone is frozen: the head alone learns from its features, and speeds are of that",)
             assert record.cost.feature_seconds is not None and record.cost.feature_seconds > 0
     assert cached == ["a", "b"]
     again = engine.run_case(case("source_only"), chosen, domains(), CPU)  # as another process would: from the disk
@@ -503,8 +504,8 @@ def test_features_of_the_cache_give_the_numbers_of_those_made_anew(cached, monke
     assert cached == ["a", "b"] * 2 and "a bottleneck of 4 learns" in made.notes[0]
 
 
-def test_a_method_on_a_frozen_trunk_sees_its_features(cached):
-    """The same numbers as on domains whose rows are the features; the trunk's start has nothing to do with the seed."""
+def test_a_method_on_a_frozen_backbone_sees_its_features(cached):
+    """The same numbers as on domains whose rows are the features; the backbone's start has nothing to do with the seed."""
     chosen, held = asked(net=FROZEN), domains()
     plain = asked(net={"backbone": "features"})
     plain = dataclasses.replace(plain, net=Network(backbone="features"))
@@ -514,19 +515,19 @@ def test_a_method_on_a_frozen_trunk_sees_its_features(cached):
             one = engine.run_case(case(name, seed=seed), chosen, held, CPU)
             two = engine.run_case(case(name, seed=seed), plain, seen.domains, CPU)
             assert one.scores == two.scores and one.identity != two.identity
-    assert seen.domains["a"].rows.x.shape == (120, 5) and seen.domains["a"].rows.x.dtype == torch.float32
+    assert seen.domains["a"].samples.x.shape == (120, 5) and seen.domains["a"].samples.x.dtype == torch.float32
     assert seen.domains["b"].fingerprint == held["b"].fingerprint
 
 
-def test_images_go_through_a_frozen_trunk_as_through_one_that_learns():
+def test_images_go_through_a_frozen_backbone_as_through_one_that_learns():
     images = Labelled(torch.randint(0, 256, (20, 1, 16, 16), dtype=torch.uint8), torch.arange(20) % 3)
     net = Network.model_validate({"backbone": "lenet", "frozen": True, "mean": 0.3, "std": 0.2})
     chosen = dataclasses.replace(asked(), net=net)
     _, seen = frozen.with_frozen_features(chosen, {"i": domain("i", images)}, CPU)
-    trunk, _ = frozen._frozen_backbone(chosen, (1, 16, 16), "fp32")
+    backbone, _ = frozen._frozen_backbone(chosen, (1, 16, 16), "fp32")
     with torch.no_grad():
-        expected = trunk(Inputs(net, channels_last=True)(images.x))
-    assert torch.allclose(seen.domains["i"].rows.x, expected, atol=1e-5)
+        expected = backbone(Inputs(net, channels_last=True)(images.x))
+    assert torch.allclose(seen.domains["i"].samples.x, expected, atol=1e-5)
 
 
 def test_what_moves_features_alone_has_nothing_to_learn_from_frozen_ones():
@@ -535,7 +536,7 @@ def test_what_moves_features_alone_has_nothing_to_learn_from_frozen_ones():
     assert run("mcd", asked(net={**FROZEN, "bottleneck": 4}, steps=5)).status == "done"
 
 
-def test_a_bottleneck_is_of_a_frozen_trunk():
+def test_a_bottleneck_is_of_a_frozen_backbone():
     from tlbench.nn import backbones
 
     assert backbones.suite_errors({"net": {"backbone": "mlp", "bottleneck": 4}}) == [

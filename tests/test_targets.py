@@ -76,11 +76,11 @@ BOTH = [
 def test_several_columns_are_targets_from_every_reader(root: Path, table: dict[str, Any]) -> None:
     domain = load(table, root)
     assert domain.targets == ("mark", "hours") and domain.classes == ()
-    assert domain.rows.y.dtype == torch.float32 and domain.rows.y.shape == (12, 2)
-    assert torch.equal(domain.rows.y, torch.from_numpy(np.stack([MARKS, HOURS], axis=1)).float())
+    assert domain.samples.y.dtype == torch.float32 and domain.samples.y.shape == (12, 2)
+    assert torch.equal(domain.samples.y, torch.from_numpy(np.stack([MARKS, HOURS], axis=1)).float())
     key = "y" if "y" in table else "label"
     one = load(table | {key: "hours"}, root)
-    assert one.targets == ("hours",) and one.rows.y[:, 0].tolist() == HOURS.tolist()
+    assert one.targets == ("hours",) and one.samples.y[:, 0].tolist() == HOURS.tolist()
     assert one.fingerprint != load(table | {key: "mark"}, root).fingerprint
 
 
@@ -154,7 +154,7 @@ def test_mistakes_of_a_regression(change: dict[str, Any], said: str) -> None:
 @quick
 def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[Any], rows: int, regression: bool) -> None:
     """Whatever chooses rows: the label, the targets and the group of a row are those that stood beside it."""
-    table = {"reader": "csv", "path": "d.csv", "features": ["a", "b"], "group": "school", "rows": rows, "shifts": shifts}
+    table = {"reader": "csv", "path": "d.csv", "features": ["a", "b"], "group": "school", "samples": rows, "shifts": shifts}
     label = {"task": "regression", "label": ["mark", "hours"]} if regression else {"label": "hours"}
     declaration, wrong = data.declare("d", table | label, {})
     assert declaration is not None, wrong
@@ -163,13 +163,13 @@ def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[An
     except TlbenchError as error:
         assert "leaves no row" in str(error)
         return
-    place = (domain.rows.x[:, 0] / 2).long()
+    place = (domain.samples.x[:, 0] / 2).long()
     assert len(set(place.tolist())) == len(place) <= rows and domain.groups == ("p", "q")
-    assert domain.rows.group is not None and torch.equal(domain.rows.group, place % 2)
+    assert domain.samples.group is not None and torch.equal(domain.samples.group, place % 2)
     if regression:
-        assert torch.allclose(domain.rows.y[:, 1], place * 1.5)
+        assert torch.allclose(domain.samples.y[:, 1], place * 1.5)
     else:
-        assert [float(domain.classes[y]) for y in domain.rows.y.tolist()] == (place * 1.5).tolist()
+        assert [float(domain.classes[y]) for y in domain.samples.y.tolist()] == (place * 1.5).tolist()
 
 
 def test_a_regression_is_shown_and_compared(root: Path, tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_cells_of_matlab_are_tasks(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "d.mat", {"x": x, "y": y, "plain": np.ones((2, 2)), "odd": x[:, :1]})
     table = {"reader": "mat", "path": "d.mat", "x": "x", "y": "y", "cells": [3, 1]}
     domain = load(table, tmp_path)
-    assert domain.rows.x[:, 0].tolist() == [2, 0, 0] and domain.rows.y[:, 0].tolist() == [20, 0, 0]
-    assert domain.groups == ("1", "3") and domain.rows.group is not None and domain.rows.group.tolist() == [1, 0, 0]
+    assert domain.samples.x[:, 0].tolist() == [2, 0, 0] and domain.samples.y[:, 0].tolist() == [20, 0, 0]
+    assert domain.groups == ("1", "3") and domain.samples.group is not None and domain.samples.group.tolist() == [1, 0, 0]
     assert "y has 3 cells, and cells names 4" in refused(table | {"cells": [4], "x": "y"}, tmp_path)
     assert "odd has 1 cells, and cells names 2" in refused(table | {"cells": [2], "x": "odd"}, tmp_path)
     assert "plain is (2, 2) numbers, no cell array" in refused(table | {"x": "plain"}, tmp_path)

@@ -62,7 +62,8 @@ def unknown_name(what: str, name: str, available: Iterable[str], where: str = ""
         available: the names that exist.
         where: the key or file that holds the name; it stands before the sentence.
     """
-    return f"{f'{where}: ' if where else ''}Unknown {what} {name!r}. {did_you_mean(name, available)}"
+    noun, of, owner = what.partition(" of ")
+    return f"{f'{where}: ' if where else ''}Unknown {noun} {name!r}{of}{owner}. {did_you_mean(name, available)}"
 
 
 def schema_errors(

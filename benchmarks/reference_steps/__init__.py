@@ -1,7 +1,7 @@
 """The other trained methods in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
 
 One function a method, on LeNet: images stay on the device as uint8 and are drawn by index, parts that a method passes through
-the trunk together go in one forward, Adam is fused, and losses are read once, at the end. source_only, dann, coral and mcc are
+the backbone together go in one forward, Adam is fused, and losses are read once, at the end. source_only, dann, coral and mcc are
 in by_hand.py.
 """
 

@@ -32,8 +32,8 @@ def tent(net: Net, data: Data, steps: int) -> Result:
     net.eval().requires_grad_(False)
     for norm in norms(net):
         norm.train().requires_grad_(True)
-    optimiser, losses = adam(*norms(net)), []
+    optimizer, losses = adam(*norms(net)), []
     for x in itertools.islice(data.target.x.split(data.target.batch), steps):
         logs = net(images(x)).log_softmax(1)
-        losses.append(update(optimiser, -(logs.exp() * logs).sum(1).mean()))
+        losses.append(update(optimizer, -(logs.exp() * logs).sum(1).mean()))
     return losses, net

@@ -12,7 +12,7 @@ from benchmarks.reference_steps.shared import MAP, Data, Net, Result, adam, imag
 
 def dan(net: Net, data: Data, steps: int) -> Result:
     """Five Gaussian kernels on the mean squared distance of the batch."""
-    optimiser, losses = adam(net), []
+    optimizer, losses = adam(net), []
     for (x, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
         n, features = len(x), net.backbone(images(x, target))
         square = features.square().sum(1)
@@ -20,13 +20,13 @@ def dan(net: Net, data: Data, steps: int) -> Result:
         base = distance.detach().sum() / (len(features) * (len(features) - 1))
         kernel = torch.stack([torch.exp(-distance / (base * 2.0**j)) for j in range(-2, 3)]).sum(0)
         mmd = kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
-        losses.append(update(optimiser, F.cross_entropy(net.head(features[:n]), y) + mmd))
+        losses.append(update(optimizer, F.cross_entropy(net.head(features[:n]), y) + mmd))
     return losses, net
 
 
 def cdan(net: Net, data: Data, steps: int) -> Result:
     """The product of features and predictions is too wide, and so goes through the paper's random maps."""
-    optimiser, losses = adam(net), []
+    optimizer, losses = adam(net), []
     is_source = torch.cat([torch.ones(data.source.batch), torch.zeros(data.target.batch)])
     batches = zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True)
     for step, ((x, y), target) in enumerate(batches):
@@ -35,13 +35,13 @@ def cdan(net: Net, data: Data, steps: int) -> Result:
         share = logits.detach().softmax(1)
         mapped = (reverse(features, ramp(step / steps)) @ net.map_features) * (share @ net.map_shares) / MAP**0.5
         domain = F.binary_cross_entropy_with_logits(net.extra(mapped).squeeze(1), is_source)
-        losses.append(update(optimiser, F.cross_entropy(logits[: len(x)], y) + domain))
+        losses.append(update(optimizer, F.cross_entropy(logits[: len(x)], y) + domain))
     return losses, net
 
 
 def mcd(net: Net, data: Data, steps: int) -> Result:
-    """All learn the source; the two heads part on the target; four times the trunk follows. The loss is that of the first."""
-    optimiser_trunk, optimiser_heads, losses = adam(net.backbone), adam(net.head, net.extra), []
+    """All learn the source; the two heads part on the target; four times the backbone follows. The loss is that of the first."""
+    optimizer_backbone, optimizer_heads, losses = adam(net.backbone), adam(net.head, net.extra), []
 
     def on_source(features: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(net.head(features), y) + F.cross_entropy(net.extra(features), y)
@@ -54,14 +54,14 @@ def mcd(net: Net, data: Data, steps: int) -> Result:
         net.zero_grad()
         loss = on_source(net.backbone(x[:source]), y)
         loss.backward()
-        optimiser_trunk.step()
-        optimiser_heads.step()
+        optimizer_backbone.step()
+        optimizer_heads.step()
         losses.append(loss.detach())
         with torch.no_grad():
             features = net.backbone(x)
-        update(optimiser_heads, on_source(features[:source], y) - apart(features[source:]))
+        update(optimizer_heads, on_source(features[:source], y) - apart(features[source:]))
         for _ in range(4):
-            optimiser_trunk.zero_grad()
+            optimizer_backbone.zero_grad()
             apart(net.backbone(x[source:])).backward(inputs=[*net.backbone.parameters()])
-            optimiser_trunk.step()
+            optimizer_backbone.step()
     return losses, lambda x: net.head(net.backbone(x)) + net.extra(net.backbone(x))

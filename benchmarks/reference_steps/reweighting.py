@@ -66,16 +66,16 @@ def logistic(x: Tensor, y: Tensor, weight: Tensor, penalty: float) -> tuple[Tens
     scale = x.std(0).clamp_min(1e-3 * float(x.std()) + 1e-12)
     x = x / scale
     w = torch.zeros(2, x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([w], max_iter=ITERATIONS, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([w], max_iter=ITERATIONS, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         each = F.cross_entropy(x @ w[:, :-1].T + w[:, -1], y, reduction="none")
         loss = ((weight * each).sum() + penalty / 2 * (w[:, :-1] / scale).square().sum()) / len(x)
         loss.backward()
         return loss
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     slope, intercept = (w[1] - w[0]).detach().split([x.shape[1], 1])
     return slope / scale, intercept
 

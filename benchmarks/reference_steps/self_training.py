@@ -37,10 +37,10 @@ def strong(x: Tensor) -> Tensor:
 
 
 def mean_teacher(net: Net, data: Data, steps: int) -> Result:
-    """`extra` is the teacher: the moving average of trunk and head."""
+    """`extra` is the teacher: the moving average of backbone and head."""
     teacher = net.extra.requires_grad_(False)
     old, new = [*teacher.parameters()], [*net.backbone.parameters(), *net.head.parameters()]
-    optimiser, losses, follow = adam(net.backbone, net.head), [], get_ema_multi_avg_fn(0.99)
+    optimizer, losses, follow = adam(net.backbone, net.head), [], get_ema_multi_avg_fn(0.99)
     for (stored, y), target_stored in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
         x, target = images(stored), images(target_stored)
         logits = net(torch.cat([x, weak(target)]))
@@ -51,29 +51,29 @@ def mean_teacher(net: Net, data: Data, steps: int) -> Result:
         said = said.mean(0)
         even = 1 / len(said)
         uneven = -(even * said.log() + (1 - even) * (1 - said).log()).sum() * mask.mean()
-        losses.append(update(optimiser, F.cross_entropy(logits[: len(x)], y) + 3 * (unlike + 0.005 * uneven)))
+        losses.append(update(optimizer, F.cross_entropy(logits[: len(x)], y) + 3 * (unlike + 0.005 * uneven)))
         follow(old, new, 0)
     return losses, teacher
 
 
 def fixmatch(net: Net, data: Data, steps: int) -> Result:
     """Source, weak and strong view in one forward."""
-    optimiser, losses = adam(net), []
+    optimizer, losses = adam(net), []
     for (stored, y), target_stored in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
         x, target = images(stored), images(target_stored)
         of_source, of_weak, of_strong = net(torch.cat([x, weak(target), strong(target)])).split([len(x), *[len(target)] * 2])
         sure, label = of_weak.detach().softmax(1).max(1)
         taught = F.cross_entropy(of_strong, label, reduction="none") * (sure >= THRESHOLDS["fixmatch"])
-        losses.append(update(optimiser, F.cross_entropy(of_source, y) + taught.mean()))
+        losses.append(update(optimizer, F.cross_entropy(of_source, y) + taught.mean()))
     return losses, net
 
 
 def shot(net: Net, data: Data, steps: int) -> Result:
-    """Half of the steps on the source; then the trunk alone, with the target's pseudo-labels made anew five times."""
+    """Half of the steps on the source; then the backbone alone, with the target's pseudo-labels made anew five times."""
     first = round(steps / 2)
     losses, rest = supervised(net, data.source, first, smoothing=0.1), steps - first
     net.head.requires_grad_(False)
-    optimiser, label = adam(net.backbone), torch.empty(0)
+    optimizer, label = adam(net.backbone), torch.empty(0)
     due = {round(k * rest / 5) for k in range(5)}
     for step, rows in enumerate(data.target.order(rest)):
         if step in due:
@@ -82,7 +82,7 @@ def shot(net: Net, data: Data, steps: int) -> Result:
         logs = logits.log_softmax(1)
         mean = logs.exp().mean(0)
         information = (mean * mean.clamp_min(1e-8).log()).sum() - (logs.exp() * logs).sum(1).mean()
-        losses.append(update(optimiser, information + 0.3 * F.cross_entropy(logits, label[rows])))
+        losses.append(update(optimizer, information + 0.3 * F.cross_entropy(logits, label[rows])))
     return losses, net
 
 

@@ -52,7 +52,7 @@ def images(*stored: Tensor) -> Tensor:
 
 
 class Net(nn.Module):
-    """Trunk, head, and what a method needs beside them; parameters and buffers in the order of `start`."""
+    """Backbone, head, and what a method needs beside them; parameters and buffers in the order of `start`."""
 
     map_features: Tensor
     map_shares: Tensor
@@ -99,8 +99,8 @@ def adam(*modules: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam([p for module in modules for p in module.parameters()], lr=1e-3, fused=True)
 
 
-def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    optimiser.zero_grad(set_to_none=True)
+def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.detach()

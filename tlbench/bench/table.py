@@ -84,7 +84,7 @@ def _title(bench: Mapping[str, Any]) -> str:
     shape = "x".join(map(str, s["shape"]))
     device = f"{machine['device']} ({machine['cpu']}, {bench['threads']} threads)"
     return escape_control(
-        f"trunk {s['trunk']}, rows of {shape}, batch {s['batch']} a part, {s['steps']} steps; {device}, "
+        f"backbone {s['backbone']}, rows of {shape}, batch {s['batch']} a part, {s['steps']} steps; {device}, "
         f"torch {machine['torch']}"
     )
 
@@ -94,7 +94,7 @@ def _caption(bench: Mapping[str, Any]) -> str:
     products = ", ".join(f"{name} {figure(v / 1e9)} GFLOP/s" for name, v in limits["flops_per_second"].items())
     lines = [
         f"Limits measured on the device: matrix product {products}; copy {figure(limits['copy_bytes_per_second'] / 1e9)} GB/s.",
-        "train/s: source and target rows a second through the trunk; warm-up, compiling and capturing are left out. Step:",
+        "train/s: source and target rows a second through the backbone; warm-up, compiling and capturing are left out. Step:",
         "median and 95th percentile. data, fwd+bwd, optim: shares of a step. predict/s: rows a second at 1, at 64 and at the",
         "most rows at once that the device holds. MFLOP: of a row, forward and backward. limit: GFLOP/s of a large product.",
         "Blank: not measured, such as the parts of a step that runs in one piece.",

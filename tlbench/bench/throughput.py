@@ -1,4 +1,4 @@
-"""Every trained method on a trunk and a shape: one case each by the engine, on made-up data, and the device's limits."""
+"""Every trained method on a backbone and a shape: one case each by the engine, on made-up data, and the device's limits."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def measure_methods(
         on_method: told (method, its number, how many) before each.
 
     Raises:
-        TlbenchError: the trunk does not take rows of the shape, or a setting is none that suites have.
+        TlbenchError: the backbone does not take rows of the shape, or a setting is none that suites have.
     """
     started = clock.utc()
     backbones.build_backbone(settings.backbone, settings.shape, {})  # or its mistake, before anything runs

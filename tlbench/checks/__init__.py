@@ -22,8 +22,8 @@ from tlbench.checks.toy_task import (
     outcome,
     scores,
     stream_scores,
-    toy_method,
     toy_regression,
+    toy_samples,
     toy_suite,
     toy_task,
 )
@@ -45,7 +45,7 @@ __all__ = [
     "host_syncs",
     "outcome",
     "scores",
-    "toy_method",
+    "toy_samples",
     "toy_suite",
     "toy_task",
 ]
@@ -102,9 +102,9 @@ def learns_without_a_shift(name: str) -> None:
     """Where source and target are the same, accuracy is at least 0.9."""
     if "classification" not in methods.method_class(name).tasks:
         return
-    task = Task(CLASSES, toy_method(1), toy_method(2).x, toy_method(3, 30))
+    task = Task(CLASSES, toy_samples(1), toy_samples(2).x, toy_samples(3, 30))
     fitted = fit(name, task, steps=200)
-    rows = toy_method(4, 90)
+    rows = toy_samples(4, 90)
     right = float((scores(fitted, rows.x).argmax(1) == rows.y).double().mean())
     if right < 0.9:
         raise TlbenchError(f"{name}: accuracy {right:.2f} where source and target are the same; 0.9 is promised")
@@ -199,11 +199,11 @@ def order_of_rows_does_not_matter(name: str) -> None:
 
 def scored_labels_do_not_matter(name: str) -> None:
     """With other labels on the scored rows every score is the same, bit for bit."""
-    sources = [Domain("a", toy_method(1), ("0", "1", "2"), "a")]
+    sources = [Domain("a", toy_samples(1), ("0", "1", "2"), "a")]
     seen = []
     for order in (torch.arange(60), torch.arange(59, -1, -1)):
-        test = toy_method(5, 60, shift=0.7)
-        target = Domain("b", toy_method(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
+        test = toy_samples(5, 60, shift=0.7)
+        target = Domain("b", toy_samples(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
         parts = splits.make_case_data(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
         seen.append(outcome(name, parts.granted.task()))
     if not torch.equal(*seen):

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 CLASSES = 3
 
 
-def toy_method(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
+def toy_samples(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
     """Three well separated classes in six columns; `shift` moves them all."""
     source = torch.Generator().manual_seed(part)
     y = torch.arange(rows) % CLASSES
@@ -37,9 +37,9 @@ def toy_task(swapped: str | None = None) -> Task:
 
     return Task(
         CLASSES,
-        other("source", toy_method(1)),
-        other("target", toy_method(2, shift=0.7)).x,
-        other("target_labeled", toy_method(3, 15, shift=0.7)),
+        other("source", toy_samples(1)),
+        other("target", toy_samples(2, shift=0.7)).x,
+        other("target_labeled", toy_samples(3, 15, shift=0.7)),
     )
 
 
@@ -71,7 +71,7 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
 
 def outcome(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
     """Class scores (N, C) of a method on fixed rows after its training on a task."""
-    return scores(fit(name, task, options, steps), toy_method(4, 90, shift=0.7).x)
+    return scores(fit(name, task, options, steps), toy_samples(4, 90, shift=0.7).x)
 
 
 def scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
@@ -81,12 +81,12 @@ def scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
 
 def stream_scores(name: str, shift: float) -> Tensor:
     """Scores of fixed rows whose fellows on the stream are moved by `shift`."""
-    fixed, others = toy_method(4, 90, shift=0.7).x, toy_method(6, 90, shift=shift).x
+    fixed, others = toy_samples(4, 90, shift=0.7).x, toy_samples(6, 90, shift=shift).x
     return scores(fit(name, toy_task()), torch.cat([others, fixed]))[90:]
 
 
 def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
-    """Train or solve a method on a task; on a trunk with batch normalisation if it does not apply to one without."""
+    """Train or solve a method on a task; on a backbone with batch normalisation if it does not apply to one without."""
     case = Case(
         suite="toy",
         suite_version=1,

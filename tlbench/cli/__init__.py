@@ -39,7 +39,7 @@ class Kind(StrEnum):
     suites = "suites"
     methods = "methods"
     domains = "domains"
-    trunks = "trunks"
+    backbones = "backbones"
 
 
 Results = Annotated[Path, typer.Option("--results", help="Directory of the records: <results>/<suite>/<row>.jsonl.")]
@@ -66,7 +66,7 @@ def list_(
     if kind is Kind.methods:
         for name in methods.method_names():
             typer.echo(f"{name:24} {methods.method_summary(name)}")
-    elif kind is Kind.trunks:
+    elif kind is Kind.backbones:
         for name in [*backbones.backbone_names(), "auto"]:
             typer.echo(f"{name:24} {backbones.backbone_summary(name)}")
     elif kind is Kind.suites:

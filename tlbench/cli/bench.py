@@ -13,7 +13,9 @@ from tlbench.errors import TlbenchError, schema_errors
 
 def bench(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    trunk: Annotated[str, typer.Option(help="A trunk of `tlbench list trunks`, such as torchvision:resnet50.")] = "lenet",
+    backbone: Annotated[
+        str, typer.Option(help="A backbone of `tlbench list backbones`, such as torchvision:resnet50.")
+    ] = "lenet",
     shape: Annotated[str, typer.Option(help="Of a row: 3x224x224, 9x128 or 256.")] = "1x28x28",
     batch: Annotated[int, typer.Option(min=2, help="Rows of each part that a step draws.")] = 128,
     method: Annotated[list[str] | None, typer.Option(help="Only this method (again for more).")] = None,
@@ -29,7 +31,7 @@ def bench(
     ] = None,
     threshold: Annotated[str, typer.Option(help="With --compare: a share from which on slower counts, as 5%.")] = "5%",
 ) -> None:
-    """Print the throughput of every trained method on a trunk, without any accuracy; or say what got slower.
+    """Print the throughput of every trained method on a backbone, without any accuracy; or say what got slower.
 
     --compare takes files by --out or by pytest-benchmark, and exits with code 1 where something got slower.
     """
@@ -44,7 +46,7 @@ def bench(
 
     train = {"precision": precision, "compile": compile}
     settings = throughput.Settings(
-        backbone=trunk,
+        backbone=backbone,
         shape=throughput.parse_shape(shape),
         classes=classes,
         samples=rows,

@@ -1,7 +1,7 @@
-"""A frozen trunk runs once over each domain: its features are kept by content, and shared by all methods, seeds and runs.
+"""A frozen backbone runs once over each domain: its features are kept by content, and shared by all methods, seeds and runs.
 
-What a method then sees are float32 vectors, the features, and a network whose trunk is the identity, or one layer (a
-bottleneck) that learns. The trunk starts from its weights where it has any, else from a fixed seed: never from a case's seed,
+What a method then sees are float32 vectors, the features, and a network whose backbone is the identity, or one layer (a
+bottleneck) that learns. The backbone starts from its weights where it has any, else from a fixed seed: never from a case's seed,
 for then nothing could be shared.
 """
 
@@ -31,7 +31,7 @@ from tlbench.suite import Network, Suite, digest
 from tlbench.terms import Domain, Labelled
 
 SEED = 0
-"""Of a frozen trunk that has no weights from elsewhere."""
+"""Of a frozen backbone that has no weights from elsewhere."""
 ROWS = 256
 """Rows of a forward."""
 
@@ -53,12 +53,12 @@ class _Features:
 
 
 _keys: dict[str, str] = {}
-"""What a suite asks for -> the digest of its trunk: a large one takes long to build and to read through."""
+"""What a suite asks for -> the digest of its backbone: a large one takes long to build and to read through."""
 _made: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
 
 
 def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, Seen]:
-    """A suite and domains as they are, or where the trunk is frozen, a network for features and domains of features."""
+    """A suite and domains as they are, or where the backbone is frozen, a network for features and domains of features."""
     if not suite.net.frozen:
         return suite, Seen(domains)
     shape = tuple(next(iter(domains.values())).samples.x.shape[1:])
@@ -69,7 +69,7 @@ def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: to
     made = {name: _features(domain, _keys[asked], suite, device, precision) for name, domain in domains.items()}
     learns = f"a bottleneck of {suite.net.bottleneck}" if suite.net.bottleneck else "the head alone"
     net = Network.model_validate({"backbone": "features", "width": suite.net.bottleneck})
-    notes = (f"the trunk is frozen: {learns} learns from its features, and speeds are of that",)
+    notes = (f"the backbone is frozen: {learns} learns from its features, and speeds are of that",)
     each = [features.seconds for features in made.values()]
     seconds = None if None in each else sum(filter(None, each))
     seen = Seen({name: features.domain for name, features in made.items()}, notes, seconds)
@@ -83,23 +83,23 @@ def forget() -> None:
 
 
 def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
-    """The frozen trunk on the CPU, and a digest of all that decides its features beside the rows."""
+    """The frozen backbone on the CPU, and a digest of all that decides its features beside the rows."""
     with seeded_rng(SEED, torch.device("cpu")):
-        trunk = backbones.build_backbone(suite.net.backbone, shape, suite.net.options).eval().requires_grad_(False)
-    set_backbone_precision(trunk, precision)
+        backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options).eval().requires_grad_(False)
+    set_backbone_precision(backbone, precision)
     state = hashlib.sha256()
-    for name, tensor in trunk.state_dict().items():
+    for name, tensor in backbone.state_dict().items():
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     decides = [
         backbones.resolve_backbone(suite.net.backbone, shape),
-        repr(trunk),
+        repr(backbone),
         suite.net.mean,
         suite.net.std,
         shape,
         precision,
     ]
-    return trunk, digest([1, decides, state.hexdigest(), torch.__version__.partition("+")[0]])
+    return backbone, digest([1, decides, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 
 def _features(domain: Domain, key: str, suite: Suite, device: torch.device, precision: str) -> _Features:
@@ -113,10 +113,10 @@ def _features(domain: Domain, key: str, suite: Suite, device: torch.device, prec
     spent: list[float] = []
 
     def make() -> Domain:
-        trunk, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
+        backbone, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
         watch = Clock(device)
         with watch.measure("features"):
-            made = _extract_features(domain, trunk, suite, device, precision)
+            made = _extract_features(domain, backbone, suite, device, precision)
         spent.append(watch.seconds["features"])
         return made
 
@@ -136,17 +136,17 @@ def _features(domain: Domain, key: str, suite: Suite, device: torch.device, prec
     return features
 
 
-def _extract_features(domain: Domain, trunk: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
-    layout = any(isinstance(module, nn.Conv2d) for module in trunk.modules()) and suite.train.layout != "contiguous"
+def _extract_features(domain: Domain, backbone: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
+    layout = any(isinstance(module, nn.Conv2d) for module in backbone.modules()) and suite.train.layout != "contiguous"
     inputs = Inputs(suite.net, channels_last=layout)
-    trunk.to(device)
+    backbone.to(device)
     if layout:
-        trunk.to(memory_format=torch.channels_last)
+        backbone.to(memory_format=torch.channels_last)
 
     def of(rows: Labelled) -> Labelled:
         resident = is_resident(suite.train.resident, [rows.x], device)
         stored = Subset(SampleStore([rows.x], device, resident), torch.arange(len(rows), device=device if resident else None))
-        features: Tensor = in_chunks(lambda x: trunk(x).float().cpu(), stored, inputs, ROWS)
+        features: Tensor = in_chunks(lambda x: backbone(x).float().cpu(), stored, inputs, ROWS)
         return dataclasses.replace(rows, x=features.contiguous())
 
     with matmul_precision(precision, device):

@@ -92,7 +92,7 @@ class Passes(Protocol):
 class Group:
     """Modules that learn at `scale` times the suite's rate: a number, or a function of the phase's progress in [0, 1].
 
-    At scale 0 they are frozen: no gradient, no optimiser state, and batch statistics stand still.
+    At scale 0 they are frozen: no gradient, no optimizer state, and batch statistics stand still.
     """
 
     modules: tuple[nn.Module, ...]
@@ -120,7 +120,7 @@ class Phase:
     reads: frozenset[str]
     share: float = 1.0
     groups: tuple[Group, ...] | None = None
-    """What learns, and how fast; None: every parameter at the suite's rate. The optimiser starts anew with each phase."""
+    """What learns, and how fast; None: every parameter at the suite's rate. The optimizer starts anew with each phase."""
     begin: Callable[[Passes], None] | None = None
     """Called before the first step, and `rounds` times in all, evenly over the phase."""
     rounds: int = 1

@@ -1,1 +1,1 @@
-"""Networks and the algebra on their features: trunks, heads, gradient reversal, distances between batches."""
+"""Networks and the algebra on their features: backbones, heads, gradient reversal, distances between batches."""

@@ -1,4 +1,4 @@
-"""A network: a trunk that makes features and a head that makes class scores."""
+"""A network: a backbone that makes features and a head that makes class scores."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Backbone(nn.Module):
 
 
 class Net(nn.Module):
-    """Trunk and linear head: x (B, ...) -> logits (B, C); for regression K predicted columns stand for the C logits."""
+    """Backbone and linear head: x (B, ...) -> logits (B, C); for regression K predicted columns stand for the C logits."""
 
-    def __init__(self, trunk: Backbone, classes: int, regression: bool = False) -> None:
+    def __init__(self, backbone: Backbone, classes: int, regression: bool = False) -> None:
         super().__init__()
-        self.backbone = trunk
+        self.backbone = backbone
         self.classes = classes
         self.regression = regression
         self.head = self.new_head()

@@ -16,7 +16,7 @@ from tlbench.reports import Table
 from tlbench.site import charts, descriptions, record_pages, table_cells
 from tlbench.site.descriptions import MethodDescription
 from tlbench.site.output_files import Writer, slug
-from tlbench.site.plots import SuitePlots, draw_suites
+from tlbench.site.suite_plots import SuitePlots, draw_suites
 from tlbench.site.table_cells import PageTable, Row, cell
 from tlbench.terms import Record
 

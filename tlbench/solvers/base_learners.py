@@ -93,10 +93,10 @@ def softmax_regression(
     several = int(len(x) > 1)  # a single row has no spread
     scale = x.std(dim=0, correction=several).clamp_min(1e-3 * float(x.std(correction=several)) + 1e-12)
     x = x / scale
-    optimiser = torch.optim.LBFGS([flat], max_iter=iterations, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([flat], max_iter=iterations, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         logits = torch.addmm(flat[:, -1], x, flat[:, :-1].T)
         if offset_NC is not None:
             logits = logits + offset_NC
@@ -106,7 +106,7 @@ def softmax_regression(
         return loss
 
     with torch.enable_grad():
-        optimiser.step(closure)
+        optimizer.step(closure)
     return (flat[:, :-1] / scale).detach(), flat[:, -1].detach()
 
 

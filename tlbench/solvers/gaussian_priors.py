@@ -129,17 +129,17 @@ def most_likely(x_ND: Tensor, y_N: Tensor, mean_CD: Tensor, precision: Tensor, i
     features_CNN = vectors * (values.clamp_min(0).sqrt() * kept)[:, None, :]
     start_NC = x_ND @ mean_CD.T
     free = torch.zeros(features_CNN.shape[0], len(x_ND)).to(x_ND).requires_grad_()
-    optimiser = torch.optim.LBFGS([free], max_iter=iterations, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([free], max_iter=iterations, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         logits = start_NC + torch.einsum("cnr,cr->nc", features_CNN, free)
         loss = F.cross_entropy(logits, y_N, reduction="sum") + free.square().sum() / 2
         loss.backward()
         return loss
 
     with torch.enable_grad():
-        optimiser.step(closure)
+        optimizer.step(closure)
     inverse = torch.where(kept, values.clamp_min(1e-300).rsqrt(), 0.0)
     dual_CN = torch.einsum("cnr,cr->cn", vectors, inverse * free.detach())
     return mean_CD + torch.einsum("cdn,cn->cd", spread_CDN, dual_CN)

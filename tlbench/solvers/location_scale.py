@@ -53,7 +53,7 @@ def map_source(
     aim = None if features is None else features(target_MD).mean(dim=0)
     fixed = kernels.gram(target_MD, target_MD, width).mean() if exact else 0.0
     change = source_ND.new_zeros((2, smooth_NR.shape[1], source_ND.shape[1]), requires_grad=True)
-    optimiser = torch.optim.LBFGS([change], max_iter=iterations, tolerance_change=1e-9, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([change], max_iter=iterations, tolerance_change=1e-9, line_search_fn="strong_wolfe")
 
     def move() -> tuple[Tensor, Tensor]:
         scale, place = smooth_NR @ change[0], smooth_NR @ change[1]
@@ -68,14 +68,14 @@ def map_source(
         return within + fixed - 2 * kernels.gram(moved, target_MD, width).mean() + penalty * size
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = value()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         begin = float(value().detach())
-        optimiser.step(closure)
+        optimizer.step(closure)
         end = float(value().detach())
     if not end <= begin:  # also where the search left the numbers
         return Moved(source_ND, begin, begin, "; the search failed, rows as they were")

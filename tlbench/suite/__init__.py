@@ -1,6 +1,6 @@
 """A TOML file -> a checked Suite (every mistake said at once) -> its list of Cases.
 
-Nothing here knows how anything is trained: names of methods and trunks are checked by functions that the caller passes in.
+Nothing here knows how anything is trained: names of methods and backbones are checked by functions that the caller passes in.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
 
     Args:
         path: the TOML file.
-        checks: what other rooms know of the tables (`methods.mistakes`, `trunks.mistakes`).
+        checks: what other rooms know of the tables (`methods.mistakes`, `backbones.mistakes`).
 
     Raises:
         TlbenchError: with every mistake of the file in one text.

@@ -34,7 +34,7 @@ class Batches:
     ) -> None:
         self._inputs = inputs
         self._parts = {name: _Drawn(several, rows[name]) for name, several in parts.items()}
-        self._counts = [drawn.indices[0].numel() if len(drawn.indices) else 0 for drawn in self._parts.values()]
+        self._counts = [drawn.split_indices[0].numel() if len(drawn.split_indices) else 0 for drawn in self._parts.values()]
         self._together = len(self._parts) > 1 and alike(drawn.store for drawn in self._parts.values())
         if self._parts:
             self._store = next(iter(self._parts.values())).store
@@ -45,7 +45,7 @@ class Batches:
         self._ahead = Prefetcher(self._host, first) if sent else None
         for soon in range(first, first + AHEAD):
             self._announce(soon)
-        self.steps = min((len(drawn.indices) for drawn in self._parts.values()), default=0)
+        self.steps = min((len(drawn.store_indices) for drawn in self._parts.values()), default=0)
 
     @property
     def resident(self) -> bool:
@@ -54,7 +54,7 @@ class Batches:
 
     def at(self, step: int | Tensor, progress: float | Tensor) -> Step:
         """The batch of a step; steps are asked for in order. A tensor (1,) on the device stands for the number of the step."""
-        lines = {name: part.of(step, part.indices) for name, part in self._parts.items()}
+        lines = {name: part.of(step, part.split_indices) for name, part in self._parts.items()}
         inputs = self._inputs_of(step, lines, {} if self._ahead is None else self._ahead.next())
         if self._host and isinstance(step, int):
             self._announce(step + AHEAD)
@@ -85,8 +85,8 @@ class Batches:
     def _announce(self, step: int) -> None:
         """Where nothing is made ready ahead, the system is told which rows of the host are asked for soon."""
         for drawn in self._host.values() if self._ahead is None else ():
-            if step < len(drawn.indices):
-                drawn.store.announce(drawn.indices[step].flatten())
+            if step < len(drawn.store_indices):
+                drawn.store.announce(drawn.store_indices[step].flatten())
 
     def close(self) -> None:
         """No batch is asked for any more."""
@@ -117,22 +117,24 @@ class _Drawn:
             raise ValueError("seeds that are trained together draw from one store")
         device = self.store.device
         if len(parts) == 1:
-            self.indices, self.offsets, part = rows[0], None, parts[0]
+            self.split_indices, self.offsets, part = rows[0], None, parts[0]
             self.y, self.domain, self.group, numbers = part.y, part.domain, part.group, part.indices
         else:
             starts = torch.tensor([0, *(len(part) for part in parts)], device=device).cumsum(0)[:-1]
             self.offsets = starts[:, None]
-            self.indices = torch.stack(list(rows), dim=1) + self.offsets
+            self.split_indices = torch.stack(list(rows), dim=1) + self.offsets
             self.y, self.domain, self.group, joined = (
-                _joined([getattr(part, fact) for part in parts]) for fact in ("y", "domain", "group", "numbers")
+                _joined([getattr(part, fact) for part in parts]) for fact in ("y", "domain", "group", "indices")
             )
             assert joined is not None
             numbers = joined
-        whole = numbers.device == self.indices.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
-        self.indices = self.indices if whole else numbers[self.indices.to(numbers.device)]
+        whole = numbers.device == self.split_indices.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
+        self.store_indices = self.split_indices if whole else numbers[self.split_indices.to(numbers.device)]
         # one source: the domain of a batch is the same at every step, and so is not drawn
         alike = self.domain is not None and bool((self.domain == self.domain[0]).all())
-        self._alike = self.domain[self.indices[0]] if alike and self.domain is not None and len(self.indices) else None
+        self._alike = (
+            self.domain[self.split_indices[0]] if alike and self.domain is not None and len(self.split_indices) else None
+        )
 
     @staticmethod
     def of(step: int | Tensor, table: Tensor) -> Tensor:
@@ -141,7 +143,7 @@ class _Drawn:
 
     def stored(self, step: int | Tensor, line: Tensor) -> Tensor:
         """Numbers (B,) in the store of the rows of a step, which are `line` within the part."""
-        numbers = line if self.indices is self.indices else self.of(step, self.indices)
+        numbers = line if self.store_indices is self.split_indices else self.of(step, self.store_indices)
         return numbers if numbers.ndim == 1 else numbers.flatten()
 
     def labelled(self, x: Tensor, at: Tensor) -> Labelled | Tensor:
@@ -169,7 +171,7 @@ class Prefetcher:
 
     def __init__(self, parts: Mapping[str, _Drawn], first: int = 0) -> None:
         self._stores: dict[str, SampleStore] = {name: part.store for name, part in parts.items()}
-        self._numbers = {name: part.indices.cpu() for name, part in parts.items()}
+        self._numbers = {name: part.store_indices.cpu() for name, part in parts.items()}
         self._steps = min(len(numbers) for numbers in self._numbers.values())
         self.device = next(iter(self._stores.values())).device
         self._stream = torch.cuda.Stream(self.device)

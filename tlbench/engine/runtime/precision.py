@@ -1,6 +1,6 @@
 """In what the steps compute: chosen by the suite or for the device, and stated in the record.
 
-The trunk computes in bf16 where that is asked for; heads, losses and optimisers are always in float32, so that covariances,
+The backbone computes in bf16 where that is asked for; heads, losses and optimizers are always in float32, so that covariances,
 kernels and eigenvectors of features stay what their papers say.
 """
 
@@ -24,7 +24,7 @@ def resolve_precision(training: Training, device: torch.device) -> str:
 
 
 def set_backbone_precision(module: nn.Module, precision: str) -> None:
-    """Let the trunks in a module compute in a precision; copies that are made of them later do so too."""
+    """Let the backbones in a module compute in a precision; copies that are made of them later do so too."""
     for part in module.modules():
         if isinstance(part, Backbone):
             part.autocast = torch.bfloat16 if precision == "bf16" else None

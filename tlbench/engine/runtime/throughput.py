@@ -36,7 +36,7 @@ class StepThroughput:
 
     seconds: list[float] = field(default_factory=list)
     samples: int = 0
-    """Rows of all parts that these steps put through the trunk."""
+    """Rows of all parts that these steps put through the backbone."""
     warm_up_steps: int = 0
     parts: dict[str, list[float]] = field(default_factory=dict)
     flops: float = 0.0

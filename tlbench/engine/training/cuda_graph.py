@@ -57,7 +57,7 @@ def replay_agrees(
     replay: Callable[[], None],
     written: Callable[[], None],
     method: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     rest: Sequence[Tensor],
 ) -> bool:
     """Whether some replayed steps give the losses of the written ones, and move the parameters as far.
@@ -66,12 +66,12 @@ def replay_agrees(
         replay: a captured step.
         written: the same step.
         method: what learns.
-        optimiser: its state is put back too.
+        optimizer: its state is put back too.
         rest: other tensors that a step changes; the first one holds the losses, not a number where a step is not made yet.
     """
     parameters = list(method.parameters())
     attributes = [value for module in method.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    state = [value for held in optimiser.state.values() for value in held.values() if isinstance(value, Tensor)]
+    state = [value for held in optimizer.state.values() for value in held.values() if isinstance(value, Tensor)]
     tensors = [*rest, *parameters, *method.buffers(), *attributes, *state]
     with torch.no_grad():
         before = [tensor.detach().clone() for tensor in tensors]

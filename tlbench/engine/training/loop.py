@@ -48,7 +48,7 @@ class Outcome:
 
     @property
     def samples_per_second(self) -> float | None:
-        """Rows of all parts through the trunk, over the steps after each phase's warm-up."""
+        """Rows of all parts through the backbone, over the steps after each phase's warm-up."""
         return self.speed.samples_per_second()
 
 

@@ -1,4 +1,4 @@
-"""The optimiser of a phase, and what learns how fast at each moment of it."""
+"""The optimizer of a phase, and what learns how fast at each moment of it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tlbench.suite import Training
 
 @functools.cache
 def import_optimizers() -> None:
-    """The first optimiser of a process imports seconds' worth of torch, which no case is to be billed for."""
+    """The first optimizer of a process imports seconds' worth of torch, which no case is to be billed for."""
     torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 
 class PhaseOptimizer:
-    """The optimiser of a phase, and what learns how fast at each moment of it.
+    """The optimizer of a phase, and what learns how fast at each moment of it.
 
     Args:
         method: what learns.
         phase: its groups.
-        training: optimiser, rate and schedule.
+        training: optimizer, rate and schedule.
         on_device: the rates live in tensors on the device, so that a captured step can change them.
     """
 
@@ -78,7 +78,7 @@ class PhaseOptimizer:
                     module.train(rate != 0)
 
     def state(self) -> dict[str, Any]:
-        """What is known beside the optimiser's own state, for a checkpoint."""
+        """What is known beside the optimizer's own state, for a checkpoint."""
         return {"frozen": list(self._frozen.items()), "started": self._started}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class PhaseOptimizer:
 def make_optimizer(
     groups: list[dict[str, list[nn.Parameter]]], training: Training, on_device: bool = False
 ) -> torch.optim.Optimizer:
-    """The suite's optimiser, in torch's fused form; with `on_device` each group's rate is a tensor beside its parameters."""
+    """The suite's optimizer, in torch's fused form; with `on_device` each group's rate is a tensor beside its parameters."""
     device = groups[0]["params"][0].device
 
     def rate() -> float | Tensor:
@@ -125,7 +125,7 @@ def make_optimizer(
         )
     kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
     capturable = on_device and device.type == "cuda"
-    optimiser = kind(given, lr=rate(), weight_decay=training.weight_decay, fused=True, capturable=capturable)
+    optimizer = kind(given, lr=rate(), weight_decay=training.weight_decay, fused=True, capturable=capturable)
     # torch warns of steps that could be captured and are not; here the first ones never are
-    optimiser._warned_capturable_if_run_uncaptured = True
-    return optimiser
+    optimizer._warned_capturable_if_run_uncaptured = True
+    return optimizer

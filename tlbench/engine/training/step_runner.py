@@ -54,7 +54,7 @@ class StepRunner:
         method: what learns.
         phase: its loss and what follows a step.
         batches: what the steps draw.
-        rates: the optimiser.
+        rates: the optimizer.
         training: the budget and how it may run.
         losses: (steps,) or (steps, seeds) on the device, where each step leaves its loss.
         clock: compiling and capturing is billed to `compile`, beside what is measured around it.

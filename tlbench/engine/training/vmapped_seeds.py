@@ -1,6 +1,6 @@
 """Several seeds of a case in one program: their parameters are stacked, and one vectorised loss gives one loss for each.
 
-Each seed starts from its own network and draws its own batches, as when it is trained alone; optimisers work number by
+Each seed starts from its own network and draws its own batches, as when it is trained alone; optimizers work number by
 number, so that no seed knows of the others. Results are those of seeds trained alone up to rounding.
 """
 

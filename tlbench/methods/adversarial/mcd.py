@@ -1,4 +1,4 @@
-"""MCD: two heads that disagree on the target show where it lies off the source; the trunk learns to end the quarrel.
+"""MCD: two heads that disagree on the target show where it lies off the source; the backbone learns to end the quarrel.
 
 Saito, Watanabe, Ushiku and Harada, Maximum classifier discrepancy for unsupervised domain adaptation, CVPR 2018.
 https://arxiv.org/abs/1712.02560
@@ -16,7 +16,7 @@ from tlbench.terms import Step
 
 
 class Mcd(DeepMethod):
-    """Three turns a step: all learn the source (A); the heads also raise their discrepancy (B); the trunk lowers it (C).
+    """Three turns a step: all learn the source (A); the heads also raise their discrepancy (B); the backbone lowers it (C).
 
     The discrepancy is the mean over rows and classes of |p1 - p2|, in [0, 2 / C]. Predictions are of both heads' sum.
     """
@@ -54,7 +54,7 @@ class Mcd(DeepMethod):
         return task - self.weight * self.discrepancy(target_BD)
 
     def agree(self, step: Step) -> Tensor:
-        """C: the discrepancy, through the trunk."""
+        """C: the discrepancy, through the backbone."""
         return self.weight * self.discrepancy(self.net.backbone(step.target))
 
     def discrepancy(self, target_BD: Tensor) -> Tensor:

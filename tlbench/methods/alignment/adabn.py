@@ -20,13 +20,13 @@ class AdaBN(DeepMethod):
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
-        """Needs a trunk with batch normalisation."""
+        """Needs a backbone with batch normalisation."""
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
 
     def phases(self) -> tuple[Phase, ...]:
         """Source; then a pass without steps."""
         if not self.norms:
-            raise NotApplicableError("adabn replaces statistics of batch normalisation, and the trunk has none")
+            raise NotApplicableError("adabn replaces statistics of batch normalisation, and the backbone has none")
         source, target = frozenset({"source"}), frozenset({"target"})
         return Phase(self.loss, source), Phase(None, frozenset(), 0.0, begin=self.measure, passes=target)
 

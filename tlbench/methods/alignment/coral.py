@@ -14,7 +14,7 @@ from tlbench.terms import Step
 
 
 class Coral(DeepMethod):
-    """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the trunk's features (the paper takes its last layer)."""
+    """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the backbone's features (the paper takes its last layer)."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})

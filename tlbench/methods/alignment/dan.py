@@ -15,7 +15,7 @@ from tlbench.terms import Step
 
 
 class Dan(DeepMethod):
-    """CE(source) + weight * MMD^2 of the trunk's features, V-statistic, fixed equal kernel weights (the paper learns them)."""
+    """CE(source) + weight * MMD^2 of the backbone's features, V-statistic, fixed equal kernel weights (the paper learns them)."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})

@@ -20,15 +20,15 @@ class FineTune(DeepMethod):
     reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
-    freeze: int = Field(0, ge=0, description="the first k stages of the trunk stay as the source left them")
-    backbone_lr: float = Field(1.0, ge=0, description="learning rate of the trunk on the few, as a multiple of the head's")
+    freeze: int = Field(0, ge=0, description="the first k stages of the backbone stay as the source left them")
+    backbone_lr: float = Field(1.0, ge=0, description="learning rate of the backbone on the few, as a multiple of the head's")
     gradual: bool = Field(False, description="open the head first, then one stage after the other from the top")
 
     def phases(self) -> tuple[Phase, ...]:
         """Source, then the few with a rate for each stage."""
         stages = self.net.backbone.stages
         if self.freeze > len(stages):
-            raise NotApplicableError(f"freeze = {self.freeze}, but the trunk has {len(stages)} stages")
+            raise NotApplicableError(f"freeze = {self.freeze}, but the backbone has {len(stages)} stages")
         groups = [Group((self.net.head,))]
         for depth, stage in enumerate(stages):
             # the first half of the phase opens them from the top; the head is open from the start

@@ -1,4 +1,4 @@
-"""Feature extraction: a trunk trained on the source and then frozen, and a new linear head for the few target labels.
+"""Feature extraction: a backbone trained on the source and then frozen, and a new linear head for the few target labels.
 
 Donahue et al., DeCAF: a deep convolutional activation feature for generic visual recognition, ICML 2014.
 https://arxiv.org/abs/1310.1531
@@ -14,7 +14,7 @@ from tlbench.terms import Step
 
 
 class LinearProbe(DeepMethod):
-    """Half of the budget trains trunk and head on the source, the other half a new head on frozen features."""
+    """Half of the budget trains backbone and head on the source, the other half a new head on frozen features."""
 
     reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
@@ -33,7 +33,7 @@ class LinearProbe(DeepMethod):
         )
 
     def extract(self, rows: Passes) -> None:
-        """The frozen trunk runs over the few rows once."""
+        """The frozen backbone runs over the few rows once."""
         self.features_ND = rows.map("target_labeled", self.net.backbone)
 
     def loss(self, step: Step) -> Tensor:
@@ -41,6 +41,6 @@ class LinearProbe(DeepMethod):
         return self.criterion(self.probe(self.features_ND[step.indices["target_labeled"]]), step.target_labeled.y)
 
     def predict(self, x: Tensor) -> Tensor:
-        """Through the frozen trunk and the new head."""
+        """Through the frozen backbone and the new head."""
         logits: Tensor = self.probe(self.net.backbone(x))
         return logits

@@ -1,4 +1,4 @@
-"""Multi-task learning: one trunk, a head for each source and one for the target's few labels.
+"""Multi-task learning: one backbone, a head for each source and one for the target's few labels.
 
 Caruana, Multitask learning, Machine Learning 1997 (hard parameter sharing).
 """

@@ -13,7 +13,7 @@ from tlbench.terms import Step
 
 
 class PcGrad(DeepMethod):
-    """Two tasks on one trunk, CE(source) and CE(few), each with its own head; the trunk's gradients are projected."""
+    """Two tasks on one backbone, CE(source) and CE(few), each with its own head; the backbone's gradients are projected."""
 
     reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})

@@ -1,4 +1,4 @@
-"""SHOT: the source is gone, its head stays; the trunk moves until the target's predictions are sure and diverse.
+"""SHOT: the source is gone, its head stays; the backbone moves until the target's predictions are sure and diverse.
 
 Liang, Hu and Feng, Do we really need to access the source data?, ICML 2020. https://arxiv.org/abs/2002.08546
 """

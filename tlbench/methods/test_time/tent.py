@@ -23,13 +23,13 @@ class Tent(DeepMethod):
     lr: float = Field(1e-3, ge=0, description="of scale and shift on the stream; 0 adapts the statistics alone")
 
     def build(self) -> None:
-        """Needs a trunk with batch normalisation."""
+        """Needs a backbone with batch normalisation."""
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
 
     def loss(self, step: Step) -> Tensor:
         """CE(source)."""
         if not self.norms:
-            raise NotApplicableError("tent learns scale and shift of batch normalisation, and the trunk has none")
+            raise NotApplicableError("tent learns scale and shift of batch normalisation, and the backbone has none")
         return self.supervised(step)
 
     def online(self) -> OnlineAdaptation:

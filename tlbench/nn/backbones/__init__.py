@@ -1,4 +1,4 @@
-"""The trunks that exist: one file each, found by lying here. Each gives `Options` and `build(shape, options) -> Trunk`."""
+"""The backbones that exist: one file each, found by lying here. Each gives `Options` and `build(shape, options) -> Backbone`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 OURS = frozenset({"backbone", "mean", "std", "frozen", "bottleneck"})
-"""Keys of the `[net]` table that are no trunk's option."""
+"""Keys of the `[net]` table that are no backbone's option."""
 
 
 def backbone_names() -> list[str]:
-    """The trunks that exist, by their file names; nothing is imported to answer."""
+    """The backbones that exist, by their file names; nothing is imported to answer."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def backbone_summary(name: str) -> str:
-    """The first line of a trunk's file; nothing is imported to answer."""
+    """The first line of a backbone's file; nothing is imported to answer."""
     if name == "auto":
         return (resolve_backbone.__doc__ or "").partition("\n")[0]
     text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
@@ -44,17 +44,17 @@ def resolve_backbone(name: str, shape: tuple[int, ...]) -> str:
 
 
 def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Backbone:
-    """A fresh trunk for rows of `shape`.
+    """A fresh backbone for rows of `shape`.
 
     Raises:
-        TlbenchError: unknown trunk or option, or a trunk that can't take rows of this shape.
+        TlbenchError: unknown backbone or option, or a backbone that can't take rows of this shape.
     """
     name, extra = _split(resolve_backbone(name, shape), options)
     if wrong := suite_errors({"net": {"backbone": name, **extra}}):
         raise TlbenchError("\n".join(wrong))
     module = importlib.import_module(f"{__name__}.{name}")
-    trunk: Backbone = module.build(shape, module.Options(**extra))
-    return trunk
+    backbone: Backbone = module.build(shape, module.Options(**extra))
+    return backbone
 
 
 def suite_errors(raw: Mapping[str, Any]) -> list[str]:
@@ -66,9 +66,9 @@ def suite_errors(raw: Mapping[str, Any]) -> list[str]:
         return ["net.bottleneck: a layer on frozen features; it needs frozen = true"]
     name, options = _split(net.get("backbone", "auto"), {k: v for k, v in net.items() if k not in OURS})
     if name == "auto":
-        return [f"net.{key}: unknown; trunk = 'auto' has no options, name a trunk to set them" for key in options]
+        return [f"net.{key}: unknown; backbone = 'auto' has no options, name a backbone to set them" for key in options]
     if name not in backbone_names():
-        return [unknown_name("backbone", name, [*backbone_names(), "auto"], "net.trunk")]
+        return [unknown_name("backbone", name, [*backbone_names(), "auto"], "net.backbone")]
     kind: type[BaseModel] = importlib.import_module(f"{__name__}.{name}").Options
     try:
         kind.model_validate(options)
@@ -78,6 +78,6 @@ def suite_errors(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _split(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """`torchvision:resnet18` is the trunk `torchvision` with the option network = 'resnet18'."""
+    """`torchvision:resnet18` is the backbone `torchvision` with the option network = 'resnet18'."""
     family, _, network = name.partition(":")
     return family, {**options, **({"network": network} if network else {})}

@@ -14,7 +14,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `conv1d`."""
+    """Options of the backbone `conv1d`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +29,7 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Series (B, channels, time) -> features (B, D)."""
     if len(shape) != 2 or shape[1] < 8:
         raise TlbenchError(
-            f"trunk conv1d takes series (channels, time) from 8 samples on, not rows of shape {shape}; choose mlp"
+            f"backbone conv1d takes series (channels, time) from 8 samples on, not rows of shape {shape}; choose mlp"
         )
     widths = [shape[0], options.channels, 2 * options.channels, options.width]
     kernels = [options.kernel, min(options.kernel, 5), min(options.kernel, 5)]

@@ -10,7 +10,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `convnet`."""
+    """Options of the backbone `convnet`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -22,7 +22,7 @@ class Options(BaseModel):
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Images (B, channels, height, width) -> features (B, D)."""
     if len(shape) != 3 or min(shape[1:]) < 4:
-        raise TlbenchError(f"trunk convnet takes images from 4 pixels on, not rows of shape {shape}; choose mlp")
+        raise TlbenchError(f"backbone convnet takes images from 4 pixels on, not rows of shape {shape}; choose mlp")
     first, second = options.channels, 2 * options.channels
     return Backbone(
         [

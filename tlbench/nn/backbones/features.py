@@ -1,4 +1,4 @@
-"""The features of a frozen trunk (net.frozen): as they are, or through one layer that learns, a bottleneck."""
+"""The features of a frozen backbone (net.frozen): as they are, or through one layer that learns, a bottleneck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `features`."""
+    """Options of the backbone `features`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -20,7 +20,7 @@ class Options(BaseModel):
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Features (B, D) -> the same, or (B, width)."""
     if len(shape) != 1:
-        raise TlbenchError(f"trunk features takes vectors, not rows of shape {shape}; choose auto")
+        raise TlbenchError(f"backbone features takes vectors, not rows of shape {shape}; choose auto")
     if not options.width:
         return Backbone([nn.Identity()], shape[0])
     return Backbone([nn.Sequential(nn.Linear(shape[0], options.width), nn.ReLU())], options.width)

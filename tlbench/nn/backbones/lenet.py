@@ -14,7 +14,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `lenet`."""
+    """Options of the backbone `lenet`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class Options(BaseModel):
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Images (B, channels, height, width) -> features (B, D)."""
     if len(shape) != 3 or min(shape[1:]) < 16:
-        raise TlbenchError(f"trunk lenet takes images from 16 pixels on, not rows of shape {shape}; choose mlp or convnet")
+        raise TlbenchError(f"backbone lenet takes images from 16 pixels on, not rows of shape {shape}; choose mlp or convnet")
     sides = [((side - 4) // 2 - 4) // 2 for side in shape[1:]]
     norm = [nn.BatchNorm2d(20), nn.BatchNorm2d(50), nn.BatchNorm1d(options.width)]
 

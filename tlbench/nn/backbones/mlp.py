@@ -12,7 +12,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `mlp`."""
+    """Options of the backbone `mlp`."""
 
     model_config = ConfigDict(extra="forbid")
 

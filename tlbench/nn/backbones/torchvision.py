@@ -18,7 +18,7 @@ from tlbench.nn.net import Backbone
 
 
 class Options(BaseModel):
-    """Options of the trunk `torchvision`."""
+    """Options of the backbone `torchvision`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     from torchvision import models
 
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise TlbenchError(f"trunk torchvision takes grey or colour images, not rows of shape {shape}; choose mlp")
+        raise TlbenchError(f"backbone torchvision takes grey or colour images, not rows of shape {shape}; choose mlp")
     is_file = options.weights not in {"", "DEFAULT"}
     network = models.get_model(options.network, weights=options.weights if options.weights == "DEFAULT" else None)
     if is_file:
