@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlbench.data import fit_features
 from tlbench.engine.data.storage import Grants, Subset, is_resident, store_of
-from tlbench.engine.runtime.seeds import generator
+from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
@@ -134,7 +134,7 @@ def make_case_data(
         scored, rest = _split(rest, protocol.held_out, seed("target held out"))
     few: Labelled | None = None
     if protocol.target_labels:
-        few, rest = _few(rest, protocol.target_labels, seed("target_labeled"), regression)
+        few, rest = _few(rest, protocol.target_labels, seed(LABELED_TARGET_DRAW), regression)
     if protocol.scored == "adapted":
         scored = rest
     elif protocol.scored == "test" and target.test is not None:

@@ -11,8 +11,15 @@ import torch
 
 from tlbench.terms import SPLIT_OF_OLD, Case
 
+LABELED_TARGET_DRAW = "few"
+"""What the draw of labelled target samples is hashed as: the first records' name, for another one would change every number."""
+
 _HASHED_AS = {split: old for old, split in SPLIT_OF_OLD.items()}
-"""Draws are hashed under the names that the first records used: a renamed draw would change every number."""
+
+
+def batches_draw(split: str, phase: int) -> str:
+    """What the batches of a split in a phase are hashed as."""
+    return f"batches {_HASHED_AS.get(split, split)} {phase}"
 
 
 def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
@@ -21,7 +28,6 @@ def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
     The method is left out on purpose: all methods of a cell start from the same network, see the same batches and the same
     labelled samples, and so deltas against the baseline are paired.
     """
-    use = " ".join(_HASHED_AS.get(word, word) for word in use.split(" "))
     facts = [use, sorted(fingerprints.items()), case.sources, case.target, case.seed]
     return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:7], "big")
 

@@ -17,6 +17,7 @@ from tlbench.engine.data.inputs import CHUNK, Inputs, draw, in_chunks
 from tlbench.engine.data.passes import SplitPasses, eval_mode
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.metrics import accuracy, mean_entropy, predicted_classes
+from tlbench.engine.runtime.seeds import batches_draw
 from tlbench.engine.runtime.throughput import StepThroughput
 from tlbench.engine.training import ddp, vmapped_seeds
 from tlbench.engine.training.checkpoint import TrainingPosition, active_checkpointer
@@ -142,7 +143,7 @@ def train_learners(
             with clock.measure("train"):
                 rows = {
                     p: [
-                        ddp.own_columns(draw(len(part), steps, training.batch, learner.seed(f"batches {p} {number}"), device))
+                        ddp.own_columns(draw(len(part), steps, training.batch, learner.seed(batches_draw(p, number)), device))
                         for part, learner in zip(several, learners, strict=True)
                     ]
                     for p, several in parts.items()
