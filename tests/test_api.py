@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import HEADER, SUITE, suite, write_domains
+from plugin_files import HEADER
+from tiny_suite import SUITE, suite, write_domains
 
 import tlbench
 from tlbench import api, records, reports

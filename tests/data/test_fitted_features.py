@@ -1,0 +1,230 @@
+"""What is learned from rows is learned from the source rows of each pair: words, categories, fillings; sentence encoders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_suite
+import torch
+from domain_tables import load_domain as load
+
+from tlbench import data, engine
+from tlbench.data import cache
+from tlbench.errors import TlbenchError
+
+TABLE = {"reader": "csv", "label": "y", "encode": "onehot", "impute": "mean"}
+TEXT = {"reader": "text", "features": "tfidf", "label": "y", "column": "words"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "s.csv").write_text("n,c,y\n1,p,0\n3,q,1\n,p,1\n3,p,0\n")
+    (tmp_path / "t.csv").write_text("n,c,y\n,r,0\n9,q,1\n9,,1\n9,q,0\n")
+    (tmp_path / "u.csv").write_text("n,c,y\n5,r,0\n7,s,1\n5,r,1\n7,s,0\n")
+    (tmp_path / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine day,1\n")
+    (tmp_path / "b.csv").write_text("words,y\nfine soup,1\nbitter soup,0\ndull soup,0\n")
+    return tmp_path
+
+
+def test_alone_a_domain_learns_from_its_own_rows(root: Path) -> None:
+    domain = load(TABLE | {"path": "s.csv"}, root)
+    assert domain.unfitted is not None
+    assert domain.samples.x.tolist()[2] == [pytest.approx(7 / 3), 1, 0]
+
+
+def test_in_a_pair_the_source_decides(root: Path) -> None:
+    one, two, three = (load(TABLE | {"path": f"{name}.csv"}, root, name) for name in "stu")
+    (source,), target = data.fit_features([one], two)
+    assert torch.equal(source.samples.x, one.samples.x) and source.name == "s" and target.name == "t"
+    filled = float(np.float32(7 / 3))
+    assert target.samples.x.tolist() == [
+        [filled, 0, 0],
+        [9, 0, 1],
+        [9, 0, 0],
+        [9, 0, 1],
+    ]  # r and a missing one are neither p nor q
+    assert target.samples.y.tolist() == two.samples.y.tolist()
+    (_, _), pooled = data.fit_features([one, three], two)
+    assert pooled.samples.x.shape == (4, 5) and pooled.samples.x[0, 0] == pytest.approx((1 + 3 + 3 + 5 + 7 + 5 + 7) / 7)
+    (_,), back = data.fit_features([two], one)
+    assert back.samples.x.shape == (4, 4) and back.samples.x[2, 0] == 9
+    assert data.fit_features([one], two)[1] is target  # the cases of a pair share it
+
+
+def test_other_rows_of_the_target_change_nothing_that_is_learned(root: Path) -> None:
+    """Neither does any third domain: only the source's rows that are left after its own choices."""
+    one, two = (load(TEXT | {"path": f"{name}.csv"}, root, name) for name in "ab")
+    (before,), target = data.fit_features([one], two)
+    (root / "b.csv").write_text("words,y\nfine tea,1\nfine cake,0\nbook tea cake,0\n")
+    (after,), other = data.fit_features([one], load(TEXT | {"path": "b.csv"}, root, "b"))
+    assert torch.equal(before.samples.x, after.samples.x) and target.samples.x.shape[1] == other.samples.x.shape[1] == 4
+    (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine night,1\n")
+    (changed,), _ = data.fit_features([load(TEXT | {"path": "a.csv"}, root, "a")], two)
+    assert not torch.equal(before.samples.x, changed.samples.x)
+
+
+def test_numbers_are_scaled_by_the_source(root: Path) -> None:
+    table = {"reader": "csv", "label": "y", "features": ["n"], "impute": "mean", "standardise": True}
+    one, two = (load(table | {"path": f"{name}.csv"}, root, name) for name in "su")
+    (source,), target = data.fit_features([one], two)
+    n = np.array([1, 3, 7 / 3, 3])
+    np.testing.assert_allclose(source.samples.x[:, 0], (n - n.mean()) / n.std(), rtol=1e-5)
+    np.testing.assert_allclose(target.samples.x[:, 0], (np.array([5, 7, 5, 7]) - n.mean()) / n.std(), rtol=1e-5)
+
+
+def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
+    (root / "d.csv").write_text("n,c,y\n" + "".join(f"{i},{'pqrs'[i]},{i % 2}\n" for i in range(4)))
+    halves = [
+        load(TABLE | {"path": "d.csv", "shifts": [{"kind": "part", "index": i, "of": 2}]}, root, f"half{i}") for i in (0, 1)
+    ]
+    (source,), target = data.fit_features(halves[:1], halves[1])
+    assert source.samples.x[:, 1:].sum() == 2 and target.samples.x[:, 1:].sum() == 0  # no category of the other half is known
+    limited = load(TABLE | {"path": "d.csv", "samples": 2}, root)
+    assert limited.samples.x.shape == (2, 3)
+
+
+def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
+    one = load(TABLE | {"path": "s.csv"}, root, "s")
+    two = load(TABLE | {"path": "u.csv", "test": {"path": "t.csv"}}, root, "u")
+    (_,), target = data.fit_features([one], two)
+    assert target.test is not None and target.test.x.tolist()[1:2] == [[9, 0, 1]]
+    assert two.test is not None and two.test.x.shape == (4, 3)  # alone: r and s of its own main rows
+
+
+def test_shifts_and_preparations_come_after_what_is_learned(root: Path) -> None:
+    scaled = {"shifts": [{"kind": "scaling", "factor": 10.0}], "prepare": [{"kind": "scale", "divide": 2.0}]}
+    plain, changed = (load(TABLE | {"path": "s.csv"} | more, root, "s") for more in ({}, scaled))
+    assert torch.allclose(changed.samples.x, plain.samples.x * 5)
+
+
+def test_the_fingerprint_follows_the_rows_that_are_not_yet_numbers(root: Path) -> None:
+    before = load(TEXT | {"path": "a.csv", "size": 1}, root)
+    (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine night,1\n")
+    assert load(TEXT | {"path": "a.csv", "size": 1}, root).fingerprint != before.fingerprint
+
+
+def test_what_learns_nothing_is_the_same_object_in_every_pair(root: Path) -> None:
+    for table in (
+        {"reader": "csv", "label": "y", "features": ["c"], "categories": {"c": ["", "p", "q", "r", "s"]}},
+        TABLE | {"fit": {"path": "s.csv"}},
+    ):
+        one, two = (load(table | {"path": f"{name}.csv"}, root, name) for name in "st")
+        (source,), target = data.fit_features([one], two)
+        assert source is one and target is two and one.unfitted is None
+
+
+def test_mixed_pairs_and_shifts_by_features_are_mistakes(root: Path) -> None:
+    one, two = load(TABLE | {"path": "s.csv"}, root, "s"), load(TABLE | {"path": "t.csv", "fit": {"path": "s.csv"}}, root, "t")
+    with pytest.raises(TlbenchError, match=r"pair s:t: t has features of its own, and others learn theirs from the source"):
+        data.fit_features([one], two)
+    with pytest.raises(TlbenchError, match="pair s:a: features of different kinds"):
+        data.fit_features([one], load(TEXT | {"path": "a.csv"}, root, "a"))
+    (root / "w.csv").write_text("n,m,y\n1,2,0\n,3,1\n")
+    with pytest.raises(TlbenchError, match=r"pair s:w: .*the rows that are learned from have other columns: c, m"):
+        data.fit_features([one], load(TABLE | {"path": "w.csv"}, root, "w"))
+    shift = {"shifts": [{"kind": "covariate_shift", "strength": 1.0}]}
+    _, wrong = data.declare("d", TABLE | {"path": "s.csv"} | shift, {})
+    assert "goes by the features of rows, which are learned from the source of each pair" in wrong[0]
+    assert data.declare("d", TABLE | {"path": "s.csv", "fit": {"path": "s.csv"}} | shift, {})[1] == []
+
+
+def test_such_domains_are_not_kept_in_the_cache(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SMALL_BYTES", 1)
+    declaration, _ = data.declare("d", TABLE | {"path": "s.csv"}, {})
+    assert declaration is not None
+    assert data.load(declaration, root, tmp_path / "cache").unfitted is not None
+    assert cache.entries(tmp_path / "cache") == []
+
+
+def test_a_run_learns_anew_for_each_direction(root: Path) -> None:
+    suite = tiny_suite.suite(train={"steps": 3})
+    domains = {name: load(TABLE | {"path": f"{path}.csv"}, root, name) for name, path in (("a", "s"), ("b", "t"))}
+    engine.check_pairs(suite, domains, [(("a",), "b"), (("b",), "a")])
+    for sources, target in ((("a",), "b"), (("b",), "a")):
+        record = engine.run_case(tiny_suite.case(sources=sources, target=target), suite, domains, tiny_suite.CPU)
+        assert record.status == "done", record.reason
+
+
+# --- sentence encoders ---
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with a tiny BERT of random weights, as save_pretrained leaves it."""
+    transformers = pytest.importorskip("transformers", reason="the extra `text` is not installed")
+    root = tmp_path_factory.mktemp("encoder")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["[PAD]", "[UNK]", *["fine", "dull", "book", "day", "soup", "bitter"]]
+    own = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=own, pad_token="[PAD]", unk_token="[UNK]")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=8,
+        initializer_range=1.0,
+    )
+    tokenizer.save_pretrained(root / "bert")
+    transformers.BertModel(config).save_pretrained(root / "bert")
+    (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine book,1\n" + "fine " * 50 + ",1\n")
+    return root
+
+
+ENCODED = {"reader": "text", "path": "a.csv", "column": "words", "label": "y", "features": "encoder", "encoder": "bert"}
+
+
+def test_a_sentence_encoder_reads_texts_from_a_local_folder(encoder: Path) -> None:
+    domain = load(ENCODED, encoder)
+    x = domain.samples.x
+    assert x.shape == (4, 16) and torch.allclose(x.norm(dim=1), torch.ones(4), atol=1e-5)
+    assert torch.allclose(x[0], x[2], atol=1e-5) and not torch.allclose(x[0], x[1], atol=1e-3)  # batches change nothing
+    assert domain.unfitted is None and load(ENCODED, encoder).fingerprint == domain.fingerprint
+    hub = {"reader": "datasets", "path": "a.csv", "text": "words", "label": "y", "words": "encoder", "encoder": "bert"}
+    assert torch.allclose(load(hub, encoder).samples.x, x, atol=1e-6)
+
+
+def test_an_encoder_that_is_none_is_a_clear_error(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (encoder / "empty").mkdir(exist_ok=True)
+    for folder, said in (
+        ("empty", "not a whole sentence encoder"),
+        ("none", "folder 'none' is not there"),
+        ("../x", "leaves the"),
+    ):
+        with pytest.raises(TlbenchError, match=said):
+            load(ENCODED | {"encoder": folder}, encoder)
+    weights = encoder / "bert" / "model.safetensors"
+    held = weights.read_bytes()
+    weights.write_bytes(held[: len(held) // 2])
+    with pytest.raises(TlbenchError, match="not a whole sentence encoder"):
+        load(ENCODED, encoder)
+    weights.unlink()
+    torch.save({}, encoder / "bert" / "pytorch_model.bin")
+    with pytest.raises(TlbenchError, match="not a whole sentence encoder"):
+        load(ENCODED, encoder)  # pickled weights are not looked at
+    (encoder / "bert" / "pytorch_model.bin").unlink()
+    weights.write_bytes(held)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(TlbenchError, match=r"pip install 'tlbench\[text\]'"):
+        load(ENCODED, encoder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"encoder": None}, "features = 'encoder' and encoder = a folder belong together"),
+        ({"features": "hashed"}, "features = 'encoder' and encoder = a folder belong together"),
+        ({"fit": {"a": "b"}}, "a table needs column and label, and takes neither tag nor fit"),
+    ],
+)
+def test_mistakes_of_encoders(change: dict[str, Any], said: str) -> None:
+    table = {key: value for key, value in (ENCODED | change).items() if value is not None}
+    assert any(said in sentence for sentence in data.declare("d", table, {})[1])

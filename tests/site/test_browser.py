@@ -1,0 +1,202 @@
+"""The site in a real browser, Chromium without a window: what a reader does, with every error of a script failing the test."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_records import HOSTILE, SCRIPT, record, records
+
+from tlbench import site
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("TLBENCH_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
+SIZES = {"phone": {"width": 390, "height": 800}, "desktop": {"width": 1280, "height": 900}}
+AT_A_DESK = pytest.mark.parametrize("page", ["desktop"], indirect=True)
+SHOWN = "<img src=x onerror=alert(1)>\\x1b[31m\\u202e\"'&"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium on the path; install it (Debian: chromium) or name it in TLBENCH_CHROMIUM")
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra `dev`")
+    with driver.sync_playwright() as started:
+        # root has no sandbox; the pages are our own, from the disk, and may load nothing else
+        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    slower = [record("late", 0.4 + seed / 100, seed, notes=(SCRIPT,), reason=SCRIPT) for seed in range(3)]
+    site.build_site([*records(), *slower, *records(SCRIPT)], out)
+    return out
+
+
+@pytest.fixture(params=SIZES)
+def page(browser, request) -> Iterator[Any]:
+    """A page on a phone and on a desk; errors of scripts, complaints of the console and requests elsewhere fail the test."""
+    scheme = "dark" if request.param == "phone" else "light"
+    context = browser.new_context(viewport=SIZES[request.param], color_scheme=scheme, accept_downloads=True)
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    opened.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url))
+    # a download ends its request as a failed one
+    opened.on("requestfailed", lambda asked: None if asked.url.endswith(".csv") else wrong.append(f"failed: {asked.url}"))
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def names(page: Any, table: str) -> list[str]:
+    return page.locator(f"#{table} tbody th").all_inner_texts()
+
+
+def sorted_by(page: Any, table: str, column: str, order: str = "ascending") -> list[str]:
+    page.locator(f"#{table} thead th", has_text=column).first.click()
+    page.wait_for_selector(f"#{table} thead th[aria-sort={order}]")
+    return names(page, table)
+
+
+def test_open_sort_filter_follow_and_download(page, folder):
+    page.goto((folder / "index.html").as_uri())
+    page.get_by_role("link", name="toy v1", exact=True).click()
+    page.wait_for_selector("#table-0.dataTable")
+    worst_first = ["dann", "source_only", SHOWN]
+    assert sorted(names(page, "table-0")) == sorted([*worst_first, "late"])
+
+    up = sorted_by(page, "table-0", "Target accuracy")
+    assert [name for name in up if name != "late"] == worst_first  # late has one of two pairs, so it has no mean
+    assert page.locator("#table-0 thead th[aria-sort=ascending]").inner_text().strip().startswith("Target accuracy")
+    down = sorted_by(page, "table-0", "Target accuracy", "descending")
+    assert [name for name in down if name != "late"] == worst_first[::-1]
+
+    search = page.locator("#table-0-tools input")
+    search.fill("dann")
+    assert names(page, "table-0") == ["dann"]
+    assert page.locator("#table-0-tools [role=status]").inner_text() == "1 of 4 rows"
+    search.fill("")
+    assert len(names(page, "table-0")) == 4
+
+    with page.expect_download() as started:
+        page.locator("#table-1-tools a", has_text="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    assert {row["entry"] for row in rows} == {*worst_first, "late"}
+
+    page.locator("#table-0 tbody th a", has_text="dann").click()
+    assert page.url.endswith("/records/toy-v1/dann.html")
+    assert page.locator("#records tbody tr").count() == 6
+    page.locator("#records tbody th a").nth(3).click()
+    assert page.locator("#case-3 pre").is_visible() and '"seed": 0' in page.locator("#case-3 pre").inner_text()
+    page.get_by_role("link", name="dann", exact=True).click()
+    assert page.get_by_role("heading", name="Where it helps, where it hurts").is_visible()
+
+
+@AT_A_DESK
+def test_numbers_sort_as_numbers_and_verdicts_by_their_meaning(page, folder):
+    page.goto((folder / "suites" / "toy-v1.html").as_uri())
+    order = [name for name in sorted_by(page, "table-0", "verdict") if name in ("dann", SHOWN)]
+    assert order == ["dann", SHOWN]  # hurts before helps, as -1 before 1
+    page.goto((folder / "records" / "toy-v1" / "dann.html").as_uri())
+    sorted_by(page, "records", "seed")
+    seeds = page.locator("#records tbody tr td:nth-child(2)").all_inner_texts()
+    assert seeds == sorted(seeds) and len(seeds) == 6
+
+
+@AT_A_DESK
+def test_a_hostile_name_is_text_everywhere(page, folder):
+    for path in sorted(folder.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.locator("main img[src=x]").count() == 0
+        assert page.evaluate("[...document.scripts].filter(one => !one.src).length") <= 1
+    page.goto((folder / "suites" / "toy-v1.html").as_uri())
+    link = page.locator("#table-0 tbody th a", has_text="onerror")
+    assert link.inner_text() == SHOWN
+    link.click()
+    assert SHOWN in page.locator("h1").inner_text() and HOSTILE != SHOWN
+
+
+@AT_A_DESK
+def test_the_keyboard_reaches_everything(page, folder):
+    page.goto((folder / "suites" / "toy-v1.html").as_uri())
+    page.wait_for_selector("#table-0.dataTable")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+    page.locator("#table-0-tools input").focus()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('thead th')?.textContent.includes('Target accuracy') ?? false"):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#table-0 thead th[aria-sort=ascending]")
+
+
+def test_nothing_is_cut_off_at_either_width(page, folder, tmp_path):
+    for number, path in enumerate(("index.html", "suites/toy-v1.html", "methods/dann.html", "records/toy-v1/dann.html")):
+        page.goto((folder / path).as_uri())
+        page.wait_for_selector("table.dataTable")
+        wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= seen, path  # wide tables and pictures scroll in their own boxes
+        ink, paper = page.evaluate("(style => [style.color, style.backgroundColor])(getComputedStyle(document.body))")
+        assert contrast(ink, paper) >= 4.5, path
+        page.screenshot(path=tmp_path / f"{number}.png", full_page=True)
+        assert (tmp_path / f"{number}.png").stat().st_size > 5_000
+    for picture in page.locator("main img").all():
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+
+
+def test_the_chart_takes_another_cost_and_names_what_is_pointed_at(page, folder):
+    page.goto((folder / "suites" / "toy-v1.html").as_uri())
+    chart = page.locator("#chart svg[aria-label]")
+    assert chart.get_attribute("aria-label") == "target accuracy against training time of a case"
+    page.locator("#chart-tools select").select_option(label="peak memory (MiB)")
+    assert chart.get_attribute("aria-label") == "target accuracy against peak memory"
+    points = page.locator("#chart [aria-label=dot] path, #chart [aria-label=dot] circle")
+    assert points.count() == 4 - 1  # late has no mean
+    seen = set()
+    for point in points.all():
+        point.scroll_into_view_if_needed()
+        box = point.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_selector("#chart [aria-label=tip] text")
+        seen.add(page.locator("#chart [aria-label=tip] text").text_content().partition("target accuracy")[0].strip("\u200b \n"))
+    assert {"dann", "source_only"} < seen and any("onerror" in name for name in seen)
+
+
+@AT_A_DESK
+def test_pictures_are_shown(page, folder):
+    page.goto((folder / "suites" / "toy-v1.html").as_uri())
+    images = page.locator("figure img")
+    assert images.count() >= 2
+    for image in images.all():
+        image.scroll_into_view_if_needed()
+        image.evaluate("image => image.decode()")
+        assert image.evaluate("image => image.naturalWidth") > 100
+        assert image.get_attribute("alt")
+
+
+def contrast(one: str, two: str) -> float:
+    """The contrast ratio of two colours `rgb(r, g, b)`, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(two)))
+    return (high + 0.05) / (low + 0.05)
