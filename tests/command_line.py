@@ -48,11 +48,11 @@ def variables(changes: dict[str, str]) -> dict[str, str]:
 
 
 class CommandServer:
-    """tests/command_server.py, and what it says."""
+    """tests/command_server_process.py, and what it answers."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        file = Path(__file__).with_name("command_server.py")
+        file = Path(__file__).with_name("command_server_process.py")
         self.process = subprocess.Popen(
             [sys.executable, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=variables({})
         )
