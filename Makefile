@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint bench bench-short bench-gpu growth leaderboard coverage-simulation clean
+.PHONY: demo test lint docs bench bench-short bench-gpu growth leaderboard coverage-simulation clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -22,6 +22,10 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+# the documentation site with its API reference, in out/docs; a warning fails
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # the JSON is kept in out/bench and compared with the last one there; benchmarks.run --all runs those of several minutes too
 bench: $(STAMP)
