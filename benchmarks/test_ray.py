@@ -16,7 +16,7 @@ import pytest
 
 from tlbench import api, engine, methods, records, runner
 from tlbench.runner import local, scheduler
-from tlbench.runner.pools import Pool
+from tlbench.runner.pools.protocol import Pool
 from tlbench.runner.worker import Limits
 from tlbench.terms import Record
 
@@ -72,9 +72,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
 
 
 def pool(plan: runner.RunPlan, most: int | None = None) -> Pool:
-    from tlbench.runner.ray_pool import RayPool
+    from tlbench.runner.pools.ray_pool import RayPool
 
-    made = RayPool(plan.work(Limits(threads=1)), "local", most=most)
+    made = RayPool(plan.worker_setup(Limits(threads=1)), "local", most=most)
     while not made.idle():
         made.wait(1.0, lambda message: None)
     return made

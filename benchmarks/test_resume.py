@@ -42,7 +42,7 @@ def suite_file(folder: Path) -> Path:
 def written(plan: runner.RunPlan, results: Path) -> int:
     """Write a record for all cases but those of the last seed; one real record lends its facts."""
     device = torch.device("cpu")
-    real = engine.run_case(plan.todo[0], plan.suite, plan.domains, device)
+    real = engine.run_case(plan.pending[0], plan.suite, plan.domains, device)
     trace = [TracePoint(step=100 * k, loss=0.1, source_validation_accuracy=0.5, target_entropy=0.3) for k in range(5)]
     scores = Scores(target_accuracy=0.5, per_class_accuracy={str(k): 0.5 for k in range(10)}, scored_samples=60, trace=trace)
     facts = {**real.model_dump(by_alias=True), "scores": scores, "cost": Cost(wall_seconds=1.0, train_seconds=0.9, steps=1000)}
@@ -73,7 +73,7 @@ def test_fifty_thousand_records_are_resumed_in_three_seconds(tmp_path: Path) -> 
         plan = runner.plan_run(suite, results, tmp_path)
         rounds.append(time.perf_counter() - start)
         computed.append(time.process_time() - before)
-        assert (len(plan.kept), len(plan.todo)) == (50_000, 200)
+        assert (len(plan.on_file), len(plan.pending)) == (50_000, 200)
     start = time.perf_counter()
     first = next(iter(local.run(plan, results, torch.device("cpu"))))
     case = time.perf_counter() - start

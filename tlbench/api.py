@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlbench import engine, methods, records, reports, runner, suite
-from tlbench.data import root_of
+from tlbench.data import resolve_data_root
 from tlbench.nn import backbones
 from tlbench.runner.resources import Resources, share_cores
 from tlbench.runner.resources import make_pool as pool_of
@@ -70,13 +70,13 @@ def run(
     chosen = name if isinstance(name, suite.Suite) else load_suite(name)
     where = Path(results)
     on = engine.device_of(device)
-    root = root_of(None if data is None else Path(data), chosen.path)
+    root = resolve_data_root(None if data is None else Path(data), chosen.path)
     records.prepare(where, chosen.name)
-    todo = runner.plan_run(chosen, where, root, rows=method, pairs=pair, seeds=seed)
+    todo = runner.plan_run(chosen, where, root, entries=method, pairs=pair, seeds=seed)
     asked = Resources(workers, every_gpu=device in {"auto", "cuda"})
     limits = share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), asked)
     pool = pool_of(todo, on, limits, asked, results=where)
-    return reports.frame([*todo.kept, *run_plan(todo, where, pool, device=on, limits=limits)])
+    return reports.frame([*todo.on_file, *run_plan(todo, where, pool, device=on, limits=limits)])
 
 
 def report(

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from tlbench import clock, runner
 from tlbench.runner import RunPlan
 from tlbench.runner.interrupts import StopRequest
-from tlbench.runner.pools import Pool
+from tlbench.runner.pools.protocol import Pool
 from tlbench.runner.scheduler import Event, Finished, Progressed, Retried, Started, run_plan
 from tlbench.runner.worker import NO_LIMITS, Limits
 from tlbench.terms import Case, Record
@@ -60,15 +60,15 @@ def show(
         view: _View = _Events(plan, device, pool.size(), stop, write or _to_stdout)
     elif style is Style.quiet:
         view = _Quiet(console)
-    elif not plan.todo:
-        console.print(f"{plan.suite.name}: nothing to run, {len(plan.kept)} cases are on file", markup=False, highlight=False)
+    elif not plan.pending:
+        console.print(f"{plan.suite.name}: nothing to run, {len(plan.on_file)} cases are on file", markup=False, highlight=False)
         view = _Quiet(console)
     elif console.is_terminal:
         view = _Bars(plan, console)
     else:
         view = _Lines(plan, device, pool.size(), console)
     with view:
-        return list(run_plan(plan, results, pool, device=device, limits=limits, tell=view.tell, stop=stop))
+        return list(run_plan(plan, results, pool, device=device, limits=limits, on_event=view.tell, stop=stop))
 
 
 def line_of(record: Record) -> str:
@@ -125,10 +125,10 @@ class _Lines(_Quiet):
 
     def __init__(self, plan: RunPlan, device: torch.device, places: int, console: Console) -> None:
         super().__init__(console)
-        self._total = len(plan.todo)
+        self._total = len(plan.pending)
         at_once = f", {places} at once" if places > 1 else ""
         self._say(
-            f"{plan.suite.name}: {len(plan.todo)} cases to run on {device}{at_once}, {len(plan.kept)} on file; "
+            f"{plan.suite.name}: {len(plan.pending)} cases to run on {device}{at_once}, {len(plan.on_file)} on file; "
             f"started {clock.utc()}"
         )
 
@@ -136,7 +136,7 @@ class _Lines(_Quiet):
         """A case that has its record."""
         if isinstance(event, Finished):
             there = " (by another run)" if event.elsewhere else ""
-            self._say(f"[{self._total - event.left}/{self._total}] {line_of(event.record)}{there}{_left(event)}")
+            self._say(f"[{self._total - event.remaining}/{self._total}] {line_of(event.record)}{there}{_left(event)}")
         else:
             super().tell(event)
 
@@ -154,7 +154,7 @@ class _Bars(_Quiet):
             TextColumn("{task.fields[left]}"),
             console=console,
         )
-        self._total = len(plan.todo)
+        self._total = len(plan.pending)
         self._cases = self._bars.add_task(escape(plan.suite.name), total=self._total, left="")
         self._running: dict[int, TaskID] = {}
 
@@ -162,17 +162,17 @@ class _Bars(_Quiet):
         """What moves a bar."""
         if isinstance(event, Started):
             name = escape(_named(event.case))
-            if event.place in self._running:
-                self._bars.reset(self._running[event.place], total=None, description=name, left="")
+            if event.slot in self._running:
+                self._bars.reset(self._running[event.slot], total=None, description=name, left="")
             elif len(self._running) < SHOWN:
-                self._running[event.place] = self._bars.add_task(name, total=None, left="")
+                self._running[event.slot] = self._bars.add_task(name, total=None, left="")
         elif isinstance(event, Progressed):
-            if event.place in self._running:
-                self._bars.update(self._running[event.place], completed=event.done, total=event.total)
+            if event.slot in self._running:
+                self._bars.update(self._running[event.slot], completed=event.done, total=event.total)
         else:
             super().tell(event)
         if isinstance(event, Finished):
-            self._bars.update(self._cases, completed=self._total - event.left, left=_left(event))
+            self._bars.update(self._cases, completed=self._total - event.remaining, left=_left(event))
 
     def __enter__(self) -> _Bars:
         self._bars.start()
@@ -191,26 +191,26 @@ class _Events(contextlib.AbstractContextManager["_Events"]):
         self, plan: RunPlan, device: torch.device, places: int, stop: StopRequest, write: Callable[[str], None]
     ) -> None:
         self._suite, self._stop, self._write = plan.suite.name, stop, write
-        self._left = len(plan.todo)
+        self._left = len(plan.pending)
         self._ended = {"done": 0, "skipped": 0, "failed": 0}
-        self._say("plan", schema=SCHEMA, device=str(device), places=places, to_run=len(plan.todo), on_file=len(plan.kept))
+        self._say("plan", schema=SCHEMA, device=str(device), places=places, to_run=len(plan.pending), on_file=len(plan.on_file))
 
     def tell(self, event: Event) -> None:
         """Every event."""
         if isinstance(event, Finished):
-            self._left = event.left
+            self._left = event.remaining
             self._ended[event.record.status] += 1
             facts = event.record.model_dump(mode="json", by_alias=True)
-            rest = {"left": event.left, "left_seconds": event.left_seconds}
+            rest = {"left": event.remaining, "left_seconds": event.remaining_seconds}
             self._say("record", elsewhere=event.elsewhere, **rest, record=facts)
             return
         case = {"row": event.case.entry, "pair": event.case.pair, "seed": event.case.seed}
         if isinstance(event, Started):
-            self._say("start", **case, place=event.place, attempt=event.attempt)
+            self._say("start", **case, place=event.slot, attempt=event.attempt)
         elif isinstance(event, Progressed):
-            self._say("step", **case, place=event.place, done=event.done, total=event.total)
+            self._say("step", **case, place=event.slot, done=event.done, total=event.total)
         else:
-            self._say("retry", **case, reason=event.reason)
+            self._say("retry", **case, why=event.reason)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         stopped = self._stop.asked or kind is not None
@@ -231,7 +231,7 @@ def _named(case: Case) -> str:
 
 def _left(event: Finished) -> str:
     """Time left, learnt from finished cases."""
-    if not event.left or event.left_seconds is None:
+    if not event.remaining or event.remaining_seconds is None:
         return ""
-    seconds = event.left_seconds
+    seconds = event.remaining_seconds
     return f", about {seconds:.0f} s left" if seconds < 120 else f", about {seconds / 60:.0f} min left"

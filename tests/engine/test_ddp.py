@@ -12,7 +12,8 @@ from tiny_suite import CPU, SUITE, blobs, case, domain, suite
 
 from tlbench import api, engine, records, reports, runner
 from tlbench.engine.training import ddp
-from tlbench.runner import ddp_pool, local, scheduler
+from tlbench.runner.pools import ddp_pool
+from tlbench.runner import local, scheduler
 from tlbench.runner.worker import Limits
 from tlbench.terms import Record
 
@@ -62,7 +63,7 @@ def runs(tmp_path_factory) -> Iterator[tuple[Runs, Runs]]:
 
         alone, shared = planned("one"), planned("two")
         on_one = {r.entry: r for r in local.run(*alone, CPU, limits=ONE_THREAD)}
-        pool = ddp_pool.DdpPool(shared[0].work(ONE_THREAD), ("cpu", "cpu"))
+        pool = ddp_pool.DdpPool(shared[0].worker_setup(ONE_THREAD), ("cpu", "cpu"))
         yield on_one, {r.entry: r for r in scheduler.run_plan(*shared, pool, limits=ONE_THREAD)}
 
 

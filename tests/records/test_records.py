@@ -145,7 +145,7 @@ def test_the_case_of_a_torn_line_runs_again(tmp_path):
     def left(patch):
         patch.setattr(runner, "load_domains", lambda *rest, **options: domains)
         plan = runner.plan_run(chosen, tmp_path, tmp_path)
-        return [c.seed for c in plan.todo], [r.seed for r in plan.kept]
+        return [c.seed for c in plan.pending], [r.seed for r in plan.on_file]
 
     with pytest.MonkeyPatch.context() as patch:
         assert left(patch) == ([], [0, 1])

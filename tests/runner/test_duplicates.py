@@ -46,7 +46,7 @@ def test_rows_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch:
     monkeypatch.setattr(data, "count_duplicates", lambda *parts: counted.append(1) or count(*parts))
     for _ in range(2):
         with pytest.warns(UserWarning, match=SAID):
-            assert len(runner.plan_run(load_suite(home / "tiny.toml"), home / "results", home).todo) == 2
+            assert len(runner.plan_run(load_suite(home / "tiny.toml"), home / "results", home).pending) == 2
     assert len(counted) == 1
 
 
@@ -55,8 +55,8 @@ def test_large_pairs_are_left_to_data_check(home: Path, monkeypatch: pytest.Monk
     domains = runner.load_domains(suite, ["a", "b"], home)
     size = sum(domain.samples.x.nbytes for domain in domains.values())
     given = [domains["a"]], domains["b"], suite.protocol
-    assert duplicates.duplicate_warnings(*given, most=size - 1) == []
-    assert duplicates.duplicate_warnings(*given, most=size) == duplicates.duplicate_warnings(*given, most=None) == [SAID]
+    assert duplicates.duplicate_warnings(*given, max_bytes=size - 1) == []
+    assert duplicates.duplicate_warnings(*given, max_bytes=size) == duplicates.duplicate_warnings(*given, max_bytes=None) == [SAID]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         monkeypatch.setattr(duplicates.duplicate_warnings, "__kwdefaults__", {"most": size - 1})

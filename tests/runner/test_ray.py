@@ -50,19 +50,19 @@ def numbers(found):
 
 
 def test_no_cluster_says_so(suite_file, tmp_path):
-    from tlbench.runner.ray_pool import RayPool
+    from tlbench.runner.pools.ray_pool import RayPool
 
     with pytest.raises(TlbenchError, match=r"--ray auto: no cluster there .*`ray start --head` starts one"):
-        RayPool(planned(suite_file, tmp_path / "r").work(), "auto")
+        RayPool(planned(suite_file, tmp_path / "r").worker_setup(), "auto")
 
 
 def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray_pool import RayPool
+    from tlbench.runner.pools.ray_pool import RayPool
 
     alone = list(local.run(planned(suite_file, tmp_path / "alone"), tmp_path / "alone", CPU, limits=ONE_THREAD))
     made, second = cluster
     todo = planned(suite_file, tmp_path / "far")
-    pool = RayPool(todo.work(ONE_THREAD), made.address)
+    pool = RayPool(todo.worker_setup(ONE_THREAD), made.address)
     assert pool.size() == 2
     found = []
     for record in scheduler.run_plan(todo, tmp_path / "far", pool, limits=ONE_THREAD):
@@ -75,7 +75,7 @@ def test_the_same_numbers_on_a_cluster_and_all_records_though_a_node_goes(cluste
 
 
 def test_a_cluster_too_small_for_a_case_says_so(cluster, suite_file, tmp_path):
-    from tlbench.runner.ray_pool import RayPool
+    from tlbench.runner.pools.ray_pool import RayPool
 
     with pytest.raises(TlbenchError, match=r"a case needs .*'CPU': 99.*ask for less a case"):
-        RayPool(planned(suite_file, tmp_path / "r").work(), cluster[0].address, cores=99)
+        RayPool(planned(suite_file, tmp_path / "r").worker_setup(), cluster[0].address, cores=99)

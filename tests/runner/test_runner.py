@@ -18,10 +18,11 @@ from tiny_suite import CPU, SUITE, blobs, case, domain, record, suite, write_dom
 
 from tlbench import api, engine, methods, records, runner
 from tlbench.engine.training import oom_retry
-from tlbench.runner import adaptive_pool, local, resources, scheduler
+from tlbench.runner.pools import adaptive_pool
+from tlbench.runner import local, resources, scheduler
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
-from tlbench.runner.pools import Ended, Lost
-from tlbench.runner.process_pool import ProcessPool
+from tlbench.runner.pools.protocol import Ended, Lost
+from tlbench.runner.pools.process_pool import ProcessPool
 from tlbench.runner.run_status import prunable, run_status
 from tlbench.runner.worker import Limits
 from tlbench.suite import digest
@@ -72,8 +73,8 @@ def test_workers_give_the_same_numbers_and_outlive_their_cases(tmp_path):
         plan, results = planned(tmp_path, healthy + "[methods.once]\n[methods.always]\n", seeds=2, fresh=True)
         limits = Limits(threads=1, attempts=2)
         events: list[scheduler.Event] = []
-        pool = ProcessPool(plan.work(limits, 2), ["cpu"] * 2)
-        with_workers = facts(scheduler.run_plan(plan, results, pool, limits=limits, tell=events.append))
+        pool = ProcessPool(plan.worker_setup(limits, 2), ["cpu"] * 2)
+        with_workers = facts(scheduler.run_plan(plan, results, pool, limits=limits, on_event=events.append))
     assert {key: value for key, value in with_workers.items() if key[0] not in {"once", "always"}} == alone
     assert [value[1] for key, value in with_workers.items() if key[0] == "once"] == ["done", "done"]
     for seed in (0, 1):
@@ -97,7 +98,7 @@ def test_a_worker_that_hangs_is_ended_and_the_rest_goes_on(tmp_path, monkeypatch
     with plugged(tmp_path, "slow", slow, ""), plugged(tmp_path, "stuck", stuck, ""):
         plan, results = planned(tmp_path, "[methods.slow]\n[methods.stuck]\n")
         limits = Limits(threads=1, timeout_seconds=0.5)
-        pool = ProcessPool(plan.work(limits, 2), ["cpu"] * 2)
+        pool = ProcessPool(plan.worker_setup(limits, 2), ["cpu"] * 2)
         ended = {r.entry: r for r in scheduler.run_plan(plan, results, pool, limits=limits)}
     assert {r.status for r in ended.values()} == {"failed"}
     assert ended["slow"].reason == "it ran past --timeout 0.5 s"
@@ -147,7 +148,7 @@ def test_cores_are_shared_out():
     assert resources.share_cores(Limits(), resources.Resources(workers=2)).threads == max(cores // 2, 1)
     assert resources.share_cores(Limits(), resources.Resources(devices=2)).threads == max(cores // 2, 1)
     assert resources.share_cores(Limits(), resources.Resources(ray="auto")).threads == 1
-    assert resources.share_cores(Limits(), resources.Resources(workers=resources.AS_MANY_AS_FIT)).threads == 1
+    assert resources.share_cores(Limits(), resources.Resources(workers=resources.AUTO_WORKERS)).threads == 1
     assert resources.share_cores(Limits(), resources.Resources(workers=1000)).threads == 1
     assert resources.share_cores(Limits(threads=7), resources.Resources(workers=1000)).threads == 7
 
@@ -239,7 +240,7 @@ def test_identities_are_hashes_of_the_canonical_facts():
             "pair": [one.sources, one.target],
             "seed": 0,
             "data": prints,
-            "decides": chosen.decides(),
+            "decides": chosen.hashed_settings(),
         }
         assert engine.identity(one, chosen, prints) == digest(plain)
     assert len(set(engine.identities(chosen.cases(), chosen, prints))) == len(chosen.cases())
@@ -320,7 +321,7 @@ def test_every_case_has_one_record_whatever_places_do(tmp_path):
     assert 0 < len(failed) < 12 and {r.reason for r in failed} == {"a node was removed (tried 3 times)"}
     assert not (results / "tiny" / ".claims").exists()
     again = runner.plan_run(plan.suite, results, tmp_path)
-    assert len(again.todo) == len(failed)
+    assert len(again.pending) == len(failed)
 
 
 def grown(plan: runner.RunPlan, free: dict[str, int], *, most: int = 16, known=(), **places):
@@ -417,7 +418,7 @@ def test_a_growing_pool_of_processes_gives_the_same_numbers(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n", seeds=4, fresh=True)
 
     def make(devices):
-        return ProcessPool(plan.work(ONE_THREAD, len(devices)), devices)
+        return ProcessPool(plan.worker_setup(ONE_THREAD, len(devices)), devices)
 
     pool = adaptive_pool.AdaptivePool(["cpu"], 2, make, PEAKS, free=lambda device: 64 * GIB)
     ended = list(scheduler.run_plan(plan, results, pool, limits=ONE_THREAD))
@@ -433,7 +434,7 @@ def test_a_record_of_another_run_is_taken_and_not_made_again(tmp_path):
     records.append(results, other)  # after the plan was made
     events: list[scheduler.Event] = []
     pool = Places(plan, 1, dies=0.0)
-    ended = list(scheduler.run_plan(plan, results, pool, tell=events.append))
+    ended = list(scheduler.run_plan(plan, results, pool, on_event=events.append))
     assert len(ended) == 3 and other in ended and len(records.read_all(results)) == 3
     assert [e.elsewhere for e in events if isinstance(e, scheduler.Finished)].count(True) == 1
     assert plan.log.append(other.model_copy(update={"reason": "again"})) == other  # and none is written beside it
@@ -446,7 +447,7 @@ def test_standing_and_useless_records(tmp_path):
     plan, results = planned(tmp_path, "[methods.source_only]\n[methods.coral]\n[methods.target_only]\n", seeds=2)
     ended = list(local.run(plan, results, CPU))
     now = run_status(plan.suite, ended)
-    assert (now.done, now.skipped, now.failed, now.left, now.left_seconds) == (4, 2, [], [], 0.0)
+    assert (now.done, now.skipped, now.failed, now.remaining, now.remaining_seconds) == (4, 2, [], [], 0.0)
     by = {(r.entry, r.seed): r for r in ended}
     fail = {"status": "failed", "reason": "it diverged", "scores": Scores()}
     failed = by["coral", 1].model_copy(update=fail)
@@ -454,7 +455,7 @@ def test_standing_and_useless_records(tmp_path):
     stale = by["source_only", 1].model_copy(update={"identity": "0" * 16})
     found = [by["source_only", 0], after, stale, before, by["coral", 0], failed]
     now = run_status(plan.suite, found)
-    assert (now.done, now.skipped, now.failed, len(now.left)) == (2, 0, [failed], 3)
+    assert (now.done, now.skipped, now.failed, len(now.remaining)) == (2, 0, [failed], 3)
     kinds = {0: "superseded", 2: "stale", 3: "superseded", 5: "failed"}
     assert prunable(plan.suite, found) == kinds
     assert prunable(None, found) == {at: kind for at, kind in kinds.items() if kind != "stale"}
@@ -506,8 +507,8 @@ def test_events_for_other_programs_and_quiet(tmp_path):
     ],
 )
 def test_places_that_cannot_be_combined(asked, words):
-    assert any(words in sentence for sentence in asked.mistakes())
-    assert resources.Resources(workers=2).mistakes() == resources.Resources(ray="local", gpus_per_case=0.5).mistakes() == []
+    assert any(words in sentence for sentence in asked.errors())
+    assert resources.Resources(workers=2).errors() == resources.Resources(ray="local", gpus_per_case=0.5).errors() == []
 
 
 def test_ray_by_itself_means_the_cluster_of_this_machine():

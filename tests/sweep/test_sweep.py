@@ -96,7 +96,7 @@ def test_written_ranges_are_searched_and_no_others():
 def test_a_sweep_finds_what_is_best_on_kept_source_rows(suite_file, tmp_path):
     suite, told = api.load_suite(suite_file), []
     found = sweep.run_sweep(
-        suite, "peak", 25, tmp_path / "study", suite_file.parent, here, tell=lambda *said: told.append(said), at_once=2
+        suite, "peak", 25, tmp_path / "study", suite_file.parent, here, on_trial=lambda *said: told.append(said), parallel_trials=2
     )
     assert found.trials == 25 and len(told) == 25 and found.failed == 0
     assert abs(found.options["x"] - 2) < 0.5 and found.value > 0.9
@@ -140,7 +140,7 @@ def test_a_stopped_sweep_goes_on(suite_file, tmp_path):
         return [r for r in records.read_all(results) if r.entry in plan.suite.methods]
 
     def going_on(plan, results):
-        ran.extend((case.entry, case.seed) for case in plan.todo)
+        ran.extend((case.entry, case.seed) for case in plan.pending)
         return here(plan, results)
 
     with pytest.raises(KeyboardInterrupt):

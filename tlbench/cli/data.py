@@ -35,12 +35,12 @@ def allow(download: bool) -> None:
 def check(suite: Named, data: Root = None, download: Download = False) -> None:
     """Read every file of a suite without training: is it there, whole, the stated one, and no row in both parts?"""
     from tlbench import api
-    from tlbench.data import count_duplicates, load, root_of, source_files
+    from tlbench.data import count_duplicates, load, resolve_data_root, source_files
     from tlbench.runner.duplicates import duplicate_warnings
 
     allow(download)
     loaded = api.load_suite(suite)
-    root = root_of(data, loaded.path)
+    root = resolve_data_root(data, loaded.path)
     wrong = []
     whole = {}
     for name, declaration in loaded.domains.items():
@@ -63,7 +63,7 @@ def check(suite: Named, data: Root = None, download: Download = False) -> None:
     for sources_, target in loaded.pairs:
         if all(name in whole for name in (*sources_, target)):
             for said in duplicate_warnings(
-                [whole[name] for name in sources_], whole[target], loaded.protocol_of(target), most=None
+                [whole[name] for name in sources_], whole[target], loaded.protocol_of(target), max_bytes=None
             ):
                 _warn(f"warning: {said}")
     if wrong:
@@ -80,14 +80,14 @@ def show(
 ) -> None:
     """Print a card of each domain, write a picture of them all, and say how far the two sides of each pair are apart."""
     from tlbench import api, runner
-    from tlbench.data import preview, root_of
+    from tlbench.data import preview, resolve_data_root
     from tlbench.errors import unknown_name
 
     allow(download)
     loaded = api.load_suite(suite)
     if domain is not None and domain not in loaded.domains:
         raise TlbenchError(unknown_name(f"domain of suite {loaded.name}", domain, loaded.domains))
-    domains = runner.load_domains(loaded, [domain] if domain else list(loaded.domains), root_of(data, loaded.path))
+    domains = runner.load_domains(loaded, [domain] if domain else list(loaded.domains), resolve_data_root(data, loaded.path))
     for name, one in domains.items():
         typer.echo(preview.summary_text(loaded.domains[name], one) + "\n")
     by_rank: dict[int, list[Domain]] = {}
@@ -134,7 +134,7 @@ def cache(
     from tlbench import clock
     from tlbench.data import cache as store
 
-    folder = store.default_cache()
+    folder = store.cache_folder()
     if folder is None:
         typer.echo("the cache is switched off (TLBENCH_CACHE=off)")
         return

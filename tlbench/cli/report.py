@@ -96,9 +96,9 @@ def outlook(todo: RunPlan, half_width: float | None) -> str:
     from tlbench import reports
     from tlbench.reports.statistics import planning
 
-    cases = [*todo.todo, *todo.kept]
+    cases = [*todo.pending, *todo.on_file]
     pairs, seeds = len({case.pair for case in cases}), len({case.seed for case in cases})
-    return planning.plan(reports.frame(todo.earlier), pairs=pairs, seeds=seeds, half_width=half_width)
+    return planning.plan(reports.frame(todo.earlier_records), pairs=pairs, seeds=seeds, half_width=half_width)
 
 
 def _frame(results: Path, names: tuple[str, ...]) -> pd.DataFrame:

@@ -93,28 +93,28 @@ def run(
     _plug(plugin)
     loaded = _suites(suites)
     from tlbench import engine, progress, records, runner
-    from tlbench.data import root_of
+    from tlbench.data import resolve_data_root
     from tlbench.runner import local, resources
     from tlbench.runner.interrupts import StopRequest
     from tlbench.runner.worker import Limits
 
     on = engine.device_of(device)
     where = resources.Resources(workers, devices, ray, gpus_per_case, device in {"auto", "cuda"})
-    plans, wrong, failed = [], where.mistakes(), 0
+    plans, wrong, failed = [], where.errors(), 0
     for suite in loaded:  # all of them before the first case: the third suite's missing file is said now, not tonight
         try:
             if not plan or (results / suite.name).is_dir():
                 records.prepare(results, suite.name, _warn)
-            root = root_of(data, suite.path)
+            root = resolve_data_root(data, suite.path)
             only = (method or (), pair or (), seed or ())
-            plans.append(runner.plan_run(suite, results, root, rows=only[0], pairs=only[1], seeds=only[2], fresh=fresh))
+            plans.append(runner.plan_run(suite, results, root, entries=only[0], pairs=only[1], seeds=only[2], fresh=fresh))
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:
         raise TlbenchError("\n".join(dict.fromkeys(wrong)))
     if plan:
         for todo in plans:
-            _print_plan(todo, runner.estimate(todo.todo, [*todo.earlier, *local.probe(todo, on)]))
+            _print_plan(todo, runner.estimate(todo.pending, [*todo.earlier_records, *local.probe(todo, on)]))
             typer.echo(report.outlook(todo, half_width))
         return
     limits = resources.share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), where)
@@ -130,7 +130,7 @@ def run(
                 if tables and style is progress.Style.auto:
                     from tlbench import reports  # pandas and scipy take their memory after the cases, not beside them
 
-                    frame = reports.frame([*todo.kept, *ended])
+                    frame = reports.frame([*todo.on_file, *ended])
                     report.write(reports.tables(frame, "main", reports.negative_flips(results, frame), half_width))
         except KeyboardInterrupt:
             _warn("stopped; every finished case is on file, and the same command goes on from there")
@@ -149,7 +149,7 @@ def status(
     """Say how far the runs of a results directory are: done, left, failed, time left."""
     _plug(plugin)
     from tlbench import records
-    from tlbench.runner.case_locks import is_running
+    from tlbench.runner.case_locks import count_running_cases
     from tlbench.runner.run_status import run_status
 
     for name, loaded in _on_file(directory, suite).items():
@@ -158,11 +158,11 @@ def status(
             said = ", ".join(f"{sum(r.status == s for r in found)} {s}" for s in ("done", "skipped", "failed"))
             typer.echo(f"{name}: records: {said}; what is left is not known without its suite file (--suite FILE)")
             continue
-        now, busy = run_status(loaded, found), is_running(directory / name)
-        total = now.done + now.skipped + len(now.failed) + len(now.left)
-        counts = f"{now.done} done, {now.skipped} skipped, {len(now.failed)} failed, {len(now.left)} left"
+        now, busy = run_status(loaded, found), count_running_cases(directory / name)
+        total = now.done + now.skipped + len(now.failed) + len(now.remaining)
+        counts = f"{now.done} done, {now.skipped} skipped, {len(now.failed)} failed, {len(now.remaining)} left"
         at_work = f" ({busy} running now)" if busy else ""
-        rest = "" if not now.left_seconds else f"; about {cli_data.duration(now.left_seconds)}, one case at a time"
+        rest = "" if not now.remaining_seconds else f"; about {cli_data.duration(now.remaining_seconds)}, one case at a time"
         typer.echo(f"{name}: {total} cases: {counts}{at_work}{rest}")
         for record in now.failed[:10]:
             typer.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
@@ -240,12 +240,12 @@ def _suites(names: list[str]) -> list[Suite]:
 
 def _print_plan(todo: RunPlan, estimate: tuple[float, int]) -> None:
     seconds, blind = estimate
-    typer.echo(f"{todo.suite.name}: {len(todo.todo)} cases to run, {len(todo.kept)} on file")
-    rows = {row: [case for case in todo.todo if case.entry == row] for row in todo.suite.methods}
+    typer.echo(f"{todo.suite.name}: {len(todo.pending)} cases to run, {len(todo.on_file)} on file")
+    rows = {row: [case for case in todo.pending if case.entry == row] for row in todo.suite.methods}
     for row, cases in rows.items():
         if cases:
             pairs = dict.fromkeys(case.pair for case in cases)
             typer.echo(f"  {row:24} {len(cases):5} cases  {', '.join(pairs)}")
-    if todo.todo:
+    if todo.pending:
         rest = f"; {blind} cases could not be estimated (they are solved, not trained)" if blind else ""
         typer.echo(f"about {cli_data.duration(seconds)} here{rest}")

@@ -46,7 +46,7 @@ def sweep(
     """Search a row's options by a rule that sees no scored row; the same command goes on where it stopped."""
     from tlbench import api, engine, methods, progress
     from tlbench import sweep as sweeps
-    from tlbench.data import root_of
+    from tlbench.data import resolve_data_root
     from tlbench.errors import unknown_name
     from tlbench.runner import resources
     from tlbench.runner.interrupts import StopRequest
@@ -64,7 +64,7 @@ def sweep(
     ranges = sweeps.search_space(row.method or method, row.options, option or ())
     on, folder = engine.device_of(device), out or Path("out/sweeps") / chosen.name / method
     where = resources.Resources(workers, ray=ray, gpus_per_case=gpus_per_case, every_gpu=device in {"auto", "cuda"})
-    if wrong := where.mistakes():
+    if wrong := where.errors():
         raise TlbenchError("\n".join(wrong))
     limits = resources.share_cores(Limits(timeout_seconds=timeout), where)
     typer.echo(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}", err=True)
@@ -88,14 +88,14 @@ def sweep(
                 method,
                 trials,
                 folder,
-                root_of(data, chosen.path),
+                resolve_data_root(data, chosen.path),
                 drive,
                 rule=rule,
                 pairs=pair or (),
                 seeds=seed or (),
                 ranges=ranges,
-                at_once=4 if ray else workers or 4,
-                tell=tell,
+                parallel_trials=4 if ray else workers or 4,
+                on_trial=tell,
             )
         except KeyboardInterrupt:
             typer.echo("stopped; what has run is kept, and the same command goes on from there", err=True)

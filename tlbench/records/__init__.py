@@ -14,10 +14,10 @@ from tlbench.records.reading import (
     read,
     read_all,
 )
-from tlbench.records.writing import Log, Say, append, lock, prepare, prune_records, replace
+from tlbench.records.writing import ResultsLog, Say, append, lock, prepare, prune_records, replace
 
 __all__ = [
-    "Log",
+    "ResultsLog",
     "Say",
     "append",
     "file_of",

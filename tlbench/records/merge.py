@@ -30,7 +30,7 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What a merge did: lines written, lines that were there already, and the conflicts."""
 
     written: int
@@ -38,7 +38,7 @@ class Merged:
     conflicts: tuple[Conflict, ...]
 
 
-def merge(folders: Sequence[Path], out: Path) -> Merged:
+def merge(folders: Sequence[Path], out: Path) -> MergeResult:
     """Write all records of some results directories to `out`, after those that are there already.
 
     A record that is there already, as the same line or with the same content, is not written again. Predictions files come
@@ -86,14 +86,14 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
                 _carry(file.parent.parent, out, record)
             _append(to, fresh)
             written += len(fresh)
-    return Merged(written, known, tuple(conflicts))
+    return MergeResult(written, known, tuple(conflicts))
 
 
-def conflicts(found: Iterable[Record]) -> list[tuple[Record, Record]]:
+def conflicts(records: Iterable[Record]) -> list[tuple[Record, Record]]:
     """Each record that differs from an earlier one of its case, with that one: the first such."""
     of_case: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     pairs = []
-    for record in found:
+    for record in records:
         alike = of_case[_case(record)]
         pairs += [(other, record) for other in alike if _differ(other, record)][:1]
         alike.append(record)

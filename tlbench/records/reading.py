@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def file_of(results: Path, suite: str, row: str) -> Path:
+def file_of(results: Path, suite: str, entry: str) -> Path:
     """Where the records of a method row stand."""
-    return results / suite / f"{row}.jsonl"
+    return results / suite / f"{entry}.jsonl"
 
 
 def read(file: Path) -> list[Record]:

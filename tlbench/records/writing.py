@@ -29,7 +29,7 @@ def append(results: Path, record: Record) -> None:
         _write(results, file, record)
 
 
-class Log:
+class ResultsLog:
     """The results files of a suite as they grow, by whomever: no line is read twice, and no case gets a second record.
 
     What a run appends goes through its log: where another run on the same directory has written a record of the same case
@@ -96,7 +96,7 @@ class Log:
         return record
 
 
-def prune_records(results: Path, suite: str, chosen: Callable[[Sequence[Record]], Collection[int]]) -> int:
+def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]], Collection[int]]) -> int:
     """Remove records from the files of a suite, and the predictions that no record names any more.
 
     Args:
@@ -116,7 +116,7 @@ def prune_records(results: Path, suite: str, chosen: Callable[[Sequence[Record]]
             for file in sorted(folder.glob("*.jsonl")):
                 lines = [line for line in file.read_bytes().split(b"\n") if line.strip()]
                 found = parse_lines(file, b"\n".join(lines))
-                going = set(chosen(found))
+                going = set(select(found))
                 if going:
                     replace(file, b"".join(line + b"\n" for at, line in enumerate(lines) if at not in going))
                 gone += len(going)
@@ -162,7 +162,7 @@ def _write(results: Path, file: Path, record: Record) -> None:
         _sync(file.parent)
 
 
-def prepare(results: Path, suite: str, say: Say = lambda text: None) -> None:
+def prepare(results: Path, suite: str, warn: Say = lambda text: None) -> None:
     """Make a suite's folder ready: it must take files, and broken last lines are set aside in a file beside.
 
     Raises:
@@ -173,7 +173,7 @@ def prepare(results: Path, suite: str, say: Say = lambda text: None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder):
             for file in sorted(folder.glob("*.jsonl")):
-                _set_aside(file, say)
+                _set_aside(file, warn)
             for left in (*folder.glob(".*.new"), *folder.glob("predictions/.*.new")):  # of a process that was killed
                 left.unlink(missing_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tlbench import data, engine, methods, records
 from tlbench.errors import TlbenchError
-from tlbench.records import Log
+from tlbench.records import ResultsLog
 from tlbench.runner.duplicates import duplicate_warnings
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates, seconds_of
 from tlbench.runner.worker import NO_LIMITS, Job, Limits, WorkerSetup
@@ -25,24 +25,24 @@ class RunPlan:
     """What a run would do: the cases left, the records that stand for the others, the loaded domains."""
 
     suite: Suite
-    todo: list[Case]
-    kept: list[Record]
+    pending: list[Case]
+    on_file: list[Record]
     domains: dict[str, Domain]
-    earlier: list[Record] = field(default_factory=list)
+    earlier_records: list[Record] = field(default_factory=list)
     """All records of the suite on file, of other versions too: what a case takes is learnt from them."""
     root: Path = Path()
     """The data root."""
     identities: list[str] = field(default_factory=list)
     """Of the cases in `todo`, in their order."""
-    log: Log | None = None
+    log: ResultsLog | None = None
     """What was read of the results files, so that what other runs add is seen."""
 
     def jobs(self) -> list[Job]:
         """The cases in `todo`, as places take them."""
-        found = self.identities or engine.identities(self.todo, self.suite, self.fingerprints)
-        return [Job(case, identity) for case, identity in zip(self.todo, found, strict=True)]
+        found = self.identities or engine.identities(self.pending, self.suite, self.fingerprints)
+        return [Job(case, identity) for case, identity in zip(self.pending, found, strict=True)]
 
-    def work(self, limits: Limits = NO_LIMITS, places: int = 1, checkpoints: Path | None = None) -> WorkerSetup:
+    def worker_setup(self, limits: Limits = NO_LIMITS, places: int = 1, checkpoints: Path | None = None) -> WorkerSetup:
         """What a place needs to run the cases."""
         return WorkerSetup(
             self.suite, self.root, self.fingerprints, limits, tuple(methods.registered_files()), checkpoints, places
@@ -59,7 +59,7 @@ def plan_run(
     results: Path,
     root: Path,
     *,
-    rows: Sequence[str] = (),
+    entries: Sequence[str] = (),
     pairs: Sequence[str] = (),
     seeds: Sequence[int] = (),
     fresh: bool = False,
@@ -73,7 +73,7 @@ def plan_run(
         TlbenchError: bad filter, data that can't be loaded, or pairs that can't be run; all of them in one text.
     """
     with records.gc_paused():
-        cases = suite.cases(rows, pairs, seeds)
+        cases = suite.cases(entries, pairs, seeds)
     wanted = dict.fromkeys((case.sources, case.target) for case in cases)
     names = dict.fromkeys(name for sources, target in wanted for name in (*sources, target))
     domains = load_domains(suite, list(names), root)
@@ -82,7 +82,7 @@ def plan_run(
         for said in duplicate_warnings([domains[name] for name in sources], domains[target], suite.protocol_of(target)):
             warnings.warn(said, UserWarning, stacklevel=2)
     with records.gc_paused():
-        log = records.Log(results, suite.name)
+        log = records.ResultsLog(results, suite.name)
         earlier = [record for row in suite.methods for record in log.new(row)]
         ended = {record.identity: record for record in earlier if record.status != "failed"}
         todo, kept, left = [], [], []
@@ -106,7 +106,7 @@ def load_domains(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Do
     domains, wrong = {}, []
     for name in names:
         try:
-            domains[name] = data.load(suite.domains[name], root, data.cache.default_cache())
+            domains[name] = data.load(suite.domains[name], root, data.cache.cache_folder())
         except TlbenchError as error:
             wrong.append(str(error))
     if wrong:

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from tlbench.errors import TlbenchError
 
 
-def is_running(folder: Path) -> int:
+def count_running_cases(folder: Path) -> int:
     """How many cases of a suite's folder runs have in hand at this moment."""
     count = 0
     for file in (folder / ".claims").glob("*"):

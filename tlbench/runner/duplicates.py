@@ -16,7 +16,7 @@ _known: dict[tuple[object, ...], tuple[str, ...]] = {}
 
 
 def duplicate_warnings(
-    sources: Sequence[Domain], target: Domain, protocol: Protocol, *, most: int | None = LOOKED_AT_BYTES
+    sources: Sequence[Domain], target: Domain, protocol: Protocol, *, max_bytes: int | None = LOOKED_AT_BYTES
 ) -> list[str]:
     """A sentence with the count for each kind of row of a pair that may be trained on and scored.
 
@@ -28,7 +28,7 @@ def duplicate_warnings(
     """
     domains = (*sources, target)
     parts = [part.x for domain in domains for part in (domain.samples, domain.test) if part is not None]
-    if most is not None and sum(x.nbytes for x in parts) > most:
+    if max_bytes is not None and sum(x.nbytes for x in parts) > max_bytes:
         return []
     rules = (protocol.scored, protocol.grants, protocol.target_labels)
     key = (*((domain.name, domain.fingerprint) for domain in domains), str(rules))

@@ -13,14 +13,14 @@ from tlbench import engine
 from tlbench.errors import TlbenchError
 from tlbench.runner import RunPlan
 from tlbench.runner.checkpoint_files import checkpoint_folder
-from tlbench.runner.pools import Ended, Lost, Message, Stepped
+from tlbench.runner.pools.protocol import Ended, Lost, Message, Stepped
 from tlbench.runner.scheduler import run_plan
 from tlbench.runner.worker import NO_LIMITS, Job, Limits, Worker
 from tlbench.suite import Suite
 from tlbench.terms import Record
 
 
-class Here:
+class LocalPool:
     """A pool of one place: this process. `wait` runs the case that was started, to its end."""
 
     def __init__(self, worker: Worker) -> None:
@@ -48,7 +48,7 @@ class Here:
         try:
             record = self._worker.run(job, lambda done, total: tell(Stepped(0, done, total)))
         except TlbenchError as error:
-            tell(Lost(0, str(error), again=False))
+            tell(Lost(0, str(error), retryable=False))
         else:
             tell(Ended(0, record))  # what goes wrong with the record is no fault of the place
 
@@ -64,10 +64,10 @@ def run(plan: RunPlan, results: Path, device: torch.device, *, limits: Limits = 
     return run_plan(plan, results, local_pool(plan, device, limits, results), device=device, limits=limits)
 
 
-def local_pool(plan: RunPlan, device: torch.device, limits: Limits = NO_LIMITS, results: Path | None = None) -> Here:
+def local_pool(plan: RunPlan, device: torch.device, limits: Limits = NO_LIMITS, results: Path | None = None) -> LocalPool:
     """This process as a pool for a plan, with the domains that are loaded already; checkpoints lie below `results`."""
-    work = plan.work(limits, checkpoints=None if results is None else checkpoint_folder(results, plan.suite.name))
-    return Here(Worker(work, str(device), dict(plan.domains)))
+    work = plan.worker_setup(limits, checkpoints=None if results is None else checkpoint_folder(results, plan.suite.name))
+    return LocalPool(Worker(work, str(device), dict(plan.domains)))
 
 
 def probe(plan: RunPlan, device: torch.device, steps: int = 12) -> list[Record]:
@@ -77,9 +77,9 @@ def probe(plan: RunPlan, device: torch.device, steps: int = 12) -> list[Record]:
     """
     short = plan.suite.train.model_copy(update={"steps": min(steps, plan.suite.train.steps), "trace": 0})
     suite = Suite(**{**vars(plan.suite), "train": short})
-    seen = {record.entry for record in plan.earlier}
+    seen = {record.entry for record in plan.earlier_records}
     estimates = []
-    for case in {case.entry: case for case in reversed(plan.todo)}.values():
+    for case in {case.entry: case for case in reversed(plan.pending)}.values():
         if case.entry in seen:
             continue
         record = engine.run_case(case, suite, plan.domains, device)

@@ -13,16 +13,16 @@ import torch
 from tlbench.engine.runtime.device import machine
 from tlbench.errors import TlbenchError
 from tlbench.runner import RunPlan
-from tlbench.runner.adaptive_pool import AdaptivePool, peak_bytes
+from tlbench.runner.pools.adaptive_pool import AdaptivePool, peak_bytes
 from tlbench.runner.checkpoint_files import checkpoint_folder
-from tlbench.runner.ddp_pool import DdpPool
+from tlbench.runner.pools.ddp_pool import DdpPool
 from tlbench.runner.local import local_pool
-from tlbench.runner.pools import Pool
-from tlbench.runner.process_pool import ProcessPool
-from tlbench.runner.ray_pool import RayPool
+from tlbench.runner.pools.protocol import Pool
+from tlbench.runner.pools.process_pool import ProcessPool
+from tlbench.runner.pools.ray_pool import RayPool
 from tlbench.runner.worker import Limits
 
-AS_MANY_AS_FIT = 0
+AUTO_WORKERS = 0
 """A number of workers: one a core, and on GPUs no more than their memory holds and than make them faster."""
 
 
@@ -41,7 +41,7 @@ class Resources:
     every_gpu: bool = False
     """Spread workers over all GPUs, and not over one alone."""
 
-    def mistakes(self) -> list[str]:
+    def errors(self) -> list[str]:
         """What can't be asked for at once."""
         several = [
             name for name, on in (("--workers", self.workers != 1), ("--devices", self.devices > 1), ("--ray", self.ray)) if on
@@ -52,21 +52,21 @@ class Resources:
         return wrong
 
 
-def share_cores(limits: Limits, places: Resources) -> Limits:
+def share_cores(limits: Limits, resources: Resources) -> Limits:
     """The limits with the cores shared out: where several processes run at once, each has `cores // processes` threads.
 
     On a Ray cluster a case has one. A stated number of threads stands. Sums of floats can differ in their last bits between
     numbers of threads: the same number gives the same bits, wherever a case runs.
     """
-    processes = max(places.workers or _cores(), places.devices)
-    if places.ray and limits.threads is None:
+    processes = max(resources.workers or _cores(), resources.devices)
+    if resources.ray and limits.threads is None:
         return replace(limits, threads=1)
     if processes == 1 or limits.threads is not None:
         return limits
     return replace(limits, threads=max(_cores() // processes, 1))
 
 
-def make_pool(plan: RunPlan, device: torch.device, limits: Limits, places: Resources, *, results: Path | None = None) -> Pool:
+def make_pool(plan: RunPlan, device: torch.device, limits: Limits, resources: Resources, *, results: Path | None = None) -> Pool:
     """Where a plan's cases run: here, in processes that share the device, in several for each case, or on a Ray cluster.
 
     Args:
@@ -79,27 +79,27 @@ def make_pool(plan: RunPlan, device: torch.device, limits: Limits, places: Resou
     Raises:
         TlbenchError: there are not so many devices, or no such cluster.
     """
-    if plan.todo and places.ray:
-        shared = max(int(1 / places.gpus_per_case), 1) if places.gpus_per_case else 1
-        return RayPool(plan.work(limits, shared), places.ray, cores=limits.threads or 1, gpus=places.gpus_per_case)
-    if plan.todo and places.devices > 1:
-        return DdpPool(plan.work(limits), _several(device, places.devices))
-    if places.workers == 1 or not plan.todo:
+    if plan.pending and resources.ray:
+        shared = max(int(1 / resources.gpus_per_case), 1) if resources.gpus_per_case else 1
+        return RayPool(plan.worker_setup(limits, shared), resources.ray, cores=limits.threads or 1, gpus=resources.gpus_per_case)
+    if plan.pending and resources.devices > 1:
+        return DdpPool(plan.worker_setup(limits), _several(device, resources.devices))
+    if resources.workers == 1 or not plan.pending:
         return local_pool(plan, device, limits, results)
     folder = None if results is None else checkpoint_folder(results, plan.suite.name)
-    workers = min(places.workers or _cores(), len(plan.todo))
+    workers = min(resources.workers or _cores(), len(plan.pending))
     devices = [str(device)]
-    if places.every_gpu and device.type == "cuda":
+    if resources.every_gpu and device.type == "cuda":
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
     def processes(several: Sequence[str]) -> Pool:
-        return ProcessPool(plan.work(limits, max(Counter(several).values()), folder), several)
+        return ProcessPool(plan.worker_setup(limits, max(Counter(several).values()), folder), several)
 
-    if places.workers == AS_MANY_AS_FIT and device.type == "cuda":
-        rows = {case.entry for case in plan.todo}
+    if resources.workers == AUTO_WORKERS and device.type == "cuda":
+        rows = {case.entry for case in plan.pending}
         like = machine(device).device
         known = [
-            record for record in plan.earlier if record.machine.device == like and record.entry in rows and peak_bytes(record)
+            record for record in plan.earlier_records if record.machine.device == like and record.entry in rows and peak_bytes(record)
         ]
         return AdaptivePool(devices, workers, processes, rows, known)
     return processes([devices[number % len(devices)] for number in range(workers)])

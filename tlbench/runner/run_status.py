@@ -28,17 +28,17 @@ class RunStatus:
     skipped: int
     failed: list[Record]
     """The last record of each case that has failed and not been done since."""
-    left: list[Case]
+    remaining: list[Case]
     """Without any record that still counts."""
-    left_seconds: float | None
+    remaining_seconds: float | None
     """What `left` and `failed` take, one case at a time; None where nothing is known."""
 
 
-def run_status(suite: Suite, found: Sequence[Record]) -> RunStatus:
+def run_status(suite: Suite, records: Sequence[Record]) -> RunStatus:
     """Sort the cases of a suite by their records."""
-    current = _current(suite, found)
+    current = _current(suite, records)
     last: dict[tuple[str, str, int], Record] = {}
-    for record in found:
+    for record in records:
         key = record.entry, record.pair, record.seed
         if id(record) in current and not (record.status == "failed" and key in last and last[key].status != "failed"):
             last[key] = record
@@ -53,10 +53,10 @@ def run_status(suite: Suite, found: Sequence[Record]) -> RunStatus:
         else:
             ended[known.status] += 1
     to_do = Counter(CellKey(one.entry, one.pair) for one in (*left, *failed))
-    return RunStatus(ended["done"], ended["skipped"], failed, left, DurationEstimates(found).wall_seconds(to_do, 1))
+    return RunStatus(ended["done"], ended["skipped"], failed, left, DurationEstimates(records).wall_seconds(to_do, 1))
 
 
-def prunable(suite: Suite | None, found: Sequence[Record]) -> dict[int, Kind]:
+def prunable(suite: Suite | None, records: Sequence[Record]) -> dict[int, Kind]:
     """What may go, by position in the records of one results file, and why.
 
     Superseded: a later record of the same identity stands, or a done one for a failed one. Failed: never done since. Stale: of
@@ -64,19 +64,19 @@ def prunable(suite: Suite | None, found: Sequence[Record]) -> dict[int, Kind]:
     """
     kinds: dict[int, Kind] = {}
     best: dict[str, int] = {}
-    for at, record in enumerate(found):
+    for at, record in enumerate(records):
         before = best.get(record.identity)
         if before is None:
             best[record.identity] = at
-        elif record.status == "failed" and found[before].status != "failed":
+        elif record.status == "failed" and records[before].status != "failed":
             kinds[at] = SUPERSEDED
         else:
             kinds[before], best[record.identity] = SUPERSEDED, at
-    current = None if suite is None else _current(suite, found)
+    current = None if suite is None else _current(suite, records)
     for at in best.values():
-        if current is not None and id(found[at]) not in current:
+        if current is not None and id(records[at]) not in current:
             kinds[at] = STALE
-        elif found[at].status == "failed":
+        elif records[at].status == "failed":
             kinds[at] = FAILED
     return kinds
 

@@ -15,7 +15,7 @@ from tlbench.runner.case_locks import CaseLocks
 from tlbench.runner.checkpoint_files import checkpoint_folder, drop_checkpoints
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.runner.interrupts import StopRequest
-from tlbench.runner.pools import Ended, Message, Pool, Stepped
+from tlbench.runner.pools.protocol import Ended, Message, Pool, Stepped
 from tlbench.runner.time_limit import PAST
 from tlbench.runner.worker import NO_LIMITS, Job, Limits
 from tlbench.terms import Case, Record
@@ -33,7 +33,7 @@ class Started:
     """A case begins at a place; `attempt` counts from 1."""
 
     case: Case
-    place: int
+    slot: int
     attempt: int
 
 
@@ -42,7 +42,7 @@ class Progressed:
     """A running case has made `done` of `total` steps."""
 
     case: Case
-    place: int
+    slot: int
     done: int
     total: int
 
@@ -62,9 +62,9 @@ class Finished:
     record: Record
     elsewhere: bool
     """Whether another run on the same directory ran the case."""
-    left: int
+    remaining: int
     """Cases that have no record yet."""
-    left_seconds: float | None
+    remaining_seconds: float | None
     """About how long they take, learnt from finished cases; None where nothing is known yet."""
 
 
@@ -79,7 +79,7 @@ def run_plan(
     *,
     device: torch.device = CPU,
     limits: Limits = NO_LIMITS,
-    tell: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[Event], None] = lambda event: None,
     stop: StopRequest | None = None,
 ) -> Iterator[Record]:
     """Run what a plan has left at the places of a pool; each record is on the disk before it is given out.
@@ -99,7 +99,7 @@ def run_plan(
     Raises:
         TlbenchError: a record can't be written.
     """
-    driver = _Driver(plan, results, pool, device, limits, tell, stop or StopRequest())
+    driver = _Driver(plan, results, pool, device, limits, on_event, stop or StopRequest())
     try:
         yield from driver.run()
     finally:
@@ -122,14 +122,14 @@ class _Driver:
     ) -> None:
         self.plan, self.pool, self.device = plan, pool, device
         self.limits, self.tell, self.stop = limits, tell, stop
-        self.log = plan.log or records.Log(results, plan.suite.name)
+        self.log = plan.log or records.ResultsLog(results, plan.suite.name)
         self.claims = CaseLocks(results / plan.suite.name)
         self.checkpoints = checkpoint_folder(results, plan.suite.name)
-        for record in plan.kept:
+        for record in plan.on_file:
             drop_checkpoints(self.checkpoints, record)  # a run was killed after the line and before this
-        self.costs = DurationEstimates(plan.earlier)
+        self.costs = DurationEstimates(plan.earlier_records)
         self.waiting = plan.jobs()
-        self.left = Counter(CellKey(job.case.entry, job.case.pair) for job in self.waiting)
+        self.remaining = Counter(CellKey(job.case.entry, job.case.pair) for job in self.waiting)
         self.running: dict[int, Job] = {}
         self.ends: dict[int, float] = {}
         self.ready: list[Record] = []
@@ -184,15 +184,15 @@ class _Driver:
         return tuple(one.case for one in self.waiting if one.case.model_copy(update={"seed": 0}) == alike)
 
     def _hear(self, message: Message) -> None:
-        job = self.running[message.place]
+        job = self.running[message.slot]
         if isinstance(message, Stepped):
-            self.tell(Progressed(job.case, message.place, message.done, message.total))
+            self.tell(Progressed(job.case, message.slot, message.done, message.total))
             return
-        del self.running[message.place]
-        self.ends.pop(message.place, None)
+        del self.running[message.slot]
+        self.ends.pop(message.slot, None)
         if isinstance(message, Ended):
             self._keep(job, message.record)
-        elif message.again and job.attempt < self.limits.attempts:
+        elif message.retryable and job.attempt < self.limits.attempts:
             self.tell(Retried(job.case, message.reason))
             self.waiting.insert(0, replace(job, attempt=job.attempt + 1))
         else:
@@ -208,7 +208,7 @@ class _Driver:
                 self._fail(self.running.pop(place), why)
 
     def _fail(self, job: Job, why: str) -> None:
-        pair = self.plan.work().pair(job.case)
+        pair = self.plan.worker_setup().pair(job.case)
         self._keep(job, engine.failed_record(job.case, self.plan.suite, pair, self.device, why))
 
     def _keep(self, job: Job, record: Record) -> None:
@@ -220,7 +220,7 @@ class _Driver:
     def _finish(self, job: Job, record: Record, *, elsewhere: bool) -> None:
         drop_checkpoints(self.checkpoints, record)
         self.claims.drop(job.identity)
-        self.left[CellKey(job.case.entry, job.case.pair)] -= 1
+        self.remaining[CellKey(job.case.entry, job.case.pair)] -= 1
         self.ready.append(record)
-        left = self.left.total()
-        self.tell(Finished(record, elsewhere, left, self.costs.wall_seconds(self.left, self.pool.size())))
+        left = self.remaining.total()
+        self.tell(Finished(record, elsewhere, left, self.costs.wall_seconds(self.remaining, self.pool.size())))

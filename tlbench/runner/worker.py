@@ -146,7 +146,7 @@ class Worker:
         for name in names:
             if name in self.domains:
                 continue
-            domain = data.load(self.work.suite.domains[name], self.work.root, data.cache.default_cache())
+            domain = data.load(self.work.suite.domains[name], self.work.root, data.cache.cache_folder())
             if domain.fingerprint != self.work.fingerprints[name]:
                 raise TlbenchError(
                     f"domains.{name}: the data below {self.work.root} here are not those of the run "

@@ -26,7 +26,7 @@ from tlbench.terms import Record
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Chosen", "Range", "Rule", "rules", "run_sweep", "search_space"]
+__all__ = ["SweepResult", "Range", "Rule", "rules", "run_sweep", "search_space"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def rules(suite: Suite) -> list[Rule]:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SweepResult:
     """The outcome of a sweep."""
 
     entry: str
@@ -101,19 +101,19 @@ class Drive(Protocol):
 
 def run_sweep(
     suite: Suite,
-    row: str,
+    entry: str,
     trials: int,
     folder: Path,
     root: Path,
-    drive: Drive,
+    run_cases: Drive,
     *,
     rule: str | None = None,
     pairs: Sequence[str] = (),
     seeds: Sequence[int] = (),
     ranges: Mapping[str, Range] | None = None,
-    at_once: int = 1,
-    tell: Tell = lambda number, value, options: None,
-) -> Chosen:
+    parallel_trials: int = 1,
+    on_trial: Tell = lambda number, value, options: None,
+) -> SweepResult:
     """Search the options of a suite's row until `trials` of them have ended, counting those of earlier calls.
 
     Args:
@@ -133,11 +133,11 @@ def run_sweep(
     Raises:
         TlbenchError: unknown row or rule, nothing to search, another sweep in the folder, or no trial that ended with a value.
     """
-    if row not in suite.methods:
-        raise TlbenchError(unknown_name(f"method entry of suite {suite.name}", row, suite.methods, "--method"))
-    base = suite.methods[row]
-    searched = ranges or search_space(base.method or row, base.options)
-    search = _Search(suite, row, folder, root, drive, _rule(suite, rule), tuple(pairs), tuple(seeds), searched, at_once, tell)
+    if entry not in suite.methods:
+        raise TlbenchError(unknown_name(f"method entry of suite {suite.name}", entry, suite.methods, "--method"))
+    base = suite.methods[entry]
+    searched = ranges or search_space(base.method or entry, base.options)
+    search = _Search(suite, entry, folder, root, run_cases, _rule(suite, rule), tuple(pairs), tuple(seeds), searched, parallel_trials, on_trial)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
@@ -153,7 +153,7 @@ def run_sweep(
     best = study.best_trial
     options = {**base.options, **best.params}
     failed = len([t for t in study.trials if t.state.is_finished()]) - len(ended)
-    return Chosen(row, base.method or row, options, float(study.best_value), best.number, len(ended), failed, search.rule)
+    return SweepResult(entry, base.method or entry, options, float(study.best_value), best.number, len(ended), failed, search.rule)
 
 
 def _rule(suite: Suite, name: str | None) -> Rule:
@@ -242,7 +242,7 @@ class _Search:
         tried = dataclasses.replace(self.suite, methods=methods_of)
         records.prepare(self.folder, tried.name)
         plan = runner.plan_run(tried, self.folder, self.root, pairs=self.pairs, seeds=self.seeds)
-        found = [*plan.kept, *self.drive(plan, self.folder)]
+        found = [*plan.on_file, *self.drive(plan, self.folder)]
         values: dict[int, float | None] = {}
         for trial, number in rows.items():
             said = [self.rule.value(record) for record in found if record.entry == trial]

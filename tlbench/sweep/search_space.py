@@ -45,7 +45,7 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
-def search_space(method: str, given: Mapping[str, Any], written: Sequence[str] = ()) -> dict[str, Range]:
+def search_space(method: str, current: Mapping[str, Any], ranges: Sequence[str] = ()) -> dict[str, Range]:
     """The ranges to search, by option: those written, or all that the options declare.
 
     A number with two ends is searched between them; one that is open above, around its value in the suite or its default
@@ -60,9 +60,9 @@ def search_space(method: str, given: Mapping[str, Any], written: Sequence[str] =
         TlbenchError: an unknown option, a range that can't be read or that leaves the option's own bounds, or no option at all.
     """
     fields = methods.method_class(method).Options.model_fields
-    if written:
-        return dict(_written(text, method, fields) for text in written)
-    found = {name: range_ for name, field in fields.items() if (range_ := _declared(field, given.get(name)))}
+    if ranges:
+        return dict(_written(text, method, fields) for text in ranges)
+    found = {name: range_ for name, field in fields.items() if (range_ := _declared(field, current.get(name)))}
     if not found:
         raise TlbenchError(f"method {method} has no option that could be searched")
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from tlbench import clock
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools import Ended, Lost, Message
+from tlbench.runner.pools.protocol import Ended, Lost, Message
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
@@ -121,7 +121,7 @@ class RayPool:
             place.ready, self._stillborn = True, 0
             return
         place.busy = False
-        tell(Ended(number, said) if isinstance(said, Record) else Lost(number, said, again=False))
+        tell(Ended(number, said) if isinstance(said, Record) else Lost(number, said, retryable=False))
 
     def _died(self, number: int, error: Exception, tell: Callable[[Message], None]) -> None:
         place = self._places[number]

@@ -15,7 +15,7 @@ from typing import Any
 
 from tlbench import clock
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools import Ended, Lost, Message, Stepped
+from tlbench.runner.pools.protocol import Ended, Lost, Message, Stepped
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 
 STILLBORN = 3
@@ -98,7 +98,7 @@ class ProcessPool:
             place.ready, self._stillborn = True, 0
             return True
         place.busy = False
-        tell(Ended(number, rest[0]) if kind == "ended" else Lost(number, rest[0], again=False))
+        tell(Ended(number, rest[0]) if kind == "ended" else Lost(number, rest[0], retryable=False))
         return True
 
     def _died(self, number: int, tell: Callable[[Message], None]) -> bool:

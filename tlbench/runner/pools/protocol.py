@@ -14,7 +14,7 @@ from tlbench.terms import Record
 class Stepped:
     """A case goes on: `done` of `total` steps."""
 
-    place: int
+    slot: int
     done: int
     total: int
 
@@ -23,7 +23,7 @@ class Stepped:
 class Ended:
     """A case has its record (`done`, `skipped` or `failed`); its place is free again."""
 
-    place: int
+    slot: int
     record: Record
 
 
@@ -31,9 +31,9 @@ class Ended:
 class Lost:
     """A place died with its case, or could not run it; the pool has a new place of the same number, or one fewer."""
 
-    place: int
+    slot: int
     reason: str
-    again: bool = True
+    retryable: bool = True
     """Whether the case may be tried at another place; False where it would fail there in the same way."""
 
 

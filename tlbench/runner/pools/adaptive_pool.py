@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from tlbench.runner.pools import Message, Pool, Stepped
+from tlbench.runner.pools.protocol import Message, Pool, Stepped
 from tlbench.runner.worker import Job
 from tlbench.terms import Record
 
@@ -112,7 +112,7 @@ class AdaptivePool:
 
         def hear(message: Message) -> None:
             if not isinstance(message, Stepped):
-                row, beside_all = self._running.pop(message.place)
+                row, beside_all = self._running.pop(message.slot)
                 record = getattr(message, "record", None)
                 if not self._grown:
                     self._learn(row, record)

@@ -15,8 +15,8 @@ from pathlib import Path
 from tlbench import clock, engine
 from tlbench.engine.training import ddp
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools import Ended, Lost, Message, Stepped
-from tlbench.runner.process_pool import context, die_with_the_driver, exit_reason, signals_blocked
+from tlbench.runner.pools.protocol import Ended, Lost, Message, Stepped
+from tlbench.runner.pools.process_pool import context, die_with_the_driver, exit_reason, signals_blocked
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
@@ -131,7 +131,7 @@ class DdpPool:
         if isinstance(first, Record):
             tell(Ended(0, first))
         else:
-            tell(Lost(0, next(str(said) for said in (first, *others) if said), again=False))
+            tell(Lost(0, next(str(said) for said in (first, *others) if said), retryable=False))
 
     def _spawn(self) -> list[_Rank]:
         self._meetings += 1
