@@ -25,7 +25,7 @@ test: lint
 
 # the documentation site with its API reference, in out/docs; a warning fails
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # the JSON is kept in out/bench and compared with the last one there; benchmarks.run --all runs those of several minutes too
 bench: $(STAMP)
