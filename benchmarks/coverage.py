@@ -31,8 +31,8 @@ def these_pairs(pairs: int, seeds: int, kind: str, rng: np.random.Generator, tab
     """How often the interval of the mean over pairs covers the truth."""
     truth_P = rng.normal(50, 10, pairs)
     noise = deviations(kind, (tables, pairs), rng)[..., None] * rng.normal(size=(tables, pairs, seeds))
-    mean, half = intervals.these_pairs(truth_P[:, None] + noise)
-    return float((np.abs(mean - truth_P.mean()) <= half).mean())
+    mean, margin = intervals.over_pairs(truth_P[:, None] + noise)
+    return float((np.abs(mean - truth_P.mean()) <= margin).mean())
 
 
 def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Generator, tables: int) -> dict[str, float]:
@@ -41,20 +41,20 @@ def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Gener
     The coverage of the cells' moderated intervals, the false "hurts" among cells without effect (in these tables, and in
     tables without any effect), the share of harmful cells marked, and the share of such tables' rows with a verdict.
     """
-    covered, false, false_alone, found, verdicts = [], [], [], [], []
+    covered, false, false_alone, results, verdicts = [], [], [], [], []
     for _ in range(tables):
         sigma_RP = deviations(kind, (METHODS, pairs), rng)
         harmful_RP = rng.permuted(np.arange(METHODS * pairs) % 2 == 0).reshape(METHODS, pairs)
         noise = sigma_RP[..., None] * _of_deltas((METHODS, pairs, seeds), rng)
         truth_RP = np.where(harmful_RP, -effect * sigma_RP, 0.0)
-        marked = moderated.marks(truth_RP[..., None] + noise)
+        marked = moderated.moderated_t(truth_RP[..., None] + noise)
         covered.append((np.abs(marked.mean - truth_RP) <= marked.half).mean())
         false.append((marked.mark[~harmful_RP] == -1).mean())
-        found.append((marked.mark[harmful_RP] == -1).mean())
-        false_alone.append((moderated.marks(noise).mark == -1).mean())
-        verdicts.append((intervals.verdicts(intervals.these_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
+        results.append((marked.mark[harmful_RP] == -1).mean())
+        false_alone.append((moderated.moderated_t(noise).mark == -1).mean())
+        verdicts.append((intervals.verdicts(intervals.over_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
     columns = ("covered", "false hurts", "false, no effect anywhere", "power of a pair", "power of the mean")
-    return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, found, verdicts))), strict=True))
+    return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, results, verdicts))), strict=True))
 
 
 def _of_deltas(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -77,20 +77,20 @@ def new_domains(domains: int, shares: tuple[float, float, float], rng: np.random
     )
     value = value + own * rng.normal(size=value.shape)
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(*value.shape, 3))
-    mean, half = intervals.new_domains(runs, [(str(source), str(target)) for source, target in pairs])
-    return float((np.abs(mean) <= half).mean())
+    mean, margin = intervals.new_domains(runs, [(str(source), str(target)) for source, target in pairs])
+    return float((np.abs(mean) <= margin).mean())
 
 
 def hub(targets: int, rng: np.random.Generator, tables: int = TABLES) -> float:
     """The same where one source stands in every pair: it is given, and the targets are the sample."""
     value = rng.normal(size=(tables, targets))
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(tables, targets, 3))
-    mean, half = intervals.new_domains(runs, [("hub", str(target)) for target in range(targets)])
-    return float((np.abs(mean) <= half).mean())
+    mean, margin = intervals.new_domains(runs, [("hub", str(target)) for target in range(targets)])
+    return float((np.abs(mean) <= margin).mean())
 
 
-def _shown(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    print(f"\n{title}\n\n{tabulate(rows, headers=header, tablefmt='github', floatfmt='.1f')}")
+def _shown(title: str, header: Sequence[str], samples: Iterable[Sequence[object]]) -> None:
+    print(f"\n{title}\n\n{tabulate(samples, headers=header, tablefmt='github', floatfmt='.1f')}")
 
 
 def main() -> None:
@@ -103,11 +103,11 @@ def main() -> None:
         [(pairs, kind, *(100 * these_pairs(pairs, seeds, kind, rng) for seeds in SEEDS)) for pairs in PAIRS for kind in kinds],
     )
     cases = [(pairs, seeds, kind) for pairs in PAIRS for seeds in SEEDS for kind in kinds]
-    made = [marks(*case, effect=2.0, rng=rng, tables=400) for case in cases]
+    records = [marks(*case, effect=2.0, rng=rng, tables=400) for case in cases]
     _shown(
         f"Marks of pairs in tables of {METHODS} methods; effects are losses of two noise deviations",
-        ("pairs", "seeds", "noise", *made[0]),
-        [(*case, *(100 * value for value in found.values())) for case, found in zip(cases, made, strict=True)],
+        ("pairs", "seeds", "noise", *records[0]),
+        [(*case, *(100 * value for value in results.values())) for case, results in zip(cases, records, strict=True)],
     )
     mixes = {
         "targets alone": (0.0, 1.0, 0.0),

@@ -33,7 +33,7 @@ START = {"rows": 2000, "classes": 2, "pairs": 1, "seeds": 3, "methods": 2}
 STEPS = 100
 MARGIN = 1.1
 """An exponent below it counts as linear."""
-TITLES = {"rows": "rows of a domain", "classes": "classes", "pairs": "pairs", "seeds": "seeds", "methods": "method rows"}
+TITLES = {"rows": "samples of a domain", "classes": "classes", "pairs": "pairs", "seeds": "seeds", "methods": "method entries"}
 
 
 def suite(sizes: Mapping[str, int], path: Path) -> Path:
@@ -41,8 +41,8 @@ def suite(sizes: Mapping[str, int], path: Path) -> Path:
     lines = ['name = "growth"', "version = 1", "[data]", 'reader = "simulated"', 'shift = "subspace"', "amount = 0.6"]
     lines += [f"labels = {sizes['classes']}", "dimensions = 32", f"count = {sizes['rows']}"]
     for pair in range(sizes["pairs"]):
-        for part in ("source", "target"):
-            lines += [f"[domains.{part}_{pair}]", f'part = "{part}"', f"seed = {pair}"]
+        for piece in ("source", "target"):
+            lines += [f"[domains.{piece}_{pair}]", f'part = "{piece}"', f"seed = {pair}"]
     pairs = ", ".join(f'"source_{pair}:target_{pair}"' for pair in range(sizes["pairs"]))
     lines += ["[pairs]", f"list = [{pairs}]", "[protocol]", f"seeds = {list(range(sizes['seeds']))}"]
     lines += [
@@ -78,12 +78,12 @@ def seconds(sizes: Mapping[str, int]) -> float:
 def measure(rounds: int) -> dict[str, list[list[float]]]:
     """Size -> round -> seconds at each of `FACTORS`."""
     seconds({**START, "rows": 500})  # imports
-    found: dict[str, list[list[float]]] = {name: [] for name in START}
+    results: dict[str, list[list[float]]] = {name: [] for name in START}
     for number in range(rounds):
         for name in (*list(START)[number % len(START) :], *list(START)[: number % len(START)]):
-            found[name].append([seconds({**START, name: factor * START[name]}) for factor in FACTORS])
-            print(f"round {number + 1}, {name}: " + ", ".join(f"{s:.2f} s" for s in found[name][-1]), flush=True)
-    return found
+            results[name].append([seconds({**START, name: factor * START[name]}) for factor in FACTORS])
+            print(f"round {number + 1}, {name}: " + ", ".join(f"{s:.2f} s" for s in results[name][-1]), flush=True)
+    return results
 
 
 def exponents(runs: list[list[float]]) -> list[float]:
@@ -93,22 +93,22 @@ def exponents(runs: list[list[float]]) -> list[float]:
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half-width of the 95 % interval; infinite with fewer than two values."""
+    """Mean and margin of error of the 95 % interval; infinite with fewer than two values."""
     if len(values) < 2:
         return statistics.fmean(values), math.inf
-    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values), float(half)
+    margin = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values), float(margin)
 
 
 def verdict(runs: list[list[float]]) -> str:
     """In words, see the top."""
-    mean, half = interval(exponents(runs))
-    if mean - half > 1:
+    mean, margin = interval(exponents(runs))
+    if mean - margin > 1:
         return "faster than linearly"
-    return "at most linearly" if mean + half < MARGIN else "undecided"
+    return "at most linearly" if mean + margin < MARGIN else "undecided"
 
 
-def draw(found: Mapping[str, list[list[float]]], out: Path) -> None:
+def draw(results: Mapping[str, list[list[float]]], out: Path) -> None:
     """One plot of all sizes, medians over the rounds, with a line of slope 1."""
     import matplotlib
 
@@ -116,12 +116,12 @@ def draw(found: Mapping[str, list[list[float]]], out: Path) -> None:
     from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
-    for (name, runs), marker in zip(found.items(), "osD^v", strict=True):
+    for (name, runs), marker in zip(results.items(), "osD^v", strict=True):
         medians = [statistics.median(run[at] for run in runs) for at in range(len(FACTORS))]
-        mean, half = interval(exponents(runs))
-        label = f"{TITLES[name]}, from {START[name]:,}: exponent {mean:.2f}" + (f" ± {half:.2f}" if half < 10 else "")
+        mean, margin = interval(exponents(runs))
+        label = f"{TITLES[name]}, from {START[name]:,}: exponent {mean:.2f}" + (f" ± {margin:.2f}" if margin < 10 else "")
         axes.plot(FACTORS, medians, marker=marker, label=label)
-    least = min(statistics.median(run[0] for run in runs) for runs in found.values())
+    least = min(statistics.median(run[0] for run in runs) for runs in results.values())
     axes.plot(FACTORS, [least * factor for factor in FACTORS], "k:", label="linear")
     axes.set(xscale="log", yscale="log", xlabel="times the start", ylabel="seconds per suite, file to tables")
     axes.set_xticks(FACTORS, [str(factor) for factor in FACTORS])
@@ -141,20 +141,20 @@ def main() -> int:
     asked.add_argument("--out", type=Path, default=Path("results/bench"))
     words = asked.parse_args()
     os.environ["TLBENCH_CACHE"] = "off"
-    found = measure(words.rounds)
+    results = measure(words.rounds)
     words.out.mkdir(parents=True, exist_ok=True)
     with (words.out / "growth.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["size", "start", "factor", "round", "seconds"])
-        for name, runs in found.items():
+        for name, runs in results.items():
             for number, run in enumerate(runs, start=1):
                 table.writerows([name, START[name], f, number, f"{s:.4f}"] for f, s in zip(FACTORS, run, strict=True))
-    draw(found, words.out)
-    for name, runs in found.items():
-        mean, half = interval(exponents(runs))
-        print(f"{TITLES[name]:18} exponent {mean:.2f} ± {half:.2f}: {verdict(runs)}")
+    draw(results, words.out)
+    for name, runs in results.items():
+        mean, margin = interval(exponents(runs))
+        print(f"{TITLES[name]:18} exponent {mean:.2f} ± {margin:.2f}: {verdict(runs)}")
     print(f"wrote {words.out / 'growth'}.csv, .png and .svg")
-    return int(any(verdict(runs) == "faster than linearly" for runs in found.values()))
+    return int(any(verdict(runs) == "faster than linearly" for runs in results.values()))
 
 
 if __name__ == "__main__":

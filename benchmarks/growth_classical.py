@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.test_classical import COLUMNS, accuracy, made_up, skada_components, stacked
+from benchmarks.test_classical import COLUMNS, accuracy, skada_components, stacked, synthetic
 from tlbench.methods import method_class, method_options
 from tlbench.methods.base import ShallowMethod
 from tlbench.terms import Labelled, Task
@@ -36,24 +36,24 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "ot_entropic": ("ot_entropic", {"block": 1000, "learner": "logistic", "entropy": 0.1}),
 }
 WHOLE: dict[str, dict[str, Any]] = {"tca": {}, "ot_exact": {"block": 10_000}, "ot_entropic": {"block": 10_000}}
-APART: dict[str, dict[str, Any]] = {"tca": {"exact": 1}, "ot_exact": {}, "ot_entropic": {}}
+BLOCKWISE: dict[str, dict[str, Any]] = {"tca": {"exact": 1}, "ot_exact": {}, "ot_entropic": {}}
 THEIR_MOST = {"skada tca": 4000, "skada ot_exact": 4000} if find_spec("skada") else {}
 LOOKS = {"tca": ("#0072B2", "o"), "ot_exact": ("#D55E00", "s"), "ot_entropic": ("#009E73", "D"), "kmm": ("#000000", "^")}
 """Colour and marker of a method, ours and skada's alike; colours of Okabe and Ito, told apart by the colour-blind."""
 
 
 def fit(name: str, count: int, changes: dict[str, Any] | None = None) -> tuple[float, float]:
-    """Seconds of the fit with its learner, and the share of (at most 5,000) target rows that is right."""
-    source, y, target, truth = made_up(count)
+    """Seconds of the fit with its learner, and the share of (at most 5,000) target samples that is right."""
+    source, y, target, truth = synthetic(count)
     method, given = OURS[name]
     torch.manual_seed(0)
-    made = method_class(method)(**method_options(method, {**given, **(changes or {})}))
-    assert isinstance(made, ShallowMethod)
+    records = method_class(method)(**method_options(method, {**given, **(changes or {})}))
+    assert isinstance(records, ShallowMethod)
     start = time.perf_counter()
-    predictor = made.fit(Task(10, Labelled(source.float(), y), target.float()))
+    predictor = records.fit(Task(10, Labelled(source.float(), y), target.float()))
     seconds = time.perf_counter() - start
-    said = predictor(target[:5000].float()).argmax(dim=1)
-    return seconds, float((said == truth[:5000]).double().mean())
+    text = predictor(target[:5000].float()).argmax(dim=1)
+    return seconds, float((text == truth[:5000]).double().mean())
 
 
 def theirs(name: str, source: Tensor, target: Tensor) -> None:
@@ -62,32 +62,32 @@ def theirs(name: str, source: Tensor, target: Tensor) -> None:
         return
     import skada
 
-    rows, domain = stacked(source, target)
-    skada.OTMappingAdapter(max_iter=10**6).fit_transform(rows, sample_domain=domain)
+    samples, domain = stacked(source, target)
+    skada.OTMappingAdapter(max_iter=10**6).fit_transform(samples, sample_domain=domain)
 
 
 def one(name: str, count: int) -> dict[str, float]:
     """Seconds of one run, its accuracy where it is ours, and the most memory that its process held, in bytes."""
-    found: dict[str, float] = {"rows": count}
+    results: dict[str, float] = {"rows": count}
     with torch.no_grad():
         if name in OURS:
             fit(name, 50)
-            found["seconds"], found["accuracy"] = fit(name, count)
+            results["seconds"], results["accuracy"] = fit(name, count)
         else:
-            source, _, target, _ = made_up(count)
+            source, _, target, _ = synthetic(count)
             theirs(name, source[:50], target[:50])
             start = time.perf_counter()
             theirs(name, source, target)
-            found["seconds"] = time.perf_counter() - start
-    return {**found, "peak_bytes": 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+            results["seconds"] = time.perf_counter() - start
+    return {**results, "peak_bytes": 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
 def lost(count: int) -> dict[str, dict[str, float]]:
-    """Accuracy whole and approximate, and of the source rows as they are (`none`), on rows where all fit."""
-    source, y, target, truth = made_up(count)
+    """Accuracy whole and approximate, and of the source samples as they are (`none`), on rows where all fit."""
+    source, y, target, truth = synthetic(count)
     with torch.no_grad():
-        found = {n: {"whole": fit(n, count, WHOLE[n])[1], "approximate": fit(n, count, APART[n])[1]} for n in OURS}
-    return {**found, "none": {"1-NN": accuracy(torch.cat([source, target]), y, truth)}}
+        results = {n: {"whole": fit(n, count, WHOLE[n])[1], "approximate": fit(n, count, BLOCKWISE[n])[1]} for n in OURS}
+    return {**results, "none": {"1-NN": accuracy(torch.cat([source, target]), y, truth)}}
 
 
 def draw(points: dict[str, list[dict[str, float]]], file: Path) -> None:
@@ -117,8 +117,8 @@ def draw(points: dict[str, list[dict[str, float]]], file: Path) -> None:
 
 def measured(counts: list[int]) -> dict[str, list[dict[str, float]]]:
     """Every contender at every number of rows that it is run at, each in a process of its own."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*OURS, *THEIR_MOST)}
-    for name, points in found.items():
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in (*OURS, *THEIR_MOST)}
+    for name, points in results.items():
         for count in counts:
             if count > THEIR_MOST.get(name, count):
                 continue
@@ -131,37 +131,37 @@ def measured(counts: list[int]) -> dict[str, list[dict[str, float]]]:
                 f"{name:14} {count:7d} + {count} rows  {at['seconds']:8.2f} s  {at['peak_bytes'] / 2**30:.2f} GiB{right}",
                 flush=True,
             )
-    return found
+    return results
 
 
 def main() -> None:
     """Measure, print, and write where asked to."""
-    said = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    said.add_argument("--rows", type=int, nargs="+", default=[1000, 2000, 4000, 10_000, 30_000, 100_000])
-    said.add_argument("--lost", type=int, default=3000, help="rows at which whole and approximate are compared; 0: not at all")
-    said.add_argument("--out", type=Path, help="the numbers")
-    said.add_argument("--plot", type=Path, help="the picture, of the kind that its name says")
-    said.add_argument("--kmm", type=Path, help="numbers of growth_kmm, for the picture")
-    said.add_argument("--read", type=Path, help="numbers of an earlier --out in place of a measurement")
-    said.add_argument("--one", nargs=2, metavar=("NAME", "ROWS"), help=argparse.SUPPRESS)
-    given = said.parse_args()
+    text = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    text.add_argument("--rows", type=int, nargs="+", default=[1000, 2000, 4000, 10_000, 30_000, 100_000])
+    text.add_argument("--lost", type=int, default=3000, help="rows at which whole and approximate are compared; 0: not at all")
+    text.add_argument("--out", type=Path, help="the numbers")
+    text.add_argument("--plot", type=Path, help="the picture, of the kind that its name says")
+    text.add_argument("--kmm", type=Path, help="numbers of growth_kmm, for the picture")
+    text.add_argument("--read", type=Path, help="numbers of an earlier --out in place of a measurement")
+    text.add_argument("--one", nargs=2, metavar=("NAME", "ROWS"), help=argparse.SUPPRESS)
+    given = text.parse_args()
     if given.one:
         print(json.dumps(one(given.one[0], int(given.one[1]))))
         return
     if given.read:
-        found = json.loads(given.read.read_text(encoding="utf-8"))["points"]
+        results = json.loads(given.read.read_text(encoding="utf-8"))["points"]
     else:
-        found = measured(given.rows)
+        results = measured(given.rows)
         values = lost(given.lost) if given.lost else {}
         for name, shares in values.items():
             print(f"{given.lost} + {given.lost} rows, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in shares.items()))
         if given.out:
             given.out.parent.mkdir(parents=True, exist_ok=True)
-            given.out.write_text(json.dumps({"points": found, "accuracy": values}, indent=1) + "\n", encoding="utf-8")
+            given.out.write_text(json.dumps({"points": results, "accuracy": values}, indent=1) + "\n", encoding="utf-8")
     if given.plot:
         kmm = json.loads(given.kmm.read_text(encoding="utf-8"))["points"] if given.kmm else {}
         renamed = {("skada kmm" if name == "skada" else "kmm"): points for name, points in kmm.items()}
-        draw({**found, **renamed}, given.plot)
+        draw({**results, **renamed}, given.plot)
 
 
 if __name__ == "__main__":

@@ -46,10 +46,10 @@ def supervised(settings: Settings, precision: str, device: torch.device) -> dict
     net.to(device).to(memory_format=torch.channels_last).train()
     compiled: Callable[[Tensor], Tensor] = torch.compile(net)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    rows = torch.randint(0, settings.samples, (settings.steps, batch), generator=source).to(device)
+    samples = torch.randint(0, settings.samples, (settings.steps, batch), generator=source).to(device)
     begun, marks = time.perf_counter(), []
     for step in range(settings.steps):
-        at = rows[step]
+        at = samples[step]
         images = x[at].to(torch.float32, memory_format=torch.channels_last).mul_(2 / 255).sub_(1)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = compiled(images)
@@ -88,9 +88,9 @@ class Files(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return self.samples
 
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        image = Image.open(io.BytesIO(self.files[row % len(self.files)])).convert("RGB")
-        return self.transform(image), row % self.classes
+    def __getitem__(self, entry: int) -> tuple[Tensor, int]:
+        image = Image.open(io.BytesIO(self.files[entry % len(self.files)])).convert("RGB")
+        return self.transform(image), entry % self.classes
 
 
 def script(settings: Settings, precision: str, device: torch.device, workers: int, short: bool) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def script(settings: Settings, precision: str, device: torch.device, workers: in
             source, target = net(source_x), net(target_x)
             logits = head(source)
             k = ramp(step / steps)
-            of_source, of_target = (discriminator(reverse(part, k)).squeeze(1) for part in (source, target))
+            of_source, of_target = (discriminator(reverse(piece, k)).squeeze(1) for piece in (source, target))
         task = F.cross_entropy(logits.float(), source_y)
         domain = 0.5 * (
             F.binary_cross_entropy_with_logits(of_source.float(), torch.ones_like(of_source, dtype=torch.float32))

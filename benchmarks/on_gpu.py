@@ -81,11 +81,11 @@ def domains(settings: Settings) -> dict[str, Domain]:
 def of_engine(settings: Settings, precision: str, device: torch.device, seeds: int = 1, **train: str) -> dict[str, Any]:
     """Facts of a DANN training by the engine, all seeds together where there are several."""
     chosen = {"precision": precision, **train, **({"vmap_seeds": "on"} if seeds > 1 else {})}
-    cases, rows = [bench_case("dann", seed) for seed in range(seeds)], domains(settings)
+    cases, samples = [bench_case("dann", seed) for seed in range(seeds)], domains(settings)
     settings = dataclasses.replace(settings, train=tuple(chosen.items()))
-    records = engine.run_seeds(cases, bench_suite(settings), rows, device)
-    if wrong := [record.reason for record in records if record.status != "done"]:
-        raise RuntimeError(str(wrong[0]))
+    records = engine.run_seeds(cases, bench_suite(settings), samples, device)
+    if errors := [record.reason for record in records if record.status != "done"]:
+        raise RuntimeError(str(errors[0]))
     cost, notes = records[0].cost, records[0].notes
     if seeds > 1 and not any("trained together" in note for note in notes):
         raise RuntimeError(f"the seeds were not trained together: {notes}")
@@ -127,12 +127,12 @@ def figures(report: Report, precision: str, device: torch.device) -> list[dict[s
     net = f"{RESNET.backbone.rpartition(':')[2]} {RESNET.shape[-1]}"
     report.measure(f"{net} DANN, captured", 40, lambda: of_engine(RESNET, precision, device, compile="graph"))
     report.measure(f"{net} DANN, compiled", 150, lambda: of_engine(RESNET, precision, device, compile="step"))
-    report.measure(f"{net} supervised by hand, compiled", 130, lambda: jpeg.supervised(RESNET, precision, device))
+    report.measure(f"{net} supervised reference loop, compiled", 130, lambda: jpeg.supervised(RESNET, precision, device))
     for precise in dict.fromkeys((precision, "fp32")):
         name = f"{net} DANN, PIL and {WORKERS} workers, {precise}"
         report.measure(name, 60, lambda precise=precise: jpeg.script(RESNET, precise, device, WORKERS, SHORT))  # type: ignore[misc]
     report.measure(f"{net} DANN, as written", 40, lambda: of_engine(RESNET, precision, device, compile="off"))
-    together = f"LeNet DANN, captured, {SEEDS[-1]} seeds together"
+    vmapped = f"LeNet DANN, captured, {SEEDS[-1]} seeds together"
     fastest = max(
         (n for n in report.rates if n.startswith(f"{net} DANN") and "PIL" not in n),
         key=lambda n: report.rates[n]["samples_per_second"],
@@ -141,9 +141,9 @@ def figures(report: Report, precision: str, device: torch.device) -> list[dict[s
     return [
         {"a": a, "b": b, "ratio": report.ratio(a, b), "aim": aim}
         for a, b, aim in (
-            (together, "LeNet DANN, as written", "at least 10"),
+            (vmapped, "LeNet DANN, as written", "at least 10"),
             *(("LeNet DANN, captured", f"LeNet DANN, {package}, fp32", "") for package, method in PEERS if method == "dann"),
-            (fastest, f"{net} supervised by hand, compiled", "at least 0.9"),
+            (fastest, f"{net} supervised reference loop, compiled", "at least 0.9"),
             (fastest, f"{net} DANN, PIL and {WORKERS} workers, fp32", "at least 3"),
             (fastest, f"{net} DANN, PIL and {WORKERS} workers, bf16", "" if precision == "bf16" else None),
         )
@@ -166,7 +166,7 @@ def main() -> int:
     report.measure("table", 100, lambda: throughput.measure_methods(settings, METHODS[:2] if SHORT else METHODS, device))
     methods = report.rates.pop("table", None)
     facts = machine(device, words.precision)
-    made = {
+    records = {
         "kind": "tlbench bench-gpu",
         "machine": facts.model_dump(mode="json"),
         "settings": {"lenet": LENET.facts(), "resnet": RESNET.facts(), "short": SHORT},
@@ -177,29 +177,29 @@ def main() -> int:
     }
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{facts.device} torch{facts.torch} {words.precision}").strip("-").lower()
     words.out.mkdir(parents=True, exist_ok=True)
-    (words.out / f"{name}.json").write_text(json.dumps(made, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    text = said(made)
+    (words.out / f"{name}.json").write_text(json.dumps(records, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = report_markdown(records)
     (words.out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
     print(f"wrote {words.out / name}.json and .md")
     return 0 if report.rates else 1
 
 
-def said(made: dict[str, Any]) -> str:
+def report_markdown(records: dict[str, Any]) -> str:
     """The report as Markdown."""
-    where = made["machine"]
+    where = records["machine"]
     lines = [f"# {where['device']}, torch {where['torch']}, {where['precision']}", ""]
     lines += ["| training | samples/s |", "| --- | ---: |"]
-    lines += [f"| {name} | {facts['samples_per_second']:,.0f} |" for name, facts in made["rates"].items()]
+    lines += [f"| {name} | {facts['samples_per_second']:,.0f} |" for name, facts in records["rates"].items()]
     lines += ["", "| ratio of samples/s | | aim |", "| --- | ---: | --- |"]
-    for one in made["ratios"]:
+    for one in records["ratios"]:
         ratio = "not measured" if one["ratio"] is None else f"{one['ratio']:.2f}"
         lines.append(f"| {one['a']} / {one['b']} | {ratio} | {one['aim']} |")
-    lines += ["", *(f"- left out: {text}" for text in made["left_out"])]
-    notes = {f"- {name}: {note}" for name, facts in made["rates"].items() for note in facts.get("notes", ())}
+    lines += ["", *(f"- left out: {text}" for text in records["left_out"])]
+    notes = {f"- {name}: {note}" for name, facts in records["rates"].items() for note in facts.get("notes", ())}
     lines += sorted(notes)
-    if made["methods"] is not None:
-        lines += ["", table.render(made["methods"], "markdown")]
+    if records["methods"] is not None:
+        lines += ["", table.render(records["methods"], "markdown")]
     return "\n".join(lines).rstrip() + "\n"
 
 

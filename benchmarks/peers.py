@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from benchmarks.contenders import BATCH, CPU, ROWS, Work
+from benchmarks.contenders import BATCH, CPU, SAMPLES, Work
 from benchmarks.reference_loop import Model, order, ramp, reverse
 
 Ready = Callable[[], list[float]]
@@ -44,8 +44,8 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        return self.x[row], self.y[row]
+    def __getitem__(self, entry: int) -> tuple[Tensor, int]:
+        return self.x[entry], self.y[entry]
 
 
 def inputs(x: Tensor) -> Tensor:
@@ -110,17 +110,17 @@ def pytorch_adapt(work: Work, steps: int, *, loader: bool, device: torch.device 
     hook = DANNHook(optimizers) if work.method == "dann" else ClassifierHook(optimizers, post=[MCCHook()])
 
     if loader:
-        none = torch.zeros(ROWS, dtype=torch.int64)
+        none = torch.zeros(SAMPLES, dtype=torch.int64)
         source, target = SourceDataset(Images(work.source.x, work.source.y)), TargetDataset(Images(work.target, none))
         both = CombinedSourceAndTargetDataset(source, target)
         batches = iter(DataloaderCreator(batch_size=BATCH, num_workers=0)(train=both)["train"])
         draw: Callable[[int], dict[str, Tensor]] = lambda step: next(batches)  # noqa: E731
     else:
-        source_x, source_y, target_x = (rows.to(device) for rows in (work.source.x, work.source.y, work.target))
-        rows, of_target = (order(ROWS, steps, BATCH, seed).to(device) for seed in (1, 2))
+        source_x, source_y, target_x = (samples.to(device) for samples in (work.source.x, work.source.y, work.target))
+        samples, of_target = (order(SAMPLES, steps, BATCH, seed).to(device) for seed in (1, 2))
 
         def draw(step: int) -> dict[str, Tensor]:
-            at = rows[step]
+            at = samples[step]
             return {
                 "src_imgs": inputs(source_x[at]),
                 "src_labels": source_y[at],
@@ -148,7 +148,7 @@ def skada(work: Work, steps: int, device: torch.device = CPU) -> Ready:
 
     model = work.model(channels_last=False)
     count = steps * BATCH
-    at, of_target = order(ROWS, steps, BATCH, 1).flatten(), order(ROWS, steps, BATCH, 2).flatten()
+    at, of_target = order(SAMPLES, steps, BATCH, 1).flatten(), order(SAMPLES, steps, BATCH, 2).flatten()
     x = torch.cat([inputs(work.source.x[at]), inputs(work.target[of_target])]).numpy()
     y = torch.cat([work.source.y[at], torch.full((count,), -1)]).numpy()
     domain = torch.cat([torch.ones(count, dtype=torch.int64), torch.full((count,), -2)]).numpy()

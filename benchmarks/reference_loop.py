@@ -1,4 +1,4 @@
-"""Training steps in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
+"""Training steps in plain torch, written as an expert would. Nothing of tlbench is imported here.
 
 Two networks: LeNet (20, 50, 500) on images that stay on the device as uint8 and are drawn by index, and a linear head on
 features that a frozen backbone has made. Four losses: source only, DANN (a discriminator of two hidden layers of 256, gradient
@@ -63,10 +63,10 @@ class Model(nn.Module):
             self.to(memory_format=torch.channels_last)
 
 
-def order(rows: int, steps: int, batch: int, seed: int) -> Tensor:
+def order(samples: int, steps: int, batch: int, seed: int) -> Tensor:
     """Row numbers (steps, batch): one permutation after the other."""
     source = torch.Generator().manual_seed(seed)
-    passes = [torch.randperm(rows, generator=source) for _ in range(-(-steps * batch // rows))]
+    passes = [torch.randperm(samples, generator=source) for _ in range(-(-steps * batch // samples))]
     return torch.cat(passes)[: steps * batch].view(steps, batch)
 
 
@@ -90,9 +90,9 @@ def mcc(model: Model, features: Tensor, batch: int, progress: float, is_source: 
     share, logs = logits.softmax(1), logits.log_softmax(1)
     weight = 1 + (share * logs).sum(1).exp()
     weight = (batch * weight / weight.sum()).detach()
-    together = share.T @ (weight[:, None] * share)
-    together = together / together.sum(1, keepdim=True)
-    return (together.sum() - together.trace()) / len(together)
+    vmapped = share.T @ (weight[:, None] * share)
+    vmapped = vmapped / vmapped.sum(1, keepdim=True)
+    return (vmapped.sum() - vmapped.trace()) / len(vmapped)
 
 
 TERMS = {"dann": dann, "coral": coral, "mcc": mcc}
@@ -113,18 +113,18 @@ def train(
     """Train in place from images (N, 1, 28, 28) as uint8 or features (N, D); the loss of every step."""
     source_x, source_y = source
     term = TERMS.get(method)
-    source_rows = order(len(source_x), steps, batch, seeds[0])
-    target_rows = order(len(target), steps, batch, seeds[1]) if term else source_rows
+    source_indices = order(len(source_x), steps, batch, seeds[0])
+    target_indices = order(len(target), steps, batch, seeds[1]) if term else source_indices
     layout = torch.channels_last if channels_last else torch.contiguous_format
     is_source = torch.cat([torch.ones(batch), torch.zeros(batch)])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     losses = torch.empty(steps)
     model.train()
     for step in range(steps):
-        drawn = source_rows[step]
+        drawn = source_indices[step]
         x = source_x.index_select(0, drawn)
         if term:
-            x = torch.cat([x, target.index_select(0, target_rows[step])])
+            x = torch.cat([x, target.index_select(0, target_indices[step])])
         if x.dtype == torch.uint8:
             x = x.to(torch.float32, memory_format=layout).mul_(2 / 255).sub_(1)
         features = model.backbone(x)

@@ -1,6 +1,6 @@
 """The DANN step as script-style libraries write it: PIL images, torchvision transforms, a DataLoader per domain.
 
-Two forwards, Adam as it comes, and three host reads a step for the log line. The network is that of by_hand.py.
+Two forwards, Adam as it comes, and three host reads a step for the log line. The network is that of reference_loop.py.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.arrays)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+    def __getitem__(self, entry: int) -> tuple[Tensor, int]:
         if self.files is None:
-            image = Image.fromarray(self.arrays[row])
+            image = Image.fromarray(self.arrays[entry])
         else:
-            image = Image.open(io.BytesIO(self.files[row])).convert("L")
-        return self.transform(image), self.labels[row]
+            image = Image.open(io.BytesIO(self.files[entry])).convert("L")
+        return self.transform(image), self.labels[entry]
 
 
 def png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -71,8 +71,8 @@ class Script:
         ahead = AHEAD if workers else 0
         self._loaders: list[Iterator[Any]] = []
         for images, seed in zip((source, target), seeds, strict=True):
-            rows = order(len(images), steps + 2 * ahead, batch, seed).tolist()
-            self._loaders.append(iter(DataLoader(images, batch_sampler=rows, num_workers=workers)))
+            samples = order(len(images), steps + 2 * ahead, batch, seed).tolist()
+            self._loaders.append(iter(DataLoader(images, batch_sampler=samples, num_workers=workers)))
         for loader in self._loaders:
             for _ in range(ahead):
                 next(loader)

@@ -34,8 +34,8 @@ def mnist() -> tuple[data.Declaration, Path]:
     root = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not (root / str(FILES["images"])).is_file():
         pytest.skip(f"no {FILES['images']} in {root}; set TLBENCH_DATA")
-    declaration, wrong = data.declare("mnist", {"reader": "idx", **FILES}, {})
-    assert declaration is not None, wrong
+    declaration, errors = data.declare("mnist", {"reader": "idx", **FILES}, {})
+    assert declaration is not None, errors
     return declaration, root
 
 

@@ -1,4 +1,4 @@
-"""Solved methods beside skada 0.6 on the same rows, in turn: TCA, CORAL and subspace alignment; and DASVM beside itself.
+"""Shallow methods beside skada 0.6 on the same rows, in turn: TCA, CORAL and subspace alignment; and DASVM beside itself.
 
 Times are printed and saved, never asserted. What is asserted: TCA's objective is reached or bettered, the accuracy of 1-NN on
 its components is within a point and above 0.6 for both (chance is 0.1), and the maps are the same ones. skada is the extra
@@ -17,9 +17,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from benchmarks.timing import SHORT, Turns, rounds
-from tlbench.solvers import base_learners, kernel_columns, kernels, subspaces, svm
+from benchmarks.timing import SHORT, Alternation, rounds
+from tlbench.solvers import base_learners, subspaces, svm
 from tlbench.solvers import transfer_components as components
+from tlbench.solvers.kernels import design, gaussian
 
 COLUMNS, COUNT, MU = 100, 20, 0.1
 AIMS = {500: 1.0, 2000: 15.0, 4000: 30.0}
@@ -27,19 +28,19 @@ AIMS = {500: 1.0, 2000: 15.0, 4000: 30.0}
 beside_skada = pytest.mark.skipif(find_spec("skada") is None, reason="skada is not installed; pip install 'tlbench[peers]'")
 
 
-def made_up(count: int, columns: int = COLUMNS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Ten classes that overlap, the target moved and stretched: source rows and classes, target rows and classes.
+def synthetic(count: int, columns: int = COLUMNS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Ten classes that overlap, the target moved and stretched: source samples and classes, target samples and classes.
 
-    1-NN on the rows as they are is right on 61 % of 500 target rows, on their transfer components on 77 %.
+    1-NN on the rows as they are is right on 61 % of 500 target samples, on their transfer components on 77 %.
     """
     source = torch.Generator().manual_seed(0)
     centres = 0.4 * torch.randn(10, columns, generator=source, dtype=torch.float64)
-    found: list[Tensor] = []
+    results: list[Tensor] = []
     for stretch, shift in ((1.0, 0.0), (1.1, 0.3)):
         y = torch.arange(count) % 10
         x = centres[y] + stretch * torch.randn(count, columns, generator=source, dtype=torch.float64) + shift
-        found += [x, y]
-    return found[0], found[1], found[2], found[3]
+        results += [x, y]
+    return results[0], results[1], results[2], results[3]
 
 
 def stacked(source: Tensor, target: Tensor) -> tuple[Any, Any]:
@@ -50,29 +51,31 @@ def stacked(source: Tensor, target: Tensor) -> tuple[Any, Any]:
 
 def transfer_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Ours: coefficients (N, K) and components (N, K) of both domains."""
-    made = kernel_columns.kernel_columns(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
-    e = components.contrasts(len(source), len(target), source)
+    records = design.kernel_design(torch.cat([source, target]), "rbf", gamma=1 / COLUMNS)
+    e = components.mean_contrast(len(source), len(target), source)
     # skada's I + mu K e e'K is that times 1 / (mu |e|^2), beside M of norm 1
     penalty = 1 / (MU * float(e.square().sum()))
-    found = components.components(components.Scatter(made), made.gather(components.unit(e)), penalty, COUNT)
-    weights = components.scaled(*found, "coefficients")
-    return weights, made.map(weights)
+    results = components.leading_components(
+        components.Scatter(records), records.gather(components.normalize_contrasts(e)), penalty, COUNT
+    )
+    weights = components.scale_components(*results, "coefficients")
+    return weights, records.map(weights)
 
 
 def skada_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     import skada
 
-    rows, domain = stacked(source, target)
+    samples, domain = stacked(source, target)
     adapter = skada.TransferComponentAnalysisAdapter(kernel="rbf", n_components=COUNT, mu=MU)
-    out = adapter.fit_transform(rows, sample_domain=domain)
+    out = adapter.fit_transform(samples, sample_domain=domain)
     return torch.from_numpy(adapter.eigvects_), torch.from_numpy(np.asarray(out))
 
 
 def objective(weights: Tensor, source: Tensor, target: Tensor) -> float:
     """tr((W'(I + mu K e e'K) W)^-1 W'K H K W): the scatter that the subspace keeps for its mismatch and length."""
-    rows = torch.cat([source, target])
-    mapped = kernels.gram(rows, rows, 1 / COLUMNS) @ weights
-    e = components.contrasts(len(source), len(target), source)
+    samples = torch.cat([source, target])
+    mapped = gaussian.gram(samples, samples, 1 / COLUMNS) @ weights
+    e = components.mean_contrast(len(source), len(target), source)
     mismatch = mapped.T @ e
     below = weights.T @ weights + MU * mismatch @ mismatch.T
     centred = mapped - mapped.mean(dim=0)
@@ -80,27 +83,31 @@ def objective(weights: Tensor, source: Tensor, target: Tensor) -> float:
 
 
 def accuracy(embedded: Tensor, y: Tensor, truth: Tensor) -> float:
-    said = base_learners.nearest(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
-    return float((said == truth).double().mean())
+    text = base_learners.fit_nearest_neighbor(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
+    return float((text == truth).double().mean())
 
 
 @beside_skada
 @pytest.mark.parametrize("count", [500, 2000, pytest.param(4000, marks=pytest.mark.skipif(SHORT, reason="minutes of skada"))])
 def test_transfer_components(benchmark: BenchmarkFixture, count: int) -> None:
-    source, y, target, truth = made_up(count)
-    kept: dict[str, tuple[Tensor, Tensor]] = {}
+    source, y, target, truth = synthetic(count)
+    retained: dict[str, tuple[Tensor, Tensor]] = {}
 
     def contender(name: str, run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Callable[[], Callable[[], Any]]:
-        return lambda: lambda: kept.update({name: run(source, target)})
+        return lambda: lambda: retained.update({name: run(source, target)})
 
-    turns = Turns({"tlbench": contender("tlbench", transfer_components), "skada": contender("skada", skada_components)})
-    turns.run(benchmark, rounds(3) if count < 4000 else 1)
-    turns.keep(benchmark, 1)
-    values = {name: objective(weights, source, target) for name, (weights, _) in kept.items()}
-    shares = {name: accuracy(features, y, truth) for name, (_, features) in kept.items()}
-    faster = turns.ratio("skada", "tlbench")
+    alternation = Alternation(
+        {"tlbench": contender("tlbench", transfer_components), "skada": contender("skada", skada_components)}
+    )
+    alternation.run(benchmark, rounds(3) if count < 4000 else 1)
+    alternation.add_ratios(benchmark, 1)
+    values = {name: objective(weights, source, target) for name, (weights, _) in retained.items()}
+    shares = {name: accuracy(features, y, truth) for name, (_, features) in retained.items()}
+    faster = alternation.ratio("skada", "tlbench")
     benchmark.extra_info |= {"ratio": faster, "aim": AIMS[count], "objective": values, "accuracy": shares}
-    print(f"\nTCA {count} + {count}: {turns.median('tlbench'):.2f} s, skada {turns.median('skada'):.2f} s, {faster}")
+    print(
+        f"\nTCA {count} + {count}: {alternation.median('tlbench'):.2f} s, skada {alternation.median('skada'):.2f} s, {faster}"
+    )
     print(f"aim {AIMS[count]:g} times; objective {values}; 1-NN {shares}")
     assert values["tlbench"] >= values["skada"] * (1 - 1e-9)
     assert shares["tlbench"] >= shares["skada"] - 0.01 and min(shares.values()) > 0.6
@@ -111,63 +118,63 @@ def test_transfer_components(benchmark: BenchmarkFixture, count: int) -> None:
 def test_maps(benchmark: BenchmarkFixture, name: str) -> None:
     import skada
 
-    source, _, target, _ = made_up(2000)
-    rows, domain = stacked(source, target)
-    made: dict[str, Tensor] = {}
+    source, _, target, _ = synthetic(2000)
+    samples, domain = stacked(source, target)
+    records: dict[str, Tensor] = {}
 
     def ours() -> Tensor:
         if name == "coral":  # about the means, as skada has it
             return torch.cat([subspaces.coral(source - source.mean(dim=0), target, 1e-12), target - target.mean(dim=0)])
-        bases = [subspaces.principal(part, COUNT) for part in (source, target)]
+        bases = [subspaces.principal_directions(piece, COUNT) for piece in (source, target)]
         aligned = (source - source.mean(dim=0)) @ bases[0] @ (bases[0].T @ bases[1])
         return torch.cat([aligned, (target - target.mean(dim=0)) @ bases[1]])
 
     def theirs() -> Any:
         adapter = skada.CORALAdapter(reg=None) if name == "coral" else skada.SubspaceAlignmentAdapter(n_components=COUNT)
-        return torch.from_numpy(np.asarray(adapter.fit_transform(rows, sample_domain=domain)))
+        return torch.from_numpy(np.asarray(adapter.fit_transform(samples, sample_domain=domain)))
 
-    turns = Turns(
-        {"tlbench": lambda: lambda: made.update(tlbench=ours()), "skada": lambda: lambda: made.update(skada=theirs())},
+    alternation = Alternation(
+        {"tlbench": lambda: lambda: records.update(tlbench=ours()), "skada": lambda: lambda: records.update(skada=theirs())},
         pause=0.2,
     )
-    turns.run(benchmark, rounds(25))
-    turns.keep(benchmark, 1)
-    faster = turns.ratio("skada", "tlbench")
+    alternation.run(benchmark, rounds(25))
+    alternation.add_ratios(benchmark, 1)
+    faster = alternation.ratio("skada", "tlbench")
     benchmark.extra_info |= {"ratio": faster, "aim": 1.0}
-    sign = (made["tlbench"] * made["skada"]).sum(dim=0).sign() if name == "subspace_alignment" else 1.0
-    assert torch.allclose(made["tlbench"] * sign, made["skada"], atol=1e-6)
-    print(f"\n{name}: {1e3 * turns.median('tlbench'):.1f} ms, skada {1e3 * turns.median('skada'):.1f} ms, {faster}")
+    sign = (records["tlbench"] * records["skada"]).sum(dim=0).sign() if name == "subspace_alignment" else 1.0
+    assert torch.allclose(records["tlbench"] * sign, records["skada"], atol=1e-6)
+    print(f"\n{name}: {1e3 * alternation.median('tlbench'):.1f} ms, skada {1e3 * alternation.median('skada'):.1f} ms, {faster}")
 
 
 def counts_of_words(count: int, words: int = 5000) -> tuple[Tensor, Tensor, Tensor]:
-    """Reviews of two kinds as counts, some 90 words each: source rows and their signs, target rows."""
+    """Reviews of two kinds as counts, some 90 words each: source samples and their signs, target samples."""
     source = torch.Generator().manual_seed(0)
     sign = torch.where(torch.arange(count) % 2 == 0, 1.0, -1.0).double()
     usual = torch.rand(words, generator=source, dtype=torch.float64).pow(8)
-    found = []
+    results = []
     for leans in torch.randn(2, words, generator=source, dtype=torch.float64):
         rates = usual * (0.5 * leans * sign[:, None]).exp()
-        found.append(torch.poisson(90 * rates / rates.sum(dim=1, keepdim=True), generator=source))
-    return found[0], sign, found[1]
+        results.append(torch.poisson(90 * rates / rates.sum(dim=1, keepdim=True), generator=source))
+    return results[0], sign, results[1]
 
 
 def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
     """DASVM on wide rows: all products of two rows computed once, and libsvm going through the columns in every round."""
     source, sign, target = counts_of_words(400)
-    made: dict[str, svm.DasvmState] = {}
+    records: dict[str, svm.DasvmResult] = {}
 
     def contender(name: str) -> Callable[[], Callable[[], Any]]:
         def run() -> None:
-            known = svm.products(source, target) if name == "known" else None
-            made[name] = svm.dasvm(source, sign, target, c=1.0, count=8, rounds=200, known=known)
+            known = svm.gram_matrix(source, target) if name == "known" else None
+            records[name] = svm.dasvm(source, sign, target, c=1.0, count=8, rounds=200, known=known)
 
         return lambda: run
 
-    turns = Turns({name: contender(name) for name in ("known", "columns")})
-    turns.run(benchmark, 1)
-    turns.keep(benchmark, 1)
-    seconds = {name: round(turns.median(name), 2) for name in made}
-    print(f"\nDASVM, 400 + 400 rows of 5,000 counts, {made['known'].rounds} rounds: {seconds}")
-    one, two = (made[name].machine(target) for name in ("known", "columns"))
-    assert made["known"].rounds == made["columns"].rounds > 5
+    alternation = Alternation({name: contender(name) for name in ("known", "columns")})
+    alternation.run(benchmark, 1)
+    alternation.add_ratios(benchmark, 1)
+    seconds = {name: round(alternation.median(name), 2) for name in records}
+    print(f"\nDASVM, 400 + 400 rows of 5,000 counts, {records['known'].rounds} rounds: {seconds}")
+    one, two = (records[name].machine(target) for name in ("known", "columns"))
+    assert records["known"].rounds == records["columns"].rounds > 5
     assert torch.equal(one > 0, two > 0) and torch.allclose(one, two, atol=1e-8)

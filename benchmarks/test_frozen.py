@@ -24,10 +24,10 @@ from tlbench.engine import frozen
 from tlbench.nn import backbones
 from tlbench.terms import Domain, Record
 
-ROWS, SIDE, CLASSES = int(os.environ.get("TLBENCH_FROZEN_ROWS", "1000")), 64, 10
+SAMPLES, SIDE, CLASSES = int(os.environ.get("TLBENCH_FROZEN_ROWS", "1000")), 64, 10
 DOMAINS = ("first", "second", "third", "fourth")
-TRAINED = ("source_only", "coral", "dann", "cdan", "dan", "mcc", "shot", "adabn")
-SOLVED = ("nearest_neighbor", "logistic")
+DEEP = ("source_only", "coral", "dann", "cdan", "dan", "mcc", "shot", "adabn")
+SHALLOW = ("nearest_neighbor", "logistic")
 
 SUITE = """
 name = "frozen"
@@ -55,15 +55,15 @@ def write(folder: Path) -> Path:
     """Four domains of images, and the suite."""
     draw = np.random.default_rng(0)
     for number, name in enumerate(DOMAINS):
-        y = np.arange(ROWS) % CLASSES
-        x = draw.integers(0, 64, (ROWS, 3, SIDE, SIDE), dtype=np.uint8)
+        y = np.arange(SAMPLES) % CLASSES
+        x = draw.integers(0, 64, (SAMPLES, 3, SIDE, SIDE), dtype=np.uint8)
         for label in range(CLASSES):  # a bright bar where the class stands, in a shade of the domain
             x[y == label, :, 6 * label : 6 * label + 6, :] += np.uint8(60 + 40 * number)
         np.savez(folder / f"{name}.npz", x=x, y=y)
     path = folder / "frozen.toml"
-    rows = "\n".join(f"[methods.{name}]" for name in (*TRAINED, *SOLVED))
-    places = "\n".join(f'[domains.{name}]\npath = "{name}.npz"' for name in DOMAINS)
-    path.write_text(SUITE.format(domains=places, methods=rows), encoding="utf-8")
+    samples = "\n".join(f"[methods.{name}]" for name in (*DEEP, *SHALLOW))
+    concurrent_cases = "\n".join(f'[domains.{name}]\npath = "{name}.npz"' for name in DOMAINS)
+    path.write_text(SUITE.format(domains=concurrent_cases, methods=samples), encoding="utf-8")
     return path
 
 
@@ -102,7 +102,7 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
     benchmark.extra_info.update({"seconds": seconds, "extraction": extraction, "heads": heads, "ratio": ratio})
     with capsys.disabled():
         print(
-            f"\n\n{len(records)} cases ({len(done)} done) on a frozen resnet18, {len(DOMAINS)} x {ROWS} images of {SIDE}x{SIDE}"
+            f"\n\n{len(records)} cases ({len(done)} done) on a frozen resnet18, {len(DOMAINS)} x {SAMPLES} images of {SIDE}x{SIDE}"
         )
         print(f"  the suite {seconds:.1f} s; extraction {extraction:.1f} s, heads {heads:.1f} s")
         print(f"  suite / (extraction + heads): {ratio:.3f}   aim: at most 1.30")

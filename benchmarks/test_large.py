@@ -21,9 +21,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 GIB = 2**30
 SIDE = 64
-ROW_BYTES = 3 * SIDE * SIDE
+SAMPLE_BYTES = 3 * SIDE * SIDE
 BYTES = int(float(os.environ.get("TLBENCH_LARGE_GIB", "4")) * GIB)
-FITTING_ROWS = 8_000
+FITTING_SAMPLES = 8_000
 STEPS, ROUNDS = 60, 3
 
 SUITE = """
@@ -71,15 +71,15 @@ print(json.dumps({"loaded": loaded, "peak": record.cost.peak_resident_bytes, "ra
 """
 
 
-def write(folder: Path, name: str, rows: int) -> None:
+def write(folder: Path, name: str, samples: int) -> None:
     """Images (rows, 3, 64, 64) of noise, as bytes, and ten classes; written some at a time."""
     draw = np.random.default_rng(len(name))
-    x = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(rows, 3, SIDE, SIDE))
-    for start in range(0, rows, 8192):
-        count = min(8192, rows - start)
-        x[start : start + count] = np.frombuffer(draw.bytes(count * ROW_BYTES), np.uint8).reshape(count, 3, SIDE, SIDE)
+    x = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(samples, 3, SIDE, SIDE))
+    for start in range(0, samples, 8192):
+        count = min(8192, samples - start)
+        x[start : start + count] = np.frombuffer(draw.bytes(count * SAMPLE_BYTES), np.uint8).reshape(count, 3, SIDE, SIDE)
     x.flush()
-    np.save(folder / f"{name}_y.npy", np.arange(rows) % 10)
+    np.save(folder / f"{name}_y.npy", np.arange(samples) % 10)
 
 
 def child(folder: Path, x: str, resident: str, steps: int) -> dict[str, float]:
@@ -90,30 +90,30 @@ def child(folder: Path, x: str, resident: str, steps: int) -> dict[str, float]:
     words = [sys.executable, "-c", CHILD, str(suite), str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    results: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 def test_a_domain_that_does_not_fit(tmp_path: Path, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/proc/self/status").is_file():
         pytest.skip("resident memory is read from /proc")
-    write(tmp_path, "large", BYTES // ROW_BYTES)
-    write(tmp_path, "small", FITTING_ROWS)
-    write(tmp_path, "target", FITTING_ROWS)
+    write(tmp_path, "large", BYTES // SAMPLE_BYTES)
+    write(tmp_path, "small", FITTING_SAMPLES)
+    write(tmp_path, "target", FITTING_SAMPLES)
     first = child(tmp_path, "large", "off", 20)  # the cache is filled here
-    found: dict[str, list[dict[str, float]]] = {"large": [], "small": []}
+    results: dict[str, list[dict[str, float]]] = {"large": [], "small": []}
 
-    def turn() -> None:
-        found["large"].append(child(tmp_path, "large", "off", STEPS))
-        found["small"].append(child(tmp_path, "small", "on", STEPS))
+    def alternation() -> None:
+        results["large"].append(child(tmp_path, "large", "off", STEPS))
+        results["small"].append(child(tmp_path, "small", "on", STEPS))
 
-    benchmark.pedantic(turn, rounds=ROUNDS)  # type: ignore[no-untyped-call]
-    ratios = [large["rate"] / small["rate"] for large, small in zip(found["large"], found["small"], strict=True)]
-    ratio, peak = statistics.median(ratios), max(one["peak"] for one in found["large"])
-    benchmark.extra_info["ratio"], benchmark.extra_info["found"] = ratio, found
+    benchmark.pedantic(alternation, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+    ratios = [large["rate"] / small["rate"] for large, small in zip(results["large"], results["small"], strict=True)]
+    ratio, peak = statistics.median(ratios), max(one["peak"] for one in results["large"])
+    benchmark.extra_info["ratio"], benchmark.extra_info["found"] = ratio, results
     with capsys.disabled():
         print(f"\n\n{BYTES / GIB:.1f} GiB of images, coral on a convnet, 64 + 64 rows of 3x{SIDE}x{SIDE}, {len(ratios)} rounds")
-        for name, runs in found.items():
+        for name, runs in results.items():
             rate = statistics.median(run["rate"] for run in runs)
             print(f"  {name:8} {rate:8.0f} samples/s, peak {max(run['peak'] for run in runs) / GIB:.2f} GiB resident")
         print(f"  from disk / held in memory: {ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f})   aim: at least 0.70")

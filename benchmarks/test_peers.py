@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks import peers
 from benchmarks.contenders import BATCH, Ready, Work
-from benchmarks.timing import SHORT, Turns, rounds
+from benchmarks.timing import SHORT, Alternation, rounds
 
 STEPS = 5 if SHORT else 20
 AIMS = {"PIL": 1.7, "pytorch-adapt": 1.3}
@@ -28,25 +28,25 @@ def work(method: str) -> Work:
 
 def contenders(method: str) -> dict[str, Callable[[int], Ready]]:
     one = work(method)
-    found: dict[str, Callable[[int], Ready]] = {"engine": one.engine, "by hand": one.by_hand}
+    results: dict[str, Callable[[int], Ready]] = {"engine": one.engine, "reference loop": one.reference_loop_run}
     if method == "dann":
-        found |= {
-            "by hand, contiguous": lambda steps: one.by_hand(steps, channels_last=False),
+        results |= {
+            "reference loop, contiguous": lambda steps: one.reference_loop_run(steps, channels_last=False),
             "PIL + DataLoader": lambda steps: one.script(steps, encoded=False, workers=0),
             "PIL + DataLoader, 2 workers": lambda steps: one.script(steps, encoded=False, workers=2),
             "PNG + PIL + DataLoader": lambda steps: one.script(steps, encoded=True, workers=0),
         }
     if peers.missing("pytorch_adapt") is None:
-        found["pytorch-adapt, its loader"] = lambda steps: peers.pytorch_adapt(one, steps, loader=True)
-        found["pytorch-adapt, batches by index"] = lambda steps: peers.pytorch_adapt(one, steps, loader=False)
+        results["pytorch-adapt, its loader"] = lambda steps: peers.pytorch_adapt(one, steps, loader=True)
+        results["pytorch-adapt, batches by index"] = lambda steps: peers.pytorch_adapt(one, steps, loader=False)
     if method == "dann" and peers.missing("skada") is None:
-        found["skada"] = lambda steps: peers.skada(one, steps)
-    return found
+        results["skada"] = lambda steps: peers.skada(one, steps)
+    return results
 
 
 @pytest.mark.parametrize("encoded", [False, True])
 def test_the_script_computes_the_losses_by_hand(encoded: bool) -> None:
-    expected = work("dann").by_hand(10)()
+    expected = work("dann").reference_loop_run(10)()
     assert work("dann").script(10, encoded=encoded, workers=0)() == pytest.approx(expected, abs=1e-4)
 
 
@@ -63,21 +63,21 @@ def test_a_peer_takes_the_same_steps_and_learns(package: str, method: str) -> No
 @pytest.mark.benchmark(group=f"LeNet, {BATCH} + {BATCH} rows of 28x28, in turn")
 @pytest.mark.parametrize("method", ["dann", "mcc"])
 def test_beside_others(method: str, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> None:
-    turns = Turns({name: functools.partial(ready, STEPS) for name, ready in contenders(method).items()})
-    turns.run(benchmark, rounds(5))
-    rate = {name: 2 * BATCH * STEPS / turns.median(name) for name in turns.seconds}
-    ratios = {name: turns.ratio(name, "engine") for name in turns.seconds if name != "engine"}
+    alternation = Alternation({name: functools.partial(ready, STEPS) for name, ready in contenders(method).items()})
+    alternation.run(benchmark, rounds(5))
+    rate = {name: 2 * BATCH * STEPS / alternation.median(name) for name in alternation.seconds}
+    ratios = {name: alternation.ratio(name, "engine") for name in alternation.seconds if name != "engine"}
     benchmark.extra_info["ratios"] = {f"engine's samples per second / {name}'s": ratio for name, ratio in ratios.items()}
-    turns.keep(benchmark, STEPS)
+    alternation.add_ratios(benchmark, STEPS)
     left_out = [reason for package in ("pytorch_adapt", "skada") if (reason := peers.missing(package))]
     with capsys.disabled():
         print(
             f"\n\n{method}, LeNet, {BATCH} + {BATCH} rows of 28x28, fp32, {torch.get_num_threads()} threads, torch "
-            f"{torch.__version__}; {len(turns.seconds['engine'])} alternating rounds of {STEPS} steps"
+            f"{torch.__version__}; {len(alternation.seconds['engine'])} alternating rounds of {STEPS} steps"
         )
         for name, value in rate.items():
-            said = "" if name == "engine" else f"  engine has {ratios[name]['paired']:.2f} times as many"
-            print(f"  {name:32} {value:8,.0f} samples/s{said}")
+            text = "" if name == "engine" else f"  engine has {ratios[name]['paired']:.2f} times as many"
+            print(f"  {name:32} {value:8,.0f} samples/s{text}")
         for family, aim in AIMS.items():
             if names := [name for name in rate if family in name]:
                 fastest = max(names, key=rate.__getitem__)

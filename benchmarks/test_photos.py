@@ -36,7 +36,7 @@ raw = tomllib.loads(locate("office_caltech10_images").read_text())
 raw["data"].update(size=256, crop=224)
 raw["train"].update(steps=20, batch=16, trace=0)
 raw["net"] = {"backbone": "torchvision:mobilenet_v3_small"}
-suite = parse(raw, "photos", (backbones.mistakes, methods.mistakes))
+suite = parse(raw, "photos", (backbones.suite_errors, methods.suite_errors))
 root, cache = Path(sys.argv[1]), Path(sys.argv[2])
 domains = {name: data.load(one, root, cache) for name, one in suite.domains.items()}
 record = engine.run(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
@@ -47,36 +47,36 @@ print(before, sum(len(domain.samples) for domain in domains.values()))
 
 @pytest.fixture
 def root() -> Path:
-    found = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    if not (found / ARCHIVE).is_file():
-        pytest.skip(f"no {ARCHIVE} in {found}; set TLBENCH_DATA")
-    return found
+    results = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (results / ARCHIVE).is_file():
+        pytest.skip(f"no {ARCHIVE} in {results}; set TLBENCH_DATA")
+    return results
 
 
 def load_all(root: Path, cache: Path) -> tuple[float, int]:
     """Seconds and rows of a load of the four domains."""
-    start, rows = time.perf_counter(), 0
+    start, samples = time.perf_counter(), 0
     for name in DOMAINS:
         table = {"reader": "images", "path": ARCHIVE, "domain": f"images/{name}", "size": 256, "crop": 224}
-        declaration, wrong = data.declare(name, table, {})
-        assert declaration is not None, wrong
-        rows += len(data.load(declaration, root, cache).samples)
-    return time.perf_counter() - start, rows
+        declaration, errors = data.declare(name, table, {})
+        assert declaration is not None, errors
+        samples += len(data.load(declaration, root, cache).samples)
+    return time.perf_counter() - start, samples
 
 
 def test_photographs(root: Path, tmp_path: Path) -> None:
     import torch  # what a load needs in any case is not timed
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    first, rows = load_all(root, tmp_path)
+    first, samples = load_all(root, tmp_path)
     second, again = load_all(root, tmp_path)
-    assert rows == again == 2533 and torch.get_num_threads() > 0
+    assert samples == again == 2533 and torch.get_num_threads() > 0
     command = [sys.executable, "-c", RUN, str(root), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     before, there = map(int, done.stdout.split())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert there == rows
+    assert there == samples
     print(
         f"\n2,533 photographs at 224x224 on {cores} cores: first load {first:.1f} s, second {second:.3f} s; "
         f"a run over them holds {peak / 2**30:.2f} GiB at most, {before * 1024 / 2**30:.2f} GiB of it before any is loaded"

@@ -74,10 +74,10 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
 def pool(plan: runner.RunPlan, most: int | None = None) -> Pool:
     from tlbench.runner.pools.ray_pool import RayPool
 
-    made = RayPool(plan.worker_setup(Limits(threads=1)), "local", most=most)
-    while not made.idle():
-        made.wait(1.0, lambda message: None)
-    return made
+    records = RayPool(plan.worker_setup(Limits(threads=1)), "local", most=most)
+    while not records.idle():
+        records.wait(1.0, lambda message: None)
+    return records
 
 
 def timed(records_of: Iterable[Record]) -> tuple[float, int]:

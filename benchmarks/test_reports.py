@@ -43,9 +43,9 @@ print(json.dumps(said | {"records": len(frame), "made": len(made)}))
 """A process of its own: what `tlbench report` does, in seconds and MiB."""
 
 
-def _record(row: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
-    name = f"method_{row}" if row else "source_only"
-    accuracy = 0.5 + row / 100 + noise
+def _record(entry: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
+    name = f"method_{entry}" if entry else "source_only"
+    accuracy = 0.5 + entry / 100 + noise
     return Record(
         suite="made_up",
         suite_version=1,
@@ -55,7 +55,7 @@ def _record(row: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
         sources=pair[:1],
         target=pair[1],
         seed=seed,
-        identity=f"{row}-{pair}-{seed}",
+        identity=f"{entry}-{pair}-{seed}",
         status="done",
         kind="trained",
         reads=("source", "target"),
@@ -86,10 +86,10 @@ def _records() -> Iterator[Record]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
-    for row, of_row in itertools.groupby(_records(), lambda record: record.entry):
-        file = records.file_of(results, "made_up", row)
+    for entry, entry_records in itertools.groupby(_records(), lambda record: record.entry):
+        file = records.file_of(results, "made_up", entry)
         file.parent.mkdir(exist_ok=True)
-        file.write_text("".join(records.to_line(record) + "\n" for record in of_row), encoding="utf-8")
+        file.write_text("".join(records.to_line(record) + "\n" for record in entry_records), encoding="utf-8")
     return results
 
 
@@ -107,30 +107,30 @@ class TestReports:
         assert timed(benchmark, read, rounds=rounds(3)) == COUNT
 
     def test_frame(self, benchmark: BenchmarkFixture) -> None:
-        made = list(_records())
-        assert len(timed(benchmark, reports.frame, made, rounds=rounds(3))) == COUNT
+        records = list(_records())
+        assert len(timed(benchmark, reports.frame, records, rounds=rounds(3))) == COUNT
 
     @pytest.mark.parametrize("which", ["main", *reports.KINDS])
     def test_tables(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, which: str) -> None:
-        made = timed(benchmark, reports.tables, frame, which, rounds=rounds(3))
-        assert all(len(table.cells) >= METHODS - 1 for table in made)
+        records = timed(benchmark, reports.tables, frame, which, rounds=rounds(3))
+        assert all(len(table.cells) >= METHODS - 1 for table in records)
 
     @pytest.mark.parametrize("format", reports.FORMATS)
     def test_render(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, format: str) -> None:
-        made = reports.tables(frame, "main")
-        assert "domain" in timed(benchmark, reports.render, made, format, rounds=rounds(3))
+        records = reports.tables(frame, "main")
+        assert "domain" in timed(benchmark, reports.render, records, format, rounds=rounds(3))
 
     def test_whole(self, benchmark: BenchmarkFixture, folder: Path) -> None:
         def whole() -> dict[str, float]:
             done = subprocess.run([sys.executable, "-c", WHOLE, str(folder)], capture_output=True, text=True, check=True)
-            said: dict[str, float] = json.loads(done.stdout)
-            return said
+            text: dict[str, float] = json.loads(done.stdout)
+            return text
 
-        said = timed(benchmark, whole, rounds=rounds(2))
-        benchmark.extra_info.update(said)
+        text = timed(benchmark, whole, rounds=rounds(2))
+        benchmark.extra_info.update(text)
         print(
-            f"\n{COUNT:,} records: read in {said['read']:.1f} s (no aim); tables with intervals in {said['tables']:.1f} s "
-            f"(aim: {TABLES_SECONDS} s) and {said['peak_mib']:.0f} MiB with the reading (aim: {PEAK_MIB}); "
-            f"text in {said['text']:.2f} s"
+            f"\n{COUNT:,} records: read in {text['read']:.1f} s (no aim); tables with intervals in {text['tables']:.1f} s "
+            f"(aim: {TABLES_SECONDS} s) and {text['peak_mib']:.0f} MiB with the reading (aim: {PEAK_MIB}); "
+            f"text in {text['text']:.2f} s"
         )
-        assert (said["records"], said["made"]) == (COUNT, 4)
+        assert (text["records"], text["made"]) == (COUNT, 4)

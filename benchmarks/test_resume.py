@@ -20,7 +20,7 @@ from tlbench import api, engine, records, runner
 from tlbench.runner import local
 from tlbench.terms import Cost, Record, Scores, TracePoint
 
-ROWS, DOMAINS, SEEDS = 10, 5, 251
+ENTRIES, DOMAINS, SEEDS = 10, 5, 251
 LIMIT_SECONDS = 3.0
 
 
@@ -34,7 +34,7 @@ def suite_file(folder: Path) -> Path:
     lines += [f'[domains.{name}]\npath = "{name}.npz"' for name in names]
     lines += ["[pairs]", "all = true", "[protocol]", f"seeds = {[*range(SEEDS)]}", 'baseline = "row0"']
     lines += ["[net]", 'backbone = "mlp"', "hidden = [8]"]
-    lines += [f'[methods.row{number}]\nmethod = "ridge"\nc = {1.0 + number}' for number in range(ROWS)]
+    lines += [f'[methods.row{number}]\nmethod = "ridge"\nc = {1.0 + number}' for number in range(ENTRIES)]
     (folder / "many.toml").write_text("\n".join(lines) + "\n")
     return folder / "many.toml"
 
@@ -52,8 +52,8 @@ def written(plan: runner.RunPlan, results: Path) -> int:
             pair = {name: plan.fingerprints[name] for name in (*job.case.sources, job.case.target)}
             record = Record(**{**facts, **job.case.model_dump(), "identity": job.identity, "data": pair})
             lines.setdefault(job.case.entry, []).append(records.to_line(record) + "\n")
-    for row, several in lines.items():
-        records.file_of(results, plan.suite.name, row).write_text("".join(several), encoding="utf-8")
+    for entry, several in lines.items():
+        records.file_of(results, plan.suite.name, entry).write_text("".join(several), encoding="utf-8")
     return sum(map(len, lines.values()))
 
 

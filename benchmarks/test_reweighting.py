@@ -17,15 +17,15 @@ from torch import Tensor
 
 from benchmarks.timing import timed
 from tlbench import methods
-from tlbench.solvers import kernels, nystrom
+from tlbench.solvers.kernels import gaussian, nystrom
 from tlbench.terms import Labelled, Task
 
 skada = pytest.importorskip("skada", reason="the peer: pip install 'tlbench[peers]'")
 
-ROWS, ROUNDS = 2000, 5
+SAMPLES, ROUNDS = 2000, 5
 
 
-def rows(columns: int, shift: float, count: int = ROWS) -> tuple[Tensor, Tensor]:
+def samples(columns: int, shift: float, count: int = SAMPLES) -> tuple[Tensor, Tensor]:
     """Two Gaussians: the target narrower and `shift` away in every column."""
     draw = torch.Generator().manual_seed(0)
     source = torch.randn(count, columns, generator=draw, dtype=torch.float64)
@@ -48,34 +48,36 @@ def theirs(source: Tensor, target: Tensor, gamma: float) -> Tensor:
 
 def objective(w: Tensor, source: Tensor, target: Tensor, gamma: float) -> float:
     """1/2 w'Kw - kappa'w."""
-    kappa = len(source) / len(target) * kernels.gram(source, target, gamma).sum(dim=1)
-    return float(0.5 * w @ (kernels.gram(source, source, gamma) @ w) - kappa @ w)
+    kappa = len(source) / len(target) * gaussian.gram(source, target, gamma).sum(dim=1)
+    return float(0.5 * w @ (gaussian.gram(source, source, gamma) @ w) - kappa @ w)
 
 
 @pytest.mark.parametrize(("columns", "shift"), [(2, 1.0), (20, 0.5)])
 def test_kmm(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], columns: int, shift: float) -> None:
-    source, target = rows(columns, shift)
+    source, target = samples(columns, shift)
     torch.manual_seed(0)
-    gamma = nystrom.median_gamma(source, target)
+    gamma = nystrom.pooled_median_gamma(source, target)
     contenders = {"ours": ours, "skada": theirs}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    found: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {}
 
-    def turn() -> None:
+    def alternation() -> None:
         order = list(contenders) if len(seconds["ours"]) % 2 else list(contenders)[::-1]
         for name in order:
             start = time.perf_counter()
-            found[name] = contenders[name](source, target, gamma)
+            results[name] = contenders[name](source, target, gamma)
             seconds[name].append(time.perf_counter() - start)
 
-    timed(benchmark, turn, rounds=ROUNDS)
-    values = {name: objective(w, source, target, gamma) for name, w in found.items()}
+    timed(benchmark, alternation, rounds=ROUNDS)
+    values = {name: objective(w, source, target, gamma) for name, w in results.items()}
     assert values["ours"] <= values["skada"] + 1e-6 * abs(values["skada"])
-    kept = {name: times[-ROUNDS:] for name, times in seconds.items()}  # without the warm-up
-    paired = statistics.median(a / b for a, b in zip(kept["ours"], kept["skada"], strict=True))
-    benchmark.extra_info.update({"seconds": kept, "objective": values, "paired": paired})
+    retained = {name: times[-ROUNDS:] for name, times in seconds.items()}  # without the warm-up
+    paired = statistics.median(a / b for a, b in zip(retained["ours"], retained["skada"], strict=True))
+    benchmark.extra_info.update({"seconds": retained, "objective": values, "paired": paired})
     with capsys.disabled():
-        print(f"\n\nKMM, {ROWS} + {ROWS} rows of {columns}, {torch.get_num_threads()} threads, {ROUNDS} alternating rounds")
-        for name, times in kept.items():
+        print(
+            f"\n\nKMM, {SAMPLES} + {SAMPLES} rows of {columns}, {torch.get_num_threads()} threads, {ROUNDS} alternating rounds"
+        )
+        for name, times in retained.items():
             print(f"  {name:6} {statistics.median(times):7.3f} s (fastest {min(times):.3f})  objective {values[name]:.1f}")
         print(f"  ours / skada {paired:.3f} paired   aim: at most 1")

@@ -24,9 +24,9 @@ BUILD_SECONDS, SORT_MS = 60, 200
 """The aims: printed beside what was measured."""
 
 
-def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
-    name = f"method_{row}" if row else "source_only"
-    share = min(max(0.6 + (row % 7) / 50 + noise, 0), 1)
+def _record(suite: int, entry: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
+    name = f"method_{entry}" if entry else "source_only"
+    share = min(max(0.6 + (entry % 7) / 50 + noise, 0), 1)
     return Record(
         suite=f"made_up_{suite}",
         suite_version=1,
@@ -36,7 +36,7 @@ def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float
         sources=pair[:1],
         target=pair[1],
         seed=seed,
-        identity=f"{suite}-{row}-{pair}-{seed}",
+        identity=f"{suite}-{entry}-{pair}-{seed}",
         status="done",
         kind="trained",
         reads=("source", "target"),
@@ -49,7 +49,7 @@ def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float
             scored_samples=1000,
             trace=[TracePoint(step=200 * n, loss=1 / n, target_entropy=0.5) for n in range(1, CHECKPOINTS + 1)],
         ),
-        cost=Cost(train_seconds=1 + row + noise, train_samples_per_second=3000 + row, steps=1000, batch=64),
+        cost=Cost(train_seconds=1 + entry + noise, train_samples_per_second=3000 + entry, steps=1000, batch=64),
         machine=Machine(device="cpu", torch="2", cpu="made up", cores=2),
         code=Code(tlbench="0"),
         data={pair[0]: "a", pair[1]: "b"},
@@ -59,7 +59,7 @@ def _record(suite: int, row: int, pair: tuple[str, str], seed: int, noise: float
 
 
 @pytest.fixture(scope="module")
-def made_up() -> list[Record]:
+def synthetic() -> list[Record]:
     pairs = list(itertools.permutations([f"domain_{n}" for n in range(5)], 2))[:PAIRS]
     cells = list(itertools.product(range(SUITES), range(METHODS), pairs, range(SEEDS)))
     noise = np.random.default_rng(0).normal(0, 0.02, len(cells)).tolist()
@@ -73,15 +73,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.benchmark(group=f"site of {SUITES} suites x {METHODS} methods x {PAIRS} pairs x {SEEDS} seeds")
 class TestSite:
-    def test_build(self, benchmark: BenchmarkFixture, made_up: list[Record], folder: Path) -> None:
+    def test_build(self, benchmark: BenchmarkFixture, synthetic: list[Record], folder: Path) -> None:
         start, used = time.perf_counter(), time.process_time()
-        benchmark.pedantic(site.build_site, (made_up, folder), rounds=1)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(site.build_site, (synthetic, folder), rounds=1)  # type: ignore[no-untyped-call]
         seconds, used = time.perf_counter() - start, time.process_time() - used
         pages = {path: path.stat().st_size for path in folder.rglob("*.html")}
         largest = max(pages, key=lambda path: pages[path])
-        benchmark.extra_info |= {"records": len(made_up), "pages": len(pages), "largest_page_bytes": pages[largest]}
+        benchmark.extra_info |= {"records": len(synthetic), "pages": len(pages), "largest_page_bytes": pages[largest]}
         print(
-            f"\n{SUITES} suites x {METHODS} methods, {len(made_up):,} records: {len(pages)} pages in {seconds:.1f} s, "
+            f"\n{SUITES} suites x {METHODS} methods, {len(synthetic):,} records: {len(pages)} pages in {seconds:.1f} s, "
             f"{used:.1f} s of the processor (aim: {BUILD_SECONDS} s for 20 x 40); "
             f"the largest has {pages[largest] / 2**20:.2f} MiB (aim: 2)"
         )
@@ -103,8 +103,8 @@ class TestSite:
             taken: list[float] = []
             timed(benchmark, lambda: taken.append(opened.evaluate(_SORT)), rounds=SORTS)
             browser.close()
-        rows = (folder / page).read_text(encoding="utf-8").count("<tr>")
-        benchmark.extra_info |= {"median_ms": float(np.median(taken[1:])), "worst_ms": max(taken[1:]), "rows": rows}
+        samples = (folder / page).read_text(encoding="utf-8").count("<tr>")
+        benchmark.extra_info |= {"median_ms": float(np.median(taken[1:])), "worst_ms": max(taken[1:]), "rows": samples}
         print(f"\n{page}: sorted in {np.median(taken[1:]):.0f} ms, at worst {max(taken[1:]):.0f} ms (aim: {SORT_MS} ms)")
 
 

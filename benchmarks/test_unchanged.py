@@ -55,11 +55,11 @@ def world() -> tuple[suite.Suite, dict[str, Domain], dict[str, Outcome]]:
 
 def cells(chosen: suite.Suite, seeds: int) -> list[list[Case]]:
     """The cases, those that differ in their seed alone together."""
-    cases = chosen.cases(rows=METHODS, seeds=range(seeds))
-    found: dict[tuple[str, str], list[Case]] = {}
+    cases = chosen.cases(entries=METHODS, seeds=range(seeds))
+    results: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
-        found.setdefault((case.entry, case.pair), []).append(case)
-    return list(found.values())
+        results.setdefault((case.entry, case.pair), []).append(case)
+    return list(results.values())
 
 
 def accuracies(
@@ -69,30 +69,33 @@ def accuracies(
     settled = chosen.train.model_copy(update={**PLAIN, **train})
     network = chosen.net.model_copy(update=net or {})
     switched = suite.Suite(**{**vars(chosen), "train": settled, "net": network})
-    found: Outcome = {}
+    results: Outcome = {}
     notes: set[str] = set()
     for cell in cells(chosen, seeds):
         records: list[Record] = engine.run_seeds(cell, switched, domains, DEVICE)
         for record in records:
             assert record.status == "done" and record.scores.target_accuracy is not None, record.reason
-            found[record.entry, record.pair, record.seed] = 100 * record.scores.target_accuracy
+            results[record.entry, record.pair, record.seed] = 100 * record.scores.target_accuracy
             notes.update(record.notes)
-    return found, notes
+    return results, notes
 
 
 def report(
     name: str, off: Outcome, on: Outcome, notes: set[str], benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Print the paired difference and hold it to its promise."""
+    """Print the paired difference and hold it to its requirement."""
     differences = np.array([on[cell] - off[cell] for cell in off])
     mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
-    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
-    benchmark.extra_info.update({"mean": mean, "low": mean - half, "high": mean + half, "cells": len(differences)})
+    margin = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    benchmark.extra_info.update({"mean": mean, "low": mean - margin, "high": mean + margin, "cells": len(differences)})
     with capsys.disabled():
-        print(f"\n  {name:9} {mean:+.3f} points [{mean - half:+.3f}, {mean + half:+.3f}] over {len(differences)} cells", end="")
+        print(
+            f"\n  {name:9} {mean:+.3f} points [{mean - margin:+.3f}, {mean + margin:+.3f}] over {len(differences)} cells",
+            end="",
+        )
         print(f", largest {np.abs(differences).max():.2f}, {DEVICE}; " + "; ".join(sorted(notes)), end="")
-    assert 2 * half < WIDEST, "too few cells to tell: raise TLBENCH_SWITCH_SEEDS"
-    assert mean - half <= 0 <= mean + half, "accuracy has changed"
+    assert 2 * margin < WIDEST, "too few cells to tell: raise TLBENCH_SWITCH_SEEDS"
+    assert mean - margin <= 0 <= mean + margin, "accuracy has changed"
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the compiler
@@ -128,9 +131,9 @@ def test_the_feature_cache_leaves_accuracy_as_it_is(
     monkeypatch.setenv("TLBENCH_CACHE", "off")
     off, _ = accuracies(chosen, domains, net, 2)
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path))
-    engine.frozen.forget()
+    engine.frozen.clear_features()
     accuracies(chosen, domains, net, 1, steps=1)  # fills it
-    engine.frozen.forget()
+    engine.frozen.clear_features()
     on, notes = benchmark.pedantic(accuracies, (chosen, domains, net, 2), rounds=1)  # type: ignore[no-untyped-call]
     assert torch.cuda.is_available() or on == off  # on a CPU bit for bit
     differences = np.array([on[cell] - off[cell] for cell in off])

@@ -1,4 +1,4 @@
-"""A suite of solved methods with two workers and with one, each on one thread. Figure to reach: 1.7 times as fast.
+"""A suite of shallow methods with two workers and with one, each on one thread. Figure to reach: 1.7 times as fast.
 
 Run: python -m pytest benchmarks/test_workers.py -s -p no:cacheprovider     (two minutes; it needs two idle cores)
 
@@ -22,17 +22,17 @@ import pytest
 from tlbench import records
 from tlbench.terms import Record
 
-ROUNDS, SEEDS, ROWS, COLUMNS, CLASSES = 1, 60, 4000, 64, 10
+ROUNDS, SEEDS, ENTRIES, COLUMNS, CLASSES = 1, 60, 4000, 64, 10
 FACTOR = 1.7
 
 
 def suite_file(folder: Path) -> Path:
-    """Two domains of clouds that overlap, and three solved methods."""
+    """Two domains of clouds that overlap, and three shallow methods."""
     draw = np.random.default_rng(0)
     centres = draw.normal(size=(CLASSES, COLUMNS))
     for name, shift in (("a", 0.0), ("b", 0.3)):
-        y = draw.integers(CLASSES, size=ROWS)
-        x = centres[y] + 2.0 * draw.normal(size=(ROWS, COLUMNS)) + shift
+        y = draw.integers(CLASSES, size=ENTRIES)
+        x = centres[y] + 2.0 * draw.normal(size=(ENTRIES, COLUMNS)) + shift
         np.savez(folder / f"{name}.npz", x=x.astype(np.float32), y=y)
     (folder / "solved.toml").write_text(
         'name = "solved"\nversion = 1\n[data]\nreader = "npz"\nx = "x"\ny = "y"\n'
@@ -74,6 +74,6 @@ def test_two_workers_are_nearly_twice_as_fast(tmp_path: Path) -> None:
         seconds["two"].append(run(tmp_path, f"two-{number}", "--workers", "2"))
         assert facts(tmp_path / f"one-{number}") == facts(tmp_path / f"two-{number}")
     factor = statistics.median(one / two for one, two in zip(seconds["one"], seconds["two"], strict=True))
-    said = {name: ", ".join(f"{one:.1f}" for one in several) for name, several in seconds.items()}
-    print(f"\n{6 * SEEDS} cases: one worker {said['one']} s; two workers {said['two']} s; {factor:.2f} times as fast (median)")
+    text = {name: ", ".join(f"{one:.1f}" for one in several) for name, several in seconds.items()}
+    print(f"\n{6 * SEEDS} cases: one worker {text['one']} s; two workers {text['two']} s; {factor:.2f} times as fast (median)")
     assert factor >= FACTOR

@@ -39,7 +39,7 @@ def timed(
     return last
 
 
-class Turns:
+class Alternation:
     """Contenders in turn, round after round, nobody always first; seconds of every round after an untimed one.
 
     Two readings of a ratio: `paired` is the median over the rounds of the ratio within each, `medians` the ratio of the two
@@ -53,10 +53,10 @@ class Turns:
         self._rounds = 0
 
     def run(self, benchmark: BenchmarkFixture, rounds: int) -> None:
-        timed(benchmark, self._turn, rounds=rounds)
+        timed(benchmark, self._run_round, rounds=rounds)
         self.seconds = {name: values[-rounds:] for name, values in self.seconds.items()}
 
-    def _turn(self) -> None:
+    def _run_round(self) -> None:
         names = list(self._contenders)
         at = self._rounds % len(names)
         self._rounds += 1
@@ -67,7 +67,7 @@ class Turns:
             run()
             self.seconds[name].append(now() - start)
 
-    def keep(self, benchmark: BenchmarkFixture, steps: int) -> None:
+    def add_ratios(self, benchmark: BenchmarkFixture, steps: int) -> None:
         """Seconds a step of each contender's rounds go into the JSON; `tlbench bench --compare` looks at those."""
         benchmark.extra_info["seconds"] = {name: [s / steps for s in values] for name, values in self.seconds.items()}
 
@@ -79,13 +79,13 @@ class Turns:
         return {"paired": statistics.median(x / y for x, y in pairs), "medians": self.median(a) / self.median(b)}
 
     def against(self, benchmark: BenchmarkFixture, steps: int) -> str:
-        """The contenders `engine` and `by hand`, kept and said: milliseconds a step of both, and their ratio."""
-        ratio = self.ratio("engine", "by hand")
+        """The contenders `engine` and `reference loop`, added to the benchmark and returned as text: milliseconds a step of both, and their ratio."""
+        ratio = self.ratio("engine", "reference loop")
         benchmark.extra_info["ratio"] = ratio
-        self.keep(benchmark, steps)
-        engine, hand = (1000 * self.median(name) / steps for name in ("engine", "by hand"))
+        self.add_ratios(benchmark, steps)
+        engine, hand = (1000 * self.median(name) / steps for name in ("engine", "reference loop"))
         return (
-            f"engine {engine:8.3f} ms, by hand {hand:8.3f} ms a step; engine / by hand "
+            f"engine {engine:8.3f} ms, reference loop {hand:8.3f} ms a step; engine / reference loop "
             f"{ratio['paired']:.3f} paired, {ratio['medians']:.3f} of the medians "
             f"({len(self.seconds['engine'])} rounds of {steps} steps, {torch.get_num_threads()} threads)"
         )

@@ -1,8 +1,8 @@
-"""The other trained methods in plain torch, written by hand as an expert would. Nothing of tlbench is imported here.
+"""The other deep methods in plain torch, written as an expert would. Nothing of tlbench is imported here.
 
 One function a method, on LeNet: images stay on the device as uint8 and are drawn by index, parts that a method passes through
 the backbone together go in one forward, Adam is fused, and losses are read once, at the end. source_only, dann, coral and mcc are
-in by_hand.py.
+in reference_loop.py.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from benchmarks.reference_steps import after_step, alignment, labeled, self_training
 from benchmarks.reference_steps.labeled import supervised
 from benchmarks.reference_steps.self_training import THRESHOLDS
-from benchmarks.reference_steps.shared import AFTER, Data, Net, Result, Rows, images
+from benchmarks.reference_steps.shared import AFTER, Data, Net, Result, Split, images
 
-__all__ = ["AFTER", "THRESHOLDS", "TWINS", "Data", "Net", "Rows", "images", "supervised"]
+__all__ = ["AFTER", "REFERENCE_STEPS", "THRESHOLDS", "Data", "Net", "Split", "images", "supervised"]
 
-TWINS: dict[str, Callable[[Net, Data, int], Result]] = {
+REFERENCE_STEPS: dict[str, Callable[[Net, Data, int], Result]] = {
     function.__name__: function
     for function in (
         *(labeled.target_only, labeled.joint, labeled.linear_probe, labeled.fine_tune, labeled.multi_task),

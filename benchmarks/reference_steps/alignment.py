@@ -46,7 +46,7 @@ def mcd(net: Net, data: Data, steps: int) -> Result:
     def on_source(features: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(net.head(features), y) + F.cross_entropy(net.extra(features), y)
 
-    def apart(features: Tensor) -> Tensor:
+    def discrepancy(features: Tensor) -> Tensor:
         return (net.head(features).softmax(1) - net.extra(features).softmax(1)).abs().mean()
 
     for (stored, y), target in zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True):
@@ -59,9 +59,9 @@ def mcd(net: Net, data: Data, steps: int) -> Result:
         losses.append(loss.detach())
         with torch.no_grad():
             features = net.backbone(x)
-        update(optimizer_heads, on_source(features[:source], y) - apart(features[source:]))
+        update(optimizer_heads, on_source(features[:source], y) - discrepancy(features[source:]))
         for _ in range(4):
             optimizer_backbone.zero_grad()
-            apart(net.backbone(x[source:])).backward(inputs=[*net.backbone.parameters()])
+            discrepancy(net.backbone(x[source:])).backward(inputs=[*net.backbone.parameters()])
             optimizer_backbone.step()
     return losses, lambda x: net.head(net.backbone(x)) + net.extra(net.backbone(x))

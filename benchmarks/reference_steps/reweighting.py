@@ -13,7 +13,7 @@ FOLDS, ITERATIONS, CAP, EFFECTIVE, CHOSEN = 3, 50, 10.0, 0.5, 1000
 
 
 def weights(source: Tensor, target: Tensor) -> Tensor:
-    """Weights (N,) of mean 1 for float64 source rows (N, D): the odds of being a target row, tempered and capped."""
+    """Weights (N,) of mean 1 for float64 source samples (N, D): the odds of being a target sample, tempered and capped."""
     logs = log_odds(source, target, best_penalty(source, target))[: len(source)]
     low, high = 0.0, 1.0
     if effective(logs) < EFFECTIVE:  # too few rows would hold all the weight
@@ -34,13 +34,13 @@ def best_penalty(source: Tensor, target: Tensor) -> float:
     """The strongest penalty whose likelihood on rows left out is within a standard error of the best."""
     n, m = len(source), len(target)
     source, target = (x[shuffled(x)[:CHOSEN]] for x in (source, target))
-    rows = len(source) + len(target)
+    samples = len(source) + len(target)
     variance = float(torch.cat([source, target]).var(0, correction=0).mean())
     sign = torch.cat([-torch.ones(len(source)), torch.ones(len(target))]).double()
     factors = [10.0**k for k in range(-4, 3)]
-    losses = [F.softplus(-sign * log_odds(source, target, factor * rows * variance)) for factor in factors]
+    losses = [F.softplus(-sign * log_odds(source, target, factor * samples * variance)) for factor in factors]
     best = min(losses, key=lambda loss: float(loss.mean()))
-    enough = float(best.mean() + best.std(correction=0) / rows**0.5)
+    enough = float(best.mean() + best.std(correction=0) / samples**0.5)
     return max(f for f, loss in zip(factors, losses, strict=True) if float(loss.mean()) <= enough) * (n + m) * variance
 
 

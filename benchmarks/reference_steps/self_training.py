@@ -16,8 +16,10 @@ THRESHOLDS = {"mean_teacher": 0.105, "fixmatch": 0.2}
 
 def moved(x: Tensor, draws: Tensor, shift: float, degrees: float = 0.0, scale: float = 0.0) -> Tensor:
     """Images turned, scaled and shifted, each by its own draws (4, B) from [0, 1)."""
-    turn, size, right, down = (2 * draws - 1) * torch.tensor([degrees * torch.pi / 180, scale, 2 * shift, 2 * shift])[:, None]
-    cos, sin = turn.cos() * (1 + size), turn.sin() * (1 + size)
+    alternation, size, right, down = (2 * draws - 1) * torch.tensor([degrees * torch.pi / 180, scale, 2 * shift, 2 * shift])[
+        :, None
+    ]
+    cos, sin = alternation.cos() * (1 + size), alternation.sin() * (1 + size)
     theta = torch.stack([cos, -sin, right, sin, cos, down], 1).view(-1, 2, 3)
     return F.grid_sample(x, F.affine_grid(theta, list(x.shape), False), padding_mode="border", align_corners=False)
 
@@ -46,11 +48,11 @@ def mean_teacher(net: Net, data: Data, steps: int) -> Result:
         logits = net(torch.cat([x, weak(target)]))
         taught = teacher(weak(target)).softmax(1)
         mask = (taught.amax(1) > THRESHOLDS["mean_teacher"]).float()
-        said = logits[len(x) :].softmax(1)
-        unlike = (mask * (said - taught).square().mean(1)).mean()
-        said = said.mean(0)
-        even = 1 / len(said)
-        uneven = -(even * said.log() + (1 - even) * (1 - said).log()).sum() * mask.mean()
+        text = logits[len(x) :].softmax(1)
+        unlike = (mask * (text - taught).square().mean(1)).mean()
+        text = text.mean(0)
+        even = 1 / len(text)
+        uneven = -(even * text.log() + (1 - even) * (1 - text).log()).sum() * mask.mean()
         losses.append(update(optimizer, F.cross_entropy(logits[: len(x)], y) + 3 * (unlike + 0.005 * uneven)))
         follow(old, new, 0)
     return losses, teacher
@@ -75,14 +77,14 @@ def shot(net: Net, data: Data, steps: int) -> Result:
     net.head.requires_grad_(False)
     optimizer, label = adam(net.backbone), torch.empty(0)
     due = {round(k * rest / 5) for k in range(5)}
-    for step, rows in enumerate(data.target.order(rest)):
+    for step, samples in enumerate(data.target.order(rest)):
         if step in due:
             label = pseudo_labels(net, data.target.x)
-        logits = net(images(data.target.x.index_select(0, rows)))
+        logits = net(images(data.target.x.index_select(0, samples)))
         logs = logits.log_softmax(1)
         mean = logs.exp().mean(0)
         information = (mean * mean.clamp_min(1e-8).log()).sum() - (logs.exp() * logs).sum(1).mean()
-        losses.append(update(optimizer, information + 0.3 * F.cross_entropy(logits, label[rows])))
+        losses.append(update(optimizer, information + 0.3 * F.cross_entropy(logits, label[samples])))
     return losses, net
 
 

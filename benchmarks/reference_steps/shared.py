@@ -1,4 +1,4 @@
-"""What the twins share: rows drawn by index, the network, and a step of fused Adam."""
+"""What the reference steps share: rows drawn by index, the network, and a step of fused Adam."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AFTER = ("adabn", "tent")
 
 
 @dataclass(frozen=True)
-class Rows:
+class Split:
     """The rows of one part: uint8 images (N, 1, 28, 28), their classes (N,) or none (0,), and a seed for the draws."""
 
     x: Tensor
@@ -31,19 +31,19 @@ class Rows:
         return order(len(self.x), steps, self.batch, self.seed)
 
     def labelled(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return ((self.x.index_select(0, rows), self.y[rows]) for rows in self.order(steps))
+        return ((self.x.index_select(0, samples), self.y[samples]) for samples in self.order(steps))
 
     def unlabelled(self, steps: int) -> Iterator[Tensor]:
-        return (self.x.index_select(0, rows) for rows in self.order(steps))
+        return (self.x.index_select(0, samples) for samples in self.order(steps))
 
 
 @dataclass(frozen=True)
 class Data:
     """What a method may be granted."""
 
-    source: Rows
-    target: Rows
-    target_labeled: Rows
+    source: Split
+    target: Split
+    target_labeled: Split
 
 
 def images(*stored: Tensor) -> Tensor:
