@@ -81,7 +81,7 @@ def test_mistakes_are_one_error_of_ours(folder):
     tlbench.run("tiny.toml", method=["coral"])  # so that there is something to report
     for words, call in (
         ("Did you mean 'quickstart'", lambda: tlbench.run("quickstrat")),
-        ("no suite file", lambda: tlbench.run("none.toml")),
+        ("There is no suite file", lambda: tlbench.run("none.toml")),
         ("unknown 'corl'", lambda: tlbench.run("tiny.toml", method=["corl"])),
         ("--device gpu", lambda: tlbench.run("tiny.toml", device="gpu")),
         ("is not there in the data root", lambda: tlbench.run("tiny.toml", data="results")),

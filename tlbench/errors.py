@@ -97,7 +97,7 @@ def _sentence(one: Any, model: type[BaseModel], where: str, what: str, available
         return f"{f'{table}: ' if table else ''}The key {key!r} is missing{meaning}."
     if one["type"] == "literal_error" and isinstance(one["input"], str):
         return unknown_name("value", one["input"], re.findall("'(.*?)'", one["ctx"]["expected"]), path)
-    rule = re.sub("^(Input|String|List|Dictionary|Value error,) ", "", one["msg"])
+    rule = re.sub("^(Input|String|List|Tuple|Dictionary|Value error,) ", "", one["msg"])
     if one["type"] == "value_error":
         return f"{path}: {rule}" if path else rule
     shown = repr(one["input"])

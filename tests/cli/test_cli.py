@@ -329,16 +329,16 @@ WRONG_SUITE = (
 
 MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[str, ...]]] = {
     "no such suite": (None, ("run", "quickstrat"), ("Unknown suite 'quickstrat'. Did you mean 'quickstart'?",)),
-    "no such file": (None, ("run", "mine.toml"), ("no suite file mine.toml",)),
-    "no TOML": (text("bad.toml", "name = tiny\n"), ("run", "bad.toml"), ("bad.toml: not TOML: ", "line 1")),
+    "no such file": (None, ("run", "mine.toml"), ("There is no suite file mine.toml.",)),
+    "no TOML": (text("bad.toml", "name = tiny\n"), ("run", "bad.toml"), ("bad.toml: The file is not valid TOML: ", "line 1")),
     "a wrong suite": (
         text("bad.toml", WRONG_SUITE),
         ("run", "bad.toml"),
         (
             *("The key 'name' is missing", "'nme'. Did you mean 'name'?", "Did you mean 'target_accuracy'?"),
-            *("a seed stands in it twice", "Did you mean 'source_only'?", "Unknown domain 'c'. Available: a, b"),
-            *("'b:b': a domain stands in it twice", "Did you mean 'mlp'?", "Did you mean 'steps'?"),
-            *("train.lr: input should be a valid number", "Did you mean 'weight'?", "Did you mean 'coral'?"),
+            *("A seed appears twice", "Did you mean 'source_only'?", "Unknown domain 'c'. Available: a, b"),
+            *("'b:b': A domain appears twice", "Did you mean 'mlp'?", "Did you mean 'steps'?"),
+            *("train.lr = 'fast' should be a valid number", "Did you mean 'weight'?", "Did you mean 'coral'?"),
         ),
     ),
     "two suites, one wrong": (
@@ -364,14 +364,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], tuple[
         bad_data,
         ("run", "bad.toml"),
         (
-            "domains.missing: file 'missing.npz' is not there in the data root",
+            "domains.missing: The file 'missing.npz' is not there in the data root",
             "--data DIR or TLBENCH_DATA",
             "domains.truncated: ",
             "truncated.npz: not a whole npz file",
             "domains.text: ",
             "text.npz: not an npz file",
-            "domains.nan: 1 features are NaN or infinite as read, in 1 rows, first in row 3",
-            "domains.infinite: 1 features are NaN or infinite as read, in 1 rows, first in row 4",
+            "domains.nan: 1 features are NaN or infinite as read, in 1 samples, the first one sample 3",
+            "domains.infinite: 1 features are NaN or infinite as read, in 1 samples, the first one sample 4",
             "domains.empty: the domain is empty",
             "domains.unlabelled: ",
             "unlabelled.npz: There is no array 'y'. Available: x",
@@ -573,7 +573,7 @@ def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, w
     assert "Traceback" not in done.stderr and done.stdout == ""
     last = done.stderr.splitlines()[-1]
     assert last == "stopped; every finished case is on file, and the same command goes on from there"
-    assert ("finishing what runs, then stopping; Ctrl-C again stops now" in done.stderr) == (signal.SIGINT in signals)
+    assert ("press Ctrl-C again to stop at once" in done.stderr) == (signal.SIGINT in signals)
     assert rows(tmp_path) == {row: ["done"] for row in finished}
     clean = {f"{row}.jsonl" for row in finished} | {".lock", "predictions"}
     assert {p.name for p in first.parent.iterdir()} == clean

@@ -1,4 +1,4 @@
-"""Suites of data that are not here: each on a small copy of the same schema, made where its files would lie; and without."""
+"""Suites of external data: each on a small copy of the same schema where its files would be, and without any files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tlbench.nn import backbones
 from tlbench.suite import Suite, locate_suite, parse_suite
 from tlbench.terms import Domain
 
-HOUSE = ["Alarm_Clock", "Bed", "Calendar"]
+OFFICE_HOME_CLASSES = ["Alarm_Clock", "Bed", "Calendar"]
 RNG = np.random.default_rng(0)
 
 
@@ -32,12 +32,12 @@ def pixels(size: int = 12) -> bytes:
     return stream.getvalue()
 
 
-def folders(root: Path, places: Mapping[str, list[str]], suffix: str, count: int = 6) -> None:
-    for place, classes in places.items():
+def folders(root: Path, classes_of: Mapping[str, list[str]], suffix: str, count: int = 6) -> None:
+    for folder, classes in classes_of.items():
         for name in classes:
-            (root / place / name).mkdir(parents=True)
+            (root / folder / name).mkdir(parents=True)
             for number in range(count):
-                (root / place / name / f"{number}.{suffix}").write_bytes(pixels())
+                (root / folder / name / f"{number}.{suffix}").write_bytes(pixels())
 
 
 def hub(root: Path, name: str, splits: Mapping[str, Mapping[str, list[Any]]], features: Mapping[str, Any]) -> None:
@@ -47,8 +47,8 @@ def hub(root: Path, name: str, splits: Mapping[str, Mapping[str, list[Any]]], fe
     folder = root / "hub" / one["hub"] / one["revision"] / "data"
     folder.mkdir(parents=True)
     for split, columns in splits.items():
-        held = datasets.Dataset.from_dict(dict(columns), features=datasets.Features(dict(features)))
-        pq.write_table(held.data.table, folder / f"{split}-00000-of-00001.parquet")
+        split_data = datasets.Dataset.from_dict(dict(columns), features=datasets.Features(dict(features)))
+        pq.write_table(split_data.data.table, folder / f"{split}-00000-of-00001.parquet")
 
 
 def pictures(labels: list[int], **more: list[Any]) -> dict[str, list[Any]]:
@@ -62,7 +62,11 @@ def office31(root: Path) -> None:
 def office_home(root: Path) -> None:
     names = ["Art", "Clipart", "Product", "Real World"]
     labels = [i % 3 for i in range(48)]
-    features = {"image": datasets.Image(), "domain": datasets.Value("string"), "label": datasets.ClassLabel(names=HOUSE)}
+    features = {
+        "image": datasets.Image(),
+        "domain": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=OFFICE_HOME_CLASSES),
+    }
     domain = [names[i // 12] for i in range(48)]
     hub(root, "office_home", {"train": pictures(labels, domain=domain)}, features)
 
@@ -76,8 +80,8 @@ def domainnet(root: Path) -> None:
     names = ["clipart", "infograph", "painting", "quickdraw", "real", "sketch"]
     classes = datasets.ClassLabel(names=["aircraft_carrier", "airplane"])
     features = {"image": datasets.Image(), "label": classes, "domain": datasets.ClassLabel(names=names)}
-    rows = pictures([i % 2 for i in range(48)], domain=[i // 8 for i in range(48)])
-    hub(root, "domainnet", {"train": rows, "test": rows}, features)
+    columns = pictures([i % 2 for i in range(48)], domain=[i // 8 for i in range(48)])
+    hub(root, "domainnet", {"train": columns, "test": columns}, features)
 
 
 def eurosat_ucmerced(root: Path) -> None:
@@ -92,12 +96,12 @@ def eurosat_ucmerced(root: Path) -> None:
 
 def camelyon17(root: Path) -> None:
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"]), "center": datasets.Value("int64")}
-    rows = pictures([i % 2 for i in range(12)], center=[0, 3, 4] * 4)
-    hub(root, "camelyon17", {"train": rows, "test": rows | {"center": [2] * 12}}, features)
+    columns = pictures([i % 2 for i in range(12)], center=[0, 3, 4] * 4)
+    hub(root, "camelyon17", {"train": columns, "test": columns | {"center": [2] * 12}}, features)
 
 
 def civilcomments(root: Path) -> None:
-    def rows(seed: int) -> dict[str, list[Any]]:
+    def comments(seed: int) -> dict[str, list[Any]]:
         rng = np.random.default_rng(seed)
         words = ["the", "a", "news", "comment", "people", "you", "they", "stupid", "great", "awful", "nice", "idea"]
         toxic = rng.random(80).astype(np.float32)
@@ -109,7 +113,7 @@ def civilcomments(root: Path) -> None:
         }
 
     features = {"text": datasets.Value("string"), **dict.fromkeys(("toxicity", "identity_attack"), datasets.Value("float32"))}
-    hub(root, "civilcomments", {"train": rows(0), "validation": rows(1), "test": rows(2)}, features)
+    hub(root, "civilcomments", {"train": comments(0), "validation": comments(1), "test": comments(2)}, features)
 
 
 COPIES: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -140,7 +144,7 @@ def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_a_suite_of_data_from_elsewhere_goes_on_a_copy_of_the_same_schema(name: str, tmp_path: Path) -> None:
+def test_a_suite_of_external_data_runs_on_a_copy_of_the_same_schema(name: str, tmp_path: Path) -> None:
     COPIES[name][0](tmp_path)
     suite = small(name)
     domains = loaded(suite, tmp_path)
@@ -151,7 +155,7 @@ def test_a_suite_of_data_from_elsewhere_goes_on_a_copy_of_the_same_schema(name: 
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_without_its_files_it_says_what_to_fetch_and_where_it_belongs(
+def test_without_its_files_the_error_names_what_to_fetch_and_where_it_belongs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub.constants
@@ -163,7 +167,7 @@ def test_without_its_files_it_says_what_to_fetch_and_where_it_belongs(
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_it_says_where_it_is_from_and_what_could_not_be_looked_up(name: str) -> None:
+def test_the_header_names_the_origin_and_the_licence(name: str) -> None:
     text = locate_suite(name).read_text(encoding="utf-8")
     head = text.partition('\nname = "')[0]
     assert all(line.startswith("# ") for line in head.splitlines()) and f"# Run: tlbench run {name}" in head

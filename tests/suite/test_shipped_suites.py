@@ -1,6 +1,6 @@
 """Every shipped suite on its own data: all its domains load, its pairs can be run, and one short run is done.
 
-Slow domains are loaded in part (`SMALLER`); what is said of a suite in its own comments is held here too.
+Suites that are slow to load get smaller data (`SMALLER`). What the comments of a suite state is tested too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "adult": {"samples": 1000},
 }
 """Keys of `[data]` that make a load or a run quick."""
-ROOMY = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}
+PAIR_TO_RUN = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}
 """Pairs to run in place of the first one."""
 
 
@@ -54,38 +54,38 @@ def loaded(suite: Suite, root: Path) -> dict[str, Domain]:
     return {name: data.load(declaration, root) for name, declaration in suite.domains.items()}
 
 
-def goes(name: str, root: Path) -> None:
+def run_briefly(name: str, root: Path) -> None:
     suite = small(name)
     domains = loaded(suite, root)
     engine.check_pairs(suite, domains, suite.pairs)
-    case = suite.cases(["source_only"], [ROOMY[name]] if name in ROOMY else [], [0])[0]
+    case = suite.cases(["source_only"], [PAIR_TO_RUN[name]] if name in PAIR_TO_RUN else [], [0])[0]
     record = engine.run_case(case, suite, domains, torch.device("cpu"))
     assert record.status == "done", record.reason
 
 
-def test_every_shipped_suite_stands_here() -> None:
+def test_every_shipped_suite_is_listed() -> None:
     assert {*ELSEWHERE, *BUILT_IN, *FROM_FILES} <= set(shipped_suites())
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_a_suite_of_built_in_data_goes(name: str, tmp_path: Path) -> None:
-    goes(name, tmp_path)
+def test_a_suite_of_built_in_data_runs(name: str, tmp_path: Path) -> None:
+    run_briefly(name, tmp_path)
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", sorted(FROM_FILES))
-def test_a_suite_of_files_goes(name: str, data_root: Path) -> None:
+def test_a_suite_of_files_runs(name: str, data_root: Path) -> None:
     suite = small(name)
     for declaration in suite.domains.values():
-        for part in filter(None, (declaration.main, declaration.test)):
-            for path in re.findall(r"'([\w/.]+\.(?:gz|npz|mat|tar|dat))'", str(part.options)):
+        for source in filter(None, (declaration.main, declaration.test)):
+            for path in re.findall(r"'([\w/.]+\.(?:gz|npz|mat|tar|dat))'", str(source.options)):
                 if not (data_root / path).is_file():
                     pytest.skip(f"no {path} in {data_root}")
-    goes(name, data_root)
+    run_briefly(name, data_root)
 
 
 @pytest.mark.parametrize("name", sorted(ELSEWHERE))
-def test_a_suite_of_data_from_elsewhere_says_what_is_missing(name: str, tmp_path: Path) -> None:
+def test_a_suite_of_external_data_names_what_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match=ELSEWHERE[name]):
         loaded(small(name), tmp_path)
 
@@ -94,8 +94,8 @@ def write_torchvision(folder: Path) -> None:
     """A few random images in the files of SVHN, MNIST, CIFAR-10 (binary) and STL-10, every class twice at least."""
     rng, y = np.random.default_rng(0), (np.arange(40) % 10).astype(np.uint8)
     raw, cifar, stl = folder / "MNIST" / "raw", folder / "cifar-10-batches-bin", folder / "stl10_binary"
-    for place in (raw, cifar, stl):
-        place.mkdir(parents=True)
+    for created in (raw, cifar, stl):
+        created.mkdir(parents=True)
 
     def images(*shape: int) -> Any:
         return rng.integers(0, 256, shape, dtype=np.uint8)
@@ -113,7 +113,7 @@ def write_torchvision(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ELSEWHERE))
-def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
+def test_a_suite_of_external_data_runs_on_files_of_the_same_format(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torchvision import datasets
@@ -121,7 +121,7 @@ def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
     write_torchvision(tmp_path / "torchvision")
     for kind in (datasets.SVHN, datasets.STL10):
         monkeypatch.setattr(kind, "_check_integrity", lambda self: True)  # the real files have another md5
-    goes(name, tmp_path)
+    run_briefly(name, tmp_path)
     domains = loaded(small(name), tmp_path)
     assert {tuple(domain.samples.x.shape[1:]) for domain in domains.values()} == {
         (1, 28, 28) if name == "svhn_mnist" else (3, 32, 32)
@@ -129,7 +129,7 @@ def test_a_suite_of_data_from_elsewhere_goes_on_files_of_the_same_form(
     if name == "cifar10_stl10":
         for domain in domains.values():
             assert "frog" not in domain.classes and "monkey" not in domain.classes and len(domain.classes) == 9
-            assert len(domain.samples) % 36 == 0  # nine of ten classes of 40 rows stay
+            assert len(domain.samples) % 36 == 0  # nine of ten classes of 40 samples remain
 
 
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
@@ -147,13 +147,13 @@ def test_a_suite_says_where_it_is_from_and_how_it_is_run(name: str) -> None:
 
 @pytest.mark.data
 def test_the_nearest_neighbour_on_the_digits_of_jda(data_root: Path, tmp_path: Path) -> None:
-    """The figures in print, to 0.01 points."""
+    """The published results, to 0.01 points."""
     if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
         pytest.skip(f"no digits_jda/MNIST_vs_USPS.mat in {data_root}")
     frame = tlbench.run("digits_jda", results=tmp_path, data=data_root, device="cpu", method=["nearest_neighbor"], seed=[0])
-    found = dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
-    assert set(found) == {"usps:mnist", "mnist:usps"}
-    assert abs(found["usps:mnist"] - 44.70) < 0.0101 and abs(found["mnist:usps"] - 65.94) < 0.0101
+    accuracy = dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
+    assert set(accuracy) == {"usps:mnist", "mnist:usps"}
+    assert abs(accuracy["usps:mnist"] - 44.70) < 0.0101 and abs(accuracy["mnist:usps"] - 65.94) < 0.0101
 
 
 @pytest.mark.data
@@ -180,13 +180,13 @@ def test_the_simulated_suite_states_the_bayes_accuracy_of_every_domain() -> None
         assert name.endswith(declaration.main.options["part"]) and name.startswith(declaration.main.options["shift"])
 
 
-def test_the_corrupted_digits_are_one_half_of_the_images_at_every_step(tmp_path: Path) -> None:
+def test_the_corrupted_digits_are_the_same_images_at_every_severity(tmp_path: Path) -> None:
     suite = small("digits_corrupted")
     assert len(suite.domains) == 31 and len(suite.pairs) == 30
     labels = [data.load(suite.domains[name], tmp_path).samples.y for name in ("noise_s1", "noise_s5", "blend_s3")]
     assert torch.equal(labels[0], labels[1]) and torch.equal(labels[0], labels[2])
     clean = data.load(suite.domains["clean"], tmp_path)
-    assert len(clean.rows) + len(labels[0]) == 1797
+    assert len(clean.samples) + len(labels[0]) == 1797
 
 
 @pytest.mark.data

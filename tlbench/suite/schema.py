@@ -1,153 +1,116 @@
-"""The schema of a suite file: every key, its type, its range and its default."""
+"""The schema of a suite file: each key, its type, its range and its default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tlbench.terms import REGRESSION_METRICS, Strict
 
-HASHED_AS = {
-    "backbone": "trunk",
-    "optimizer": "optimiser",
-    "target_weight": "few_weight",
-    "backbone_lr": "trunk_lr",
-    "max_samples": "rows",
-}
-"""Keys of [net], [train] and of methods' options that had another name when the first records were written: identities are
-hashed under the old names, for a renamed key changes no number."""
-
-RENAMED = {
-    "net": {"trunk": "backbone"},
-    "train": {"optimiser": "optimizer", "together": "vmap_seeds"},
-    "data": {"rows": "samples"},
-    "domains": {"rows": "samples"},
-    "methods": {"few_weight": "target_weight", "trunk_lr": "backbone_lr"},
-}
-"""Old keys of each table (of each table in [domains] and [methods]), and what they are called now."""
-
-
-def renamed_keys(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The tables of a suite without keys of an older tlbench, and a sentence for each that was there."""
-    errors: list[str] = []
-
-    def current(table: Any, names: Mapping[str, str], where: str) -> Any:
-        if not isinstance(table, Mapping):
-            return table
-        errors.extend(
-            f"{where}.{old}: This key is now called {new!r}. Rename it." for old, new in names.items() if old in table
-        )
-        return {key: value for key, value in table.items() if key not in names}
-
-    tables = dict(raw)
-    for name, names in RENAMED.items():
-        if name in {"domains", "methods"} and isinstance(tables.get(name), Mapping):
-            tables[name] = {key: current(table, names, f"{name}.{key}") for key, table in tables[name].items()}
-        elif name in tables:
-            tables[name] = current(tables[name], names, name)
-    return tables, errors
-
-
-def hashed_keys(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table under the keys that identities are hashed with."""
-    return {HASHED_AS.get(key, key): value for key, value in table.items()}
-
 
 class Table(Strict):
-    """A table of a suite: no number for a text or the other way round."""
+    """A table of a suite; values are not converted between numbers and texts."""
 
     model_config = ConfigDict(strict=True)
 
 
 class Protocol(Table):
-    """What is granted, what is scored, and against what it is compared."""
+    """The table `[protocol]`: what methods may read, which samples are scored, and what results are compared with."""
 
     task: Literal["classification", "regression"] = "classification"
     grants: tuple[Literal["source", "target", "stream"], ...] = Field(("source", "target"), strict=False)
-    """Withhold `target` for domain generalisation; `few` is granted by `target_labels`; `stream` is test-time adaptation."""
-    target_labels: int = Field(0, ge=0, description="labelled target rows per class (in all, for regression); never scored")
-    """In a suite file also a list, such as [1, 3, 10]: a ladder, see `ladder`."""
+    """What methods may read: without `target` it is domain generalisation, with `stream` test-time adaptation. `target_labels`
+    grants `target_labeled`."""
+    target_labels: int = Field(
+        0, ge=0, description="labelled target samples per class (in total, for regression); never scored"
+    )
+    """A suite file may give a list of label budgets, such as [1, 3, 10]; `tlbench.suite.sweeps` expands it."""
     scored: Literal["adapted", "held_out", "test"] = "adapted"
-    """Score the unlabelled target rows that were adapted to, a held-out share of them, or the domain's own test rows."""
-    held_out: float = Field(0.5, gt=0, lt=1, description="share of target rows held out, with scored = 'held_out'")
-    source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source rows kept for source_accuracy")
+    """The target samples that are scored: the unlabelled ones adapted to, a held-out share of them, or the test split."""
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of target samples held out, with scored = 'held_out'")
+    source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source samples held out for source_accuracy")
     baseline: str = "source_only"
     metric: Literal["target_accuracy", "macro_f1", "worst_group_accuracy", "r2", "rmse", "mae"] = "target_accuracy"
-    """r2, rmse and mae are of regression, and r2 is its default."""
+    """The ranking metric; r2 (the default there), rmse and mae are those of regression."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
     selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
         ("source_validation",), min_length=1, strict=False
     )
-    """The rules by which a sweep may choose options; none of them sees a scored row's label."""
+    """The rules by which a sweep may choose options; none of them sees the label of a scored sample."""
 
     @model_validator(mode="before")
     @classmethod
-    def _of_regression(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("task") == "regression":
-            return {"metric": "r2", **given}
-        return given
+    def _default_metric_of_regression(cls, table: Any) -> Any:
+        if isinstance(table, dict) and table.get("task") == "regression":
+            return {"metric": "r2", **table}
+        return table
 
     @model_validator(mode="after")
     def _metric_of_the_task(self) -> Protocol:
         if (self.metric in REGRESSION_METRICS) != (self.task == "regression"):
-            raise ValueError(f"metric {self.metric!r} is not one of {self.task}; r2, rmse and mae are those of regression")
+            raise ValueError(
+                f"metric = {self.metric!r} is not a metric of {self.task}. r2, rmse and mae belong to regression, "
+                "the others to classification."
+            )
         return self
 
 
 class Network(BaseModel):
-    """The trunk and its options; other keys are the trunk's own."""
+    """The table `[net]`: the backbone and its input; further keys are options of the backbone."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     backbone: str = "auto"
     mean: float = 0.5
-    """Images arrive as (x - mean) / std with x in [0, 1]; vectors arrive as they are."""
+    """The backbone gets images as (x - mean) / std with x in [0, 1], and vectors unchanged."""
     std: float = Field(0.5, gt=0)
     frozen: bool = False
-    """The trunk does not learn: its features are made once for each domain, and shared by all methods, seeds and runs."""
-    bottleneck: int = Field(0, ge=0, description="width of a layer that learns on frozen features; 0: the head alone learns")
+    """A frozen backbone does not learn: its features are computed once per domain, for all methods, seeds and runs."""
+    bottleneck: int = Field(0, ge=0, description="width of a trainable layer on frozen features; 0: only the head is trained")
 
     @property
     def options(self) -> dict[str, Any]:
-        """The trunk's own options."""
+        """The options of the backbone."""
         return dict(self.model_extra or {})
 
 
 class Training(Table):
-    """The fixed budget: every method of a cell takes the same number of steps; the last one is scored."""
+    """The table `[train]`: a fixed budget. Every method of a cell takes the same number of steps; the last one is scored."""
 
     steps: int = Field(1000, ge=1)
-    batch: int = Field(64, ge=2, description="rows of each part that a step draws")
+    batch: int = Field(64, ge=2, description="samples that a step draws from each split")
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, with Nesterov's form")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine", "inverse"] = "constant"
-    """inverse: lr / (1 + 10 p)^0.75 over the progress p (Ganin and Lempitsky 2015)."""
+    """inverse: lr / (1 + 10 p)^0.75, with the progress p from 0 to 1. Ganin and Lempitsky, Unsupervised domain adaptation by
+    backpropagation, ICML 2015. https://arxiv.org/abs/1409.7495"""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Of the trunk: bf16 is autocast, and auto takes it on a GPU that has it. tf32 is of all products of a step, on CUDA."""
+    """bf16 runs the backbone under autocast, and auto takes it on a GPU that supports it. tf32 applies to all matrix products
+    of a step, on CUDA."""
     compile: Literal["auto", "off", "step", "graph"] = "auto"
-    """How a step runs: compiled, or captured as a CUDA graph; auto does on a GPU what pays, and nothing on a CPU."""
+    """How a step runs: eager, compiled, or captured as a CUDA graph; auto takes what is faster on a GPU, and eager on a CPU."""
     resident: Literal["auto", "on", "off"] = "auto"
-    """Whether the rows live on the device; off: batches are sent there ahead of the steps. auto: where they fit."""
+    """Whether the samples stay on the device; off: batches are sent there ahead of the steps. auto: on where they fit."""
     vmap_seeds: Literal["auto", "on", "off"] = "auto"
-    """Whether the seeds of a case are trained in one program; auto: on a GPU, where it is faster."""
-    trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are kept")
+    """Whether the seeds of a case are trained in one vectorised program; auto: on a GPU, where that is faster."""
+    trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are recorded")
 
 
 class MethodEntry(BaseModel):
-    """A method row; other keys are the method's own options."""
+    """A method entry, a subtable of `[methods]`; further keys are options of the method."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     method: str = ""
+    """The name of the method; empty where the entry is named after it."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """The method's own options, as the suite gives them."""
+        """The options of the method, as the suite gives them."""
         return dict(self.model_extra or {})
 
 

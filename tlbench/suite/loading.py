@@ -1,0 +1,157 @@
+"""From a TOML file to a checked Suite: locate the file, read it, and report all of its errors at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tlbench import data
+from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.suite.pairs import parse_pairs
+from tlbench.suite.renamed_keys import without_renamed_keys
+from tlbench.suite.schema import Protocol, SuiteFile
+from tlbench.suite.suite import Suite
+from tlbench.suite.sweeps import expand_label_budgets, expand_severities
+
+SuiteCheck = Callable[[Mapping[str, Any]], list[str]]
+"""A check that a later package adds: it gets the raw tables of a suite and returns their errors."""
+
+
+def shipped_suites() -> dict[str, Path]:
+    """The files of the suites that come with tlbench, by name: from the wheel, or from the checkout."""
+    package = Path(__file__).parent.parent
+    folder = package / "_suites" if (package / "_suites").is_dir() else package.parent / "suites"
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def locate_suite(name: str) -> Path:
+    """The file of a suite, given by its path or, for a shipped one, by its name.
+
+    Raises:
+        TlbenchError: there is no such file and no shipped suite of this name.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise _no_file(path)
+        return path
+    if name not in shipped_suites():
+        hint = "For a file of your own, give its path with the suffix .toml."
+        raise TlbenchError(f"{unknown_name('suite', name, shipped_suites())} {hint}")
+    return shipped_suites()[name]
+
+
+def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
+    """Read and check a suite file.
+
+    Args:
+        path: the TOML file.
+        checks: what later packages check in the tables (`methods.suite_errors`, `backbones.suite_errors`).
+
+    Raises:
+        TlbenchError: with every error of the file in one text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise _no_file(path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TlbenchError(f"{path}: The file cannot be read as UTF-8 text: {error}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TlbenchError(f"{path}: The file is not valid TOML: {error}") from error
+    return parse_suite(raw, str(path), checks, path)
+
+
+def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck] = (), path: Path | None = None) -> Suite:
+    """Check the tables of a suite.
+
+    Args:
+        raw: the tables, as `tomllib` reads them.
+        where: the name of the file, for error messages.
+        checks: see `load_suite`.
+        path: the file that the suite came from, if any.
+
+    Raises:
+        TlbenchError: with every error of the tables in one text.
+    """
+    raw, errors = without_renamed_keys(raw)
+    raw, sweep_errors = expand_severities(raw)
+    raw, label_budgets, budget_errors = expand_label_budgets(raw)
+    errors += sweep_errors + budget_errors
+    file: SuiteFile | None = None
+    try:
+        file = SuiteFile.model_validate(raw)
+    except ValidationError as error:
+        errors += [sentence for _, sentence in schema_errors(error, SuiteFile)]
+    domains, domain_errors = _declared_domains(raw)
+    tables = raw.get("domains")
+    pairs, pair_errors = parse_pairs(raw.get("pairs"), list(tables) if isinstance(tables, Mapping) else [])
+    errors += domain_errors + pair_errors
+    for check in checks:
+        errors += check(raw)
+    errors += _errors_between_tables(raw)
+    if errors or file is None:
+        raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(errors)))
+    return Suite(
+        name=file.name,
+        version=file.version,
+        title=file.title,
+        citation=file.citation,
+        domains=domains,
+        pairs=pairs,
+        protocol=file.protocol,
+        net=file.net,
+        train=file.train,
+        methods=file.methods,
+        path=path,
+        label_budgets=label_budgets,
+    )
+
+
+def _no_file(path: Path) -> TlbenchError:
+    return TlbenchError(f"There is no suite file {path}. `tlbench list suites` names those that ship with tlbench.")
+
+
+def _declared_domains(raw: Mapping[str, Any]) -> tuple[dict[str, data.Declaration], list[str]]:
+    """The declarations of the table `[domains]`, with the defaults of `[data]`, and all errors in them."""
+    tables, defaults = raw.get("domains"), raw.get("data")
+    declarations: dict[str, data.Declaration] = {}
+    errors: list[str] = []
+    if not isinstance(tables, Mapping):
+        return declarations, errors
+    for name, table in tables.items():
+        if isinstance(table, Mapping):
+            declaration, table_errors = data.declare(name, table, defaults if isinstance(defaults, Mapping) else {})
+            errors += table_errors
+            if declaration is not None:
+                declarations[name] = declaration
+        if "+" in name or ":" in name or not name.strip():
+            errors.append(f"domains: The name {name!r} is empty or holds '+' or ':', which separate the domains of a pair.")
+    return declarations, errors
+
+
+def _errors_between_tables(raw: Mapping[str, Any]) -> list[str]:
+    """Errors of keys that refer to other tables, and of names; tables that are none are left to the schema."""
+    methods, protocol = raw.get("methods"), raw.get("protocol", {})
+    entries = list(methods) if isinstance(methods, Mapping) else []
+    protocol = protocol if isinstance(protocol, Mapping) else {}
+    baseline = protocol.get("baseline", Protocol.model_fields["baseline"].default)
+    seeds = protocol.get("seeds")
+    errors = []
+    if entries and isinstance(baseline, str) and baseline not in entries:
+        errors.append(unknown_name("method entry", baseline, entries, "protocol.baseline"))
+    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
+        errors.append("protocol.seeds: A seed appears twice. Give each seed once.")
+    errors += [
+        f"methods.{entry!r}: The name of a method entry is also a file name. Use letters, digits, '_', '-' and '.', "
+        "and do not begin with '.'."
+        for entry in entries
+        if not entry.replace("_", "").replace("-", "").replace(".", "").isalnum() or entry.startswith(".")
+    ]
+    return errors

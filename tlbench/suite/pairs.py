@@ -1,0 +1,53 @@
+"""The table `[pairs]`: which source domains are transferred to which target domain."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tlbench.errors import unknown_name
+
+Pair = tuple[tuple[str, ...], str]
+"""The names of the source domains, and the name of the target domain."""
+
+PAIRS_RULE = 'Write all = true, or list = ["source:target", "source+source:target"].'
+
+
+def pair_label(pair: Pair) -> str:
+    """A pair as it is written in a suite: `a:b`, or `a+c:b` for two sources."""
+    sources, target = pair
+    return f"{'+'.join(sources)}:{target}"
+
+
+def parse_pairs(value: Any, names: Sequence[str]) -> tuple[tuple[Pair, ...], list[str]]:
+    """The pairs of the table `[pairs]` without repetition, and all errors in it.
+
+    Args:
+        value: the table: `all = true` stands for every ordered pair of domains, `list` holds texts such as "a+c:b".
+        names: the names of the domains.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return (), [f"pairs: The table is missing or empty. {PAIRS_RULE}"]
+    errors = [unknown_name("key", key, ("all", "list"), "pairs") for key in value if key not in {"all", "list"}]
+    pairs: list[Pair] = []
+    if value.get("all") is True:
+        pairs += [((source,), target) for source, target in itertools.permutations(names, 2)]
+        if not pairs:
+            errors.append("pairs: all = true needs at least two domains.")
+    elif "all" in value and value["all"] is not False:
+        errors.append(f"pairs.all = {value['all']!r} must be true or false.")
+    listed = value.get("list", [])
+    if not isinstance(listed, list) or not all(isinstance(text, str) and text.count(":") == 1 for text in listed):
+        return (), [*errors, f"pairs.list: Each pair must be a text with one colon. {PAIRS_RULE}"]
+    for text in listed:
+        left, target = text.split(":")
+        sources = tuple(left.split("+"))
+        where = f"pairs.list {text!r}"
+        errors += [unknown_name("domain", name, names, where) for name in (*sources, target) if name not in names]
+        if target in sources or len(set(sources)) < len(sources):
+            errors.append(f"{where}: A domain appears twice. Name each domain once.")
+        pairs.append((sources, target))
+    if not pairs and not errors:
+        errors.append(f"pairs: No pair is given. {PAIRS_RULE}")
+    return tuple(dict.fromkeys(pairs)), errors

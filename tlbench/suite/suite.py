@@ -1,0 +1,108 @@
+"""The checked suite: its domains, pairs, protocol, network, training and methods, and the cases that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tlbench import data
+from tlbench.errors import TlbenchError, unknown_name
+from tlbench.suite.hashing import digest, hashed_keys
+from tlbench.suite.pairs import Pair, pair_label
+from tlbench.suite.schema import MethodEntry, Network, Protocol, Training
+from tlbench.suite.sweeps import LabelBudget
+from tlbench.terms import Case
+
+NOT_HASHED = {
+    "protocol": {"seeds", "baseline", "metric", "selection"},
+    "train": {"compile", "resident", "vmap_seeds"},
+}
+"""Keys that change no number of a case: which cases there are, how they are compared, and how a step is run."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite."""
+
+    name: str
+    version: int
+    title: str
+    citation: str
+    domains: Mapping[str, data.Declaration]
+    pairs: tuple[Pair, ...]
+    protocol: Protocol
+    net: Network
+    train: Training
+    methods: Mapping[str, MethodEntry]
+    path: Path | None = None
+    label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)
+    """By name, the target domains that `protocol.target_labels` generated, each with its number of labels."""
+
+    def cases(self, entries: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
+        """The cases of the suite, ordered by pair, then seed, then method entry; an empty filter selects everything.
+
+        Args:
+            entries: names of method entries.
+            pairs: pairs as they are written in a suite, such as "a+b:c".
+            seeds: seeds to use in place of the suite's own.
+
+        Raises:
+            TlbenchError: a filter names a method entry or a pair that the suite lacks.
+        """
+        labels = [pair_label(pair) for pair in self.pairs]
+        errors = [
+            unknown_name(f"method entry of suite {self.name}", entry, self.methods, "--method")
+            for entry in entries
+            if entry not in self.methods
+        ]
+        errors += [unknown_name(f"pair of suite {self.name}", pair, labels, "--pair") for pair in pairs if pair not in labels]
+        if errors:
+            raise TlbenchError("\n".join(errors))
+        return [
+            Case(
+                suite=self.name,
+                suite_version=self.version,
+                entry=entry,
+                method=method.method or entry,
+                options=method.options,
+                sources=sources,
+                target=target,
+                seed=seed,
+            )
+            for (sources, target), label in zip(self.pairs, labels, strict=True)
+            if not pairs or label in pairs
+            for seed in (seeds or self.protocol.seeds)
+            for entry, method in self.methods.items()
+            if not entries or entry in entries
+        ]
+
+    def protocol_of(self, target: str) -> Protocol:
+        """The protocol on a target domain; with label budgets, `target_labels` is the budget of this target."""
+        if target not in self.label_budgets:
+            return self.protocol
+        return self.protocol.model_copy(update={"target_labels": self.label_budgets[target].labels})
+
+    def hashed_settings(self, target: str = "") -> dict[str, Any]:
+        """The settings of the suite that decide a case's numbers, beside its domains, method and seed.
+
+        Only settings that differ from their defaults are included, so that a key which a later tlbench adds leaves existing
+        records valid; hence a default that changes numbers must never be changed in place. A label budget is included for
+        its own target alone.
+
+        Args:
+            target: the target domain; without one, the label budgets are left out.
+        """
+        protocol = self.protocol_of(target).model_dump(mode="json", exclude=NOT_HASHED["protocol"], exclude_defaults=True)
+        train = self.train.model_dump(mode="json", exclude=NOT_HASHED["train"], exclude_defaults=True)
+        return {
+            "protocol": protocol,
+            "net": hashed_keys(self.net.model_dump(mode="json", exclude_defaults=True)),
+            "train": hashed_keys(train),
+        }
+
+    @property
+    def hash(self) -> str:
+        """The hash of `hashed_settings()`; all records of one suite version should carry the same one."""
+        return digest(self.hashed_settings())
