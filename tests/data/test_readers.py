@@ -134,7 +134,7 @@ def test_where_keeps_the_rows_that_python_keeps(tmp_path: Path, rows: list[Any],
 def test_several_files_are_one_domain(root: Path) -> None:
     assert len(load(CSV | {"path": ["d.csv", "d.csv.gz"]}, root).samples) == 8
     (root / "other.csv").write_text("a,c,y\n1,2,no\n")
-    assert "other.csv: has other columns than d.csv: b, c, sex, year" in refused(CSV | {"path": ["d.csv", "other.csv"]}, root)
+    assert "other.csv: The file has other columns than d.csv: b, c, sex, year" in refused(CSV | {"path": ["d.csv", "other.csv"]}, root)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_several_files_are_one_domain(root: Path) -> None:
         ({"features": ["aa"]}, "There is no column 'aa'. Did you mean 'a'?"),
         ({"group": "sexx"}, "There is no column 'sexx'. Did you mean 'sex'?"),
         ({"where": {"yer": 1}}, "There is no column 'yer'. Did you mean 'year'?"),
-        ({"where": {"sex": "X"}}, "where selects none of 4 rows at sex = 'X'; the column holds F, M"),
+        ({"where": {"sex": "X"}}, "where selects none of 4 rows at sex = 'X'. The values of this column are F, M"),
         ({"where": {"sex": {"min": 3}}}, "column 'sex' holds texts, and the range"),
         ({"where": {"year": "late"}}, "column 'year' holds numbers, not 'late'"),
-        ({"features": ["a", "sex"]}, "column 'sex' holds texts ('F'); set encode = 'onehot'"),
-        ({"features": ["a", "y"]}, "features name the label 'y'"),
+        ({"features": ["a", "sex"]}, "column 'sex' holds texts ('F'). Set encode = 'onehot'"),
+        ({"features": ["a", "y"]}, "The label 'y' is among the features"),
         ({"categories": {"sex": ["F"]}}, "column 'sex' holds 'M', which is not among its categories F"),
         ({"path": "none.csv"}, "file 'none.csv' is not there"),
         ({"path": "../d.csv"}, "leaves the data root"),
@@ -188,7 +188,7 @@ def test_mistakes_in_the_keys_of_tables(change: dict[str, Any], said: str) -> No
         ("", "not a whole csv file"),
         ("a,a,y\n1,2,3\n", "column 'a' is there twice"),
         ("a,y\n1,\n2,1\n", "column 'y' lacks a label in 1 of 2 rows"),
-        ("a,y\n?,0\n2,1\n", "1 numbers are missing, first in column 'a'; set impute = 'median'"),
+        ("a,y\n?,0\n2,1\n", "1 numbers are missing, the first ones in column 'a'. Set impute = 'median'"),
         ("a,y\ninf,0\n2,1\n", "1 features are NaN or infinite"),
         ("a,y\n" + "1,0\n" * 20 + "x1,1\n", "column 'a' holds numbers, and 'x1' in row 20"),
         ("b,y\nx,0\nz,1\n", "no column of numbers beside 'y'"),
@@ -228,7 +228,7 @@ def test_bad_json_lines(tmp_path: Path, text: str, said: str) -> None:
 def test_a_where_on_a_column_of_lists_selects_nothing(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"x": [1, 2], "y": 0}\n{"x": [3, 4], "y": 1}')
     table = {"reader": "jsonl", "path": "d.jsonl", "label": "y", "features": ["x"], "where": {"x": 1}}
-    assert "where selects none of 2 rows at x = 1; the column holds [1, 2], [3, 4]" in refused(table, tmp_path)
+    assert "where selects none of 2 rows at x = 1. The values of this column are [1, 2], [3, 4]" in refused(table, tmp_path)
 
 
 def test_dates_are_texts_as_in_a_text_table(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_labels_are_mapped_and_sets_of_classes_chosen(root: Path) -> None:
     assert opened.classes == ("b", "a", "unknown") and opened.samples.y.tolist() == [1, 0, 2, 2, 1, 0]
     partial = load(CSV | {"classes": list("abcd"), "keep": ["d", "b"]}, root)
     assert partial.classes == tuple("abcd") and partial.samples.y.tolist() == [1, 3, 1]
-    assert "drop_others leaves no row" in refused(CSV | {"classes": ["z"], "drop_others": True}, root)
+    assert "drop_others leaves no samples" in refused(CSV | {"classes": ["z"], "drop_others": True}, root)
 
 
 @pytest.mark.parametrize("file", ["d.csv.gz", "d.parquet", "d.feather", "d.arrow"])
@@ -469,7 +469,7 @@ def test_an_archive_cut_anywhere_is_a_clear_error_or_whole(photos: Path, share: 
 )
 def test_any_kind_of_image_becomes_rgb(mode: str, colour: Any) -> None:
     held = encoded(colour, mode=mode, kind="TIFF" if mode == "CMYK" else "PNG")
-    x, good, notes = images.decode([images.Encoded(0, "a", lambda: held)], 1, images.ImageOptions(size=4))
+    x, good, notes = images.decode([images.EncodedImage(0, "a", lambda: held)], 1, images.ImageOptions(size=4))
     assert x.shape == (1, 3, 4, 4) and len(good) == 1 and notes == ()
     assert len(np.unique(x)) == 1
 
@@ -564,7 +564,7 @@ def test_hdf5_arrays(tmp_path: Path) -> None:
     assert domain.samples.x.tolist() == [[0, 1], [2, 3], [4, 5]] and domain.classes == ("a", "b")
     assert domain.samples.group is not None and domain.samples.group.tolist() == [0, 1, 0]
     for change, said in (
-        ({"x": "train"}, "'train' is a group, not an array; there are train/x"),
+        ({"x": "train"}, "'train' is a group, not an array. It holds train/x"),
         ({"x": "train/xx"}, "There is no array 'train/xx'. Did you mean 'x'?"),
         ({"x": "away"}, "is a link; links are refused"),
         ({"x": "soft"}, "is a link; links are refused"),

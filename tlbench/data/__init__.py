@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tlbench.data import cache, preparation, readers, shifts, source_files
 from tlbench.data.declaration import Declaration, declare
-from tlbench.data.decoding.files import root_of
+from tlbench.data.decoding.files import resolve_data_root
 from tlbench.data.duplicates import count_duplicates
 from tlbench.data.fitted_features import fit_features
 from tlbench.data.loading import load
@@ -22,7 +22,7 @@ __all__ = [
     "load",
     "preparation",
     "readers",
-    "root_of",
+    "resolve_data_root",
     "shifts",
     "source_files",
 ]

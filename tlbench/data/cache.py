@@ -31,7 +31,7 @@ from tlbench.data import readers
 from tlbench.data.declaration import Declaration
 from tlbench.data.decoding import mapped_arrays
 from tlbench.data.decoding.files import cache_folder
-from tlbench.data.source_files import digest, files_of, hashes
+from tlbench.data.source_files import digest, files_of, file_hashes
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
@@ -39,16 +39,16 @@ FORMAT = 1
 """Raise it when the files of an entry change their meaning."""
 SMALL_BYTES = 1 << 20
 """Domains of fewer bytes on disk are quicker to read than to keep."""
-PATIENCE_SECONDS = 1800
+LOCK_TIMEOUT_SECONDS = 1800
 """How long one process waits for another that decodes the same domain."""
-ASIDE = frozenset({"name", "licence", "citation", "source", "sha256"})
+KEYS_WITHOUT_EFFECT = frozenset({"name", "licence", "citation", "source", "sha256"})
 """Keys of a declaration that decide nothing of what is loaded."""
 
 
-def key(declaration: Declaration, files: Mapping[str, str]) -> str:
+def entry_key(declaration: Declaration, files: Mapping[str, str]) -> str:
     """The name of a domain's entry, from its declaration and the sha256 of each file by its path below the data root."""
     parts = [part.reader for part in (declaration.main, declaration.test) if part is not None]
-    decides = declaration.model_dump(mode="json", exclude=set(ASIDE))
+    decides = declaration.model_dump(mode="json", exclude=set(KEYS_WITHOUT_EFFECT))
     return digest([FORMAT, decides, sorted(files.items()), [_code(reader) for reader in parts]])
 
 
@@ -66,7 +66,7 @@ def _code(reader: str) -> str:
     return digest([np.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(own)]])
 
 
-default_cache = cache_folder
+cache_folder = cache_folder
 
 # --- entries ---
 
@@ -82,8 +82,8 @@ def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Call
         if files is None or sum(file.stat().st_size for file in files) < SMALL_BYTES:
             return decode()
         before = _stamps(files)
-        sums = {os.path.relpath(file, root): held for file, held in hashes(files, folder).items()}
-        entry = folder / "domains" / key(declaration, sums)
+        sums = {os.path.relpath(file, root): held for file, held in file_hashes(files, folder).items()}
+        entry = folder / "domains" / entry_key(declaration, sums)
     except OSError:
         return decode()  # which says what is wrong with the file
     if (found := _mapped(entry, declaration.name)) is not None:
@@ -91,7 +91,7 @@ def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Call
     with contextlib.ExitStack() as stack:
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS))
+            stack.enter_context(FileLock(f"{entry}.lock", timeout=LOCK_TIMEOUT_SECONDS))
         except (OSError, Timeout, NotImplementedError) as error:
             return _without(folder, error, decode())
         if (found := _mapped(entry, declaration.name)) is not None:
@@ -126,7 +126,7 @@ def entry_path(folder: Path, key: str, name: str, make: Callable[[], Domain]) ->
     with contextlib.ExitStack() as stack:
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS))
+            stack.enter_context(FileLock(f"{entry}.lock", timeout=LOCK_TIMEOUT_SECONDS))
         except (OSError, Timeout, NotImplementedError) as error:
             return _without(folder, error, make()), entry
         if (found := _mapped(entry, name)) is not None:
@@ -232,7 +232,7 @@ def _save(stream: Any, array: Any) -> None:
     import numpy as np
 
     np.lib.format.write_array_header_1_0(stream, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape})
-    for part in mapped_arrays.parts(array):
+    for part in mapped_arrays.chunks(array):
         stream.write(np.ascontiguousarray(array[part]).data)
 
 

@@ -57,7 +57,7 @@ def _distinct(labels: list[Any]) -> list[Any]:
     return labels
 
 
-class Common(Strict, strict=True):
+class CommonKeys(Strict, strict=True):
     """The keys that every domain table may have; all others belong to the reader."""
 
     reader: str
@@ -98,7 +98,7 @@ class Common(Strict, strict=True):
         return self
 
 
-PER_PART = frozenset({"reader", "shape", "rows"})
+TEST_KEYS = frozenset({"reader", "shape", "rows"})
 """The common keys that a `test` table may override."""
 
 
@@ -111,7 +111,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     Returns:
         The Declaration (None if anything is wrong), and all mistakes as sentences.
     """
-    where, common = f"domains.{name}", set(Common.model_fields)
+    where, common = f"domains.{name}", set(CommonKeys.model_fields)
     if "reader" in table and table["reader"] != defaults.get("reader", table["reader"]):
         defaults = {key: value for key, value in defaults.items() if key in common - {"shape", "test"}}
     merged = {**defaults, **table}
@@ -121,7 +121,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 
     known = _reader_keys(merged.get("reader"))
     wrong: list[str] = []
-    found = check(Common, {key: value for key, value in merged.items() if key in common})
+    found = check(CommonKeys, {key: value for key, value in merged.items() if key in common})
     if "reader" in found and "reader" not in merged:
         found["reader"] = f"The key 'reader' is missing. Available readers: {', '.join(readers.names())}"
     elif "reader" not in found and known is None:
@@ -131,7 +131,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     options, refused = _options(merged, common)
     wrong += [f"{place(key)}: {text}" for key, text in refused.items()]
     operations = {}
-    for key, kinds in (("shifts", shifts.kinds), ("prepare", preparation.kinds)):
+    for key, kinds in (("shifts", shifts.kinds), ("prepare", preparation.registry)):
         operations[key], more = _operations(kinds, merged.get(key, []), f"{place(key)}.{key}")
         wrong += more
 
@@ -145,13 +145,13 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     if wrong:
         return None, wrong
 
-    checked = Common.model_validate({key: value for key, value in merged.items() if key in common})
+    checked = CommonKeys.model_validate({key: value for key, value in merged.items() if key in common})
     classes = None if checked.classes is None else tuple(str(label) for label in checked.classes)
     if classes is not None and checked.unknown and UNKNOWN not in classes:
         classes = (*classes, UNKNOWN)
     return Declaration(
         name=name,
-        main=_part(checked, options),
+        main=_data_source(checked, options),
         test=part,
         task=checked.task,
         classes=classes,
@@ -173,7 +173,7 @@ def _choices(operations: Sequence[Operation], options: Mapping[str, Any], regres
     for i, operation in enumerate(operations):
         if regression and operation.kind in shifts.OF_LABELS:
             wrong.append(f"{where}[{i}] ({operation.kind}): is for class labels, and task = 'regression' has none")
-        if options.get("fit") == "source" and learns(options) and operation.kind in shifts.BY_FEATURES:
+        if options.get("fit") == "source" and fits_features(options) and operation.kind in shifts.BY_FEATURES:
             wrong.append(
                 f"{where}[{i}] ({operation.kind}): goes by the features of rows, which are learned from the source of "
                 "each pair here; declare them (categories), or name the rows to learn from (fit)"
@@ -181,7 +181,7 @@ def _choices(operations: Sequence[Operation], options: Mapping[str, Any], regres
     return wrong
 
 
-def learns(options: Mapping[str, Any]) -> bool:
+def fits_features(options: Mapping[str, Any]) -> bool:
     """Whether the options of a reader may make it learn features from rows."""
     return (
         options.get("features") == "tfidf"
@@ -194,7 +194,7 @@ def _reader_keys(reader: Any) -> set[str] | None:
     return set(readers.get(reader).Options.model_fields) if reader in readers.names() else None
 
 
-def _part(checked: Common, options: dict[str, Any]) -> DataSource:
+def _data_source(checked: CommonKeys, options: dict[str, Any]) -> DataSource:
     shape = None if checked.shape is None else tuple(checked.shape)
     return DataSource(reader=checked.reader, options=options, shape=shape, samples=checked.samples)
 
@@ -212,17 +212,17 @@ def _options(merged: Mapping[str, Any], common: set[str]) -> tuple[dict[str, Any
 
 def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where: str) -> tuple[DataSource | None, list[str]]:
     """The test part: the domain's table with the keys of `test` over it; mistakes in `known` keys were said before."""
-    common = set(Common.model_fields)
+    common = set(CommonKeys.model_fields)
     wrong = [
         f"{where}: {key!r} holds for both parts alike; say it in the domain's own table"
         for key in test
-        if key in common - PER_PART
+        if key in common - TEST_KEYS
     ]
     reader: Any = test.get("reader", main.get("reader"))
     kept = common if reader != main.get("reader") else set(main)
     merged = {key: value for key, value in main.items() if key in kept} | test
-    per_part = {key: value for key, value in merged.items() if key in PER_PART}
-    found = check(Common, per_part)
+    per_part = {key: value for key, value in merged.items() if key in TEST_KEYS}
+    found = check(CommonKeys, per_part)
     if "reader" in test and "reader" not in found and _reader_keys(reader) is None:
         found["reader"] = f"Unknown reader {reader!r}. {did_you_mean(reader, readers.names())}"
     options, refused = _options(merged, common)
@@ -230,7 +230,7 @@ def _test(main: Mapping[str, Any], test: dict[str, Any], known: set[str], where:
     wrong += [f"{where}: {text}" for key, text in found.items() if key in test or key not in known]
     if wrong or found:
         return None, wrong
-    return _part(Common.model_validate(per_part), options), []
+    return _data_source(CommonKeys.model_validate(per_part), options), []
 
 
 def _operations(kinds: FunctionRegistry, written: Any, where: str) -> tuple[tuple[Operation, ...], list[str]]:

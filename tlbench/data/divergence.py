@@ -21,7 +21,7 @@ from tlbench.terms import Domain
 
 Floats = NDArray[np.float64]
 
-ROWS, COMPONENTS, PIXELS = 1000, 32, 32
+MAX_SAMPLES, COMPONENTS, PIXELS = 1000, 32, 32
 """Rows of each side that are compared, components they are compared in, and pixels that images are averaged down to."""
 
 
@@ -47,7 +47,7 @@ def measure_divergence(sources: Sequence[Domain], target: Domain) -> Divergence:
     shapes = {tuple(domain.samples.x.shape[1:]) for domain in (*sources, target)}
     if len(shapes) > 1:
         return Divergence(label_shift)
-    size = min(ROWS, sum(map(len, (domain.samples for domain in sources))), len(target.samples))
+    size = min(MAX_SAMPLES, sum(map(len, (domain.samples for domain in sources))), len(target.samples))
     if size < 10:
         return Divergence(label_shift)
     a = np.concatenate([sample(domain, -(-size // len(sources))) for domain in sources])[:size]

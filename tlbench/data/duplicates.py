@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-GLANCE = 64
+PREFILTER_NUMBERS = 64
 """Numbers of a row, evenly spread, that a first look goes by: only rows that agree in these are looked at whole."""
 CHUNK_BYTES = 16 * 2**20
 
@@ -32,8 +32,8 @@ def count_duplicates(a: Tensor, b: Tensor | None = None) -> int:
         return 0
     width = math.prod(a.shape[1:])
     flat = [part.detach().cpu().reshape(len(part), width).numpy() for part in (a, b)]
-    if width > GLANCE:
-        columns = np.linspace(0, width - 1, GLANCE).astype(np.int64)
+    if width > PREFILTER_NUMBERS:
+        columns = np.linspace(0, width - 1, PREFILTER_NUMBERS).astype(np.int64)
         looks = [_hashes(part, None, columns) for part in flat]
         alike = [np.flatnonzero(np.isin(one, other)) for one, other in (looks, looks[::-1])]
     else:

@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tlbench.data.decoding.arrays import Cells
+from tlbench.data.decoding.arrays import UnencodedSamples
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
-KEPT_PAIRS = 4
+CACHED_PAIRS = 4
 """Pairs whose domains are kept: the cases of a pair are run one after the other."""
 
 
@@ -24,8 +24,8 @@ KEPT_PAIRS = 4
 class UnfittedFeatures:
     """Rows that others may learn from, and how the domain is made from what was learned."""
 
-    own: Cells
-    made: Callable[[Sequence[Cells]], Domain]
+    own: UnencodedSamples
+    made: Callable[[Sequence[UnencodedSamples]], Domain]
 
 
 _pairs: OrderedDict[tuple[int, ...], tuple[list[Domain], list[Domain]]] = OrderedDict()
@@ -64,6 +64,6 @@ def fit_features(sources: Sequence[Domain], target: Domain) -> tuple[list[Domain
         raise TlbenchError(f"{pair}: {error}") from error
     with _lock:
         _pairs[key] = (domains, made)
-        while len(_pairs) > KEPT_PAIRS:
+        while len(_pairs) > CACHED_PAIRS:
             _pairs.popitem(last=False)
     return made[:-1], made[-1]

@@ -21,7 +21,7 @@ class PlainOptions(Strict, strict=True):
     """Options of a kind: no unknown key, no silent conversion."""
 
 
-def rule(broken: Callable[[Any], str | None]) -> Callable[[Function], Function]:
+def options_rule(broken: Callable[[Any], str | None]) -> Callable[[Function], Function]:
     """Give a kind a rule between its options: `broken(options)` says what is wrong, or None."""
 
     def note(function: Function) -> Function:

@@ -16,7 +16,7 @@ from tlbench.data import preparation, readers, shifts, source_files
 from tlbench.data.cache import load_cached
 from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
-from tlbench.data.decoding.arrays import Array, Cells
+from tlbench.data.decoding.arrays import Array, UnencodedSamples
 from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
@@ -31,15 +31,15 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
     Raises:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
-    with files.describe(f"domains.{declaration.name}"):
-        source_files.hold(declaration, root, cache)
+    with files.error_prefix(f"domains.{declaration.name}"):
+        source_files.verify_checksums(declaration, root, cache)
     if cache is None:
         return decode(declaration, root)
     return load_cached(declaration, root, cache, lambda: decode(declaration, root))
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawSamples:
     """What was read of a part: rows (N, ...) or `Cells`, labels (N,) or targets (N, K), codes (N,) of groups or None."""
 
     x: Any
@@ -57,54 +57,54 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         TlbenchError: anything about the files or what is in them that the user can mend; it names the domain.
     """
     where = f"domains.{declaration.name}"
-    with files.describe(where):
+    with files.error_prefix(where):
         raw = _read(declaration.main, root, declaration)
         classes = () if declaration.task == "regression" else declaration.classes or raw.names
         main = _settled(raw, classes, declaration)
         absent = [name for name in classes if name not in raw.names and name != arrays.UNKNOWN]
         if absent and declaration.keep is None:
             raise TlbenchError(f"no row has the class {absent[0]!r}; the labels are {', '.join(raw.names)}")
-        groups = () if main.group is None else tuple(arrays.texts(np.asarray(main.group))[0])
+        groups = () if main.group is None else tuple(arrays.encode_labels(np.asarray(main.group))[0])
     test = None
     if declaration.test is not None:
-        with files.describe(f"{where}.test"):
+        with files.error_prefix(f"{where}.test"):
             test = _settled(_read(declaration.test, root, declaration), classes, declaration)
     own = None
-    if isinstance(main.x, Cells):
-        with files.describe(where):
+    if isinstance(main.x, UnencodedSamples):
+        with files.error_prefix(where):
             own = main.x[_chosen(declaration, main, declaration.main.samples, root)]
-    return Settled(declaration, root, main, test, classes, groups, own).made(() if own is None else [own])
+    return SelectedDomain(declaration, root, main, test, classes, groups, own).made(() if own is None else [own])
 
 
 @dataclass(frozen=True)
-class Settled:
+class SelectedDomain:
     """A domain whose rows are read, and whose labels stand; what is left is to make numbers of its rows and to shift them."""
 
     declaration: Declaration
     root: Path
-    main: Raw
-    test: Raw | None
+    main: RawSamples
+    test: RawSamples | None
     classes: tuple[str, ...]
     groups: tuple[str, ...]
-    own: Cells | None
+    own: UnencodedSamples | None
     """The main rows that are left after all choices, where they are cells."""
 
-    def made(self, learned: Sequence[Cells]) -> Domain:
+    def made(self, learned: Sequence[UnencodedSamples]) -> Domain:
         """The domain, with features that are learned from some rows where any are learned."""
         declaration, where = self.declaration, f"domains.{self.declaration.name}"
-        with files.describe(where):
+        with files.error_prefix(where):
             base = _numbers(self.main, declaration.main, learned)
             x, y, group = _shifted(base, self.main, declaration, declaration.main.samples, self.root)
             prepared = _prepared(x, x, declaration.prepare)
             parts = [_finished(prepared, y, _coded(group, self.groups))]
         if self.test is not None and declaration.test is not None:
-            with files.describe(f"{where}.test"):
+            with files.error_prefix(f"{where}.test"):
                 other = _numbers(self.test, declaration.test, learned)
                 if other.shape[1:] != base.shape[1:]:
                     raise TlbenchError(f"test rows are {other.shape[1:]}, main rows {base.shape[1:]}; both need one shape")
                 other, y, group = _shifted(other, self.test, declaration, declaration.test.samples, self.root)
                 parts.append(_finished(_prepared(other, x, declaration.prepare), y, _coded(group, self.groups)))
-        cells = [raw.x for raw in (self.main, self.test) if raw is not None and isinstance(raw.x, Cells)]
+        cells = [raw.x for raw in (self.main, self.test) if raw is not None and isinstance(raw.x, UnencodedSamples)]
         targets = self.main.names if declaration.task == "regression" else ()
         labelled = [_labelled(*part) for part in parts]
         return Domain(
@@ -120,63 +120,63 @@ class Settled:
         )
 
 
-def _read(part: DataSource, root: Path, declaration: Declaration) -> Raw:
+def _read(part: DataSource, root: Path, declaration: Declaration) -> RawSamples:
     """Rows, labels as positions in the names of their own classes (or targets and their names), and groups."""
     reader = readers.get(part.reader)
     read = reader.read(reader.Options.model_validate(part.options), root)
-    table = read if isinstance(read, arrays.Table) else arrays.Table(*read)
+    table = read if isinstance(read, arrays.ReaderResult) else arrays.ReaderResult(*read)
     for note in table.notes:
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
     y: NDArray[Any]
     if declaration.task == "regression":
-        y, names = arrays.targets(table.y, table.targets, table.x.shape[0] if hasattr(table.x, "shape") else None)
+        y, names = arrays.target_array(table.y, table.targets, table.x.shape[0] if hasattr(table.x, "shape") else None)
     else:
         if np.ndim(table.y) == 2 and 1 not in np.shape(table.y) and len(table.targets) > 1:
             raise TlbenchError(f"{len(table.targets)} columns of labels are targets of a regression; set task = 'regression'")
-        labels = arrays.labels(table.y)
-        found, y = arrays.rename_labels(*arrays.texts(labels), declaration.label_map)
+        labels = arrays.label_array(table.y)
+        found, y = arrays.rename_labels(*arrays.encode_labels(labels), declaration.label_map)
         names = tuple(found)
     x = table.x
-    if isinstance(x, Cells):
+    if isinstance(x, UnencodedSamples):
         if len(x) != len(y):
             raise TlbenchError(f"x has {len(x)} rows and y {len(y)} labels; each row needs one label")
     else:
         x = arrays.sample_array(x, len(y), part.shape)
-    return Raw(x, y, names, table.group, table.notes)
+    return RawSamples(x, y, names, table.group, table.notes)
 
 
-def _settled(raw: Raw, classes: Sequence[str], declaration: Declaration) -> Raw:
+def _settled(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
     """Rows of the declared classes only, their labels (N,) as positions in them."""
     if declaration.task == "regression":
         return raw
-    rows, y = arrays.settle_samples(raw.names, raw.y, classes, declaration.others)
+    rows, y = arrays.select_classes(raw.names, raw.y, classes, declaration.others)
     if declaration.keep is not None:
         stay = np.isin(y, [list(classes).index(name) for name in declaration.keep])
         if not stay.any():
             raise TlbenchError(f"keep leaves no row: none has a class of {', '.join(declaration.keep)}")
         rows, y = rows[stay], y[stay]
     if len(rows) == len(raw.y):
-        return Raw(raw.x, y, tuple(classes), raw.group, raw.notes)
-    return Raw(_taken(raw.x, rows), y, tuple(classes), None if raw.group is None else raw.group[rows], raw.notes)
+        return RawSamples(raw.x, y, tuple(classes), raw.group, raw.notes)
+    return RawSamples(_taken(raw.x, rows), y, tuple(classes), None if raw.group is None else raw.group[rows], raw.notes)
 
 
 def _taken(x: Any, rows: NDArray[np.integer[Any]]) -> Any:
-    return x[rows] if isinstance(x, Cells) else mapped_arrays.taken(x, rows)
+    return x[rows] if isinstance(x, UnencodedSamples) else mapped_arrays.take(x, rows)
 
 
-def _numbers(raw: Raw, part: DataSource, learned: Sequence[Cells]) -> Any:
-    if not isinstance(raw.x, Cells):
+def _numbers(raw: RawSamples, part: DataSource, learned: Sequence[UnencodedSamples]) -> Any:
+    if not isinstance(raw.x, UnencodedSamples):
         return raw.x
     if not learned:
         raise TlbenchError("its rows are not numbers, and those of the main part are; read both alike")
-    return arrays.sample_array(raw.x.encoded(learned), len(raw.y), part.shape)
+    return arrays.sample_array(raw.x.encode(learned), len(raw.y), part.shape)
 
 
 def _coded(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | None:
     """Groups (N,) as positions in the groups of the main rows."""
     if group is None or not groups:
         return None
-    names, codes = arrays.texts(np.asarray(group))
+    names, codes = arrays.encode_labels(np.asarray(group))
     if odd := [name for name in names if name not in groups]:
         raise TlbenchError(f"group {odd[0]!r} is not among those of the main rows: {', '.join(groups)}")
     return np.array([list(groups).index(name) for name in names], dtype=np.int64)[codes]
@@ -187,7 +187,7 @@ def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
     return y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
 
 
-def _chosen(declaration: Declaration, raw: Raw, rows: int | None, root: Path) -> NDArray[np.int64]:
+def _chosen(declaration: Declaration, raw: RawSamples, rows: int | None, root: Path) -> NDArray[np.int64]:
     """The numbers of the rows that stay, where no shift goes by features."""
     y = _strata(raw.y)
     stay = np.arange(len(y)) if rows is None else shifts.subsample(y, rows, shifts.generator("rows", 0))
@@ -198,12 +198,12 @@ def _chosen(declaration: Declaration, raw: Raw, rows: int | None, root: Path) ->
     return stay
 
 
-def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root: Path) -> tuple[Any, NDArray[Any], Any]:
+def _shifted(x: Any, raw: RawSamples, declaration: Declaration, rows: int | None, root: Path) -> tuple[Any, NDArray[Any], Any]:
     """Rows, labels and groups after the limit of rows and each shift in turn."""
     y, group = raw.y, None if raw.group is None else np.asarray(raw.group)
     if rows is not None and rows < len(y):
         stay = shifts.subsample(_strata(y), rows, shifts.generator("rows", 0))
-        x, y, group = mapped_arrays.taken(x, stay), y[stay], None if group is None else group[stay]
+        x, y, group = mapped_arrays.take(x, stay), y[stay], None if group is None else group[stay]
     for shift in declaration.shifts:
         x, labels, chosen = shifts.apply_shifts(shift.kind, shift.options, x, _strata(y), root)
         if chosen is not None:
@@ -216,7 +216,7 @@ def _shifted(x: Any, raw: Raw, declaration: Declaration, rows: int | None, root:
 def _prepared(x: Any, main: Any, operations: Sequence[Operation]) -> Any:
     """Rows after each preparation in turn; the main rows go the same way, for their statistics."""
     for operation in operations:
-        function = preparation.kinds.function(operation.kind)
+        function = preparation.registry.function(operation.kind)
         prepared = function(x, main, **operation.options)
         main = prepared if x is main else function(main, main, **operation.options)
         x = prepared
@@ -234,8 +234,8 @@ def _finished(x: Any, y: NDArray[Any], group: Array | None) -> Finished:
         fits = x.dtype == kind and x.flags["C_CONTIGUOUS"] and x.flags["WRITEABLE"]
         if not (fits and mapped_arrays.is_mapped(x)):  # else mapped so that writes stay out of the file, and left there
             small = x.size * np.dtype(kind).itemsize <= mapped_arrays.MAPPED_BYTES
-            x = np.require(x, kind, ["C", "W", "O"]) if small else mapped_arrays.changed(x, lambda part: part.astype(kind))
-    arrays.finite(x, "after shifts and preparations, in single precision")
+            x = np.require(x, kind, ["C", "W", "O"]) if small else mapped_arrays.map_chunks(x, lambda part: part.astype(kind))
+    arrays.check_finite(x, "after shifts and preparations, in single precision")
     return x, np.require(y, np.int64 if y.ndim == 1 else np.float32, ["C", "W", "O"]), group
 
 
@@ -257,7 +257,7 @@ def _fingerprint(parts: Sequence[Finished], names: Sequence[str], cells: Sequenc
             if array is None:
                 continue
             hasher.update(f"{array.shape}{array.dtype.str}".encode())
-            for rows in mapped_arrays.parts(array):
+            for rows in mapped_arrays.chunks(array):
                 hasher.update(np.ascontiguousarray(array[rows]).data)
     for one in cells:
         hasher.update(one)

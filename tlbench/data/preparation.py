@@ -19,9 +19,9 @@ from tlbench.data.decoding.arrays import Array, dense, is_sparse
 from tlbench.data.function_registry import FunctionRegistry
 from tlbench.errors import TlbenchError
 
-kinds = FunctionRegistry(__name__, ("x", "main"))
-names = kinds.names
-summaries = kinds.summaries
+registry = FunctionRegistry(__name__, ("x", "main"))
+names = registry.names
+summaries = registry.summaries
 
 
 def row_sum(x: Any, main: Any) -> Any:
@@ -48,7 +48,7 @@ def zscore(x: Any, main: Any, *, ddof: Annotated[int, Field(ge=0, le=1)] = 0) ->
     if x.nbytes <= mapped_arrays.MAPPED_BYTES:
         return np.asarray(np.where(constant, 0.0, (x - mean) / np.where(constant, 1.0, std)))
     scale = np.where(constant, 1.0, std)
-    return mapped_arrays.changed(x, lambda part: np.where(constant, 0.0, (part - mean) / scale).astype(np.float32))
+    return mapped_arrays.map_chunks(x, lambda part: np.where(constant, 0.0, (part - mean) / scale).astype(np.float32))
 
 
 def log1p(x: Any, main: Any) -> Any:
@@ -56,12 +56,12 @@ def log1p(x: Any, main: Any) -> Any:
     low = x.min() if is_sparse(x) else _range(x)[0]
     if low <= -1:
         raise TlbenchError(f"prepare log1p needs values above -1; the smallest is {low:g}")
-    return x.log1p() if is_sparse(x) else mapped_arrays.changed(x, lambda part: np.log1p(_floats(part)))
+    return x.log1p() if is_sparse(x) else mapped_arrays.map_chunks(x, lambda part: np.log1p(_floats(part)))
 
 
 def scale(x: Any, main: Any, *, divide: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 255.0) -> Any:
     """Divide by a constant (255 takes bytes to [0, 1])."""
-    return _floats(x) / divide if is_sparse(x) else mapped_arrays.changed(x, lambda part: _floats(part) / divide)
+    return _floats(x) / divide if is_sparse(x) else mapped_arrays.map_chunks(x, lambda part: _floats(part) / divide)
 
 
 def to_uint8(x: Any, main: Any) -> Array:
@@ -72,7 +72,7 @@ def to_uint8(x: Any, main: Any) -> Array:
     low, high = _range(images)
     if low < 0 or high > 1:
         raise TlbenchError(f"prepare to_uint8 needs values in [0, 1], these lie in [{low:g}, {high:g}]; put a scale before it")
-    return mapped_arrays.changed(images, lambda part: np.rint(part * 255).astype(np.uint8))
+    return mapped_arrays.map_chunks(images, lambda part: np.rint(part * 255).astype(np.uint8))
 
 
 def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28) -> Array:
@@ -86,7 +86,7 @@ def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28
     def resized(part: Array) -> Array:
         return np.asarray(functional.resize(torch.from_numpy(np.array(part)), [size, size], antialias=True).numpy())
 
-    return mapped_arrays.changed(images, resized)
+    return mapped_arrays.map_chunks(images, resized)
 
 
 def grey(x: Any, main: Any) -> Array:
@@ -102,7 +102,7 @@ def grey(x: Any, main: Any) -> Array:
         one = np.einsum("nchw,c->nhw", part, weights)[:, None]
         return np.asarray(np.rint(one) if part.dtype == np.uint8 else one, dtype=part.dtype)
 
-    return mapped_arrays.changed(images, greyed)
+    return mapped_arrays.map_chunks(images, greyed)
 
 
 def _images(x: Any, kind: str) -> Array:
@@ -115,7 +115,7 @@ def _images(x: Any, kind: str) -> Array:
 
 
 def _range(x: Array) -> tuple[float, float]:
-    ends = [(float(x[part].min()), float(x[part].max())) for part in mapped_arrays.parts(x)]
+    ends = [(float(x[part].min()), float(x[part].max())) for part in mapped_arrays.chunks(x)]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
@@ -125,7 +125,7 @@ def _flat(x: Array) -> Array:
 
 def _by_row(x: Array, number: Callable[[Array], Array]) -> Array:
     """One number of each row (N,)."""
-    return np.concatenate([number(_flat(x[part])) for part in mapped_arrays.parts(x)])
+    return np.concatenate([number(_flat(x[part])) for part in mapped_arrays.chunks(x)])
 
 
 def _floats(x: Any) -> Any:
@@ -147,11 +147,11 @@ def _mean_and_std(x: Array, ddof: int) -> tuple[Array, Array]:
         return mean, np.where((x == x[0]).all(axis=0), 0.0, std)
     first = x[0].copy()
     total, squares, varies = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape[1:], dtype=bool)
-    for part in mapped_arrays.parts(x):
+    for part in mapped_arrays.chunks(x):
         total += x[part].sum(axis=0, dtype=np.float64)
         varies |= (x[part] != first).any(axis=0)
     mean = total / len(x)
-    for part in mapped_arrays.parts(x):
+    for part in mapped_arrays.chunks(x):
         squares += np.square(x[part] - mean).sum(axis=0)
     return mean, np.where(varies, np.sqrt(squares / (len(x) - ddof)), 0.0)
 
@@ -167,7 +167,7 @@ def _divided(x: Any, by_N: Any) -> Any:
     if x.nbytes <= mapped_arrays.MAPPED_BYTES:
         return x / by_N.reshape(-1, *[1] * (x.ndim - 1))
     out = mapped_arrays.empty(x.shape, np.float32)
-    for part in mapped_arrays.parts(x):
+    for part in mapped_arrays.chunks(x):
         out[part] = x[part] / by_N[part].reshape(-1, *[1] * (x.ndim - 1))
         mapped_arrays.release(out)
     return out

@@ -39,7 +39,7 @@ def _files(part: DataSource, root: Path) -> list[Path]:
 def _named(options: Any, root: Path) -> list[Path]:
     """The files, and those below a folder, that the texts among some options name."""
     found: list[Path] = []
-    for text in files.texts(options):
+    for text in files.nested_texts(options):
         with contextlib.suppress(OSError, ValueError, NotImplementedError):  # too long for a name, or no path at all
             if not text.strip(" ./") or Path(text).is_absolute() or ".." in Path(text).parts:
                 continue
@@ -48,7 +48,7 @@ def _named(options: Any, root: Path) -> list[Path]:
     return found
 
 
-def hashes(paths: list[Path], folder: Path | None = None) -> dict[Path, str]:
+def file_hashes(paths: list[Path], folder: Path | None = None) -> dict[Path, str]:
     """The sha256 of each file.
 
     A file is not read again if `folder` holds a note of it with the same size and times, and its last change is older
@@ -84,7 +84,7 @@ def _note(path: Path | None) -> tuple[int, dict[str, Any]]:
     return 0, {}
 
 
-def hold(declaration: Declaration, root: Path, folder: Path | None = None) -> int:
+def verify_checksums(declaration: Declaration, root: Path, folder: Path | None = None) -> int:
     """Hold the files of a declaration to the checksums that it states (`sha256 = {"path" = "64 hex digits"}`).
 
     Returns:
@@ -100,7 +100,7 @@ def hold(declaration: Declaration, root: Path, folder: Path | None = None) -> in
             found[path] = (files.find(root, path), said.lower())
         except TlbenchError as error:
             wrong.append(str(error))
-    sums = hashes([file for file, _ in found.values()], folder)
+    sums = file_hashes([file for file, _ in found.values()], folder)
     for path, (file, said) in found.items():
         if sums[file] != said:
             wrong.append(

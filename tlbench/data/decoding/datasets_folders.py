@@ -1,4 +1,4 @@
-"""A folder for the library `datasets`, held to itself: its card may name files anywhere, also in a network."""
+"""Local folders for the library `datasets`: the card of a folder may name files anywhere, even on the web; that is refused."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from typing import Any
 from tlbench.data.decoding import files
 from tlbench.errors import TlbenchError
 
-CARDS = ("README.md", ".huggingface.yaml")
-PACKED = (".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar", ".tgz")
-PIECE_BYTES = 2**20
+CARD_FILES = ("README.md", ".huggingface.yaml")
+ARCHIVE_SUFFIXES = (".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar", ".tgz")
+READ_BYTES = 2**20
 
 
-def card(folder: Path) -> None:
-    """Hold what the card of a folder says of its files to that folder. Nothing is opened but the card.
+def check_card(folder: Path) -> None:
+    """Check that the card of a folder names files of that folder only. No file but the card is opened.
 
     Raises:
-        TlbenchError: a card that can't be read, or that names a file elsewhere.
+        TlbenchError: the card can't be read, or it names a file outside the folder.
     """
     import yaml  # type: ignore[import-untyped]
     from huggingface_hub import RepoCard
 
-    for name in CARDS:
-        if not (place := folder / name).is_file():
+    for name in CARD_FILES:
+        if not (path := folder / name).is_file():
             continue
-        with files.guarded_reading(place, "card of a data set"):
-            held: Any = place.read_text(encoding="utf-8")
-            if name == CARDS[0]:
-                held = RepoCard(held, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
+        with files.guarded_reading(path, "card of a data set"):
+            text = path.read_text(encoding="utf-8")
+            metadata: Any
+            if name == CARD_FILES[0]:
+                metadata = RepoCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
             else:
-                held = yaml.safe_load(held) or {}
-            configs = held.get("configs")
-        for text in files.texts(configs):
-            if "://" in text or "::" in text or PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
-                raise TlbenchError(f"{place}: names {text!r}, which leaves the data set's folder; refused")
+                metadata = yaml.safe_load(text) or {}
+            configs = metadata.get("configs")
+        for named in files.nested_texts(configs):
+            if "://" in named or "::" in named or PurePosixPath(named).is_absolute() or ".." in PurePosixPath(named).parts:
+                raise TlbenchError(
+                    f"{path}: The card names {named!r}, which leaves the data set's folder. Name files of the folder only."
+                )
 
 
-def check_local(found: Mapping[Any, Any] | None, home: Path) -> None:
-    """Hold the files that a data set is made of to the folder that they belong in, and packed ones to an honest size.
+def check_local(data_files: Mapping[Any, Any] | None, folder: Path) -> None:
+    """Check that the files of a data set lie in its folder, and that gzip files unpack to a plausible size.
 
     Args:
-        found: split -> paths, as the library found them.
-        home: the folder.
+        data_files: split -> paths, as the library resolved them.
+        folder: the folder of the data set.
 
     Raises:
-        TlbenchError: a file elsewhere, or a packed one that can't be held.
+        TlbenchError: a file outside the folder, an archive (its unpacked size is unknown), or a decompression bomb.
     """
-    real = home.resolve()
-    for path in dict.fromkeys(Path(str(path)) for paths in (found or {}).values() for path in paths):
-        if not path.resolve().is_relative_to(real):
-            raise TlbenchError(f"{path} is a link that leaves {home}; refused")
-        if path.name.lower().endswith(PACKED):
-            raise TlbenchError(f"{path}: packed; unpack it, for what it unpacks to can't be held to a size")
+    resolved_folder = folder.resolve()
+    for path in dict.fromkeys(Path(str(path)) for paths in (data_files or {}).values() for path in paths):
+        if not path.resolve().is_relative_to(resolved_folder):
+            raise TlbenchError(f"{path}: The file is a link that leaves {folder}. Copy the file into the folder.")
+        if path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            raise TlbenchError(f"{path}: The file is an archive, whose unpacked size can't be checked. Unpack it.")
         if path.suffix.lower() == ".gz":
-            with files.guarded_reading(path, "gzip"), files.unzipped(path) as stream:
-                while stream.read(PIECE_BYTES):
+            with files.guarded_reading(path, "gzip"), files.open_unzipped(path) as stream:
+                while stream.read(READ_BYTES):
                     pass

@@ -1,7 +1,7 @@
-"""Texts and tables that are not numbers yet, and what makes numbers of them once it is known whose rows may be learned from.
+"""Encodings of tables and texts that are fitted on some samples: categories, imputation, standardisation, tf-idf.
 
-A category that the learned rows lack becomes a row of zeros in its block, a word that they lack counts nothing, and a missing
-number becomes their mean, median or most frequent one. Nothing is learned from any other row.
+A category that the fitted samples lack becomes a block of zeros, an n-gram that they lack is ignored, and a missing number is
+imputed from them (mean, median or most frequent value). No other samples are used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from tlbench.data.decoding.arrays import Array, Cells
+from tlbench.data.decoding.arrays import Array, UnencodedSamples
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -23,162 +23,175 @@ Impute = Literal["mean", "median", "most_frequent"]
 
 
 @dataclass(frozen=True)
-class TableCells(Cells):
-    """Columns of numbers and of categories: the rows of a table that lie in `frame`, whose columns are all features."""
+class UnencodedTable(UnencodedSamples):
+    """Samples with columns of numbers and of categories; every column of `frame` is a feature."""
 
     frame: pd.DataFrame
-    texts: tuple[str, ...]
-    """The columns of categories; the others hold numbers, and gaps."""
+    category_columns: tuple[str, ...]
+    """The other columns hold numbers, some of which may be missing."""
     categories: Mapping[str, Sequence[str | int]]
-    """Column -> its declared categories; an empty list: those of the learned rows."""
+    """Column -> its declared categories; an empty list stands for the categories of the fitted samples."""
     impute: Impute | None
-    standardise: bool = False
-    """Whether numbers (not categories) get mean 0 and deviation 1 over the learned rows."""
+    standardize: bool = False
+    """Whether numbers (not categories) get mean 0 and standard deviation 1 over the fitted samples."""
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def __getitem__(self, rows: Any) -> Self:
-        return replace(self, frame=self.frame.iloc[rows])
+    def __getitem__(self, indices: Any) -> Self:
+        return replace(self, frame=self.frame.iloc[indices])
 
     @property
-    def learns(self) -> bool:
-        """Whether a number depends on the rows that are learned from: an undeclared category, a filling, a scale."""
-        scaled = self.standardise and len(self.texts) < len(self.frame.columns)
-        return self.impute is not None or scaled or any(not self.categories.get(name) for name in self.texts)
+    def requires_fit(self) -> bool:
+        """Whether there is anything to fit: undeclared categories, imputation, or the scale of numbers."""
+        scaled = self.standardize and len(self.category_columns) < len(self.frame.columns)
+        return self.impute is not None or scaled or any(not self.categories.get(name) for name in self.category_columns)
 
     def digest(self) -> bytes:
-        """A checksum of what the cells hold."""
+        """A checksum of the content of the table."""
         import pandas as pd
 
-        words = self.frame.astype(dict.fromkeys(self.texts, str))
-        return hashlib.sha256(pd.util.hash_pandas_object(words, index=False).to_numpy().tobytes()).digest()
+        frame = self.frame.astype(dict.fromkeys(self.category_columns, str))
+        return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).digest()
 
-    def encoded(self, learned: Sequence[Self]) -> Array:
-        """The numbers, gaps filled, then each column of categories as 0 and 1: float64 (N, D).
+    def encode(self, fit_on: Sequence[Self]) -> Array:
+        """Features (N, D) float64: the columns of numbers, imputed, then each column of categories as 0 and 1.
 
         Raises:
-            TlbenchError: a number that is missing with nothing to fill it, or a value that is not among its categories.
+            TlbenchError: a missing number without imputation, or a value outside the declared categories.
         """
         import pandas as pd
 
-        frames = [cells.frame for cells in learned]
+        frames = [table.frame for table in fit_on]
         for frame in frames:
             if list(frame.columns) != list(self.frame.columns):
-                odd = sorted(set(frame.columns) ^ set(self.frame.columns))
-                raise TlbenchError(f"the rows that are learned from have other columns: {', '.join(odd[:8])}")
-        known = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-        plain = [name for name in self.frame.columns if name not in self.texts]
-        blocks = [self._filled(known, plain)] if plain else []
-        blocks += [onehot(self.frame[name], known[name], self.categories.get(name, []), name) for name in self.texts]
+                others = sorted(set(frame.columns) ^ set(self.frame.columns))
+                raise TlbenchError(
+                    f"The samples that features are fitted on have other columns: {', '.join(others[:8])}. "
+                    "Give all domains of a pair the same features."
+                )
+        fit_frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        number_columns = [name for name in self.frame.columns if name not in self.category_columns]
+        blocks = [self._encode_numbers(fit_frame, number_columns)] if number_columns else []
+        blocks += [
+            one_hot(self.frame[name], fit_frame[name], self.categories.get(name, []), name) for name in self.category_columns
+        ]
         return np.concatenate(blocks, axis=1)
 
-    def _filled(self, known: pd.DataFrame, plain: Sequence[str]) -> Array:
-        x_ND = numbers(self.frame, plain)
-        gaps = np.isnan(x_ND)
-        if gaps.any() and self.impute is None:
-            first = plain[int(gaps.any(axis=0).argmax())]
+    def _encode_numbers(self, fit_frame: pd.DataFrame, columns: Sequence[str]) -> Array:
+        x_ND = number_matrix(self.frame, columns)
+        missing = np.isnan(x_ND)
+        if missing.any() and self.impute is None:
+            first = columns[int(missing.any(axis=0).argmax())]
             raise TlbenchError(
-                f"{int(gaps.sum())} numbers are missing, first in column {first!r}; "
-                "set impute = 'median', or leave rows out by `where`"
+                f"{int(missing.sum())} numbers are missing, the first ones in column {first!r}. "
+                "Set impute = 'median', or leave these samples out by `where`."
             )
-        learned_ND = numbers(known, plain)
+        fit_MD = number_matrix(fit_frame, columns)
         if self.impute is not None:
             from sklearn.impute import SimpleImputer
 
-            # a column that the learned rows lack altogether is kept, as zeros: the width must not follow the rows
-            imputer = SimpleImputer(strategy=self.impute, keep_empty_features=True).fit(learned_ND)
-            x_ND, learned_ND = imputer.transform(x_ND), imputer.transform(learned_ND)
-        if self.standardise:
+            # a column without any number in the fitted samples becomes zeros: the number of features must not depend on them
+            imputer = SimpleImputer(strategy=self.impute, keep_empty_features=True).fit(fit_MD)
+            x_ND, fit_MD = imputer.transform(x_ND), imputer.transform(fit_MD)
+        if self.standardize:
             from sklearn.preprocessing import StandardScaler
 
-            x_ND = StandardScaler().fit(learned_ND).transform(x_ND)
+            x_ND = StandardScaler().fit(fit_MD).transform(x_ND)
         return np.asarray(x_ND)
 
 
-def numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
-    """Columns of numbers (N, D) float64; a missing one is NaN."""
+def number_matrix(frame: pd.DataFrame, columns: Sequence[str]) -> Array:
+    """Columns of numbers as (N, D) float64; a missing number is NaN."""
     import pandas as pd
 
-    columns = [frame[name] if frame[name].dtype.kind in "biuf" else pd.to_numeric(frame[name]) for name in names]
-    return np.stack([np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)) for column in columns], axis=1)
+    series = [frame[name] if frame[name].dtype.kind in "biuf" else pd.to_numeric(frame[name]) for name in columns]
+    return np.stack([np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)) for column in series], axis=1)
 
 
-def onehot(column: pd.Series[Any], learned: pd.Series[Any], declared: Sequence[str | int], name: str) -> Array:
-    """One column for each category (N, categories); a missing value is a category of its own, named ''.
+def one_hot(column: pd.Series[Any], fit_column: pd.Series[Any], declared: Sequence[str | int], name: str) -> Array:
+    """A column of categories as (N, categories) of 0 and 1; a missing value is a category of its own, named ''.
+
+    Args:
+        column: the values (N,) to encode.
+        fit_column: the values (M,) whose categories are used where none are declared; other values become zeros.
+        declared: the declared categories, or none.
+        name: the name of the column, for errors.
 
     Raises:
         TlbenchError: a value that is not among the declared categories.
     """
     from sklearn.preprocessing import OneHotEncoder
 
-    cells, seen = _words(column), _words(learned)
+    values, fit_values = _category_texts(column), _category_texts(fit_column)
     if declared:
         categories = [str(category) for category in declared]
-        if unknown := sorted(set(cells[:, 0]) - set(categories)):
+        if unknown := sorted(set(values[:, 0]) - set(categories)):
             raise TlbenchError(
-                f"column {name!r} holds {unknown[0]!r}, which is not among its categories {', '.join(categories)}"
+                f"The column {name!r} holds {unknown[0]!r}, which is not among its categories {', '.join(categories)}. "
+                "Declare it, or leave these samples out by `where`."
             )
         encoder = OneHotEncoder(categories=[categories], sparse_output=False)
     else:
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return np.asarray(encoder.fit(seen if not declared else cells).transform(cells))
+    return np.asarray(encoder.fit(fit_values if not declared else values).transform(values))
 
 
-def _words(column: pd.Series[Any]) -> Array:
-    words = column.astype(object).where(column.notna(), "")
-    return np.array([str(int(w)) if isinstance(w, float) and w.is_integer() else str(w).strip() for w in words], dtype=object)[
-        :, None
-    ]
+def _category_texts(column: pd.Series[Any]) -> Array:
+    """The values of a column as texts (N, 1); 1.0 is "1", and a missing value ""."""
+    values = column.astype(object).where(column.notna(), "")
+    texts = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
+    return np.array(texts, dtype=object)[:, None]
 
 
 @dataclass(frozen=True)
-class TextCells(Cells):
-    """Texts that become tf-idf of their n-grams."""
+class UnencodedTexts(UnencodedSamples):
+    """Texts whose features are the tf-idf weights of their n-grams."""
 
     texts: Array
     """(N,) of objects."""
     size: int
-    """At most so many n-grams, the most frequent ones of the learned rows."""
+    """The maximal number of n-grams: the most frequent ones of the fitted samples."""
     ngrams: int
+    """The maximal length of an n-gram in words."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitem__(self, rows: Any) -> Self:
-        return replace(self, texts=self.texts[rows])
+    def __getitem__(self, indices: Any) -> Self:
+        return replace(self, texts=self.texts[indices])
 
     @property
-    def learns(self) -> bool:
-        """Always: the n-grams and their weights."""
+    def requires_fit(self) -> bool:
+        """Always true: n-grams and their weights are fitted."""
         return True
 
     def digest(self) -> bytes:
         """A checksum of the texts."""
         hasher = hashlib.sha256()
         for text in self.texts:
-            held = text.encode("utf-8", errors="surrogatepass")
-            hasher.update(len(held).to_bytes(8, "little") + held)
+            encoded = text.encode("utf-8", errors="surrogatepass")
+            hasher.update(len(encoded).to_bytes(8, "little") + encoded)
         return hasher.digest()
 
-    def encoded(self, learned: Sequence[Self]) -> Any:
-        """Sparse rows (N, n-grams) float32 of length 1.
+    def encode(self, fit_on: Sequence[Self]) -> Any:
+        """Sparse features (N, n-grams) float32 of Euclidean norm 1.
 
         Raises:
-            TlbenchError: texts to learn from that hold no word.
+            TlbenchError: no text to fit on holds a word.
         """
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         try:
-            learner = TfidfVectorizer(max_features=self.size, ngram_range=(1, self.ngrams), dtype=np.float32)
-            return learner.fit([text for cells in learned for text in cells.texts]).transform(self.texts)
+            vectorizer = TfidfVectorizer(max_features=self.size, ngram_range=(1, self.ngrams), dtype=np.float32)
+            return vectorizer.fit([text for samples in fit_on for text in samples.texts]).transform(self.texts)
         except ValueError as error:
-            raise TlbenchError(f"the texts can't become features: {error}") from error
+            raise TlbenchError(f"The texts have no tf-idf features: {error}") from error
 
 
 def hashed_counts(texts: Sequence[str], size: int, ngrams: int) -> Any:
-    """Texts as counts of their n-grams, hashed: sparse rows (N, size) float32 of length 1. Nothing is learned."""
+    """Texts as hashed counts of their n-grams: sparse features (N, size) float32 of Euclidean norm 1. Nothing is fitted."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    learner = HashingVectorizer(n_features=size, alternate_sign=False, ngram_range=(1, ngrams), dtype=np.float32)
-    return learner.transform(texts)
+    vectorizer = HashingVectorizer(n_features=size, alternate_sign=False, ngram_range=(1, ngrams), dtype=np.float32)
+    return vectorizer.transform(texts)

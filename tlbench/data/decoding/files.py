@@ -1,4 +1,4 @@
-"""Files under the data root: found without leaving it, and read without a traceback of somebody's library."""
+"""Files below the data root: resolved without leaving it, and read so that an error of a library names the file."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tlbench.errors import TlbenchError
 Item = TypeVar("Item")
 
 UNPACKED_LIMIT_BYTES = 8 * 2**30
-"""A packed file that unpacks to more is refused."""
+"""A compressed file that unpacks to more is refused."""
 BOMB_BYTES, BOMB_RATIO = 256 * 2**20, 400
-"""A packed file that unpacks to more bytes than this and to more than so many times its size is refused: no data do."""
+"""A compressed file that unpacks to more than these bytes and more than this many times its size is a decompression bomb."""
 
 
-def root_of(given: Path | None, suite: Path | None = None) -> Path:
-    """The data root: the folder that was given, else TLBENCH_DATA, else the suite file's own (or this folder)."""
+def resolve_data_root(given: Path | None, suite: Path | None = None) -> Path:
+    """The data root: the folder that was given, else TLBENCH_DATA, else the suite file's folder, else the current one."""
     if given is not None:
         return given
-    if named := os.environ.get("TLBENCH_DATA"):
-        return Path(named)
+    if variable := os.environ.get("TLBENCH_DATA"):
+        return Path(variable)
     return suite.parent if suite is not None else Path()
 
 
 def cache_folder() -> Path | None:
-    """The folder that `TLBENCH_CACHE` names, else `~/.cache/tlbench` (below XDG_CACHE_HOME); None if it says `off`."""
-    named = os.environ.get("TLBENCH_CACHE", "")
-    if named.lower() in {"off", "0", "no", "false"}:
+    """The folder that `TLBENCH_CACHE` names, else `~/.cache/tlbench` (below XDG_CACHE_HOME); None if the variable is `off`."""
+    variable = os.environ.get("TLBENCH_CACHE", "")
+    if variable.lower() in {"off", "0", "no", "false"}:
         return None
-    if named:
-        return Path(named).expanduser()
+    if variable:
+        return Path(variable).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tlbench"
 
 
-def may_fetch() -> bool:
-    """Whether readers may download what is not there: `--download` sets TLBENCH_DOWNLOAD for this run alone."""
+def download_allowed() -> bool:
+    """Whether readers may download missing data: `--download` sets TLBENCH_DOWNLOAD for one run."""
     return os.environ.get("TLBENCH_DOWNLOAD", "").lower() in {"1", "yes", "true"}
 
 
@@ -51,27 +51,28 @@ def find(root: Path, path: str, *, folder: bool = False) -> Path:
     Raises:
         TlbenchError: there is no such file (or folder), or it lies outside the root (absolute, `..`, a link that leads out).
     """
-    rule = "paths are relative to the data root and stay in it"
+    rule = "Paths are relative to the data root and stay within it."
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
-        raise TlbenchError(f"path {path!r} leaves the data root {root}; {rule}")
-    found = root / path
+        raise TlbenchError(f"The path {path!r} leaves the data root {root}. {rule}")
+    location = root / path
     try:
-        if not found.resolve().is_relative_to(root.resolve()):
-            raise TlbenchError(f"path {path!r} is a link that leaves the data root {root}; {rule}")
-        if found.is_dir() if folder else found.is_file():
-            return found
-    except (OSError, RuntimeError) as error:  # a name that is too long, links in a ring
-        said = getattr(error, "strerror", None) or str(error).replace(path, "it")
-        raise TlbenchError(f"path {path[:100]!r} in the data root {root}: {said}") from error
+        if not location.resolve().is_relative_to(root.resolve()):
+            raise TlbenchError(f"The path {path!r} is a link that leaves the data root {root}. {rule}")
+        if location.is_dir() if folder else location.is_file():
+            return location
+    except (OSError, RuntimeError) as error:  # a name that is too long, or links in a cycle
+        reason = getattr(error, "strerror", None) or str(error).replace(path, "it")
+        raise TlbenchError(f"The path {path[:100]!r} in the data root {root} can't be read: {reason}.") from error
     kind, other = ("folder", "file") if folder else ("file", "folder")
-    what = f"is a {other}, not a {kind}" if found.exists() else "is not there"
-    lacking = "" if root.is_dir() else " (that folder does not exist)"
+    fact = f"is a {other}, not a {kind}," if location.exists() else "is not there"
+    missing_root = "" if root.is_dir() else " (that folder does not exist)"
     raise TlbenchError(
-        f"{kind} {path!r} {what} in the data root {root}{lacking}; name the folder that holds it by --data DIR or TLBENCH_DATA"
+        f"The {kind} {path!r} {fact} in the data root {root}{missing_root}. "
+        "Name the folder that holds it by --data DIR or TLBENCH_DATA."
     )
 
 
-def folder(root: Path, path: str) -> Path:
+def find_folder(root: Path, path: str) -> Path:
     """The folder `path` of the data root.
 
     Raises:
@@ -81,32 +82,39 @@ def folder(root: Path, path: str) -> Path:
 
 
 @contextlib.contextmanager
-def describe(what: str) -> Iterator[None]:
-    """Let a mistake begin with what it is about."""
+def error_prefix(prefix: str) -> Iterator[None]:
+    """Prefix the errors of a block with where they happened, such as `domains.a`."""
     try:
         yield
     except TlbenchError as error:
-        raise TlbenchError(f"{what}: {error}") from error
+        raise TlbenchError(f"{prefix}: {error}") from error
 
 
 @contextlib.contextmanager
 def guarded_reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a library raises or warns about a broken file into a TlbenchError that names the file."""
+    """Turn any exception or UserWarning of a library about a damaged file into a TlbenchError that names the file.
+
+    `what` is the expected format, such as "npz".
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # scipy warns of a damaged variable and hands out a text in its place
+            warnings.simplefilter("error", UserWarning)  # scipy warns of a damaged variable and returns a text in its place
             yield
     except TlbenchError:
         raise
     except PermissionError as error:
-        raise TlbenchError(f"{path}: may not be read by this user ({error.strerror})") from error
+        raise TlbenchError(
+            f"{path}: The file may not be read by this user ({error.strerror}). Change its permissions."
+        ) from error
     except Exception as error:  # libraries raise nearly anything on damaged bytes: EOFError, zlib.error, KeyError...
-        said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        raise TlbenchError(f"{path}: not a whole {what} file (truncated, or of another format): {said}") from error
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        raise TlbenchError(
+            f"{path}: This is not a whole {what} file; it is truncated or has another format ({reason})."
+        ) from error
 
 
-def each(path: Path, what: str, items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each of them read as by `reading`."""
+def guarded_items(path: Path, what: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The items of an iterable, each of them read under `guarded_reading`."""
     iterator = iter(items)
     while True:
         with guarded_reading(path, what):
@@ -118,23 +126,23 @@ def each(path: Path, what: str, items: Iterable[Item]) -> Iterator[Item]:
 
 
 @contextlib.contextmanager
-def unzipped(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, gzip or plain as its first two bytes say."""
+def open_unzipped(path: Path) -> Iterator[BinaryIO]:
+    """The uncompressed bytes of a file: gzip is recognised by its first two bytes, other files are read as they are."""
     with path.open("rb") as plain:
-        zipped = plain.read(2) == b"\x1f\x8b"
+        is_gzip = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        if not zipped:
+        if not is_gzip:
             yield plain
             return
         with gzip.GzipFile(fileobj=plain) as stream:
-            yield cast(BinaryIO, io.BufferedReader(_Held(stream, path), 1 << 20))
+            yield cast(BinaryIO, io.BufferedReader(_SizeLimitedStream(stream, path), 1 << 20))
 
 
-class _Held(io.RawIOBase):
-    """What a gzip stream unpacks to, held to a size that its file can honestly have."""
+class _SizeLimitedStream(io.RawIOBase):
+    """A gzip stream that raises a TlbenchError once it has unpacked to an implausible size."""
 
     def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
-        self._stream, self._path, self._packed = stream, path, path.stat().st_size
+        self._stream, self._path, self._packed_bytes = stream, path, path.stat().st_size
 
     def readable(self) -> bool:
         return True
@@ -150,30 +158,31 @@ class _Held(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         count = self._stream.readinto(buffer)
-        unpackable(self._path, self._stream.tell(), self._packed)
+        check_unpacked_size(self._path, self._stream.tell(), self._packed_bytes)
         return count
 
 
-def unpackable(path: Path, unpacked: int, packed: int) -> None:
-    """Hold what a packed file becomes to a size that it can honestly have.
+def check_unpacked_size(path: Path, unpacked_bytes: int, packed_bytes: int) -> None:
+    """Check that a compressed file unpacks to a plausible size.
 
     Raises:
-        TlbenchError: a decompression bomb.
+        TlbenchError: the file is a decompression bomb.
     """
-    if unpacked > UNPACKED_LIMIT_BYTES or (unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed):
+    too_large = unpacked_bytes > UNPACKED_LIMIT_BYTES
+    if too_large or (unpacked_bytes > BOMB_BYTES and unpacked_bytes > BOMB_RATIO * packed_bytes):
         raise TlbenchError(
-            f"{path}: {packed} bytes unpack to {unpacked} and more, as decompression bombs do; refused "
-            "(unpack it yourself if it is meant)"
+            f"{path}: {packed_bytes} bytes unpack to {unpacked_bytes} and more, as decompression bombs do; this is refused. "
+            "Unpack the file yourself if you trust it."
         )
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text among tables and lists in one another, such as options: some of them name files."""
+def nested_texts(value: Any) -> Iterator[str]:
+    """All texts in nested tables and lists, such as the options of a reader: some of them name files."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from texts(one)
+        for item in value.values():
+            yield from nested_texts(item)
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from texts(one)
+        for item in value:
+            yield from nested_texts(item)

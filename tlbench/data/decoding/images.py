@@ -1,19 +1,20 @@
-"""Encoded images -> byte images of one size, decoded in parallel threads (Pillow lets go of the interpreter to decode).
+"""Encoded images -> byte images of one size, decoded in parallel threads (Pillow releases the GIL while it decodes).
 
-A JPEG is decoded at the smallest scale of its transform that is not below the size that is wanted. Encoded images are held
-a few at a time, decoded ones in memory or, if they are many, in a mapped file.
+A JPEG is decoded at the smallest scale of its transform that is not below the wanted size. A few encoded images are queued at a
+time; decoded ones lie in memory or, if they are many, in a mapped file.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,15 +24,17 @@ from tlbench.data.decoding.arrays import Array
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What is tried on the bytes of an image; Pillow knows many more, some of which start other programs."""
+"""The formats that are tried; Pillow supports many more, some of which start other programs."""
 PIXELS_LIMIT = 64 * 2**20
 """Images of more pixels than this are refused before they are decoded."""
 DECODED_LIMIT_BYTES = 256 * 2**30
-AHEAD = 8
-"""Encoded images that are held for each core."""
-SHOWN = 5
-"""Bad images that a message names."""
+QUEUED_IMAGES_PER_CORE = 8
+SHOWN_ERRORS = 5
+"""An error message names this many damaged images."""
 
 
 class ImageOptions(Strict, strict=True):
@@ -44,105 +47,129 @@ class ImageOptions(Strict, strict=True):
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """An image before it is decoded: the row that it becomes, its name for messages, and how to get at its bytes."""
+class EncodedImage:
+    """An image before it is decoded."""
 
     index: int
+    """The index of its sample."""
     name: str
-    held: Callable[[], bytes]
+    """For error messages."""
+    read_bytes: Callable[[], bytes]
 
 
-def decode(images: Iterable[Encoded], count: int, options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
-    """Encoded images -> uint8 (M, channels, side, side), the rows (M,) of those that decoded, and notes on the others.
+def decode(images: Iterable[EncodedImage], count: int, options: ImageOptions) -> tuple[Array, Array, tuple[str, ...]]:
+    """Decode images to one size.
 
     Args:
-        images: one for each row, in any order.
-        count: how many there are.
-        options: what becomes of them.
+        images: one for each sample, in any order.
+        count: the number of images N.
+        options: size and mode of the decoded images.
+
+    Returns:
+        uint8 (M, channels, side, side), the sample indices (M,) of the images that decoded, and notes on the others.
 
     Raises:
-        TlbenchError: images that don't decode (unless skip_bad), none that does, or more than a disk should hold.
+        TlbenchError: some images don't decode (unless skip_bad is set), none does, or all of them take too much disk space.
     """
     side, channels = options.crop or options.size, 3 if options.mode == "rgb" else 1
     if options.crop is not None and options.crop > options.size:
-        raise TlbenchError(f"crop = {options.crop} is larger than size = {options.size}")
-    if (size := count * channels * side * side) > DECODED_LIMIT_BYTES:
-        raise TlbenchError(f"{count} images of {side}x{side} take {size / 2**30:.1f} GiB; set a smaller size")
+        raise TlbenchError(f"crop = {options.crop} is larger than size = {options.size}; it must not be.")
+    if (size_bytes := count * channels * side * side) > DECODED_LIMIT_BYTES:
+        raise TlbenchError(
+            f"{count} images of {side}x{side} take {size_bytes / 2**30:.1f} GiB, and {DECODED_LIMIT_BYTES / 2**30:g} GiB are "
+            "allowed. Set a smaller size."
+        )
+    x = mapped_arrays.empty((count, channels, side, side), np.uint8)
+    errors = _decode_into(x, images, options)
+    if not errors:
+        return x, np.arange(count), ()
+    shown = "; ".join(errors[index] for index in sorted(errors)[:SHOWN_ERRORS])
+    text = f"{len(errors)} of {count} images do not decode: {shown}{'; ...' if len(errors) > SHOWN_ERRORS else ''}"
+    if not options.skip_bad:
+        raise TlbenchError(f"{text}. Repair them, or set skip_bad = true to leave them out.")
+    if len(errors) == count:
+        raise TlbenchError(f"{text}. Check the path.")
+    indices = np.setdiff1d(np.arange(count), list(errors))
+    return mapped_arrays.take(x, indices), indices, (f"{text}; left out, as skip_bad says",)
+
+
+def _decode_into(x: Array, images: Iterable[EncodedImage], options: ImageOptions) -> dict[int, str]:
+    """Write each decoded image to its index of x (N, channels, side, side), in threads.
+
+    Returns:
+        Index of a damaged image -> its name and what is wrong with it.
+    """
     from PIL import UnidentifiedImageError
 
-    x = mapped_arrays.empty((count, channels, side, side), np.uint8)
-    bad: dict[int, str] = {}
+    errors: dict[int, str] = {}
 
-    def one(image: Encoded) -> None:
+    def decode_one(image: EncodedImage) -> None:
         try:
-            x[image.index] = _pixels(image.held(), options)
+            x[image.index] = _decode_image(image.read_bytes(), options)
         except TlbenchError as error:
-            bad[image.index] = f"{image.name} ({error})"
-        except UnidentifiedImageError:  # whose own text names a place in memory
-            bad[image.index] = f"{image.name} (no image of a format that is read: {', '.join(FORMATS)})"
+            errors[image.index] = f"{image.name} ({error})"
+        except UnidentifiedImageError:  # its own text holds a memory address
+            errors[image.index] = f"{image.name} (not an image of a supported format: {', '.join(FORMATS)})"
         except Exception as error:  # decoders raise nearly anything on damaged bytes
-            bad[image.index] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
+            errors[image.index] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
 
-    waiting: deque[Future[None]] = deque()
-    pace = max(1, mapped_arrays.CHUNK_BYTES // (channels * side * side))
+    pending: deque[Future[None]] = deque()
+    images_per_release = max(1, mapped_arrays.CHUNK_BYTES // math.prod(x.shape[1:]))
     with warnings.catch_warnings(), ThreadPoolExecutor(_cores()) as pool:
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd but whole files
+        warnings.simplefilter("ignore")  # Pillow warns of unusual files that decode all the same
         for number, image in enumerate(images):
-            waiting.append(pool.submit(one, image))
-            if len(waiting) > AHEAD * _cores():
-                waiting.popleft().result()
-            if number % pace == 0:
+            pending.append(pool.submit(decode_one, image))
+            if len(pending) > QUEUED_IMAGES_PER_CORE * _cores():
+                pending.popleft().result()
+            if number % images_per_release == 0:
                 mapped_arrays.release(x)
-        for rest in waiting:
-            rest.result()
-    if not bad:
-        return x, np.arange(count), ()
-    shown = "; ".join(bad[row] for row in sorted(bad)[:SHOWN])
-    text = f"{len(bad)} of {count} images do not decode: {shown}{'; ...' if len(bad) > SHOWN else ''}"
-    if not options.skip_bad:
-        raise TlbenchError(f"{text}; mend them, or set skip_bad = true to go on without them")
-    if len(bad) == count:
-        raise TlbenchError(text)
-    good = np.setdiff1d(np.arange(count), list(bad))
-    return mapped_arrays.taken(x, good), good, (f"{text}; left out, as skip_bad says",)
+        for future in pending:
+            future.result()
+    return errors
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pixels(held: bytes, options: ImageOptions) -> Any:
+def _decode_image(content: bytes, options: ImageOptions) -> Any:
     """One image as (channels, side, side)."""
     from PIL import Image
 
     mode = "RGB" if options.mode == "rgb" else "L"
-    with Image.open(io.BytesIO(held), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         if width * height > PIXELS_LIMIT:
             raise TlbenchError(f"{width}x{height} pixels are more than the {PIXELS_LIMIT} allowed")
-        shorter = min(width, height)
-        wanted = (options.size, options.size)
+        size = (options.size, options.size)
         if options.crop is not None:
-            wanted = (round(width * options.size / shorter), round(height * options.size / shorter))
-            if wanted[0] * wanted[1] > PIXELS_LIMIT:
-                raise TlbenchError(
-                    f"{width}x{height} pixels become {wanted[0]}x{wanted[1]}, more than the {PIXELS_LIMIT} allowed"
-                )
-        image.draft(mode, wanted)
+            shorter = min(width, height)
+            size = (round(width * options.size / shorter), round(height * options.size / shorter))
+            if size[0] * size[1] > PIXELS_LIMIT:
+                raise TlbenchError(f"{width}x{height} pixels become {size[0]}x{size[1]}, more than the {PIXELS_LIMIT} allowed")
+        image.draft(mode, size)
         image.load()
-        plain: Image.Image = image
-        if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-            alpha = image.convert("RGBA")  # what is clear shows white, as on a page
-            plain = Image.new("RGB", image.size, "white")
-            plain.paste(alpha, mask=alpha.getchannel("A"))
-        elif image.mode.startswith("I;16"):
-            plain = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        plain = _opaque(image)
         if plain.mode != mode:
             plain = plain.convert(mode)
-        if plain.size != wanted:
-            plain = plain.resize(wanted, Image.Resampling.BILINEAR)
+        if plain.size != size:
+            plain = plain.resize(size, Image.Resampling.BILINEAR)
         if options.crop is not None:
-            left, top = (wanted[0] - options.crop) // 2, (wanted[1] - options.crop) // 2
+            left, top = (size[0] - options.crop) // 2, (size[1] - options.crop) // 2
             plain = plain.crop((left, top, left + options.crop, top + options.crop))
         pixels = np.asarray(plain)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """An image without transparency, on white as on a page, and with 8 bits per channel."""
+    from PIL import Image
+
+    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        opaque = Image.new("RGB", image.size, "white")
+        opaque.paste(rgba, mask=rgba.getchannel("A"))
+        return opaque
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image

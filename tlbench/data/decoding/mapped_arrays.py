@@ -1,6 +1,7 @@
-"""Rows that may be larger than memory: made in a mapped file where they are large, and passed over some at a time.
+"""Arrays that may be larger than memory: large ones lie in a memory-mapped file and are processed in chunks.
 
-What is mapped counts as memory in use while its pages lie there; each pass lets go of the pages behind it.
+The operating system counts the resident pages of a mapping as memory in use, so every pass over an array releases the pages
+that it has processed.
 """
 
 from __future__ import annotations
@@ -22,91 +23,96 @@ from tlbench.errors import TlbenchError
 Array = NDArray[Any]
 
 CHUNK_BYTES = 16 * 2**20
-"""What a pass holds at once."""
+"""The size of the chunks of a pass."""
 MAPPED_BYTES = 256 * 2**20
-"""Arrays of more bytes than this are made on disk."""
+"""Arrays of more bytes than this are allocated on disk."""
 
 
 def empty(shape: Sequence[int], dtype: Any) -> Array:
-    """An array to be filled: in memory, or if it is large in a nameless file of the cache's disk, which goes with it.
+    """An uninitialised array: in memory or, if it is large, in an unnamed temporary file in the cache folder.
+
+    The file is deleted with the array.
 
     Raises:
-        TlbenchError: that disk has not as much room.
+        TlbenchError: the disk has too little free space.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size <= MAPPED_BYTES:
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if size_bytes <= MAPPED_BYTES:
         return np.empty(tuple(shape), dtype)
-    folder = files.cache_folder()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    place = tempfile.gettempdir() if folder is None else str(folder)
-    if size > (free := shutil.disk_usage(place).free):
+    cache = files.cache_folder()
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.gettempdir() if cache is None else str(cache)
+    if size_bytes > (free_bytes := shutil.disk_usage(folder).free):
         raise TlbenchError(
-            f"rows of {size / 2**30:.1f} GiB need as much room in {place}, where {free / 2**30:.1f} GiB are free; "
-            "TLBENCH_CACHE names another folder"
+            f"The samples take {size_bytes / 2**30:.1f} GiB on disk, and {folder} has {free_bytes / 2**30:.1f} GiB free. "
+            "Name another folder by TLBENCH_CACHE."
         )
-    with tempfile.TemporaryFile(dir=place) as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, dtype=dtype, mode="w+", shape=tuple(shape))
 
 
-def parts(x: Any) -> Iterator[slice]:
-    """The rows of x, some at a time; the pages of what was passed are let go of."""
-    rows = x.shape[0]
-    step = max(1, CHUNK_BYTES // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
+def chunks(x: Any) -> Iterator[slice]:
+    """Slices that cover the samples of x (N, ...) in order; the pages of a finished chunk are released."""
+    count = x.shape[0]
+    length = max(1, CHUNK_BYTES // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
+    for start in range(0, count, length):
+        yield slice(start, min(start + length, count))
         release(x)
 
 
 def release(x: Any) -> None:
-    """Let go of the pages of a mapped array that nobody has changed (or that writes to its file)."""
-    if (held := _map(x)) is not None and hasattr(mmap, "MADV_DONTNEED"):
-        held.madvise(mmap.MADV_DONTNEED)
+    """Release the resident pages of a mapped array; arrays in memory stay as they are.
+
+    The array must be unmodified, or its mapping must write to its file: modified private pages would be lost.
+    """
+    if (mapping := _mapping_of(x)) is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def is_mapped(x: Any) -> bool:
     """Whether an array lies in a mapped file."""
-    return _map(x) is not None
+    return _mapping_of(x) is not None
 
 
-_known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""Mapped arrays by their address: a tensor that was made of one does not say so."""
+_mapped_arrays: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""Mapped arrays by the address of their data: the NumPy view of a tensor does not refer to the mapping itself."""
 
 
 def remember(x: Array) -> Array:
-    """The same array; if it is mapped, `release` knows its tensor from now on."""
+    """The same array; if it is mapped, `release` also works for tensors that share its memory."""
     if is_mapped(x):
-        _known[x.ctypes.data] = x
+        _mapped_arrays[x.ctypes.data] = x
     return x
 
 
-def _map(x: Any) -> mmap.mmap | None:
+def _mapping_of(x: Any) -> mmap.mmap | None:
     address = x.ctypes.data if isinstance(x, np.ndarray) else 0
     while isinstance(x, np.ndarray):
         x = x.base
-    if x is not None and not isinstance(x, mmap.mmap) and (held := _known.get(address)) is not None:
-        return _map(held)
+    if x is not None and not isinstance(x, mmap.mmap) and (owner := _mapped_arrays.get(address)) is not None:
+        return _mapping_of(owner)
     return x if isinstance(x, mmap.mmap) else None
 
 
-def changed(x: Array, change: Callable[[Array], Array]) -> Array:
-    """`change` of all rows (N, ...), some at a time: for what treats each row by itself."""
+def map_chunks(x: Array, function: Callable[[Array], Array]) -> Array:
+    """`function` of all samples x (N, ...), applied chunk by chunk: it must treat each sample independently."""
     out: Array | None = None
-    for part in parts(x):
-        made = np.asarray(change(x[part]))
+    for chunk in chunks(x):
+        result = np.asarray(function(x[chunk]))
         if out is None:
-            out = empty((len(x), *made.shape[1:]), made.dtype)
-        out[part] = made
+            out = empty((len(x), *result.shape[1:]), result.dtype)
+        out[chunk] = result
         release(out)
     return x if out is None else out
 
 
-def taken(x: Any, rows: NDArray[np.integer[Any]]) -> Any:
-    """The rows of these numbers; sparse ones stay sparse."""
-    if not isinstance(x, np.ndarray) or x[:1].nbytes * len(rows) <= MAPPED_BYTES:
-        return x[rows]
-    out = empty((len(rows), *x.shape[1:]), x.dtype)
-    for part in parts(out):
-        out[part] = x[rows[part]]
+def take(x: Any, indices: NDArray[np.integer[Any]]) -> Any:
+    """The samples of x (N, ...) at some indices (M,); sparse samples stay sparse."""
+    if not isinstance(x, np.ndarray) or x[:1].nbytes * len(indices) <= MAPPED_BYTES:
+        return x[indices]
+    out = empty((len(indices), *x.shape[1:]), x.dtype)
+    for chunk in chunks(out):
+        out[chunk] = x[indices[chunk]]
         release(x)
     return out

@@ -1,7 +1,7 @@
-"""Rows and columns of any file -> rows of numbers, labels and groups: what csv, parquet, jsonl and datasets share.
+"""Rows and columns of a table -> samples of numbers, labels and groups: shared by csv, parquet, jsonl and datasets.
 
-What is learned from rows (the categories of a column, what fills a gap) is learned from the source rows of each pair anew,
-or once and for all from the rows that `fit` names. Scaling is no business of this file: see prepare.
+Categories, imputed values and scales are fitted on the source samples of each pair, or once on the rows that `fit` names.
+Whole features are scaled elsewhere: by `prepare`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from tlbench.data.decoding import feature_encoders, files
-from tlbench.data.decoding.arrays import Array, Table
-from tlbench.data.decoding.feature_encoders import TableCells
-from tlbench.data.sample_selection import Where, known, selected
+from tlbench.data.decoding.arrays import Array, ReaderResult
+from tlbench.data.decoding.feature_encoders import UnencodedTable
+from tlbench.data.sample_selection import Where, check_column, select
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
@@ -26,29 +26,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELLS_LIMIT = 2**30
-"""Tables of more cells are refused: as numbers they take 8 GiB."""
+"""Tables of more cells are refused: as float64 they take 8 GiB."""
+MIXED_SHARE = 0.1
+"""A column with fewer texts than this share is taken for numbers with errors, a column with more for categories."""
 
 
-def _several(given: Any) -> Any:
-    return [given] if isinstance(given, str) else given
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
-def _name(given: Any) -> Any:
-    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+def _as_column_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Paths = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
+Paths = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 """One path or several, relative to the data root."""
-Column = Annotated[str, BeforeValidator(_name)]
+Column = Annotated[str, BeforeValidator(_as_column_name)]
 """A column by its name, or by its number from 0 where a file has no names."""
 Labels = Annotated[
-    list[Column], BeforeValidator(lambda given: given if isinstance(given, list) else [given]), Field(min_length=1)
+    list[Column], BeforeValidator(lambda value: value if isinstance(value, list) else [value]), Field(min_length=1)
 ]
-"""The column of the labels; several are the targets of a multi-task regression."""
+"""The column of the labels; several columns are the targets of a multi-task regression."""
 
 
 class Fit(Strict, strict=True):
-    """The rows that categories and fillings are learned from."""
+    """The rows that categories, imputed values and scales are fitted on."""
 
     path: Paths
     where: Where = Field(default_factory=dict)
@@ -78,164 +80,183 @@ class TableOptions(Strict, strict=True):
     ] = "source"
 
 
-Frame = Callable[[Path, "list[str] | None"], "pd.DataFrame"]
-"""A file and the columns that are needed (None: all) -> its rows; a column that is not there may be left out."""
+FrameReader = Callable[[Path, "list[str] | None"], "pd.DataFrame"]
+"""A file and the needed columns (None: all) -> its rows; a column that the file lacks may be missing from the frame."""
 
 
-def read(options: TableOptions, root: Path, frame: Frame) -> Table:
-    """The rows of the table(s) that `where` keeps.
+def read(options: TableOptions, root: Path, read_frame: FrameReader) -> ReaderResult:
+    """The rows of one or several files that `where` selects, as samples with labels and groups.
 
     Raises:
-        TlbenchError: a column that is not there, a `where` that selects nothing, values missing, texts among numbers.
+        TlbenchError: a column that is not there, a `where` that selects nothing, missing values, or texts among numbers.
     """
-    everything = whole(options.path, root, frame, _needed(options, options.where))
-    kept = selected(everything, options.where)
-    y, group = label(kept, options.label), None if options.group is None else label(kept, [options.group], "group")
-    names = _features(everything, options)
-    held = tuple(options.label)
-    if len(names) == 1 and _nested(everything[names[0]]):
-        return Table(numbers(kept, names), y, group, targets=held)
-    texts = _texts(everything, names, options)
-    names = [name for name in names if name not in texts] + list(texts)
-    cells = TableCells(kept[names], texts, options.categories, options.impute, options.standardise)
-    if options.fit == "source" and cells.learns:
-        return Table(cells, y, group, targets=held)
-    learned = cells
+    frame = concatenated_frames(options.path, root, read_frame, _needed_columns(options, options.where))
+    selected = select(frame, options.where)
+    y = label_columns(selected, options.label)
+    group = None if options.group is None else label_columns(selected, [options.group], "group")
+    targets = tuple(options.label)
+    features = _feature_columns(frame, options)
+    if len(features) == 1 and _is_nested(frame[features[0]]):
+        return ReaderResult(number_columns(selected, features), y, group, targets=targets)
+    categories = _category_columns(frame, features, options)
+    features = [name for name in features if name not in categories] + list(categories)
+    samples = UnencodedTable(selected[features], categories, options.categories, options.impute, options.standardise)
+    if options.fit == "source" and samples.requires_fit:
+        return ReaderResult(samples, y, group, targets=targets)
+    fit_on = samples
     if isinstance(options.fit, Fit):
-        found = whole(options.fit.path, root, frame, _needed(options, options.fit.where))
-        for name in names:
-            known(found, name)
-        learned = replace(cells, frame=selected(found, options.fit.where)[names])
-    return Table(cells.encoded([learned]), y, group, targets=held)
+        fit_frame = concatenated_frames(options.fit.path, root, read_frame, _needed_columns(options, options.fit.where))
+        for name in features:
+            check_column(fit_frame, name)
+        fit_on = replace(samples, frame=select(fit_frame, options.fit.where)[features])
+    return ReaderResult(samples.encode([fit_on]), y, group, targets=targets)
 
 
-def label(frame: pd.DataFrame, names: Sequence[str], what: str = "label") -> Array:
-    """One column as labels (or groups) (N,), or several as targets (N, K).
+def label_columns(frame: pd.DataFrame, names: Sequence[str], what: str = "label") -> Array:
+    """One column as labels (or groups) (N,), several as regression targets (N, K).
 
     Raises:
-        TlbenchError: a column that is not there, or a label that is missing.
+        TlbenchError: a column that is not there, or a missing value.
     """
     columns = []
     for name in names:
-        known(frame, name)
+        check_column(frame, name)
         column = frame[name]
         if missing := int(column.isna().sum()):
-            raise TlbenchError(f"column {name!r} lacks a {what} in {missing} of {len(frame)} rows; leave them out by `where`")
+            raise TlbenchError(
+                f"The column {name!r} lacks a {what} in {missing} of {len(frame)} rows. Leave them out by `where`."
+            )
         columns.append(column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object))
     return np.asarray(columns[0]) if len(columns) == 1 else np.stack(columns, axis=1)
 
 
-def numbers(frame: pd.DataFrame, names: Sequence[str]) -> Array:
-    """Columns of numbers as rows (N, D), or one column of lists as rows (N, ...).
+def number_columns(frame: pd.DataFrame, names: Sequence[str]) -> Array:
+    """Columns of numbers as samples (N, D), or one column of lists as samples (N, ...).
 
     Raises:
-        TlbenchError: lists of mixed shapes, texts, or a number that is missing.
+        TlbenchError: lists of mixed shapes, texts, or a missing number.
     """
-    if len(names) == 1 and _nested(frame[names[0]]):
-        return stacked(frame[names[0]].tolist(), names[0])
+    if len(names) == 1 and _is_nested(frame[names[0]]):
+        return stacked_cells(frame[names[0]].tolist(), names[0])
     for name in names:
-        if not _numeric(frame, name):
-            raise TlbenchError(f"column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}), not numbers")
+        if not _is_numeric(frame, name):
+            raise TlbenchError(
+                f"The column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}), not numbers. Leave it out of features."
+            )
         if missing := int(frame[name].isna().sum()):
-            raise TlbenchError(f"column {name!r} lacks a number in {missing} rows; leave them out by `where`")
-    return feature_encoders.numbers(frame, names)
+            raise TlbenchError(f"The column {name!r} lacks a number in {missing} rows. Leave them out by `where`.")
+    return feature_encoders.number_matrix(frame, names)
 
 
-def stacked(cells: Sequence[Any], name: str) -> Array:
+def stacked_cells(cells: Sequence[Any], name: str) -> Array:
     """A column whose cells are lists of numbers as one array (N, ...).
 
     Raises:
-        TlbenchError: cells of mixed shapes, or not numbers.
+        TlbenchError: cells of mixed shapes, or cells that are no numbers.
     """
     try:
         return np.stack([np.asarray(cell if isinstance(cell, np.ndarray) else list(cell)) for cell in cells])
     except (ValueError, TypeError) as error:
-        raise TlbenchError(f"column {name!r} holds lists of mixed shapes; every row must be numbers of one shape") from error
+        raise TlbenchError(f"The column {name!r} holds lists of mixed shapes; all must be numbers of one shape.") from error
 
 
-def whole(paths: Sequence[str], root: Path, frame: Frame, needed: list[str] | None) -> pd.DataFrame:
+def concatenated_frames(paths: Sequence[str], root: Path, read_frame: FrameReader, needed: list[str] | None) -> pd.DataFrame:
     """All rows of several files, which must have the same columns.
 
+    Args:
+        paths: the files, relative to the data root.
+        root: the data root.
+        read_frame: reads one file.
+        needed: the columns of the result; None: all.
+
     Raises:
-        TlbenchError: no such file or column, files of unequal columns, no rows, or too many.
+        TlbenchError: no such file or column, files with different columns, no rows, or too many.
     """
     import pandas as pd
 
     frames: list[pd.DataFrame] = []
     for path in paths:
-        one = frame(files.find(root, path), needed)
-        if not len(one):
-            raise TlbenchError(f"{path}: holds no row")
-        if len(one) * max(len(one.columns), 1) > CELLS_LIMIT:
+        frame = read_frame(files.find(root, path), needed)
+        if not len(frame):
+            raise TlbenchError(f"{path}: The file holds no rows.")
+        if len(frame) * max(len(frame.columns), 1) > CELLS_LIMIT:
             raise TlbenchError(
-                f"{path}: {len(one)} rows of {len(one.columns)} columns are more than the {CELLS_LIMIT} cells allowed"
+                f"{path}: {len(frame)} rows of {len(frame.columns)} columns are more than the {CELLS_LIMIT} cells allowed. "
+                "Name fewer features, or split the file."
             )
-        one = dated(one)
-        one.columns = one.columns.map(str)
-        if twice := one.columns[one.columns.duplicated()].tolist():
-            raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
+        frame = dates_as_texts(frame)
+        frame.columns = frame.columns.map(str)
+        if duplicates := frame.columns[frame.columns.duplicated()].tolist():
+            raise TlbenchError(f"{path}: The column {duplicates[0]!r} is there twice. Rename one of the two.")
         if needed is not None:
             for name in needed:
-                with files.describe(path):
-                    known(one, name)
-            one = one[needed]
-        if frames and set(one.columns) != set(frames[0].columns):
-            odd = sorted(set(one.columns) ^ set(frames[0].columns))
-            raise TlbenchError(f"{path}: has other columns than {paths[0]}: {', '.join(odd[:8])}")
-        frames.append(one)
+                with files.error_prefix(path):
+                    check_column(frame, name)
+            frame = frame[needed]
+        if frames and set(frame.columns) != set(frames[0].columns):
+            others = sorted(set(frame.columns) ^ set(frames[0].columns))
+            raise TlbenchError(
+                f"{path}: The file has other columns than {paths[0]}: {', '.join(others[:8])}. "
+                "All files of a domain need the same columns."
+            )
+        frames.append(frame)
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
-def dated(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows with dates and times as texts of ISO 8601, as text tables have them: a date is no number of nanoseconds."""
+def dates_as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with dates and times as ISO 8601 texts, as text tables have them, and not as nanoseconds."""
     for name in frame.columns:
         column = frame[name]
-        there = column.dropna() if column.dtype.kind == "O" else column[:0]
-        if column.dtype.kind in "mM" or (len(there) and isinstance(there.iloc[0], datetime.date)):
+        present = column.dropna() if column.dtype.kind == "O" else column[:0]
+        if column.dtype.kind in "mM" or (len(present) and isinstance(present.iloc[0], datetime.date)):
             frame = frame.assign(**{name: column.astype(str).astype(object).where(column.notna(), None)})
     return frame
 
 
-def _needed(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
+def _needed_columns(options: TableOptions, where: dict[str, Any]) -> list[str] | None:
     if options.features is None:
         return None
     group = [] if options.group is None else [options.group]
     return list(dict.fromkeys([*options.features, *options.label, *group, *where]))
 
 
-def _nested(column: pd.Series[Any]) -> bool:
-    there = column.dropna() if column.dtype.kind == "O" else column[:0]
-    return len(there) > 0 and isinstance(there.iloc[0], list | tuple | np.ndarray)
+def _is_nested(column: pd.Series[Any]) -> bool:
+    """Whether the cells of a column are lists or arrays."""
+    present = column.dropna() if column.dtype.kind == "O" else column[:0]
+    return len(present) > 0 and isinstance(present.iloc[0], list | tuple | np.ndarray)
 
 
-def _features(frame: pd.DataFrame, options: TableOptions) -> list[str]:
+def _feature_columns(frame: pd.DataFrame, options: TableOptions) -> list[str]:
     """The names of the feature columns."""
     for name in (*(options.features or ()), *options.categories):
-        known(frame, name)
+        check_column(frame, name)
     if options.features is not None:
         if both := [name for name in options.label if name in options.features]:
-            raise TlbenchError(f"features name the label {both[0]!r}")
+            raise TlbenchError(f"The label {both[0]!r} is among the features. Leave it out of features.")
         return options.features
-    others = [name for name in frame.columns if name not in {*options.label, options.group, *options.where}]
-    lists = [name for name in others if _nested(frame[name])]
+    candidates = [name for name in frame.columns if name not in {*options.label, options.group, *options.where}]
+    nested = [name for name in candidates if _is_nested(frame[name])]
     names = [
-        name for name in others if name not in lists and (options.encode or name in options.categories or _numeric(frame, name))
+        name
+        for name in candidates
+        if name not in nested and (options.encode or name in options.categories or _is_numeric(frame, name))
     ]
-    if names or not lists:
+    if names or not nested:
         if not names:
             raise TlbenchError(
-                f"no column of numbers beside {', '.join(map(repr, options.label))}; there are {', '.join(frame.columns)}"
+                f"There is no column of numbers beside {', '.join(map(repr, options.label))}. "
+                f"The columns are {', '.join(frame.columns)}; set encode = 'onehot' for texts."
             )
         return names
-    return lists[:1]
+    return nested[:1]
 
 
-def _numeric(frame: pd.DataFrame, name: str) -> bool:
+def _is_numeric(frame: pd.DataFrame, name: str) -> bool:
     """Whether a column holds numbers.
 
     Raises:
         TlbenchError: a column of numbers with a few texts in it (it would silently be left out or become categories), or
-            with a whole number that is too large for any float.
+            with an integer that is too large for any float.
     """
     import pandas as pd
 
@@ -245,28 +266,31 @@ def _numeric(frame: pd.DataFrame, name: str) -> bool:
     try:
         numbers = pd.to_numeric(column, errors="coerce")
     except OverflowError as error:
-        raise TlbenchError(f"column {name!r} holds a number that is too large: {error}") from error
-    there = column.notna()
-    odd = there & numbers.isna()
-    if odd.sum() < 0.1 * there.sum():
-        if not odd.any():
-            return bool(there.any())
-        row = int(np.flatnonzero(odd)[0])
-        raise TlbenchError(f"column {name!r} holds numbers, and {str(column.iloc[row])[:40]!r} in row {row} (counted from 0)")
+        raise TlbenchError(f"The column {name!r} holds a number that is too large: {error}. Correct it.") from error
+    present = column.notna()
+    texts = present & numbers.isna()
+    if texts.sum() < MIXED_SHARE * present.sum():
+        if not texts.any():
+            return bool(present.any())
+        row = int(np.flatnonzero(texts)[0])
+        raise TlbenchError(
+            f"The column {name!r} holds numbers, and {str(column.iloc[row])[:40]!r} in row {row} (counted from 0). "
+            "Correct the file."
+        )
     return False
 
 
-def _texts(frame: pd.DataFrame, names: Sequence[str], options: TableOptions) -> tuple[str, ...]:
-    """The columns of categories.
+def _category_columns(frame: pd.DataFrame, names: Sequence[str], options: TableOptions) -> tuple[str, ...]:
+    """The feature columns that hold categories.
 
     Raises:
-        TlbenchError: a column of texts without a way to encode it.
+        TlbenchError: a column of texts that nothing encodes.
     """
-    texts = tuple(name for name in names if name in options.categories or not _numeric(frame, name))
-    for name in texts:
+    columns = tuple(name for name in names if name in options.categories or not _is_numeric(frame, name))
+    for name in columns:
         if options.encode is None and name not in options.categories:
             raise TlbenchError(
-                f"column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}); "
-                "set encode = 'onehot', or leave it out of features"
+                f"The column {name!r} holds texts ({str(frame[name].iloc[0])[:40]!r}). "
+                "Set encode = 'onehot', or leave it out of features."
             )
-    return texts
+    return columns

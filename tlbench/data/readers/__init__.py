@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 
 
@@ -28,7 +28,7 @@ class Reader(Protocol):
 
     Options: type[BaseModel]
 
-    def read(self, options: Any, root: Path) -> tuple[Any, Any] | Table:
+    def read(self, options: Any, root: Path) -> tuple[Any, Any] | ReaderResult:
         """Rows (N, ...) and labels (N,) as they are in the source."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from tlbench.data.decoding import files, tables
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Options(tables.TableOptions, strict=True):
     )
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Rows (N, D) and labels (N,); cells lose the blanks around them.
 
     Raises:
@@ -42,7 +42,7 @@ def read(options: Options, root: Path) -> Table:
     return tables.read(options, root, frames(options))
 
 
-def frames(options: Options) -> tables.Frame:
+def frames(options: Options) -> tables.FrameReader:
     """How a file becomes rows and columns."""
 
     def frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
@@ -61,11 +61,11 @@ def frames(options: Options) -> tables.Frame:
         with _text(), files.guarded_reading(path, "csv"), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             if options.header:  # pandas would quietly call the second of two equal names "a.1"
-                with files.unzipped(path) as stream:
+                with files.open_unzipped(path) as stream:
                     names = pd.read_csv(stream, header=None, nrows=1, dtype=str, **shared).iloc[0].str.strip()
                 if twice := names[names.duplicated()].tolist():
                     raise TlbenchError(f"{path}: column {twice[0]!r} is there twice")
-            with files.unzipped(path) as stream:
+            with files.open_unzipped(path) as stream:
                 found = pd.read_csv(
                     stream,
                     header=0 if options.header else None,

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from tlbench.data import sample_selection
 from tlbench.data.decoding import datasets_folders, files, images, tables
-from tlbench.data.decoding.arrays import Array, Table
+from tlbench.data.decoding.arrays import Array, ReaderResult
 from tlbench.data.readers import text
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.terms import Strict
@@ -76,7 +76,7 @@ class Options(Strict, strict=True):
         return self
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Byte images, sparse counts of words, or rows (N, ...), and labels (N,) by name where the data set names its classes.
 
     Raises:
@@ -84,24 +84,24 @@ def read(options: Options, root: Path) -> Table:
     """
     home, opened = _opened(options, root)
     frame = _frame(opened, options, home)
-    kept = sample_selection.selected(frame, options.where)
-    y = tables.label(kept, options.label)
+    kept = sample_selection.select(frame, options.where)
+    y = tables.label_columns(kept, options.label)
     if options.above is not None:
-        y = (tables.numbers(kept, options.label)[:, 0] >= options.above).astype(np.int64)
-    group = None if options.group is None else tables.label(kept, [options.group], "group")
+        y = (tables.number_columns(kept, options.label)[:, 0] >= options.above).astype(np.int64)
+    group = None if options.group is None else tables.label_columns(kept, [options.group], "group")
     held = tuple(options.label)
     if options.image is not None:
         wanted = images.ImageOptions(size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad)
         encoded = _images(opened, options.image, home, kept.index.to_numpy())
         x, good, notes = images.decode(encoded, len(kept), wanted)
-        return Table(x, y[good], None if group is None else group[good], notes, held)
+        return ReaderResult(x, y[good], None if group is None else group[good], notes, held)
     if options.text is not None:
         texts = kept[options.text].tolist()
         if odd := [i for i, one in enumerate(texts) if not isinstance(one, str)]:
             raise TlbenchError(f"column {options.text!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
         x = text.rows(texts, options.words, options.size or 1, options.ngrams, options.encoder, root)
-        return Table(x, y, group, targets=held)
-    return Table(tables.numbers(kept, options.features or []), y, group, targets=held)
+        return ReaderResult(x, y, group, targets=held)
+    return ReaderResult(tables.number_columns(kept, options.features or []), y, group, targets=held)
 
 
 def sources(options: Options, root: Path) -> list[Path]:
@@ -127,7 +127,7 @@ def _opened(options: Options, root: Path) -> tuple[Path, Any]:
         if options.hub is not None or (root / (options.path or [""])[0]).is_dir():
             if options.hub is None:
                 place = home = files.find(root, (options.path or [""])[0], folder=True)
-            datasets_folders.card(place)
+            datasets_folders.check_card(place)
             builder = load_dataset_builder(str(place), name=options.config)
             datasets_folders.check_local(builder.config.data_files, home)
             found = builder.as_streaming_dataset(split=options.split)
@@ -158,7 +158,7 @@ def _frame(opened: Any, options: Options, home: Path) -> pd.DataFrame:
 
     needed, features = _plain(options), opened.features
     with files.guarded_reading(home, "data set"):
-        frame = tables.dated(pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed))
+        frame = tables.dates_as_texts(pd.DataFrame.from_records(list(opened.select_columns(needed)), columns=needed))
         if not len(frame):
             raise TlbenchError(f"{home}: holds no row")
         for name in needed:
@@ -169,12 +169,12 @@ def _frame(opened: Any, options: Options, home: Path) -> pd.DataFrame:
     return frame
 
 
-def _images(opened: Any, name: str, home: Path, rows: Array) -> Iterator[images.Encoded]:
+def _images(opened: Any, name: str, home: Path, rows: Array) -> Iterator[images.EncodedImage]:
     """The encoded images of some rows, one after the other."""
     place = {int(row): number for number, row in enumerate(rows)}
-    for row, cells in enumerate(files.each(home, "data set", opened.select_columns([name]))):
+    for row, cells in enumerate(files.guarded_items(home, "data set", opened.select_columns([name]))):
         if row in place:
-            yield images.Encoded(place[row], f"row {row}", functools.partial(bytes, _bytes(cells[name], home, row)))
+            yield images.EncodedImage(place[row], f"row {row}", functools.partial(bytes, _bytes(cells[name], home, row)))
 
 
 def _hub(options: Options, root: Path) -> tuple[Path, Path]:
@@ -188,11 +188,11 @@ def _hub(options: Options, root: Path) -> tuple[Path, Path]:
     try:
         folder = Path(
             snapshot_download(
-                str(options.hub), repo_type="dataset", revision=options.revision, local_files_only=not files.may_fetch()
+                str(options.hub), repo_type="dataset", revision=options.revision, local_files_only=not files.download_allowed()
             )
         )
     except Exception as error:  # the hub's client raises its own and those of its http library
-        why = "could not be fetched" if files.may_fetch() else "is not on this machine, and --download is not given"
+        why = "could not be fetched" if files.download_allowed() else "is not on this machine, and --download is not given"
         raise TlbenchError(
             f"hub data set {options.hub!r} at {options.revision} {why} ({type(error).__name__}); on a machine with a network: "
             f"hf download {options.hub} --repo-type dataset --revision {options.revision} --local-dir {own}, "

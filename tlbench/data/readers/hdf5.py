@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tlbench.data.decoding import files, hdf5
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.readers import npz
 from tlbench.data.sample_selection import Where
 from tlbench.terms import Strict
@@ -26,7 +26,7 @@ class Options(Strict, strict=True):
     )
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """The arrays under the names.
 
     Raises:

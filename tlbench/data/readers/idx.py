@@ -42,7 +42,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
 
 
 def _array(path: Path) -> Array:
-    with files.guarded_reading(path, "IDX"), files.unzipped(path) as stream:
+    with files.guarded_reading(path, "IDX"), files.open_unzipped(path) as stream:
         zero, kind, axes = struct.unpack(">HBB", stream.read(4))
         if zero != 0 or kind not in TYPES or not 0 < axes <= AXES:
             raise TlbenchError(f"{path}: not an IDX file (its first bytes are not those of one)")

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from tlbench.data.decoding import files, images
-from tlbench.data.decoding.arrays import Table
-from tlbench.data.decoding.images import Encoded
+from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.decoding.images import EncodedImage
 from tlbench.errors import TlbenchError, did_you_mean
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -29,7 +29,7 @@ class Options(images.ImageOptions, strict=True):
     domain: Annotated[str, Field(description="the folder inside that holds the classes; '' where path holds them")] = ""
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Byte images (N, channels, side, side), sorted by class and name, and the names of their folders (N,).
 
     Raises:
@@ -45,7 +45,7 @@ def read(options: Options, root: Path) -> Table:
         raise TlbenchError(f"{path}: no image in folders <class>/* under {options.domain or '.'!r}")
     encoded = _archived(path, found) if path.is_file() else _filed(found)
     x, good, notes = images.decode(encoded, len(found), options)
-    return Table(x, np.array([one.label for one in found])[good], notes=notes)
+    return ReaderResult(x, np.array([one.label for one in found])[good], notes=notes)
 
 
 def sources(options: Options, root: Path) -> list[Path]:
@@ -68,26 +68,26 @@ class Found(NamedTuple):
     size: int = 0
 
 
-def _filed(found: list[Found]) -> Iterator[Encoded]:
+def _filed(found: list[Found]) -> Iterator[EncodedImage]:
     for row, one in enumerate(found):
-        yield Encoded(row, one.name, Path(one.file).read_bytes)
+        yield EncodedImage(row, one.name, Path(one.file).read_bytes)
 
 
-def _archived(path: Path, found: list[Found]) -> Iterator[Encoded]:
+def _archived(path: Path, found: list[Found]) -> Iterator[EncodedImage]:
     """The images of an archive: by their places if it is plain, in its own order if it is packed."""
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
         for row, one in enumerate(() if zipped else found):
             stream.seek(one.begin)
-            yield Encoded(row, one.name, functools.partial(bytes, stream.read(one.size)))
+            yield EncodedImage(row, one.name, functools.partial(bytes, stream.read(one.size)))
     if not zipped:
         return
     rows = {one.begin: (row, one.name) for row, one in enumerate(found)}
-    yield from files.each(path, "tar", _unpacked(path, rows))
+    yield from files.guarded_items(path, "tar", _unpacked(path, rows))
 
 
-def _unpacked(path: Path, rows: dict[int, tuple[int, str]]) -> Iterator[Encoded]:
-    with files.unzipped(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+def _unpacked(path: Path, rows: dict[int, tuple[int, str]]) -> Iterator[EncodedImage]:
+    with files.open_unzipped(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
         for member in archive:
             if member.offset_data in rows and member.isfile():
                 row, name = rows[member.offset_data]
@@ -95,7 +95,7 @@ def _unpacked(path: Path, rows: dict[int, tuple[int, str]]) -> Iterator[Encoded]
                 content = b"" if held is None else held.read()
                 if len(content) != member.size:
                     raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
-                yield Encoded(row, name, functools.partial(bytes, content))
+                yield EncodedImage(row, name, functools.partial(bytes, content))
 
 
 def _lying(path: Path, inside: PurePosixPath) -> Iterator[Found]:
@@ -123,7 +123,11 @@ def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
     depth, size, tops = len(inside.parts), 0, set()
     with path.open("rb") as plain:
         zipped = plain.read(2) == b"\x1f\x8b"
-    with files.guarded_reading(path, "tar"), files.unzipped(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    with (
+        files.guarded_reading(path, "tar"),
+        files.open_unzipped(path) as stream,
+        tarfile.open(fileobj=stream, mode="r:") as archive,
+    ):
         for member in archive:
             name = PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts or member.issym() or member.islnk() or member.isdev():

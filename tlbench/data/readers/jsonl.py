@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from tlbench.data.decoding import files, tables
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Options(tables.TableOptions, strict=True):
     encoding: Annotated[str, Field(description="of the text")] = "utf-8"
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Rows (N, D), or (N, ...) from one key that holds lists, and labels (N,).
 
     Raises:
@@ -32,7 +32,7 @@ def read(options: Options, root: Path) -> Table:
     return tables.read(options, root, frames(options))
 
 
-def frames(options: Options) -> tables.Frame:
+def frames(options: Options) -> tables.FrameReader:
     """How a file becomes rows and columns."""
 
     def frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def frames(options: Options) -> tables.Frame:
 
         rows: list[dict[str, Any]] = []
         seen: dict[str, None] = {}
-        with files.guarded_reading(path, "jsonl"), files.unzipped(path) as stream:
+        with files.guarded_reading(path, "jsonl"), files.open_unzipped(path) as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     try:

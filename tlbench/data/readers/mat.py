@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from tlbench.data.decoding import files, hdf5
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.readers import npz
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.terms import Strict
@@ -45,7 +45,7 @@ class Options(Strict, strict=True):
     )
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """The variables, rows as rows.
 
     Raises:
@@ -91,7 +91,7 @@ def _plain(y: Any) -> Any:
     return np.array([*cells, None], dtype=object)[:-1]  # one axis, whatever the cells are: texts
 
 
-def _joined(arrays: list[Any], path: Path, options: Options) -> Table:
+def _joined(arrays: list[Any], path: Path, options: Options) -> ReaderResult:
     """The rows of some cells, one cell after the other."""
     names, wanted = [options.x, *options.y], options.cells or []
     for name, array in zip(names, arrays, strict=True):
@@ -112,17 +112,17 @@ def _joined(arrays: list[Any], path: Path, options: Options) -> Table:
         )
     group = np.repeat(wanted, [len(x) for x, _ in parts])
     x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return Table(x, y, group, targets=tuple(options.y) if y.shape[1] == len(options.y) else ())
+    return ReaderResult(x, y, group, targets=tuple(options.y) if y.shape[1] == len(options.y) else ())
 
 
-def _turned(x: Any, y: Any, path: Path, options: Options) -> Table:
+def _turned(x: Any, y: Any, path: Path, options: Options) -> ReaderResult:
     """Rows as rows."""
     if options.columns:
         x = x.T
     elif x.ndim == 2 and x.shape[0] != len(y.reshape(-1)) == x.shape[1]:
         raise TlbenchError(f"{path}: {options.x} is {x.shape} for {y.size} labels; set columns = true")
     held = tuple(options.y) if len(options.y) > 1 or 1 in y.shape or y.ndim == 1 else ()
-    return Table(x, y, targets=held)
+    return ReaderResult(x, y, targets=held)
 
 
 def _sound(elements: memoryview, order: str, outermost: bool = False) -> list[int]:
@@ -167,5 +167,5 @@ def _unpackable(path: Path, elements: memoryview, order: str) -> None:
             while rest and not stream.eof:
                 unpacked += len(stream.decompress(rest, PIECE_BYTES))
                 rest = stream.unconsumed_tail
-                files.unpackable(path, unpacked, packed)
+                files.check_unpacked_size(path, unpacked, packed)
         elements = elements[8 + (size if kind == COMPRESSED else -(-size // 8) * 8) :]

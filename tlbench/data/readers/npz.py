@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from tlbench.data.decoding import files, mapped_arrays
-from tlbench.data.decoding.arrays import Table
-from tlbench.data.sample_selection import Where, met
+from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.sample_selection import Where, condition_mask
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.terms import Strict
 
@@ -32,7 +32,7 @@ class Options(Strict, strict=True):
     )
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """The arrays under the two keys.
 
     Raises:
@@ -43,7 +43,7 @@ def read(options: Options, root: Path) -> Table:
     return chosen(arrays, options.y, options.group, options.where)
 
 
-def chosen(arrays: Sequence[Any], ys: Sequence[str], group: str | None, where: dict[str, Any]) -> Table:
+def chosen(arrays: Sequence[Any], ys: Sequence[str], group: str | None, where: dict[str, Any]) -> ReaderResult:
     """The rows that meet all conditions.
 
     Args:
@@ -64,14 +64,14 @@ def chosen(arrays: Sequence[Any], ys: Sequence[str], group: str | None, where: d
             raise TlbenchError(f"array {name!r} has the shape {column.shape}; it needs one value for each row of x {x.shape}")
     groups = None if group is None else columns[group]
     if not where:
-        return Table(x, y, groups, targets=held)
+        return ReaderResult(x, y, groups, targets=held)
     keep = np.ones(len(x), dtype=bool)
     for name, wanted in where.items():
-        keep &= met(columns[name], wanted, name)
+        keep &= condition_mask(columns[name], wanted, name)
     if not keep.any():
         raise TlbenchError(f"where selects none of {len(x)} rows; it asks for {where}")
     kept = np.flatnonzero(keep)
-    return Table(mapped_arrays.taken(x, kept), y[keep], None if groups is None else groups[keep], targets=held)
+    return ReaderResult(mapped_arrays.take(x, kept), y[keep], None if groups is None else groups[keep], targets=held)
 
 
 def together(ys: Sequence[Any], names: Sequence[str]) -> Any:
@@ -101,7 +101,7 @@ def arrays_of(given: str, keys: Sequence[str], root: Path) -> list[Any]:
         stream.seek(0)
         with zipfile.ZipFile(stream) as archive:
             unpacked = sum(member.file_size for member in archive.infolist() if member.filename.removesuffix(".npy") in keys)
-            files.unpackable(path, unpacked, path.stat().st_size)
+            files.check_unpacked_size(path, unpacked, path.stat().st_size)
             lying = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as archive:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.data.decoding import files, tables
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class Options(tables.TableOptions, strict=True):
     """Which columns are what; see the keys of all tables."""
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Rows (N, D), or (N, ...) from one column of lists, and labels (N,).
 
     Raises:

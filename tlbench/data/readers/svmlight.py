@@ -31,7 +31,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     from sklearn.datasets import load_svmlight_file
 
     path = files.find(root, options.path)
-    with files.guarded_reading(path, "svmlight"), files.unzipped(path) as stream:
+    with files.guarded_reading(path, "svmlight"), files.open_unzipped(path) as stream:
         x, y = load_svmlight_file(stream, n_features=options.features, zero_based=options.zero_based, dtype=np.float32)
     if not len(y):
         raise TlbenchError(f"{path}: holds no row")

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tlbench.data import sample_selection
 from tlbench.data.decoding import feature_encoders, files, sentence_encoders, tables
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
@@ -67,7 +67,7 @@ class Options(Strict, strict=True):
         return self
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Sparse rows (N, size) float32 (of an encoder: rows (N, D)), or texts that are still to be learned from; and labels (N,).
 
     Raises:
@@ -81,7 +81,7 @@ def read(options: Options, root: Path) -> Table:
     held = tuple(options.label or ())
     learned = None if options.fit == "source" else _by_class(options.fit, options, root)[0]
     x = rows(texts, options.features, options.size, options.ngrams, options.encoder, root, learned)
-    return Table(x, y, group, targets=held)
+    return ReaderResult(x, y, group, targets=held)
 
 
 def rows(
@@ -97,10 +97,12 @@ def rows(
     if features == "hashed":
         return feature_encoders.hashed_counts(texts, size, ngrams)
     if features == "encoder":
-        return sentence_encoders.encode(texts, files.folder(root, encoder or ""))
-    cells = feature_encoders.TextCells(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
+        return sentence_encoders.encode(texts, files.find_folder(root, encoder or ""))
+    cells = feature_encoders.UnencodedTexts(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
     return (
-        cells if learned is None else cells.encoded([feature_encoders.TextCells(np.array([*learned, None])[:-1], size, ngrams)])
+        cells
+        if learned is None
+        else cells.encode([feature_encoders.UnencodedTexts(np.array([*learned, None])[:-1], size, ngrams)])
     )
 
 
@@ -116,7 +118,7 @@ def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tupl
 
 
 def _texts(path: Path, options: Options) -> list[str]:
-    with files.guarded_reading(path, "text"), files.unzipped(path) as stream:
+    with files.guarded_reading(path, "text"), files.open_unzipped(path) as stream:
         try:
             held = stream.read().decode(options.encoding)
         except (UnicodeError, LookupError) as error:
@@ -148,9 +150,9 @@ def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
         frame = jsonl.frames(jsonl.Options(**shared))
     else:
         raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}")
-    kept = sample_selection.selected(tables.whole(options.path, root, frame, needed), options.where)
+    kept = sample_selection.select(tables.concatenated_frames(options.path, root, frame, needed), options.where)
     texts = kept[options.column].tolist()
     if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
-    group = None if options.group is None else tables.label(kept, [options.group], "group")
-    return texts, tables.label(kept, options.label), group
+    group = None if options.group is None else tables.label_columns(kept, [options.group], "group")
+    return texts, tables.label_columns(kept, options.label), group

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from tlbench.data.decoding import files
-from tlbench.data.decoding.arrays import Table
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.readers import images
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
@@ -44,7 +44,7 @@ class Options(Strict, strict=True):
     path: Annotated[str, Field(description="the folder that torchvision calls root, relative to the data root")] = "torchvision"
 
 
-def read(options: Options, root: Path) -> Table:
+def read(options: Options, root: Path) -> ReaderResult:
     """Byte images (N, channels, height, width) and labels (N,).
 
     Raises:
@@ -53,7 +53,7 @@ def read(options: Options, root: Path) -> Table:
     if options.name == "EuroSAT" and options.split == "test":
         raise TlbenchError("EuroSAT has no test part of its own; leave split out")
     ours = options.name == "CIFAR10"
-    if files.may_fetch() and not ours:
+    if files.download_allowed() and not ours:
         (root / options.path).mkdir(parents=True, exist_ok=True)
     lacking = f"put {PLACES[options.name]} into {root / options.path}" + (
         " (--download can't: torchvision's own version is pickled)" if ours else ", or give --download"
@@ -63,7 +63,7 @@ def read(options: Options, root: Path) -> Table:
         x, y = _cifar10(folder, options) if options.name == "CIFAR10" else _known(folder, options, root)
     except TlbenchError as error:
         raise TlbenchError(f"{options.name} {options.split}: {error}; {lacking}") from error
-    return Table(np.asarray(x)[:, None] if x.ndim == 3 else np.asarray(x), np.asarray(y))
+    return ReaderResult(np.asarray(x)[:, None] if x.ndim == 3 else np.asarray(x), np.asarray(y))
 
 
 def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
@@ -72,7 +72,7 @@ def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
     with files.guarded_reading(folder, options.name):
         kind = getattr(datasets, options.name)
         if options.name == "EuroSAT":
-            if files.may_fetch():
+            if files.download_allowed():
                 kind(str(folder), download=True)
             table = images.read(images.Options(path=str(Path(options.path, "eurosat", "2750")), size=64), root)
             return table.x, table.y
@@ -80,7 +80,7 @@ def _known(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
             _unpackable(folder / ("usps.bz2" if options.split == "train" else "usps.t.bz2"))
         by_split = options.name in ("SVHN", "STL10")
         part = {"split": options.split} if by_split else {"train": options.split == "train"}
-        found = kind(str(folder), download=files.may_fetch(), **part)
+        found = kind(str(folder), download=files.download_allowed(), **part)
         return np.asarray(found.data), np.asarray(found.labels if by_split else found.targets)
 
 
@@ -91,7 +91,7 @@ def _unpackable(path: Path) -> None:
             unpacked = 0
             while piece := stream.read(1 << 20):
                 unpacked += len(piece)
-                files.unpackable(path, unpacked, path.stat().st_size)
+                files.check_unpacked_size(path, unpacked, path.stat().st_size)
 
 
 def _cifar10(folder: Path, options: Options) -> tuple[Any, Any]:

@@ -96,4 +96,4 @@ def apply_shifts(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root:
     if "root" in inspect.signature(function).parameters:
         given = (*given, root)  # type: ignore[assignment]
     made = function(*given, **own)
-    return (*made, None) if isinstance(made, tuple) else (mapped_arrays.taken(x, made), y[made], made)
+    return (*made, None) if isinstance(made, tuple) else (mapped_arrays.take(x, made), y[made], made)

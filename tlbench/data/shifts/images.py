@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from tlbench.data.decoding.arrays import Array
-from tlbench.data.function_registry import rule
+from tlbench.data.function_registry import options_rule
 from tlbench.data.shifts.common import Finite, Labels, NotNegative, Positive, Share, images_of, limits, repainted
 from tlbench.errors import TlbenchError
 
@@ -109,7 +109,7 @@ def occlusion(x: Any, y: Labels, rng: np.random.Generator, *, share: Share) -> t
     return repainted(x, covered), y
 
 
-@rule(lambda o: "domain is a folder inside path; give path too" if o.domain and o.path is None else None)
+@options_rule(lambda o: "domain is a folder inside path; give path too" if o.domain and o.path is None else None)
 def blend(
     x: Any,
     y: Labels,

@@ -12,14 +12,14 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from tlbench.data.decoding.arrays import Array, dense
-from tlbench.data.function_registry import rule
+from tlbench.data.function_registry import options_rule
 from tlbench.data.shifts.common import Labels, NotNegative, Positive, Share, drawn, kept, rounded, standard, vectors_of
 from tlbench.errors import TlbenchError
 
 __all__ = ["Labels", "biased_sample", "concept_shift", "covariate_shift", "label_shift", "part", "subsample"]
 
 
-@rule(lambda o: f"index = {o.index} must be below of = {o.of} (parts count from 0)" if o.index >= o.of else None)
+@options_rule(lambda o: f"index = {o.index} must be below of = {o.of} (parts count from 0)" if o.index >= o.of else None)
 def part(
     x: Any,
     y: Labels,
@@ -43,7 +43,7 @@ def _shares(priors: list[float]) -> list[float]:
     return priors
 
 
-@rule(lambda o: "give either priors or alpha" if (o.priors is None) == (o.alpha is None) else None)
+@options_rule(lambda o: "give either priors or alpha" if (o.priors is None) == (o.alpha is None) else None)
 def label_shift(
     x: Any,
     y: Labels,
