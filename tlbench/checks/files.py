@@ -23,7 +23,7 @@ def check_suite(suite: Suite) -> list[str]:
     Raises:
         TlbenchError: with all that is wrong.
     """
-    granted = {*suite.protocol.grants, *(["target_labeled"] if suite.protocol.target_labels or suite.rungs else [])}
+    granted = {*suite.protocol.grants, *(["target_labeled"] if suite.protocol.target_labels or suite.label_budgets else [])}
     lacking = {row: sorted(methods.method_class(m.method or row).reads - granted) for row, m in suite.methods.items()}
     alike: dict[str, str] = {}
     wrong = []

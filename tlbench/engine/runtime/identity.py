@@ -9,14 +9,14 @@ from typing import Any
 
 from tlbench import methods
 from tlbench.suite import Suite
-from tlbench.suite.schema import hashed_keys
+from tlbench.suite.hashing import hashed_keys
 from tlbench.terms import Case
 
 
 def identity(case: Case, suite: Suite, fingerprints: Mapping[str, str]) -> str:
     """Hash of all that decides a case's numbers: what was asked, the data's content and the method's version.
 
-    Options at their defaults are left out, as in `Suite.decides`: a method may get a new option without a new version.
+    Options at their defaults are left out, as in `Suite.hashed_settings`: a method may get a new option without a new version.
     """
     return identities([case], suite, fingerprints)[0]
 
@@ -38,8 +38,8 @@ def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, s
         if pair not in pairs:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
             pairs[pair] = _canonical(data), _canonical(pair)
-        if (step := case.target if case.target in suite.rungs else "") not in decided:
-            decided[step] = _canonical(suite.decides(step))
+        if (step := case.target if case.target in suite.label_budgets else "") not in decided:
+            decided[step] = _canonical(suite.hashed_settings(step))
         data_text, pair_text = pairs[pair]
         # the canonical JSON of one object, its keys in order: what `suite.digest` hashes
         text = (
