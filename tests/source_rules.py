@@ -12,7 +12,21 @@ from pathlib import Path
 import tlbench
 
 LAYERS = (
-    *("errors", "terms", "threads", "clock", "data", "suite", "solvers", "nn", "methods", "engine", "records", "runner"),
+    *(
+        "errors",
+        "terms",
+        "plugins",
+        "threads",
+        "clock",
+        "data",
+        "suite",
+        "solvers",
+        "nn",
+        "methods",
+        "engine",
+        "records",
+        "runner",
+    ),
     *("sweep", "reports", "plots", "site", "checks", "bench", "progress", "session", "api", "published", "cli", "__main__"),
 )
 """The packages and top-level modules of tlbench in import order: each imports only those before it."""

@@ -1,31 +1,31 @@
-"""The methods that exist: one file each in a folder per family, found by lying there; nothing is listed twice.
+"""The registry of methods: one file each, in a folder per family; a file of such a folder is a method under its name.
 
-Methods from elsewhere come in by `plug(file)` or through the entry-point group `tlbench.methods`.
+Third-party methods are files that `--plugin` names, or modules and classes that an installed package names in its entry-point
+group `tlbench.methods`.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
-import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tlbench import plugins
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.nn import backbones
 
 if TYPE_CHECKING:
     from tlbench.methods.base import Method
 
+ENTRY_POINTS = "tlbench.methods"
+"""The entry-point group of installed packages; each entry point names a module with one method, or a method's class."""
 _registered: dict[str, Path] = {}
 
 
 def method_files() -> dict[str, Path]:
-    """Where each shipped or plugged method stands, by name; nothing is imported to answer."""
+    """The file of each shipped or registered method, by name; no method is imported."""
     return dict(sorted({**_shipped(), **_registered}.items()))
 
 
@@ -35,120 +35,104 @@ def _shipped() -> dict[str, Path]:
 
 
 def method_names() -> list[str]:
-    """All methods, those of entry points too."""
-    return sorted({*method_files(), *_entry_points()})
+    """The names of all methods, those of entry points among them; no method is imported."""
+    return sorted({*method_files(), *plugins.entry_points(ENTRY_POINTS)})
 
 
 def method_summary(name: str) -> str:
-    """The first line of a method's file; nothing is imported to answer."""
+    """The first line of a method's docstring; no method is imported."""
     file = method_files().get(name)
-    if file is None:
-        return f"(entry point {_entry_points()[name].value})"
-    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    return f"(entry point {plugins.entry_points(ENTRY_POINTS)[name].value})" if file is None else plugins.summary(file)
 
 
 def register_file(file: Path) -> str:
-    """Make the method in a file outside the package known under the file's name, which is returned.
+    """Register the method or the backbone that a file outside the package defines, and return its name, that of the file.
+
+    A file with `Options` or `build` at its top level defines a backbone, any other a method.
 
     Raises:
-        TlbenchError: no such file, or the name is taken by a shipped method.
+        TlbenchError: the file does not exist, cannot be parsed, breaks the contract of a backbone, or its name is taken.
     """
-    if not file.is_file() or file.suffix != ".py":
-        raise TlbenchError(f"plugin {file}: no such Python file; `tlbench new method NAME` writes a start")
+    plugins.check_file(file)
+    if plugins.is_backbone(file):
+        return backbones.register_file(file)
     if file.stem in method_files() and method_files()[file.stem].resolve() != file.resolve():
-        raise TlbenchError(f"plugin {file}: there is a method {file.stem!r} already; rename the file")
-    if not file.stem.isidentifier():
-        raise TlbenchError(f"plugin {file}: a method's file is named as a Python identifier, such as my_method.py")
+        raise TlbenchError(f"plugin {file}: There is already a method {file.stem!r}. Rename the file.")
     _registered[file.stem] = file.resolve()
     return file.stem
 
 
 def registered_files() -> list[Path]:
-    """The files that `plug` has made known."""
-    return list(_registered.values())
+    """The files that `register_file` has registered, methods and backbones; worker processes register them again."""
+    return [*_registered.values(), *backbones.registered_files()]
 
 
 def method_class(name: str) -> type[Method]:
     """The class of a method.
 
     Raises:
-        TlbenchError: there is no such method, or its file holds no class of one.
+        TlbenchError: there is no such method, it cannot be imported, or its file defines none or several.
     """
     from tlbench.methods.base import DeepMethod, Method, ShallowMethod
 
     if name in _registered:
-        module = _from_file(name, _registered[name])
+        module = plugins.import_file(_registered[name])
     elif name in method_files():
         module = importlib.import_module(f"{__name__}.{method_files()[name].parent.name}.{name}")
-    elif name in _entry_points():
-        loaded = _entry_points()[name].load()
+    elif name in plugins.entry_points(ENTRY_POINTS):
+        loaded = plugins.load_entry_point(plugins.entry_points(ENTRY_POINTS)[name])
         if isinstance(loaded, type) and issubclass(loaded, Method):
             return loaded
         module = loaded
     else:
         raise TlbenchError(unknown_name("method", name, method_names()))
-    own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, (DeepMethod, ShallowMethod))]
-    own = [kind for kind in own if kind.__module__ == module.__name__]
-    if len(own) != 1:
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, (DeepMethod, ShallowMethod)) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
         raise TlbenchError(
-            f"{module.__file__}: one method is one file: it holds {len(own)} classes of Trained or Solved, not 1"
+            f"{module.__file__}: The file defines {len(classes)} subclasses of DeepMethod or ShallowMethod. "
+            "One method is one file: define exactly one."
         )
-    return own[0]
+    return classes[0]
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a method: those given, checked, and the defaults of the others.
+    """All options of a method: the validated values of those given, and the defaults of the others.
 
     Raises:
-        TlbenchError: unknown method or option, or a value out of its range.
+        TlbenchError: the method or an option does not exist, or a value is out of its range.
     """
-    wrong, checked = _options(name, given, f"methods.{name}")
-    if wrong:
-        raise TlbenchError("\n".join(wrong))
-    return checked
+    errors, options = _validated(name, given, f"methods.{name}")
+    if errors:
+        raise TlbenchError("\n".join(errors))
+    return options
 
 
 def suite_errors(raw: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the `[methods]` tables of a suite."""
+    """The errors in the `[methods]` tables of a suite, a sentence each."""
     tables = raw.get("methods")
-    wrong: list[str] = []
-    for row, table in tables.items() if isinstance(tables, Mapping) else ():
+    errors: list[str] = []
+    for entry, table in tables.items() if isinstance(tables, Mapping) else ():
         if not isinstance(table, Mapping) or not isinstance(table.get("method", ""), str):
-            continue  # the suite's own schema says so
-        name = table.get("method") or row
+            continue  # the suite's own schema reports it
+        name = table.get("method") or entry
         if name not in method_names():
-            wrong.append(unknown_name("method", name, method_names(), f"methods.{row}"))
+            errors.append(unknown_name("method", name, method_names(), f"methods.{entry}"))
         else:
-            wrong += _options(name, {k: v for k, v in table.items() if k != "method"}, f"methods.{row}")[0]
-    return wrong
+            options = {key: value for key, value in table.items() if key != "method"}
+            errors += _validated(name, options, f"methods.{entry}")[0]
+    return errors
 
 
-def _options(name: str, given: Mapping[str, Any], where: str) -> tuple[list[str], dict[str, Any]]:
+def _validated(name: str, options: Mapping[str, Any], where: str) -> tuple[list[str], dict[str, Any]]:
+    """The errors in the options of a method, or all its options where there are none."""
     from pydantic import ValidationError
 
     model = method_class(name).Options
     try:
-        return [], model.model_validate(dict(given)).model_dump()
+        return [], model.model_validate(dict(options)).model_dump()
     except ValidationError as error:
         return [sentence for _, sentence in schema_errors(error, model, where, f"option of {name}")], {}
-
-
-@functools.cache
-def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
-    return {point.name: point for point in importlib.metadata.entry_points(group="tlbench.methods")}
-
-
-def _from_file(name: str, file: Path) -> ModuleType:
-    module_name = f"tlbench_plugin_{name}"
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    assert spec is not None and spec.loader is not None  # a .py file has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[module_name]
-        raise TlbenchError(f"plugin {file}: cannot be imported: {type(error).__name__}: {error}") from error
-    return module

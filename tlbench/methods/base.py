@@ -1,4 +1,8 @@
-"""What a method is: the parts that it reads, its options, and either a loss (trained) or a closed form (solved)."""
+"""The base classes of all methods: what a method reads, its options, and either a loss (deep) or a closed form (shallow).
+
+A method is one file with one subclass of `DeepMethod` or `ShallowMethod`. It sees a `Task` or a `Step` and nothing else.
+Shapes: N samples of a split, B of a batch, D features, C classes; for a regression, K target columns stand for the C classes.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +20,36 @@ from tlbench.nn.net import Net
 from tlbench.terms import SPLIT_OF_OLD, SPLITS, STREAM_SPLIT, Step, Task
 
 Predictor = Callable[[Tensor], Tensor]
-"""Rows (N, ...) -> class scores (N, C); the highest score is the predicted class."""
+"""Inputs (N, ...) -> class scores (N, C), whose largest is the predicted class; for a regression, predictions (N, K)."""
 
 
 class Method:
-    """The base of every method.
+    """The base class of both kinds of methods; derive from `DeepMethod` or `ShallowMethod`, not from this class.
 
-    A class attribute `name: type = pydantic.Field(default, ge=..., description=...)` is an option: suites set it, the
-    instance holds its value under the same name.
+    A class attribute `name: type = pydantic.Field(default, ge=..., description=...)` declares an option. A suite sets it under
+    `[methods.<entry>]`, pydantic checks its type and range before anything runs, and the instance holds its value as
+    `self.name`:
+
+        class Coral(DeepMethod):
+            reads = frozenset({"source", "target"})
+            weight: float = Field(1.0, ge=0, description="of the alignment term")
     """
 
     reads: ClassVar[frozenset[str]]
-    """The parts the method learns from: a subset of {"source", "target", "target_labeled", "stream"}."""
+    """The splits that the method learns from, a subset of {"source", "target", "target_labeled", "stream"}.
+
+    `source` holds labelled source samples, `target` unlabelled target samples, `target_labeled` the labelled target samples
+    that a suite grants, and `stream` the scored samples in order, each predicted before the method learns from it. The engine
+    hands over these splits and no others. In a suite that does not grant all of them, the method is skipped.
+    """
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
-    """What the method has a meaning for: {"classification"}, {"regression"} or both; in other suites it is skipped."""
+    """The tasks that the method can solve: {"classification"}, {"regression"} or both; suites of other tasks skip it."""
     version: ClassVar[int] = 1
-    """Raise it when the method's numbers change: records of the old version are then run again."""
-    draws_per_row: ClassVar[bool] = False
-    """Whether the loss draws something at random for each row (views, noise): permuted rows then draw other values."""
+    """Raise the version when the method's numbers change: records of the old version are then run again."""
+    draws_per_sample: ClassVar[bool] = False
+    """Whether the loss draws random numbers for each sample, such as views or noise; a permuted batch then draws others."""
     Options: ClassVar[type[BaseModel]]
+    """The pydantic model of the options, made from the class attributes; it forbids unknown options."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -47,142 +62,171 @@ class Method:
         cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
 
     def note(self, text: str) -> None:
-        """Say what ran otherwise than asked, and why; it stands in the record, once."""
+        """Write into the record what ran otherwise than the suite asked, and why; a repeated text is written once."""
         self.__dict__.setdefault("noted", {})[text] = None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that was noted, in order."""
+        """The notes in the order in which they were written."""
         return tuple(self.__dict__.get("noted", ()))
 
     @classmethod
     def check(cls) -> None:
-        """Raises ValueError where the class itself breaks the contract."""
+        """Check the declarations `tasks` and `reads` of the class.
+
+        Raises:
+            ValueError: `tasks` or `reads` is empty, or names something that does not exist.
+        """
         if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
-            raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}")
+            raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}.")
         if renamed := sorted({*getattr(cls, "reads", ())} & {*SPLIT_OF_OLD}):
-            raise ValueError(f"{cls.__name__}.reads names {renamed[0]!r}, which is now called {SPLIT_OF_OLD[renamed[0]]!r}")
+            raise ValueError(
+                f"{cls.__name__}.reads names {renamed[0]!r}, which is now called {SPLIT_OF_OLD[renamed[0]]!r}. Rename it."
+            )
         if not getattr(cls, "reads", None) or not cls.reads <= {*SPLITS, STREAM_SPLIT}:
-            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*SPLITS, STREAM_SPLIT)}")
+            raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*SPLITS, STREAM_SPLIT)}.")
 
 
 class ShallowMethod(Method):
-    """A method in closed form: `fit` sees the parts that it reads and gives a predictor, on the device of its inputs."""
+    """A method in closed form or with a solver of its own: `fit` sees the splits that it reads and returns a predictor."""
 
     def __init__(self, **options: Any) -> None:
         for name, value in options.items():
             setattr(self, name, value)
 
     def fit(self, task: Task) -> Predictor:
-        """Task -> predictor. Inputs are float32 (N, ...); randomness, if any, from torch's global generator."""
+        """Fit the method and return its predictor, which runs on the device of its inputs.
+
+        Inputs are float32 (N, ...). Random numbers come from torch's global generator, which the engine seeds.
+        """
         raise NotImplementedError
 
 
 class Passes(Protocol):
-    """All granted rows of the parts that a method reads, for passes outside the steps; order as in `Step.rows`."""
+    """Passes over all granted samples of a split, outside the steps; `Phase.begin` gets them.
 
-    def map(self, part: str, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """`function` over all inputs of a part, in chunks, in evaluation mode and without gradients: (N, ...)."""
+    Sample i of a pass is the sample that `Step.indices` calls i.
+    """
 
-    def labels(self, part: str) -> Tensor:
-        """Labels (N,) of `source` or `few`."""
+    def map(self, split: str, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply `function` to all inputs (N, ...) of a split and return its outputs (N, ...).
+
+        It runs in chunks, in evaluation mode and without gradients.
+
+        Raises:
+            TlbenchError: the phase neither reads the split nor names it in `passes`.
+        """
+
+    def labels(self, split: str) -> Tensor:
+        """The labels (N,) of `source` or `target_labeled`; (N, K) for a regression."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Modules that learn at `scale` times the suite's rate: a number, or a function of the phase's progress in [0, 1].
+    """Modules that share a learning rate: `scale` times the suite's rate.
 
-    At scale 0 they are frozen: no gradient, no optimizer state, and batch statistics stand still.
+    At scale 0 the modules are frozen: they get no gradient and no optimizer state, and their batch statistics do not move.
     """
 
     modules: tuple[nn.Module, ...]
     scale: float | Callable[[float], float] = 1.0
+    """A number, or a function of the phase's progress in [0, 1], such as `lambda progress: float(progress > 0.5)`."""
 
 
 @dataclass(frozen=True)
 class AlternatingUpdate:
-    """One update within a step of a game: its loss, what learns from it (None: everything open), and how often."""
+    """One of several updates within a step, as min-max training makes them: each with its own loss and its own modules."""
 
     loss: Callable[[Step], Tensor]
+    """The loss of this update, a scalar."""
     modules: tuple[nn.Module, ...] | None = None
+    """The modules that this update trains; None: all that the phase trains."""
     repeat: int = 1
+    """How often the update is made in each step."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the training: its loss, the parts that its steps draw, and its share of the budget.
+    """A part of the training with its own loss, splits and share of the steps; `DeepMethod.phases` lists them in order.
 
-    A phase without a loss has no steps: it is a pass over the rows in `begin`.
+    A phase without a loss has no steps: it is one pass over the samples, in `begin`.
     """
 
     loss: Callable[[Step], Tensor] | Callable[[Step], tuple[Tensor, ...]] | tuple[AlternatingUpdate, ...] | None
-    """A scalar; several of them, where `combine` says what becomes of their gradients; or the turns of a game."""
+    """A function that returns a scalar loss; or one that returns several, with `combine`; or alternating updates."""
     reads: frozenset[str]
+    """The splits from which each step draws a batch."""
     share: float = 1.0
+    """The share of the suite's steps that this phase takes; the shares of all phases should add up to 1."""
     groups: tuple[Group, ...] | None = None
-    """What learns, and how fast; None: every parameter at the suite's rate. The optimizer starts anew with each phase."""
+    """The modules that learn, and how fast; None: every parameter at the suite's rate. Each phase has a new optimizer."""
     begin: Callable[[Passes], None] | None = None
-    """Called before the first step, and `rounds` times in all, evenly over the phase."""
+    """A function that is called before the first step, and `rounds` times in all, evenly spread over the phase."""
     rounds: int = 1
+    """How often `begin` is called."""
     passes: frozenset[str] = frozenset()
-    """Parts that `begin` passes over, beside those that the steps draw."""
+    """Splits that `begin` passes over, beside those that the steps draw from."""
     combine: Callable[[Tensor], Tensor] | None = None
-    """Gradients (K, P) of the K losses by the P parameters that all of them reach -> the one (P,) to step with."""
+    """A function from the gradients (K, P) of the K losses by the P parameters that all of them reach to one gradient (P,)."""
     after: Callable[[float], None] | None = None
-    """Called after each step, without gradients, with the progress: moving averages live here."""
+    """A function of the progress that is called after each step, without gradients: moving averages belong here."""
 
 
 @dataclass(frozen=True)
 class OnlineAdaptation:
-    """Adaptation on the stream of scored rows, in order: a batch is predicted first, then learnt from."""
+    """Adaptation on the stream of scored samples, in order: each batch is predicted first, then the method learns from it."""
 
     loss: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Network inputs (B, ...) -> (logits (B, C), loss); the logits of this forward are the predictions."""
+    """Network inputs (B, ...) -> (logits (B, C), scalar loss); the logits of this forward pass are the predictions."""
     groups: tuple[Group, ...]
+    """The modules that learn on the stream; they run in training mode, all others in evaluation mode."""
     lr: float
-    """Adam's rate: the stream has no budget of steps, so that it does not follow the suite's."""
+    """Adam's learning rate. It is an option of the method, for the suite's rate belongs to a fixed number of steps."""
 
 
 class DeepMethod(Method, nn.Module):
-    """A method that is trained by gradients: it gives `loss(step)`, the engine owns all else.
+    """A method that is trained by gradients: it gives `loss(step)`, and the engine does the rest.
 
-    `net` is the same at the start for every method of a cell. Modules made in `build` start from a seed of their own.
+    The engine owns device, precision, optimizer, schedule, batches, seeds and clock. What goes beyond one loss, a method asks
+    for in `phases`.
     """
 
-    def __init__(self, net: Net, domains: int = 1, **options: Any) -> None:
+    def __init__(self, net: Net, source_count: int = 1, **options: Any) -> None:
         nn.Module.__init__(self)
         for name, value in options.items():
             setattr(self, name, value)
         self.net = net
+        """Backbone and head. They start from the same weights for every method on a pair and seed."""
         self.classes = net.classes
-        self.domains = domains
-        """How many sources there are; `step.source.domain` says which one a row is from."""
+        """C, the number of classes, or K, the number of target columns."""
+        self.source_count = source_count
+        """The number of source domains; `step.source.domain` (B,) holds the source index of each sample."""
         self.build()
 
     def build(self) -> None:
-        """Make the modules that the method needs beside `net`."""
+        """Create the modules that the method needs beside `net`; they are initialised from a seed of their own."""
 
     def loss(self, step: Step) -> Tensor:
         """The loss of one step, a scalar."""
         raise NotImplementedError
 
     def phases(self) -> Sequence[Phase]:
-        """The stretches of the training; one with `loss` unless the method says otherwise."""
+        """The phases of the training in order; by default one, which minimises `loss` over all that the method reads."""
         return (Phase(self.loss, self.reads),)
 
     def online(self) -> OnlineAdaptation | None:
-        """How the method goes on learning on the stream; it must name `stream` in `reads`."""
+        """How the method learns on the stream, if it does; its `reads` then names `stream`."""
         return None
 
     def predict(self, x: Tensor) -> Tensor:
-        """Rows (B, ...) -> logits (B, C), in evaluation mode."""
+        """Network inputs (B, ...) -> logits (B, C), in evaluation mode."""
         logits: Tensor = self.net(x)
         return logits
 
     def criterion(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-        """Cross-entropy of logits (B, C) and classes (B,); for regression the squared error of (B, K) and (B, K).
+        """Cross-entropy of logits (B, C) and classes (B,); for a regression, the squared error of (B, K) and (B, K).
 
-        Reduction "none" gives a loss a row (B,).
+        Reduction "none" returns one loss per sample (B,), "mean" their mean.
         """
         if not self.net.regression:
             return F.cross_entropy(outputs, y, reduction=reduction)
@@ -190,5 +234,23 @@ class DeepMethod(Method, nn.Module):
         return losses.mean() if reduction == "mean" else losses
 
     def supervised(self, step: Step) -> Tensor:
-        """The loss on the source rows: what a method is when its own term is switched off."""
+        """The criterion on the source batch, a scalar: the loss of `source_only`, and of a method whose own term is off."""
         return self.criterion(self.net(step.source.x), step.source.y)
+
+
+RENAMED = {
+    "Trained": "DeepMethod",
+    "Solved": "ShallowMethod",
+    "Rows": "Passes",
+    "Turn": "AlternatingUpdate",
+    "Online": "OnlineAdaptation",
+}
+"""Names that plugins of an older tlbench import from here, and what they are called now."""
+
+
+if not typing.TYPE_CHECKING:  # a type checker would take any name of this module for one that exists
+
+    def __getattr__(name: str) -> Any:
+        if name in RENAMED:  # `from ... import` would put its own text in place of an AttributeError's
+            raise ImportError(f"{name!r} is now called {RENAMED[name]!r}. Write `from tlbench import {RENAMED[name]}`.")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""Networks and the algebra on their features: backbones, heads, gradient reversal, distances between batches."""
+"""Networks and what methods do with their features: backbones, heads, gradient reversal, augmentation, distances."""

@@ -1,4 +1,4 @@
-"""Distances between two batches of features, and the maps that remove them."""
+"""Distances between two batches of features, and the moments that they compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from tlbench.nn.net import concatenated
 
 
 def coral(source_BD: Tensor, target_BD: Tensor) -> Tensor:
-    """|Cov_s - Cov_t|^2_F / (4 D^2), unbiased covariances (Sun and Saenko 2016, equation 1). Blind to a shift of the mean."""
+    """The CORAL distance of features (B, D) and (B', D), a scalar: |Cov_s - Cov_t|^2_F / (4 D^2), with unbiased covariances.
+
+    It does not change where one of the two is translated. Sun and Saenko, Deep CORAL, ECCV workshops 2016, equation 1.
+    https://arxiv.org/abs/1607.01719
+    """
     width = source_BD.shape[1]
     difference: Tensor = covariance(source_BD) - covariance(target_BD)
     distance: Tensor = difference.square().sum() / (4 * width * width)
@@ -17,7 +21,7 @@ def coral(source_BD: Tensor, target_BD: Tensor) -> Tensor:
 
 
 def covariance(x_ND: Tensor) -> Tensor:
-    """Covariance (D, D) of the rows, divided by N - 1; zero for a single row, in float32 at least."""
+    """The covariance (D, D) of samples (N, D), divided by N - 1, in float32 at least; zero for a single sample."""
     x_ND = x_ND.to(torch.promote_types(x_ND.dtype, torch.float32))
     centred = x_ND - x_ND.mean(dim=0)
     product: Tensor = centred.T @ centred
@@ -25,37 +29,42 @@ def covariance(x_ND: Tensor) -> Tensor:
 
 
 def power(matrix_DD: Tensor, exponent: float) -> Tensor:
-    """A power of a symmetric positive definite matrix, through its eigenvectors."""
+    """A power (D, D) of a symmetric positive definite matrix (D, D), by its eigendecomposition."""
     values, vectors = torch.linalg.eigh(matrix_DD)
     raised: Tensor = (vectors * values.clamp_min(torch.finfo(values.dtype).tiny).pow(exponent)) @ vectors.T
     return raised
 
 
 def mmd(source_BD: Tensor, target_BD: Tensor, kernels: int = 5) -> Tensor:
-    """Squared maximum mean discrepancy, V-statistic, with a sum of Gaussian kernels: between 0 and 2 `kernels`.
+    """The squared maximum mean discrepancy (V-statistic) of features (B, D) and (B', D), a scalar in [0, 2 * kernels].
 
-    exp(-|a - b|^2 / b_j) with b_j = 2^(j - kernels // 2) times the mean squared distance of the pooled rows, which is not
-    learnt through (Long et al. 2015; the ladder of the authors' code).
+    The kernel is a sum of `kernels` Gaussians exp(-|a - b|^2 / b_j) with b_j = 2^(j - kernels // 2) times the mean squared
+    distance of the pooled samples, through which no gradient flows. Long et al., Learning transferable features with deep
+    adaptation networks, ICML 2015, https://arxiv.org/abs/1502.02791; the bandwidths are those of the authors' code.
     """
-    rows = concatenated(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
-    square = rows.square().sum(dim=1)
-    squared = (square[:, None] + square[None, :] - 2 * rows @ rows.T).clamp_min(0)
-    count = len(rows)
-    base = squared.detach().sum() / (count * (count - 1))
+    pooled_ND = concatenated(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
+    norms_N = pooled_ND.square().sum(dim=1)
+    squared_NN = (norms_N[:, None] + norms_N[None, :] - 2 * pooled_ND @ pooled_ND.T).clamp_min(0)
+    count = len(pooled_ND)
+    base = squared_NN.detach().sum() / (count * (count - 1))
     base = base.clamp_min(torch.finfo(base.dtype).tiny)
-    kernel = torch.stack([(-squared / (base * 2.0 ** (j - kernels // 2))).exp() for j in range(kernels)]).sum(dim=0)
+    kernel = torch.stack([(-squared_NN / (base * 2.0 ** (j - kernels // 2))).exp() for j in range(kernels)]).sum(dim=0)
     n = len(source_BD)
     value: Tensor = kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
     return value
 
 
 def confusion(logits_BC: Tensor, temperature: float) -> Tensor:
-    """Minimum class confusion (Jin et al. 2020): 1 - trace / C of the row-normalised class correlation, in [0, 1 - 1/C]."""
-    logs = (logits_BC.float() / temperature).log_softmax(dim=1)
-    share_BC = logs.exp()
-    weight_B = 1 + (share_BC * logs).sum(dim=1).exp()  # 1 + exp(-entropy)
+    """The class confusion of logits (B, C), a scalar in [0, 1 - 1/C]: 1 - trace / C of the normalised class correlation.
+
+    Each class of the correlation (C, C) is normalised to sum 1. Samples are weighted by 1 + exp(-entropy). Jin et al., Minimum
+    class confusion for versatile domain adaptation, ECCV 2020. https://arxiv.org/abs/1912.03699
+    """
+    logs_BC = (logits_BC.float() / temperature).log_softmax(dim=1)
+    softmax_BC = logs_BC.exp()
+    weight_B = 1 + (softmax_BC * logs_BC).sum(dim=1).exp()  # 1 + exp(-entropy)
     weight_B = (len(weight_B) * weight_B / weight_B.sum()).detach()
-    together_CC = share_BC.T @ (weight_B[:, None] * share_BC)
-    together_CC = together_CC / together_CC.sum(dim=1, keepdim=True)
-    value: Tensor = (together_CC.sum() - together_CC.trace()) / len(together_CC)
+    correlation_CC = softmax_BC.T @ (weight_B[:, None] * softmax_BC)
+    correlation_CC = correlation_CC / correlation_CC.sum(dim=1, keepdim=True)
+    value: Tensor = (correlation_CC.sum() - correlation_CC.trace()) / len(correlation_CC)
     return value

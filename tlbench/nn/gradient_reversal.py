@@ -1,4 +1,4 @@
-"""Gradient reversal: the identity forward, the gradient times -k backward.
+"""Gradient reversal: the identity in the forward pass, multiplication of the gradient by -k in the backward pass.
 
 Ganin and Lempitsky, Unsupervised domain adaptation by backpropagation, ICML 2015. https://arxiv.org/abs/1409.7495
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class _Reverse(torch.autograd.Function):
+class _GradientReversal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, k: float | Tensor) -> Tensor:
         ctx.k = k
@@ -23,8 +23,8 @@ class _Reverse(torch.autograd.Function):
         return -ctx.k * gradient, None
 
 
-class _Vectorised(torch.autograd.Function):
-    """The same for several networks in one vectorised program, which asks for this form; it takes longer."""
+class _VmappableGradientReversal(torch.autograd.Function):
+    """The same in the form that torch.func.vmap needs, for vmapped seeds; it takes longer."""
 
     generate_vmap_rule = True
 
@@ -36,14 +36,14 @@ class _Vectorised(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
         ctx.k = inputs[1]
 
-    backward = _Reverse.backward
+    backward = _GradientReversal.backward
 
 
 def reverse_gradient(x: Tensor, k: float | Tensor = 1.0) -> Tensor:
-    """The same values; on the way back the gradient is multiplied by -k."""
-    form = _Vectorised if torch._C._are_functorch_transforms_active() else _Reverse
-    reversed_: Tensor = form.apply(x, k)
-    return reversed_
+    """Return x (...) unchanged; in the backward pass its gradient is multiplied by -k, a number or a tensor ()."""
+    function = _VmappableGradientReversal if torch._C._are_functorch_transforms_active() else _GradientReversal
+    output: Tensor = function.apply(x, k)
+    return output
 
 
 @overload
@@ -51,10 +51,10 @@ def reversal_schedule(progress: float, gamma: float = 10.0) -> float: ...
 @overload
 def reversal_schedule(progress: Tensor, gamma: float = 10.0) -> Tensor: ...
 def reversal_schedule(progress: float | Tensor, gamma: float = 10.0) -> float | Tensor:
-    """The authors' schedule of k: 2 / (1 + exp(-gamma p)) - 1, from 0 to nearly 1 over the progress p of the training.
+    """The schedule of k in Ganin et al.: 2 / (1 + exp(-gamma p)) - 1, from 0 to nearly 1 over the progress p in [0, 1].
 
-    Tied to the progress, not to an absolute step number: else a short run trains with a weaker k than a long one. A compiled
-    step gives the progress as a tensor ().
+    It depends on the progress instead of the step number, so that short and long runs reach the same k. In a compiled step the
+    progress is a tensor (), and so is the result.
     """
     if isinstance(progress, Tensor):
         return 2.0 / (1.0 + (-gamma * progress).exp()) - 1.0

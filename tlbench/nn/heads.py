@@ -1,4 +1,4 @@
-"""Heads beside the classifier."""
+"""Heads beside the classifier: the domain discriminator of adversarial methods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Discriminator(nn.Module):
-    """Which domain a feature row is from: (B, D) -> one logit per row (B,). Two hidden layers with ReLU."""
+    """Predicts the domain of features (B, D) as one logit per sample (B,), with two hidden layers and ReLU."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -15,6 +15,6 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (B, D) -> logits (B,); positive says source."""
+        """Features (B, D) -> logits (B,); a positive logit means source."""
         logit: Tensor = self.layers(x).squeeze(1)
         return logit

@@ -1,4 +1,4 @@
-"""A network: a backbone that makes features and a head that makes class scores."""
+"""A network: a backbone from inputs to features, and a linear head from features to class scores."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """The feature extractor: its stages in order, each of which can be frozen, and the width D of its features.
+    """The feature extractor: inputs (B, ...) -> features (B, D).
 
-    forward: x (B, ...) -> features (B, D).
+    Args:
+        stages: modules that run one after the other; methods may freeze them or train them at a rate of their own. The last one
+            returns features (B, D).
+        width: D, the width of the features.
     """
 
     def __init__(self, stages: list[nn.Module], width: int) -> None:
@@ -18,25 +21,34 @@ class Backbone(nn.Module):
         self.width = width
 
         self.autocast: torch.dtype | None = None
-        """What the stages compute in, where that is not float32; the engine sets it. Features are float32 either way."""
+        """The dtype of the stages under autocast, set by the engine; None: no autocast. Features are float32 in any case."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows (B, ...) -> features (B, D)."""
+        """Inputs (B, ...) -> features (B, D) in float32."""
         if self.autocast is None:
-            return self._through(x)
-        # without its cache: a captured step may not use a cast that was made outside it
+            return self._run_stages(x)
+        # no cache of casts: a captured step must not use a cast from outside the capture
         with torch.autocast(x.device.type, self.autocast, cache_enabled=False):
-            features = self._through(x)
+            features = self._run_stages(x)
         return features.float()
 
-    def _through(self, x: Tensor) -> Tensor:
+    def _run_stages(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
         return x
 
 
 class Net(nn.Module):
-    """Backbone and linear head: x (B, ...) -> logits (B, C); for regression K predicted columns stand for the C logits."""
+    """Backbone and linear head: inputs (B, ...) -> logits (B, C); for a regression, predictions (B, K).
+
+    `net.backbone(x)` gives features (B, D), `net.head(features)` logits (B, C), and `net.features(a, b)` the features of two
+    batches from one forward pass.
+
+    Args:
+        backbone: the feature extractor.
+        classes: C, the number of classes, or K, the number of target columns of a regression.
+        regression: whether outputs are predictions instead of logits; `DeepMethod.criterion` follows it.
+    """
 
     def __init__(self, backbone: Backbone, classes: int, regression: bool = False) -> None:
         super().__init__()
@@ -46,36 +58,37 @@ class Net(nn.Module):
         self.head = self.new_head()
 
     def new_head(self) -> nn.Linear:
-        """A fresh linear head of the same shape."""
+        """Create another linear head of the same shape, D to C, with weights of its own."""
         return nn.Linear(self.backbone.width, self.classes)
 
-    def features(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Features of several batches in one forward: each (B_i, ...) -> (B_i, D).
+    def features(self, *batches: Tensor) -> tuple[Tensor, ...]:
+        """Features of several batches from one forward pass: each (B_i, ...) -> (B_i, D).
 
-        One large forward costs less than two small ones. With batch normalisation the parts share their statistics.
+        One large forward pass costs less than two small ones. In batch normalisation all batches share their statistics.
         """
-        together: Tensor = self.backbone(concatenated(*parts))
-        return tuple(torch.split(together, [len(part) for part in parts]))
+        features_BD: Tensor = self.backbone(concatenated(*batches))
+        return tuple(torch.split(features_BD, [len(batch) for batch in batches]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows (B, ...) -> logits (B, C)."""
+        """Inputs (B, ...) -> logits (B, C)."""
         logits: Tensor = self.head(self.backbone(x))
         return logits
 
 
-def concatenated(*parts: Tensor) -> Tensor:
-    """Batches (B_i, ...) one after the other, (sum of B_i, ...), as `torch.cat` gives them.
+def concatenated(*batches: Tensor) -> Tensor:
+    """Concatenate batches (B_i, ...) to (sum of B_i, ...), as `torch.cat` does, without a copy where they are adjacent views.
 
-    Pieces that make up one tensor in this order, as the engine draws them and as `Net.features` gives them, are not copied.
+    The engine draws batches, and `Net.features` returns features, as views that make up one tensor in this order.
     """
-    whole = None if torch.compiler.is_compiling() else parts[0]._base
-    if whole is None or whole.ndim != parts[0].ndim:
-        return torch.cat(parts)
-    strides, row = whole.stride(), whole.stride(0)
-    at, end = whole.storage_offset(), 0
-    for part in parts:
-        if part._base is not whole or part.stride() != strides or part.storage_offset() != at:
-            return torch.cat(parts)
-        at += part.shape[0] * row
-        end += part.shape[0]
-    return whole if end == whole.shape[0] and parts[0].shape[1:] == whole.shape[1:] else torch.cat(parts)
+    first = batches[0]
+    base = None if torch.compiler.is_compiling() else first._base
+    if base is None or base.ndim != first.ndim:
+        return torch.cat(batches)
+    strides, stride = base.stride(), base.stride(0)
+    offset, end = base.storage_offset(), 0
+    for batch in batches:
+        if batch._base is not base or batch.stride() != strides or batch.storage_offset() != offset:
+            return torch.cat(batches)
+        offset += batch.shape[0] * stride
+        end += batch.shape[0]
+    return base if end == base.shape[0] and first.shape[1:] == base.shape[1:] else torch.cat(batches)

@@ -1,1 +1,1 @@
-"""Features are made alike until a classifier can't tell the domains apart."""
+"""Methods that learn features from which an adversary cannot tell the domains."""

@@ -1,4 +1,4 @@
-"""DANN: features from which a classifier can't tell the domains apart, by reversing its gradient.
+"""DANN: features from which a discriminator cannot tell the domains, learned by reversing its gradient.
 
 Ganin et al., Domain-adversarial training of neural networks, JMLR 2016. https://arxiv.org/abs/1505.07818
 """
@@ -18,20 +18,20 @@ from tlbench.terms import Step
 
 
 class Dann(DeepMethod):
-    """CE(source) + weight * BCE(d(R_k(features)), domain), the mean over all source and target rows of the batch."""
+    """CE(source) + weight * BCE(d(R_k(features)), domain), a mean over the source and the target batch."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
-    gamma: float = Field(10.0, gt=0, description="steepness of the reversal's ramp over the progress")
+    gamma: float = Field(10.0, gt=0, description="steepness of the schedule of the gradient reversal")
 
     def build(self) -> None:
-        """The discriminator."""
+        """Create the discriminator."""
         self.discriminator = Discriminator(self.net.backbone.width, self.hidden)
 
     def loss(self, step: Step) -> Tensor:
-        """Both terms from one forward; k rises from 0 to 1 with the progress (equation 14)."""
+        """Cross-entropy on the source and domain loss, a scalar; k rises from 0 to nearly 1 (equation 14)."""
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)
@@ -41,5 +41,5 @@ class Dann(DeepMethod):
         )
         is_source = torch.zeros_like(logits)
         is_source[: len(source_BD)] = 1
-        # of a short step a product of its own, with its backward, takes over 1 %
+        # alpha saves a product and its backward, which take over 1 % of a short step
         return task.add(F.binary_cross_entropy_with_logits(logits, is_source), alpha=self.weight)

@@ -1,4 +1,4 @@
-"""MCD: two heads that disagree on the target show where it lies off the source; the backbone learns to end the quarrel.
+"""MCD: two heads maximise their discrepancy on the target, and the backbone minimises it.
 
 Saito, Watanabe, Ushiku and Harada, Maximum classifier discrepancy for unsupervised domain adaptation, CVPR 2018.
 https://arxiv.org/abs/1712.02560
@@ -16,58 +16,58 @@ from tlbench.terms import Step
 
 
 class Mcd(DeepMethod):
-    """Three turns a step: all learn the source (A); the heads also raise their discrepancy (B); the backbone lowers it (C).
+    """Three updates a step: A trains all on the source, B raises the heads' discrepancy, C lowers it through the backbone.
 
-    The discrepancy is the mean over rows and classes of |p1 - p2|, in [0, 2 / C]. Predictions are of both heads' sum.
+    The discrepancy is the mean over samples and classes of |p1 - p2|, in [0, 2 / C]. Predictions sum both heads' logits.
     """
 
     reads = frozenset({"source", "target"})
     weight: float = Field(1.0, ge=0, description="of the discrepancy in B and C")
-    repeat: int = Field(4, ge=1, description="how often C follows B in a step")
+    repeat: int = Field(4, ge=1, description="how often C is made after B in each step")
 
     def build(self) -> None:
-        """The second head; it starts elsewhere than the first, or the discrepancy would be 0 for ever."""
+        """Create the second head, with other weights than the first: from equal ones the discrepancy would stay 0."""
         self.second = self.net.new_head()
 
     def phases(self) -> tuple[Phase, ...]:
-        """The game; at weight 0 the baseline."""
+        """The alternating updates A, B and C; at weight 0 the baseline."""
         if not self.weight:
             return (Phase(self.supervised, self.reads),)
         heads = (self.net.head, self.second)
-        turns = (
+        updates = (
             AlternatingUpdate(self.learn),
             AlternatingUpdate(self.disagree, heads),
             AlternatingUpdate(self.agree, (self.net.backbone,), self.repeat),
         )
-        return (Phase(turns, self.reads),)
+        return (Phase(updates, self.reads),)
 
     def learn(self, step: Step) -> Tensor:
-        """A: CE of both heads on the source."""
+        """Update A: the sum of both heads' cross-entropies on the source, a scalar."""
         source_BD = self.net.backbone(step.source.x)
         return sum_of_losses(self.net.head(source_BD), self.second(source_BD), step.source.y)
 
     def disagree(self, step: Step) -> Tensor:
-        """B: CE of both heads minus their discrepancy on the target; the features are given."""
+        """Update B: cross-entropies on the source minus the discrepancy on the target, a scalar; the features are fixed."""
         with torch.no_grad():
             source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = sum_of_losses(self.net.head(source_BD), self.second(source_BD), step.source.y)
         return task - self.weight * self.discrepancy(target_BD)
 
     def agree(self, step: Step) -> Tensor:
-        """C: the discrepancy, through the backbone."""
+        """Update C: the discrepancy on the target, a scalar, with a gradient to the backbone."""
         return self.weight * self.discrepancy(self.net.backbone(step.target))
 
     def discrepancy(self, target_BD: Tensor) -> Tensor:
-        """Mean absolute difference of the two heads' softmax."""
+        """Features (B, D) -> the mean absolute difference of the two heads' softmax, a scalar."""
         return (self.net.head(target_BD).softmax(dim=1) - self.second(target_BD).softmax(dim=1)).abs().mean()
 
     def predict(self, x: Tensor) -> Tensor:
-        """The sum of both heads' logits; at weight 0 the first alone has learnt."""
+        """The sum of both heads' logits (B, C); at weight 0 those of the first head, the only one that was trained."""
         features_BD = self.net.backbone(x)
         logits: Tensor = self.net.head(features_BD)
         return logits + self.second(features_BD) if self.weight else logits
 
 
 def sum_of_losses(first: Tensor, second: Tensor, y: Tensor) -> Tensor:
-    """CE of both heads."""
+    """The sum of the cross-entropies of two heads' logits (B, C) and the labels (B,), a scalar."""
     return F.cross_entropy(first, y) + F.cross_entropy(second, y)

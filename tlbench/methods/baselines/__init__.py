@@ -1,1 +1,1 @@
-"""No transfer, or the plainest use of the labels: what transfer is compared with."""
+"""Baselines: training on the labelled source samples, on the labelled target samples, or on both."""

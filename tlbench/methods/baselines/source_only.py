@@ -1,4 +1,4 @@
-"""Source only: train on the labelled source rows, predict on the target. The baseline of unsupervised adaptation."""
+"""Source only: train on the labelled source samples, predict the target; the baseline of unsupervised adaptation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tlbench.terms import Step
 
 
 class SourceOnly(DeepMethod):
-    """Cross-entropy on the source rows."""
+    """Cross-entropy on the source samples; for a regression, the squared error."""
 
     reads = frozenset({"source"})
     tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:
-        """CE(source)."""
+        """CE(source), a scalar."""
         return self.supervised(step)

@@ -1,4 +1,4 @@
-"""Target only: train on the granted labelled target rows alone. What transfer from a source must beat to be worth it."""
+"""Target only: train on the granted labelled target samples alone; the reference without any transfer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tlbench.terms import Step
 
 
 class TargetOnly(DeepMethod):
-    """Cross-entropy on the few labelled target rows."""
+    """Cross-entropy on the labelled target samples; for a regression, the squared error."""
 
     reads = frozenset({"target_labeled"})
     tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:
-        """CE(few)."""
+        """CE(labelled target samples), a scalar."""
         return self.criterion(self.net(step.target_labeled.x), step.target_labeled.y)

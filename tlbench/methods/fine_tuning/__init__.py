@@ -1,1 +1,1 @@
-"""Source first, then the few labelled target rows."""
+"""Methods that train on the source first, then on the labelled target samples."""

@@ -1,1 +1,1 @@
-"""One network, several heads."""
+"""Multi-task methods: one backbone, with a head for each task."""

@@ -1,6 +1,6 @@
-"""Multi-task learning: one backbone, a head for each source and one for the target's few labels.
+"""Multi-task learning: one backbone, a head for each source, and one for the labelled target samples.
 
-Caruana, Multitask learning, Machine Learning 1997 (hard parameter sharing).
+Hard parameter sharing, as in Caruana, Multitask learning, Machine Learning 1997. https://doi.org/10.1023/A:1007379606734
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from tlbench.terms import Step
 
 
 class MultiTask(DeepMethod):
-    """(1 - target_weight) CE(source rows, each by its own domain's head) + target_weight CE(few by the target's head)."""
+    """(1 - target_weight) CE(source samples, by the heads of their domains) + target_weight CE(labelled target samples)."""
 
     reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
-    target_weight: float = Field(0.5, gt=0, lt=1, description="how much the target's task counts")
+    target_weight: float = Field(0.5, gt=0, lt=1, description="of the target's task; the sources share 1 - target_weight")
 
     def build(self) -> None:
-        """`net.head` is the target's; each source has one of its own."""
-        self.heads = nn.ModuleList(self.net.new_head() for _ in range(self.domains))
+        """Create a head for each source domain; `net.head` is the target's."""
+        self.heads = nn.ModuleList(self.net.new_head() for _ in range(self.source_count))
 
     def loss(self, step: Step) -> Tensor:
-        """Both tasks from one forward."""
-        source_BD, few_BD = self.net.features(step.source.x, step.target_labeled.x)
+        """The weighted sum of both tasks' losses, a scalar; both come from one forward pass."""
+        source_BD, target_BD = self.net.features(step.source.x, step.target_labeled.x)
         domain = step.source.domain
-        assert domain is not None  # the engine says of every source row where it is from
+        assert domain is not None  # the engine gives the domain of every source sample
         by_head = torch.stack([head(source_BD) for head in self.heads])
-        source = self.criterion(by_head[domain, torch.arange(len(domain), device=domain.device)], step.source.y)
-        few = self.criterion(self.net.head(few_BD), step.target_labeled.y)
-        return (1 - self.target_weight) * source + self.target_weight * few
+        source_loss = self.criterion(by_head[domain, torch.arange(len(domain), device=domain.device)], step.source.y)
+        target_loss = self.criterion(self.net.head(target_BD), step.target_labeled.y)
+        return (1 - self.target_weight) * source_loss + self.target_weight * target_loss

@@ -1,4 +1,4 @@
-"""PCGrad: where the gradients of two tasks conflict, each loses its part along the other.
+"""PCGrad: where the gradients of two tasks conflict, each is projected onto the normal plane of the other.
 
 Yu et al., Gradient surgery for multi-task learning, NeurIPS 2020. https://arxiv.org/abs/2001.06782
 """
@@ -13,33 +13,39 @@ from tlbench.terms import Step
 
 
 class PcGrad(DeepMethod):
-    """Two tasks on one backbone, CE(source) and CE(few), each with its own head; the backbone's gradients are projected."""
+    """Two tasks on one backbone, each with its own head: CE(source) and CE(labelled target samples).
+
+    The gradients of the backbone are projected where they conflict, then summed.
+    """
 
     reads = frozenset({"source", "target_labeled"})
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
-        """`net.head` is the target's."""
+        """Create the source's head; `net.head` is the target's."""
         self.source_head = self.net.new_head()
 
     def phases(self) -> tuple[Phase, ...]:
-        """A gradient for each loss, put together by `project`."""
+        """One phase, in which `project` combines the gradients of the two losses."""
         return (Phase(self.losses, self.reads, combine=self.project),)
 
     def losses(self, step: Step) -> tuple[Tensor, ...]:
-        """Both tasks from one forward."""
-        source_BD, few_BD = self.net.features(step.source.x, step.target_labeled.x)
-        source = self.criterion(self.source_head(source_BD), step.source.y)
-        return source, self.criterion(self.net.head(few_BD), step.target_labeled.y)
+        """The losses of the source and of the target task, two scalars; both come from one forward pass."""
+        source_BD, target_BD = self.net.features(step.source.x, step.target_labeled.x)
+        source_loss = self.criterion(self.source_head(source_BD), step.source.y)
+        return source_loss, self.criterion(self.net.head(target_BD), step.target_labeled.y)
 
     def project(self, gradients_KP: Tensor) -> Tensor:
-        """Each gradient without its parts against the others (in random order, the others as they were); then their sum."""
+        """Gradients (K, P) of K losses -> their sum (P,), after each is projected against the others that conflict with it.
+
+        The others are taken in random order and as they were before any projection (algorithm 1 of the paper).
+        """
         projected = gradients_KP.clone()
         for i in range(len(projected)):
             for j in torch.randperm(len(projected)).tolist():
                 other = gradients_KP[j]
                 dot = torch.dot(projected[i], other)
-                # without a branch on the device's value: nothing is taken away where the two agree
+                # no branch on a value of the device; where the two do not conflict, the share is 0
                 share = dot.clamp_max(0) / other.square().sum().clamp_min(1e-12) if i != j else dot * 0
                 projected[i] = projected[i] - share * other
         return projected.sum(dim=0)

@@ -1,1 +1,1 @@
-"""The network's own predictions on the target teach it."""
+"""Self-training: methods that learn from their own predictions on the target."""

@@ -1,7 +1,7 @@
-"""DASVM: a support vector machine that exchanges source rows for target rows of its margin, until only target rows are left.
+"""DASVM: a support vector machine that exchanges source samples for target samples within its margin, round by round.
 
 Bruzzone and Marconcini, Domain adaptation problems: a DASVM classification technique and a circular validation strategy, IEEE
-PAMI 2010.
+TPAMI 2010. https://doi.org/10.1109/TPAMI.2009.57
 """
 
 from __future__ import annotations
@@ -17,34 +17,38 @@ from tlbench.terms import Task
 
 
 class DASVM(ShallowMethod):
-    """Each round takes, on either side, the target rows in the margin that are nearest its edge, labelled by the machine, and
-    drops the source rows farthest from the boundary. A target row whose side changes goes back.
+    """A linear SVM whose training set moves from the source to the target.
 
-    The last machine sees target rows alone. More than two classes: one machine for each class against the others. The costs of
-    the rows stay as they are; the paper also raises the target's and lowers the source's over the rounds.
+    Each round adds, on either side, the target samples within the margin that are nearest its edge, with the labels that the
+    current SVM predicts, and removes the source samples farthest from the boundary. A target sample whose predicted label
+    changes is removed again. The last SVM sees target samples only. For more than two classes there is one SVM for each class
+    against the others. The cost of a slack is constant; the paper also raises the target's and lowers the source's over the
+    rounds.
     """
 
     reads = frozenset({"source", "target"})
     c: float = Field(1.0, gt=0, description="cost of a slack, linear kernel")
-    exchanged: int | None = Field(None, ge=1, description="rows a side and round; by default 3, or 1/50 of the rows if more")
-    rounds: int = Field(200, ge=1, description="rounds at most; the record says so where they end the exchange")
+    exchanged: int | None = Field(
+        None, ge=1, description="samples per side and round; by default 3, or 1/50 of the samples if more"
+    )
+    rounds: int = Field(200, ge=1, description="upper limit of rounds; a record notes where it was reached")
 
     def fit(self, task: Task) -> Predictor:
-        """One exchange for two classes, C for more."""
+        """Fit one SVM for two classes, C for more, and return their decision values as scores (N, C)."""
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         exchanged = self.exchanged or max(3, max(len(source), len(target)) // 50)
         classes = [1] if task.classes == 2 else range(task.classes)
-        ended, known = [], svm.products(source.x, target)
-        for one in classes:
-            sign = torch.where(source.y == one, 1.0, -1.0).double()
-            ended.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
-        if cut := sum(one.rounds == self.rounds for one in ended):
-            self.note(f"{cut} of {len(ended)} exchanges were cut off after {self.rounds} rounds")
-        if unsolved := sum(one.cut_off for one in ended):
-            self.note(f"{unsolved} machines were cut off after {svm.ITERATIONS} iterations of their solver")
+        exchanges, known = [], svm.gram_matrix(source.x, target)
+        for positive in classes:
+            sign = torch.where(source.y == positive, 1.0, -1.0).double()
+            exchanges.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
+        if cut_off := sum(exchange.rounds == self.rounds for exchange in exchanges):
+            self.note(f"{cut_off} of {len(exchanges)} exchanges were cut off after {self.rounds} rounds")
+        if unconverged := sum(exchange.cut_off for exchange in exchanges):
+            self.note(f"{unconverged} SVMs were cut off after {svm.MAX_ITERATIONS} iterations of their solver")
 
         def scores(x: Tensor) -> Tensor:
-            values = torch.stack([one.machine(x.flatten(1).double()) for one in ended], dim=1)
+            values = torch.stack([exchange.machine(x.flatten(1).double()) for exchange in exchanges], dim=1)
             return torch.cat([-values, values], dim=1) if task.classes == 2 else values
 
         return scores

@@ -1,4 +1,4 @@
-"""MCC: predictions on the target shall not hesitate between classes.
+"""MCC: minimum class confusion, a loss on pairs of classes that the predictions on the target mix up.
 
 Jin, Wang, Long and Wang, Minimum class confusion for versatile domain adaptation, ECCV 2020. https://arxiv.org/abs/1912.03699
 """
@@ -15,14 +15,14 @@ from tlbench.terms import Step
 
 
 class Mcc(DeepMethod):
-    """CE(source) + weight * class confusion of the target's predictions at a temperature."""
+    """CE(source) + weight * class confusion of the predictions on the target, softened by a temperature."""
 
     reads = frozenset({"source", "target"})
     weight: float = Field(1.0, ge=0, description="of the confusion")
-    temperature: float = Field(2.5, gt=0, description="softens the predictions whose confusion is measured")
+    temperature: float = Field(2.5, gt=0, description="by which logits are divided before the confusion is measured")
 
     def loss(self, step: Step) -> Tensor:
-        """Both terms from one forward."""
+        """The sum of both terms, a scalar; both come from one forward pass."""
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, step.target)

@@ -1,6 +1,6 @@
-"""Mean teacher (self-ensembling): a moving average of the network teaches it on the target, from another view of each row.
+"""Mean teacher (self-ensembling): predictions on the target are made consistent with those of a moving average of the network.
 
-Tarvainen and Valpola, NeurIPS 2017. https://arxiv.org/abs/1703.01780
+Tarvainen and Valpola, Mean teachers are better role models, NeurIPS 2017. https://arxiv.org/abs/1703.01780
 French, Mackiewicz and Fisher, Self-ensembling for visual domain adaptation, ICLR 2018. https://arxiv.org/abs/1706.05208
 """
 
@@ -19,49 +19,50 @@ from tlbench.terms import Step
 
 
 class MeanTeacher(DeepMethod):
-    """CE(source) + weight * (mean over rows of mask |p_student - p_teacher|^2 / C + balance * imbalance * mean mask).
+    """CE(source) + weight * (mean over samples of mask |p_student - p_teacher|^2 / C + balance * imbalance * mean mask).
 
-    The mask takes confident teachers only. The imbalance is the binary cross-entropy, summed over classes, between the batch's
-    mean prediction and even classes, as in the code of French et al.; where the target's classes are uneven, balance = 0.
+    The mask is 1 where the teacher is confident. The imbalance is the binary cross-entropy, summed over classes, between the
+    mean prediction of the batch and the uniform distribution, as in the code of French et al.; set balance = 0 where the
+    target's classes are imbalanced.
     """
 
     reads = frozenset({"source", "target"})
     version = 2
-    draws_per_row = True
-    weight: float = Field(3.0, ge=0, description="of the consistency")
-    threshold: float = Field(0.968, ge=0, le=1, description="confidence from which the teacher is heard")
-    balance: float = Field(0.005, ge=0, description="of the even use of classes, in units of the consistency")
-    decay: float = Field(0.99, ge=0, le=1, description="of the moving average, at each step")
+    draws_per_sample = True
+    weight: float = Field(3.0, ge=0, description="of the consistency between student and teacher")
+    threshold: float = Field(0.968, ge=0, le=1, description="the teacher's confidence from which a sample counts")
+    balance: float = Field(0.005, ge=0, description="of the class balance, in units of the consistency")
+    decay: float = Field(0.99, ge=0, le=1, description="of the moving average, per step")
 
     def build(self) -> None:
-        """The teacher starts as the student is."""
+        """Create the teacher as a copy of the student."""
         self.teacher = copy.deepcopy(self.net)
 
     def phases(self) -> tuple[Phase, ...]:
-        """The student learns, the teacher follows; at weight 0 there is no teacher."""
+        """One phase: the student learns by gradients, the teacher by `follow` after each step."""
         return (Phase(self.loss, self.reads, groups=(Group((self.net,)),), after=self.follow),)
 
     def loss(self, step: Step) -> Tensor:
-        """Student and teacher each see a view of their own."""
+        """The sum of all terms, a scalar; student and teacher see different weak views of the target."""
         if not self.weight:
             return self.supervised(step)
         source_BD, target_BD = self.net.features(step.source.x, augmentation.weak(step.target))
         with torch.no_grad():
-            taught_BC = self.teacher(augmentation.weak(step.target)).softmax(dim=1)
-        mask = (taught_BC.max(dim=1).values > self.threshold).float()
-        said_BC = self.net.head(target_BD).softmax(dim=1)
-        unlike = (mask * (said_BC - taught_BC).square().mean(dim=1)).mean()
-        mean_C = said_BC.mean(dim=0)
-        uneven = F.binary_cross_entropy(mean_C, torch.full_like(mean_C, 1 / self.classes), reduction="sum") * mask.mean()
+            teacher_BC = self.teacher(augmentation.weak(step.target)).softmax(dim=1)
+        mask_B = (teacher_BC.max(dim=1).values > self.threshold).float()
+        student_BC = self.net.head(target_BD).softmax(dim=1)
+        inconsistency = (mask_B * (student_BC - teacher_BC).square().mean(dim=1)).mean()
+        mean_C = student_BC.mean(dim=0)
+        imbalance = F.binary_cross_entropy(mean_C, torch.full_like(mean_C, 1 / self.classes), reduction="sum") * mask_B.mean()
         task = F.cross_entropy(self.net.head(source_BD), step.source.y)
-        return task + self.weight * (unlike + self.balance * uneven)
+        return task + self.weight * (inconsistency + self.balance * imbalance)
 
     def follow(self, progress: float) -> None:
-        """The teacher's weights move towards the student's; its batch statistics come from its own forwards."""
-        for old, new in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
-            old.lerp_(new, 1 - self.decay)
+        """Move the teacher's weights towards the student's; its batch statistics come from its own forward passes."""
+        for teacher, student in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
+            teacher.lerp_(student, 1 - self.decay)
 
     def predict(self, x: Tensor) -> Tensor:
-        """The teacher's logits; the student's at weight 0."""
+        """The teacher's logits (B, C); at weight 0 the student's."""
         logits: Tensor = self.teacher(x) if self.weight else self.net(x)
         return logits

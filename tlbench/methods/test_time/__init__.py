@@ -1,1 +1,1 @@
-"""Adaptation on the stream of test rows, after the source is gone."""
+"""Test-time adaptation: methods that learn on the stream of test samples, without the source."""

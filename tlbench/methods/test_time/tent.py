@@ -1,4 +1,4 @@
-"""TENT: on the stream of test rows, batch normalisation uses the batch, and its scale and shift lower the entropy.
+"""TENT: on the stream of test samples, batch normalisation uses the batch, and its scale and shift minimise the entropy.
 
 Wang, Shelhamer, Liu, Olshausen and Darrell, Tent: fully test-time adaptation by entropy minimization, ICLR 2021.
 https://arxiv.org/abs/2006.10726
@@ -16,28 +16,34 @@ from tlbench.terms import Step
 
 
 class Tent(DeepMethod):
-    """Source training; then each batch of the stream is predicted, and its mean entropy makes one step of Adam."""
+    """CE on the source; then each batch of the stream is predicted, and one step of Adam lowers its mean entropy."""
 
     version = 2
     reads = frozenset({"source", "stream"})
-    lr: float = Field(1e-3, ge=0, description="of scale and shift on the stream; 0 adapts the statistics alone")
+    lr: float = Field(
+        1e-3, ge=0, description="learning rate of scale and shift on the stream; 0 adapts the batch statistics only"
+    )
 
     def build(self) -> None:
-        """Needs a backbone with batch normalisation."""
+        """Collect the batch normalisation layers of the network."""
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
 
     def loss(self, step: Step) -> Tensor:
-        """CE(source)."""
+        """CE(source), a scalar.
+
+        Raises:
+            NotApplicableError: the network has no batch normalisation.
+        """
         if not self.norms:
-            raise NotApplicableError("tent learns scale and shift of batch normalisation, and the backbone has none")
+            raise NotApplicableError("tent learns scale and shift of batch normalisation, and the backbone has none.")
         return self.supervised(step)
 
     def online(self) -> OnlineAdaptation:
-        """Only the normalisation layers are in training mode and learn; dropout is off."""
+        """Only the normalisation layers learn and are in training mode; dropout is off."""
         return OnlineAdaptation(self.entropy, tuple(Group((norm,)) for norm in self.norms), self.lr)
 
     def entropy(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the batch, and their mean entropy in nats."""
-        logits = self.net(x)
-        logs = logits.float().log_softmax(dim=1)
-        return logits, -(logs.exp() * logs).sum(dim=1).mean()
+        """Network inputs (B, ...) -> logits (B, C) and their mean entropy in nats, a scalar."""
+        logits_BC = self.net(x)
+        logs_BC = logits_BC.float().log_softmax(dim=1)
+        return logits_BC, -(logs_BC.exp() * logs_BC).sum(dim=1).mean()

@@ -1,7 +1,8 @@
 """A small convolutional network for time series: three convolutions along time, pooling, the mean over time.
 
-After the CNN of Ragab et al., AdaTime, ACM TKDD 2023: convolution, batch normalisation, ReLU and pooling, three times over.
-Widths and kernels are our own, for two cores.
+After the CNN of Ragab et al., AdaTime: a benchmarking suite for domain adaptation on time series data, ACM TKDD 2023, which has
+convolution, batch normalisation, ReLU and pooling three times over. https://arxiv.org/abs/2203.08321. The widths and kernels
+here are smaller, for runs on two cores.
 """
 
 from __future__ import annotations
@@ -20,28 +21,33 @@ class Options(BaseModel):
 
     channels: int = Field(32, ge=1, description="of the first convolution; the second has twice as many")
     width: int = Field(128, ge=1, description="D, the channels of the last convolution")
-    kernel: int = Field(5, ge=1, description="samples of the first convolution; the others have 5 at most")
-    batch_norm: bool = True
+    kernel: int = Field(5, ge=1, description="time steps of the first convolution's kernel; the others have at most 5")
+    batch_norm: bool = Field(True, description="batch normalisation after each convolution")
     dropout: float = Field(0.0, ge=0, lt=1, description="after the first convolution")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Series (B, channels, time) -> features (B, D)."""
+    """Build the backbone: time series (B, channels, time) -> features (B, D).
+
+    Raises:
+        TlbenchError: `shape` is not (channels, time) with at least 8 time steps.
+    """
     if len(shape) != 2 or shape[1] < 8:
         raise TlbenchError(
-            f"backbone conv1d takes series (channels, time) from 8 samples on, not rows of shape {shape}; choose mlp"
+            f"The backbone conv1d takes time series (channels, time) of at least 8 time steps, not samples of shape {shape}. "
+            "Choose mlp."
         )
     widths = [shape[0], options.channels, 2 * options.channels, options.width]
     kernels = [options.kernel, min(options.kernel, 5), min(options.kernel, 5)]
     stages: list[nn.Module] = []
     for before, after, kernel in zip(widths, widths[1:], kernels, strict=False):
-        last = len(stages) == 2
+        is_last = len(stages) == 2
         stages.append(
             nn.Sequential(
                 nn.Conv1d(before, after, kernel, padding=kernel // 2),
                 *([nn.BatchNorm1d(after)] * options.batch_norm),
                 nn.ReLU(),
-                *([nn.AdaptiveAvgPool1d(1), nn.Flatten()] if last else [nn.MaxPool1d(2)]),
+                *([nn.AdaptiveAvgPool1d(1), nn.Flatten()] if is_last else [nn.MaxPool1d(2)]),
                 *([nn.Dropout(options.dropout)] * (not stages and options.dropout > 0)),
             )
         )

@@ -16,13 +16,19 @@ class Options(BaseModel):
 
     channels: int = Field(32, ge=1, description="of the first convolution; the second has twice as many")
     width: int = Field(128, ge=1, description="D, the width of the hidden layer")
-    batch_norm: bool = False
+    batch_norm: bool = Field(False, description="batch normalisation after each convolution")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Images (B, channels, height, width) -> features (B, D)."""
+    """Build the backbone: images (B, channels, height, width) -> features (B, D).
+
+    Raises:
+        TlbenchError: `shape` is not (channels, height, width) with sides of at least 4 pixels.
+    """
     if len(shape) != 3 or min(shape[1:]) < 4:
-        raise TlbenchError(f"backbone convnet takes images from 4 pixels on, not rows of shape {shape}; choose mlp")
+        raise TlbenchError(
+            f"The backbone convnet takes images of at least 4 pixels a side, not samples of shape {shape}. Choose mlp."
+        )
     first, second = options.channels, 2 * options.channels
     return Backbone(
         [

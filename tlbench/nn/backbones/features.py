@@ -1,4 +1,4 @@
-"""The features of a frozen backbone (net.frozen): as they are, or through one layer that learns, a bottleneck."""
+"""Features of a frozen backbone (net.frozen) as inputs: unchanged, or through a bottleneck, one layer that learns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    width: int = Field(0, ge=0, description="of the bottleneck, a linear layer with ReLU; 0: none")
+    width: int = Field(0, ge=0, description="D, the width of the bottleneck, a linear layer with ReLU; 0: no bottleneck")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Features (B, D) -> the same, or (B, width)."""
+    """Build the backbone: features (B, D) -> the same features, or (B, width).
+
+    Raises:
+        TlbenchError: `shape` is not (D,).
+    """
     if len(shape) != 1:
-        raise TlbenchError(f"backbone features takes vectors, not rows of shape {shape}; choose auto")
+        raise TlbenchError(f"The backbone features takes vectors, not samples of shape {shape}. Choose auto.")
     if not options.width:
         return Backbone([nn.Identity()], shape[0])
     return Backbone([nn.Sequential(nn.Linear(shape[0], options.width), nn.ReLU())], options.width)

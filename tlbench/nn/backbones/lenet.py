@@ -1,7 +1,8 @@
-"""LeNet for grey or colour images from 16 pixels on: two 5x5 convolutions with pooling, one hidden layer of 500.
+"""LeNet for grey or colour images of at least 16 pixels a side: two 5x5 convolutions with pooling, a hidden layer of 500.
 
-LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the IEEE 1998; the widths 20, 50, 500
-are those of Caffe's example, which domain adaptation papers use on digits. ReLU follows each layer.
+LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the IEEE 1998.
+https://doi.org/10.1109/5.726791. The widths 20, 50 and 500 are those of Caffe's example, which domain adaptation papers use on
+digits. ReLU follows each layer.
 """
 
 from __future__ import annotations
@@ -19,21 +20,28 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     width: int = Field(500, ge=1, description="D, the width of the hidden layer")
-    batch_norm: bool = False
+    batch_norm: bool = Field(False, description="batch normalisation after each layer")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the hidden layer")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Images (B, channels, height, width) -> features (B, D)."""
+    """Build the backbone: images (B, channels, height, width) -> features (B, D).
+
+    Raises:
+        TlbenchError: `shape` is not (channels, height, width) with sides of at least 16 pixels.
+    """
     if len(shape) != 3 or min(shape[1:]) < 16:
-        raise TlbenchError(f"backbone lenet takes images from 16 pixels on, not rows of shape {shape}; choose mlp or convnet")
+        raise TlbenchError(
+            f"The backbone lenet takes images of at least 16 pixels a side, not samples of shape {shape}. "
+            "Choose mlp or convnet."
+        )
     sides = [((side - 4) // 2 - 4) // 2 for side in shape[1:]]
     norm = [nn.BatchNorm2d(20), nn.BatchNorm2d(50), nn.BatchNorm1d(options.width)]
 
     def with_norm(layer: nn.Module, index: int) -> list[nn.Module]:
         return [layer, norm[index]] if options.batch_norm else [layer]
 
-    # ReLU after the pooling: the same values as before it, on a quarter of them
+    # ReLU follows the pooling: the result is the same as before it, for a quarter of the values
     return Backbone(
         [
             nn.Sequential(*with_norm(nn.Conv2d(shape[0], 20, 5), 0), nn.MaxPool2d(2), nn.ReLU()),

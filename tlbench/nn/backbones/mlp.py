@@ -1,4 +1,4 @@
-"""Fully connected layers with ReLU, for vectors (images are flattened)."""
+"""A multilayer perceptron: fully connected layers with ReLU, for vectors; other samples are flattened."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hidden: list[int] = Field([256, 128], min_length=1, description="width of each hidden layer; the last is D")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    batch_norm: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1, description="after each hidden layer")
+    batch_norm: bool = Field(False, description="batch normalisation after each linear layer")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Rows (B, ...) -> features (B, hidden[-1])."""
+    """Build the backbone: samples (B, ...) -> features (B, D), D = hidden[-1]."""
     widths = [math.prod(shape), *options.hidden]
     stages: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):

@@ -1,7 +1,7 @@
-"""Any classification network of torchvision by its name (`torchvision:resnet18`), its last linear layer taken off.
+"""A classification network of torchvision by its name, as `torchvision:resnet18`, without its last linear layer.
 
 Weights come from a local file (a state dict, read with weights_only=True) or, with `weights = "DEFAULT"`, from torchvision's
-own address; nothing else is downloaded.
+server; nothing else is downloaded.
 """
 
 from __future__ import annotations
@@ -23,33 +23,41 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: str = Field(description="a name of torchvision.models.list_models()")
-    weights: str = Field("", description="empty: random; a file's path; or DEFAULT for torchvision's own")
+    weights: str = Field(
+        "", description="empty for random weights, the path of a state dict, or DEFAULT for torchvision's weights"
+    )
 
     @field_validator("network")
     @classmethod
     def _exists(cls, name: str) -> str:
         from torchvision import models
 
-        known = models.list_models(module=models)
-        if name not in known:
-            raise ValueError(unknown_name("network of torchvision", name, known))
+        available = models.list_models(module=models)
+        if name not in available:
+            raise ValueError(unknown_name("network of torchvision", name, available))
         return name
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Images (B, 3, height, width), or grey ones repeated to three channels -> features (B, D)."""
+    """Build the backbone: images (B, 3, height, width), or grey ones repeated to three channels -> features (B, D).
+
+    The stages of a ResNet are the stem with the pooling, its four blocks, and the last pooling; other networks are one stage.
+
+    Raises:
+        TlbenchError: `shape` is no image, the network does not end in a linear layer, or the weights do not fit it.
+    """
     from torchvision import models
 
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise TlbenchError(f"backbone torchvision takes grey or colour images, not rows of shape {shape}; choose mlp")
+        raise TlbenchError(f"The backbone torchvision takes grey or colour images, not samples of shape {shape}. Choose mlp.")
     is_file = options.weights not in {"", "DEFAULT"}
     network = models.get_model(options.network, weights=options.weights if options.weights == "DEFAULT" else None)
     if is_file:
         try:
             network.load_state_dict(torch.load(Path(options.weights), map_location="cpu", weights_only=True))
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            raise TlbenchError(f"weights {options.weights}: not a state dict of {options.network}: {error}") from error
-    width = _take_off_the_last_layer(network, options.network)
+            raise TlbenchError(f"net.weights: {options.weights} is not a state dict of {options.network}: {error}") from error
+    width = _remove_last_layer(network, options.network)
     children = list(network.children()) if options.network.startswith(("resnet", "resnext", "wide_resnet")) else [network]
     stages: list[nn.Module] = [nn.Sequential(_ThreeChannels(), *children[:4]), *children[4:8]] if len(children) > 8 else []
     stages = [*stages, nn.Sequential(*children[8:-1], nn.Flatten())] if stages else [nn.Sequential(_ThreeChannels(), network)]
@@ -57,15 +65,17 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
 
 
 class _ThreeChannels(nn.Module):
+    """Images (B, 1 or 3, height, width) -> (B, 3, height, width)."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
 
-def _take_off_the_last_layer(network: nn.Module, name: str) -> int:
-    """Put the identity in place of the classifier's last linear layer; its input width is D."""
+def _remove_last_layer(network: nn.Module, name: str) -> int:
+    """Replace the last linear layer of the classifier by the identity and return its input width, D."""
     linear = [(path, module) for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not linear or not linear[-1][0].startswith(("fc", "classifier", "heads", "head")):
-        raise TlbenchError(f"torchvision:{name} does not end in a linear layer; choose another network")
+        raise TlbenchError(f"torchvision:{name} does not end in a linear layer. Choose another network.")
     path, last = linear[-1]
     parent, _, leaf = path.rpartition(".")
     setattr(network.get_submodule(parent) if parent else network, leaf, nn.Identity())

@@ -1,0 +1,110 @@
+"""Third-party methods and backbones: Python files that `--plugin` names, and entry points of installed packages."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tlbench.errors import TlbenchError
+
+BACKBONE_NAMES = ("Options", "build")
+"""What a backbone's module defines at its top level; a plugin file that defines either is a backbone, any other a method."""
+
+
+def check_file(file: Path) -> None:
+    """Check a plugin file without importing it.
+
+    Raises:
+        TlbenchError: the file does not exist, its name is no identifier, or it is not valid Python.
+    """
+    if not file.is_file() or file.suffix != ".py":
+        raise TlbenchError(f"plugin {file}: There is no such Python file. `tlbench new method NAME` writes one to start from.")
+    if not file.stem.isidentifier():
+        raise TlbenchError(f"plugin {file}: The file is not named by a Python identifier, such as my_method.py. Rename it.")
+    try:
+        _syntax_tree(file)
+    except (SyntaxError, ValueError) as error:
+        raise TlbenchError(f"plugin {file}: The file cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def is_backbone(file: Path) -> bool:
+    """Whether a plugin file defines a backbone instead of a method; the file is parsed, not imported."""
+    return bool(_definitions(file) & {*BACKBONE_NAMES})
+
+
+def missing_backbone_names(file: Path) -> list[str]:
+    """The names that a backbone's file lacks."""
+    return sorted({*BACKBONE_NAMES} - _definitions(file))
+
+
+def summary(file: Path) -> str:
+    """The first line of a module's docstring, or an empty text; the file is parsed, not imported."""
+    return (ast.get_docstring(_syntax_tree(file)) or "").partition("\n")[0]
+
+
+def import_file(file: Path) -> ModuleType:
+    """The module of a plugin file, imported once under the name `tlbench_plugin_<file name>`.
+
+    Raises:
+        TlbenchError: the import fails, the text then says why; or another plugin file has the same name.
+    """
+    name = f"tlbench_plugin_{file.stem}"
+    if name in sys.modules:
+        if sys.modules[name].__file__ != str(file):
+            raise TlbenchError(
+                f"plugin {file}: {sys.modules[name].__file__} is a plugin of the same name. Rename one of the files."
+            )
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # every .py file has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise TlbenchError(f"plugin {file}: The file cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+@functools.cache
+def entry_points(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """The entry points of a group by name, from all installed packages."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=group)}
+
+
+def load_entry_point(point: importlib.metadata.EntryPoint) -> Any:
+    """The object that an entry point names.
+
+    Raises:
+        TlbenchError: the import fails; the text says why.
+    """
+    try:
+        return point.load()
+    except Exception as error:
+        raise TlbenchError(
+            f"entry point {point.name} of {point.group}: {point.value} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _definitions(file: Path) -> set[str]:
+    """The functions and classes at the top level of a file, and the names that it imports or assigns there."""
+    names: set[str] = set()
+    for node in _syntax_tree(file).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _syntax_tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
