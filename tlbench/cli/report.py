@@ -1,4 +1,4 @@
-"""`tlbench report`: the tables of a results directory, and two of them compared."""
+"""`tlbench report`: the tables of a results directory, and two results directories compared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlbench.cli import options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from tlbench.reports import Table
@@ -19,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Which(StrEnum):
-    """Which tables."""
+    """The kinds of tables."""
 
     main = "main"
     all = "all"
     accuracy = "accuracy"
     ranks = "ranks"
     transfer = "transfer"
-    harm = "harm"
+    negative_transfer = "negative_transfer"
     classes = "classes"
     groups = "groups"
     throughput = "throughput"
@@ -35,7 +38,7 @@ class Which(StrEnum):
 
 
 class Format(StrEnum):
-    """How tables are written."""
+    """The formats of tables."""
 
     text = "text"
     markdown = "markdown"
@@ -45,40 +48,34 @@ class Format(StrEnum):
     html = "html"
 
 
-HalfWidth = Annotated[
-    float | None,
-    typer.Option(help="A half-width of the 95 % interval that you want, in points of the metric: how many seeds it takes."),
-]
-
-
 def report(
-    suites: Annotated[list[str] | None, typer.Argument(metavar="[SUITE...]", help="Names; all on file without any.")] = None,
-    results: Annotated[Path, typer.Option("--results", help="Directory of the records: <results>/<suite>/<row>.jsonl.")] = Path(
-        "results"
-    ),
-    table: Annotated[Which, typer.Option(help="Which tables; main: accuracy, transfer, harm and throughput.")] = Which.main,
-    format: Annotated[Format, typer.Option(help="How to write them.")] = Format.text,
+    suites: options.RecordedSuites = None,
+    results: options.Results = Path("results"),
+    table: Annotated[
+        Which, typer.Option(help="Kind of table; main: accuracy, transfer, negative_transfer and throughput.")
+    ] = Which.main,
+    format: Annotated[Format, typer.Option(help="Format of the tables.")] = Format.text,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Two results directories: B minus A, cell by cell.")
     ] = None,
-    half_width: HalfWidth = None,
+    margin: options.Margin = None,
 ) -> None:
-    """Print the tables of a results directory, or what differs between two."""
+    """Print the tables of a results directory, or the differences between two."""
     from tlbench import reports
-    from tlbench.reports.statistics import planning
 
-    planning.wanted(half_width)
+    reports.check_margin(margin)
     names = tuple(Path(name).stem for name in suites or ())
     if compare is None:
         frame = _frame(results, names)
-        made = reports.tables(frame, table.value, reports.negative_flips(results, frame), half_width)
+        tables = reports.tables(frame, table.value, reports.negative_flips(results, frame), margin)
     else:
-        made = reports.compare(_frame(compare[0], names), _frame(compare[1], names), (str(compare[0]), str(compare[1])))
-    write(made, format.value)
+        first, second = (_frame(directory, names) for directory in compare)
+        tables = reports.compare(first, second, (str(compare[0]), str(compare[1])))
+    write(tables, format.value)
 
 
-def write(tables: list[Table], format: str = "text") -> None:
-    """To standard output: on a terminal in its width and with colours, else as plain text."""
+def write(tables: Sequence[Table], format: str = "text") -> None:
+    """Print tables to standard output: in colour and at its width on a terminal, else as plain text."""
     from tlbench import reports
 
     if format == "text" and tables and sys.stdout.isatty():
@@ -88,28 +85,32 @@ def write(tables: list[Table], format: str = "text") -> None:
 
         terminal.show(tables, Console())
     else:
-        typer.echo(reports.render(tables, format).rstrip("\n"))
+        typer.echo(reports.render(list(tables), format).rstrip("\n"))
 
 
-def outlook(todo: RunPlan, half_width: float | None) -> str:
-    """What a planned run is to give, from the suite's records so far."""
+def expected_precision(plan: RunPlan, margin: float | None) -> str:
+    """The margin of error to expect of a planned run, from the suite's records so far."""
     from tlbench import reports
-    from tlbench.reports.statistics import planning
 
-    cases = [*todo.pending, *todo.on_file]
+    cases = [*plan.pending, *plan.on_file]
     pairs, seeds = len({case.pair for case in cases}), len({case.seed for case in cases})
-    return planning.plan(reports.frame(todo.earlier_records), pairs=pairs, seeds=seeds, half_width=half_width)
+    return reports.expected_precision(reports.frame(plan.earlier_records), pairs=pairs, seeds=seeds, margin=margin)
 
 
 def _frame(results: Path, names: tuple[str, ...]) -> pd.DataFrame:
+    """The records of a results directory as a frame.
+
+    Raises:
+        TlbenchError: there is no such directory, no record of a named suite, or no record at all.
+    """
     from tlbench import records, reports
 
     if not results.is_dir():
-        raise TlbenchError(f"no results directory {results}; `tlbench run SUITE --results {results}` makes one")
+        raise TlbenchError(f"There is no results directory {results}. `tlbench run SUITE --results {results}` makes it.")
     if missing := [name for name in names if not (results / name).is_dir()]:
-        there = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
-        raise TlbenchError(f"{results}: no records of {', '.join(missing)}; there are those of {there}")
+        available = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
+        raise TlbenchError(f"{results}: There are no records of {', '.join(missing)}. Available: {available}.")
     frame = reports.frame(records.iterate_records(results, names))
     if frame.empty:
-        raise TlbenchError(f"{results}: no records yet; `tlbench run SUITE --results {results}` writes some")
+        raise TlbenchError(f"{results}: There are no records yet. `tlbench run SUITE --results {results}` writes some.")
     return frame

@@ -1,7 +1,7 @@
-"""Records -> tables: every mean, interval, delta and rank of the house is born in this room.
+"""Tables from records: every mean, interval, delta and rank is computed here and never stored.
 
-`frame` flattens records, `accuracy`, `transfer`, `throughput` and their like make the tables of one suite, `tables` those
-of all of them, and `render` writes tables as text, Markdown, LaTeX, CSV, JSON or HTML.
+`frame` flattens records. `accuracy`, `transfer`, `negative_transfer`, `throughput` and the others make the tables of one
+suite, `tables` those of all suites, and `render` writes tables as text, Markdown, LaTeX, CSV, JSON or HTML.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, unknown_name
 from tlbench.reports.comparison import compare
 from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.output import FORMATS, render
-from tlbench.reports.frames import frame, not_empty
-from tlbench.reports.statistics.average_ranks import Ranking, ranking, ranks
+from tlbench.reports.frames import frame, require_records
+from tlbench.reports.statistics.average_ranks import Ranking, ranking
 from tlbench.reports.table import TIDY, Table
 from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
+from tlbench.reports.tables.expected_precision import check_margin, expected_precision
 from tlbench.reports.tables.negative_flips import negative_flips
 from tlbench.reports.tables.negative_transfer import negative_transfer
+from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
 
@@ -31,10 +33,12 @@ __all__ = [
     "Ranking",
     "Table",
     "accuracy",
+    "check_margin",
     "class_deltas",
     "compare",
     "cost_details",
     "escape_control",
+    "expected_precision",
     "frame",
     "group_deltas",
     "negative_flips",
@@ -48,37 +52,41 @@ __all__ = [
     "transfer",
 ]
 
-KINDS = ("accuracy", "ranks", "transfer", "harm", "classes", "groups", "throughput", "frontier", "detail")
-"""All kinds of table, in the order in which they are made."""
+KINDS = ("accuracy", "ranks", "transfer", "negative_transfer", "classes", "groups", "throughput", "frontier", "detail")
+"""All kinds of table, in their order."""
 
-MAIN = ("accuracy", "transfer", "harm", "throughput")
-"""The kinds that answer the three questions: does it help, does it hurt, what does it cost."""
+MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
+"""The kinds that answer the three questions: does transfer help, can it hurt, and what does it cost."""
 
 
 def tables(
-    frame: pd.DataFrame, which: str = "all", flips: pd.DataFrame | None = None, half_width: float | None = None
+    frame: pd.DataFrame, which: str = "all", flips: pd.DataFrame | None = None, margin: float | None = None
 ) -> list[Table]:
-    """The tables of every suite (and version of it) in the frame, in the frame's order; `which` is a kind, "main" or "all".
+    """The tables of every suite (and version) in a frame, in the frame's order.
 
-    `flips` are those of `reports.flips`, which reads files; without them their columns are blank. `half_width` is one that
-    the reader wants: captions say how many seeds it takes.
+    Args:
+        frame: from `reports.frame`.
+        which: one of `KINDS`, "main" for those in `MAIN`, or "all".
+        flips: from `reports.negative_flips`, which reads files; without them their columns are blank.
+        margin: a desired margin of error in units of the metric; captions say how many seeds it takes.
 
-    Raises TlbenchError for an unknown kind and for a frame without records.
+    Raises:
+        TlbenchError: the kind is unknown, or the frame has no records.
     """
     kinds = {"all": KINDS, "main": MAIN}.get(which, (which,))
     if not set(kinds) <= set(KINDS):
-        raise TlbenchError(f"no table {which!r}; there are all, main, {', '.join(KINDS)}")
-    not_empty(frame)
+        raise TlbenchError(unknown_name("table", which, ["all", "main", *KINDS]))
+    require_records(frame)
     makers: dict[str, Callable[[pd.DataFrame], list[Table]]] = {
-        "accuracy": lambda part: [accuracy(part, half_width)],
+        "accuracy": lambda suite: [accuracy(suite, margin)],
         "ranks": ranks,
-        "transfer": lambda part: transfer(part, half_width),
-        "harm": lambda part: negative_transfer(part, flips),
+        "transfer": lambda suite: transfer(suite, margin),
+        "negative_transfer": lambda suite: negative_transfer(suite, flips),
         "classes": class_deltas,
         "groups": group_deltas,
         "throughput": throughput,
         "frontier": pareto_table,
         "detail": cost_details,
     }
-    parts = [part for _, part in frame.groupby(["suite", "suite_version"], sort=False)]
-    return [table for part in parts for kind in kinds for table in makers[kind](part)]
+    suites = [suite for _, suite in frame.groupby(["suite", "suite_version"], sort=False)]
+    return [table for suite in suites for kind in kinds for table in makers[kind](suite)]

@@ -1,185 +1,251 @@
-"""Two results directories side by side, cell by cell: before and after a change, here and on another machine."""
+"""Two results directories compared cell by cell, such as before and after a change, or here and on another machine."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tlbench.errors import TlbenchError
-from tlbench.reports.frames import latest_done
-from tlbench.reports.score_cube import Cube, cube, placed_scores
-from tlbench.reports.statistics import intervals, moderated
-from tlbench.reports.statistics.intervals import SEEDS_NEEDED, Array, Estimate
-from tlbench.reports.table import (
-    Table,
-    bounds,
-    mark_best,
-    pair_texts,
-    text_cells,
-    texts,
-    tidy,
-)
+from tlbench.reports.frames import latest_records
+from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
+from tlbench.reports.statistics import intervals
+from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate
+from tlbench.reports.statistics.moderated import moderated_t
+from tlbench.reports.table import VERDICTS, Table, bounds, estimate_texts, mark_columns, pair_texts, text_cells, tidy
 from tlbench.reports.tables import captions
-
-_WORDS = {1.0: "better", 0.0: "undecided", -1.0: "worse"}
-_MARKS = {1.0: "helps", 0.0: "undecided", -1.0: "hurts"}
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> list[Table]:
-    """A table for each suite (and version) in both frames: B minus A for each row and pair that both have.
+    """A table for each suite (and version) in both frames: B minus A for each entry and pair that both have.
 
-    Raises TlbenchError where no suite is in both.
+    Args:
+        a: the records of the first results directory, from `reports.frame`.
+        b: the records of the second.
+        names: the names of the two in captions and messages.
+
+    Raises:
+        TlbenchError: no suite is in both frames, or a suite has no entry and pair in common or another metric in each.
     """
     key = ["suite", "suite_version"]
-    of_b = dict(list(b.groupby(key, sort=False)))
-    made = [_compared(part, of_b[suite], names) for suite, part in a.groupby(key, sort=False) if suite in of_b]
-    if not made:
-        has = ["; ".join(f"{suite} v{of}" for suite, of in one[key].drop_duplicates().to_numpy().tolist()) for one in (a, b)]
-        raise TlbenchError(f"nothing to compare: {names[0]} holds {has[0] or 'no record'}, {names[1]} {has[1] or 'no record'}")
-    return made
+    suites_of_b = dict(list(b.groupby(key, sort=False)))
+    tables = [_table(of_a, suites_of_b[suite], names) for suite, of_a in a.groupby(key, sort=False) if suite in suites_of_b]
+    if not tables:
+        suites = [
+            "; ".join(f"{suite} v{version}" for suite, version in frame[key].drop_duplicates().to_numpy().tolist())
+            for frame in (a, b)
+        ]
+        holds = [f"{name} holds {of or 'no records'}" for name, of in zip(names, suites, strict=True)]
+        raise TlbenchError(f"The directories have no suite in common: {holds[0]}, {holds[1]}.")
+    return tables
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table:
-    one, other = cube(a), cube(b)
-    if one.metric != other.metric:
-        raise TlbenchError(f"{one.name}: {names[0]} is scored by {one.metric}, {names[1]} by {other.metric}")
-    rows, pairs = _common(other.entries, one.entries), _common(one.pairs, other.pairs)
-    if rows.empty or pairs.empty:
-        raise TlbenchError(f"{one.name}: {names[0]} and {names[1]} have no method row and pair in common")
-    seeds = _common(one.seeds, other.seeds)
+@dataclass(frozen=True, eq=False)
+class _Comparison:
+    """B minus A of the common entries (M) and pairs (P).
+
+    `deltas` are the differences; where no seed is in both, `deltas.values` are the scores of B instead, and `paired` is
+    False. `mark_MP` is 1 where B is significantly better, -1 where it is significantly worse, else 0; `equal_MP` marks the
+    cells whose scores are equal to the last digit.
+    """
+
+    deltas: ScoreCube
+    paired: bool
+    mean_a_M: Array
+    mean_b_M: Array
+    mean: Estimate
+    cell: Estimate
+    mark_MP: Array
+    verdict_M: Array
+    equal_MP: npt.NDArray[np.bool_]
+    time_ratio_M: Array
+
+
+def _comparison(a: pd.DataFrame, b: pd.DataFrame, cube_a: ScoreCube, cube_b: ScoreCube, names: tuple[str, str]) -> _Comparison:
+    entries, pairs = _common(cube_b.entries, cube_a.entries), _common(cube_a.pairs, cube_b.pairs)
+    if entries.empty or pairs.empty:
+        raise TlbenchError(f"{cube_a.name}: {names[0]} and {names[1]} have no method entry and pair in common.")
+    seeds = _common(cube_a.seeds, cube_b.seeds)
     paired = len(seeds) > 0
-    of_a, of_b = (_part(part, rows, pairs, seeds if paired else part.seeds) for part in (one, other))
-    known, better = replace(of_b, decimals=max(one.decimals, other.decimals)), of_b.better
+    of_a, of_b = (_subset(cube, entries, pairs, seeds if paired else cube.seeds) for cube in (cube_a, cube_b))
+    deltas = replace(of_b, decimals=max(cube_a.decimals, cube_b.decimals))
     if paired:
-        known = replace(known, values=of_b.values - of_a.values)
-        found, mean = moderated.marks(known.values, better), intervals.these_pairs(known.values)
-        cell, mark_RP = found.estimate, found.mark
-        how = f"paired by pair and seed ({captions.plural(len(seeds), 'seed')} in both)"
+        deltas = replace(deltas, values=of_b.values - of_a.values)
+        tests, mean = moderated_t(deltas.values, deltas.direction), intervals.over_pairs(deltas.values)
+        cell, mark_MP = tests.estimate, tests.mark
     else:
-        cell, mean = _unpaired(of_a.values, of_b.values)
-        mark_RP = intervals.verdicts(cell, better)
-        how = "not paired, for they have no seed in common (Welch's t)"
-    verdict_R = intervals.verdicts(mean, better)
-    mean_a, mean_b = (intervals.these_pairs(part.values).mean for part in (of_a, of_b))
-    same_RP = (known.values == 0).all(axis=-1) if paired else np.zeros(cell.mean.shape, dtype=bool)
-    slower_R = _ratio(a, b, of_a, of_b) if paired else np.full(len(rows), np.nan)
-    blank_R = np.full(len(rows), np.nan)
-    cells = text_cells(
-        rows,
-        {
-            "A": texts(Estimate(mean_a, blank_R), known.decimals),
-            "B": texts(Estimate(mean_b, blank_R), known.decimals),
-            "B - A": texts(mean, known.decimals, signed=True),
-            "verdict": [
-                "same" if all(same) else _WORDS.get(verdict, "") for same, verdict in zip(same_RP, verdict_R, strict=True)
-            ],
-            "train time B / A": ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in slower_R.tolist()],
-        }
-        | pair_texts(known, cell, mark_RP),
+        cell, mean = _welch(of_a.values, of_b.values)
+        mark_MP = intervals.verdicts(cell, deltas.direction)
+    return _Comparison(
+        deltas=deltas,
+        paired=paired,
+        mean_a_M=intervals.over_pairs(of_a.values).mean,
+        mean_b_M=intervals.over_pairs(of_b.values).mean,
+        mean=mean,
+        cell=cell,
+        mark_MP=mark_MP,
+        verdict_M=intervals.verdicts(mean, deltas.direction),
+        equal_MP=(deltas.values == 0).all(axis=-1) if paired else np.zeros(cell.mean.shape, dtype=bool),
+        time_ratio_M=_time_ratio(a, b, of_a, of_b) if paired else np.full(len(entries), np.nan),
     )
-    unit = known.unit_of_deltas
-    marks = {str(pair): [_MARKS.get(mark, "") for mark in of] for pair, of in zip(pairs, mark_RP.T, strict=True)}
+
+
+def _table(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table:
+    cube_a, cube_b = score_cube(a), score_cube(b)
+    if cube_a.metric != cube_b.metric:
+        raise TlbenchError(f"{cube_a.name}: {names[0]} is scored by {cube_a.metric} and {names[1]} by {cube_b.metric}.")
+    comparison = _comparison(a, b, cube_a, cube_b, names)
+    cells = _cells(comparison)
+    marks = {"verdict": [VERDICTS.get(verdict, "") for verdict in comparison.verdict_M]}
+    of_pairs = zip(comparison.deltas.pairs, comparison.mark_MP.T, strict=True)
+    marks |= {str(pair): [VERDICTS.get(mark, "") for mark in mark_M] for pair, mark_M in of_pairs}
     return Table(
-        suite=one.name,
+        suite=cube_a.name,
         kind="compare",
-        title=f"{one.name}: {known.measure.title}, B minus A",
-        caption=captions.joined(
+        title=f"{cube_a.name}: {comparison.deltas.measure.title}, B minus A",
+        caption=captions.join_sentences(
             f"A: {names[0]}, {_machines(a)}. B: {names[1]}, {_machines(b)}.",
-            f"B minus A in {unit}, {how}; ± half of the 95 % interval where {SEEDS_NEEDED} seeds allow one, which asks: would "
-            "other seeds give this difference on these pairs?",
-            f"{int(same_RP.sum())} of {same_RP.size} cells are equal to the last digit." if paired else "",
-            "A star: surely better or worse"
-            + (f", by {captions.MODERATED}." if paired else ": the cell's interval excludes zero."),
-            _other_cases(a, b),
-            _only(one.entries, other.entries, names, "entry"),
-            _only(one.pairs, other.pairs, names, "pair"),
+            *_method_sentences(comparison),
+            _changed_cases(a, b),
+            _only_in_one(cube_a.entries, cube_b.entries, names, "Entries"),
+            _only_in_one(cube_a.pairs, cube_b.pairs, names, "Pairs"),
         ),
         cells=cells,
-        data=tidy(
-            known,
-            "B minus A",
-            rows,
-            of_row={
-                "a": (mean_a, known.measure.unit),
-                "b": (mean_b, known.measure.unit),
-                **bounds(mean, unit),
-                "verdict": (verdict_R, "1 better, 0 undecided, -1 worse"),
-                "train_time_ratio": (slower_R, "B / A"),
-            },
-            of_cell={**bounds(cell, unit), "mark": (mark_RP, "1 better, 0 undecided, -1 worse")},
-        ),
-        metric=one.metric,
-        marks=mark_best(cells, {"verdict": [_MARKS.get(verdict, "") for verdict in verdict_R]} | marks),
+        data=_data(comparison),
+        metric=cube_a.metric,
+        marks=mark_columns(cells, marks),
     )
 
 
-def _common(one: pd.Index, other: pd.Index) -> pd.Index:
-    return one[one.isin(other)]
+def _method_sentences(comparison: _Comparison) -> list[str]:
+    """The sentences of the caption on how the differences were computed and tested."""
+    how, test = "not paired, because no seed is in both (Welch's t)", "the 95 % CI of the cell excludes zero"
+    if comparison.paired:
+        seeds = captions.plural(len(comparison.deltas.seeds), "seed")
+        how, test = f"paired by pair and seed ({seeds} in both)", captions.SIGNIFICANCE
+    equal_MP = comparison.equal_MP
+    return [
+        f"B minus A in {comparison.deltas.delta_unit}, {how}; ± margin of error of the 95 % CI from {MIN_SEEDS} seeds on, "
+        "which covers other seeds on these pairs.",
+        f"{int(equal_MP.sum())} of {equal_MP.size} cells are equal to the last digit." if comparison.paired else "",
+        f"*: significantly better or worse ({test}).",
+    ]
 
 
-def _part(whole: Cube, rows: pd.Index[str], pairs: pd.Index[str], seeds: pd.Index[int]) -> Cube:
-    """Some rows, pairs and seeds of a cube, in that order."""
-    at = np.ix_(whole.entries.get_indexer(rows), whole.pairs.get_indexer(pairs), whole.seeds.get_indexer(seeds))
-    domains = tuple(whole.domains[place] for place in whole.pairs.get_indexer(pairs))
-    return replace(whole, entries=rows, pairs=pairs, seeds=seeds, domains=domains, values=whole.values[at])
+def _cells(comparison: _Comparison) -> pd.DataFrame:
+    deltas = comparison.deltas
+    no_margin_M = np.full(len(deltas.entries), np.nan)
+    return text_cells(
+        deltas.entries,
+        {
+            "A": estimate_texts(Estimate(comparison.mean_a_M, no_margin_M), deltas.decimals),
+            "B": estimate_texts(Estimate(comparison.mean_b_M, no_margin_M), deltas.decimals),
+            "B - A": estimate_texts(comparison.mean, deltas.decimals, signed=True),
+            "verdict": [
+                "same" if all(equal_P) else VERDICTS.get(verdict, "")
+                for equal_P, verdict in zip(comparison.equal_MP, comparison.verdict_M, strict=True)
+            ],
+            "train time B / A": ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in comparison.time_ratio_M.tolist()],
+        }
+        | pair_texts(deltas, comparison.cell, comparison.mark_MP),
+    )
 
 
-def _unpaired(a_RPS: Array, b_RPS: Array) -> tuple[Estimate, Estimate]:
-    """Differences of cells (R, P) and of rows (R,) whose seeds have nothing to do with each other (Welch 1947)."""
-    (mean_a, square_a), (mean_b, square_b) = intervals.moments(a_RPS), intervals.moments(b_RPS)
-    difference_RP, count = mean_b - mean_a, (a_RPS.shape[-1], b_RPS.shape[-1])
-    half_RP, half_R = np.full_like(difference_RP, np.nan), np.full(len(difference_RP), np.nan)
-    if min(count) >= SEEDS_NEEDED:
-        v_2RP = np.stack([square_a / count[0], square_b / count[1]])
+def _data(comparison: _Comparison) -> pd.DataFrame:
+    deltas = comparison.deltas
+    return tidy(
+        deltas,
+        "B minus A",
+        deltas.entries,
+        of_entry={
+            "a": (comparison.mean_a_M, deltas.measure.unit),
+            "b": (comparison.mean_b_M, deltas.measure.unit),
+            **bounds(comparison.mean, deltas.delta_unit),
+            "verdict": (comparison.verdict_M, "1 better, 0 undecided, -1 worse"),
+            "train_time_ratio": (comparison.time_ratio_M, "B / A"),
+        },
+        of_cell={
+            **bounds(comparison.cell, deltas.delta_unit),
+            "mark": (comparison.mark_MP, "1 better, 0 undecided, -1 worse"),
+        },
+    )
+
+
+def _common(first: pd.Index, second: pd.Index) -> pd.Index:
+    return first[first.isin(second)]
+
+
+def _subset(cube: ScoreCube, entries: pd.Index[str], pairs: pd.Index[str], seeds: pd.Index[int]) -> ScoreCube:
+    """Some entries, pairs and seeds of a cube, in the given order."""
+    pair_indices = cube.pairs.get_indexer(pairs)
+    indices = np.ix_(cube.entries.get_indexer(entries), pair_indices, cube.seeds.get_indexer(seeds))
+    domains = tuple(cube.domains[index] for index in pair_indices)
+    return replace(cube, entries=entries, pairs=pairs, seeds=seeds, domains=domains, values=cube.values[indices])
+
+
+def _welch(a_MPS: Array, b_MPS: Array) -> tuple[Estimate, Estimate]:
+    """The differences of cells (M, P) and of entries (M,) with Welch's 95 % CI, for unpaired seeds.
+
+    Welch, Biometrika 34, 1947. https://doi.org/10.1093/biomet/34.1-2.28
+    """
+    (mean_a, variance_a), (mean_b, variance_b) = intervals.moments(a_MPS), intervals.moments(b_MPS)
+    difference_MP, count = mean_b - mean_a, (a_MPS.shape[-1], b_MPS.shape[-1])
+    margin_MP, margin_M = np.full_like(difference_MP, np.nan), np.full(len(difference_MP), np.nan)
+    if min(count) >= MIN_SEEDS:
+        v_2MP = np.stack([variance_a / count[0], variance_b / count[1]])
         df_2 = np.array([count[0] - 1.0, count[1] - 1.0])
-        half_RP = intervals.satterthwaite(np.moveaxis(v_2RP, 0, -1), df_2)
-        v_RK = np.concatenate(list(v_2RP), axis=1)
-        half_R = intervals.satterthwaite(v_RK, np.repeat(df_2, v_2RP.shape[-1])) / v_2RP.shape[-1]
-    return Estimate(difference_RP, half_RP), Estimate(difference_RP.mean(axis=1), half_R)
+        margin_MP = intervals.satterthwaite_margin(np.moveaxis(v_2MP, 0, -1), df_2)
+        v_MK = np.concatenate(list(v_2MP), axis=1)
+        margin_M = intervals.satterthwaite_margin(v_MK, np.repeat(df_2, v_2MP.shape[-1])) / v_2MP.shape[-1]
+    return Estimate(difference_MP, margin_MP), Estimate(difference_MP.mean(axis=1), margin_M)
 
 
-def _ratio(a: pd.DataFrame, b: pd.DataFrame, of_a: Cube, of_b: Cube) -> Array:
-    """Median over cases of the training time under B divided by that under A (R,)."""
+def _time_ratio(a: pd.DataFrame, b: pd.DataFrame, of_a: ScoreCube, of_b: ScoreCube) -> Array:
+    """The median over cases of the training time of B divided by that of A (M,)."""
     seconds = []
-    for frame, part in ((a, of_a), (b, of_b)):
-        last = latest_done(frame)
-        inside = last["entry"].isin(part.entries) & last["pair"].isin(part.pairs) & last["seed"].isin(part.seeds)
-        seconds.append(placed_scores(part, last[inside], "train_seconds").reshape(len(part.entries), -1))
+    for frame, cube in ((a, of_a), (b, of_b)):
+        records = latest_records(frame)
+        in_cube = records["entry"].isin(cube.entries) & records["pair"].isin(cube.pairs) & records["seed"].isin(cube.seeds)
+        seconds.append(cube_values(cube, records[in_cube], "train_seconds").reshape(len(cube.entries), -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = pd.DataFrame(seconds[1] / seconds[0]).replace([np.inf, -np.inf], np.nan)
     return ratios.median(axis=1).to_numpy(dtype=np.float64)
 
 
 def _machines(frame: pd.DataFrame) -> str:
-    """Where the records of a frame are from, and by which code."""
-    last = latest_done(frame)
-    changed = last["dirty"].fillna(False).map({True: " with changes", False: ""})
-    last = last.assign(commit=last["commit"].str[:10] + changed)
-    said = []
+    """The machines and the versions of the software behind the records of a frame."""
+    records = latest_records(frame)
+    changed = records["dirty"].fillna(False).map({True: " with changes", False: ""})
+    records = records.assign(commit=records["commit"].str[:10] + changed)
+    texts = []
     for columns in (["device", "cpu", "cores", "precision"], ["torch"], ["tlbench", "commit"]):
-        kinds = last[columns].astype(object).where(last[columns].notna(), None).drop_duplicates().to_numpy().tolist()
-        said.append(captions.listed([" ".join(str(part) for part in kind if part is not None) for kind in kinds], " and "))
-    machine, torch, code = said
+        values = records[columns].astype(object)
+        kinds = values.where(values.notna(), None).drop_duplicates().to_numpy().tolist()
+        texts.append(
+            captions.short_list([" ".join(str(value) for value in kind if value is not None) for kind in kinds], " and ")
+        )
+    machine, torch, code = texts
     return f"{machine}, torch {torch}, tlbench {code}"
 
 
-def _other_cases(a: pd.DataFrame, b: pd.DataFrame) -> str:
-    """That options, data or protocol are not the same, where they are not."""
+def _changed_cases(a: pd.DataFrame, b: pd.DataFrame) -> str:
+    """The sentence that counts the cases whose identities differ, which were not the same experiment."""
     case = ["entry", "pair", "seed"]
-    both = latest_done(a)[[*case, "identity"]].merge(latest_done(b)[[*case, "identity"]], on=case, suffixes=("_a", "_b"))
-    other = both[both["identity_a"] != both["identity_b"]]
-    if other.empty:
+    both = latest_records(a)[[*case, "identity"]].merge(latest_records(b)[[*case, "identity"]], on=case, suffixes=("_a", "_b"))
+    changed = both[both["identity_a"] != both["identity_b"]]
+    if changed.empty:
         return ""
-    rows = captions.listed([str(row) for row in other["entry"].unique()])
-    return f"{len(other)} of {len(both)} cases differ in what was asked (options, protocol, method version or data), in {rows}."
+    entries = captions.short_list([str(entry) for entry in changed["entry"].unique()])
+    return f"{len(changed)} of {len(both)} cases differ in options, protocol, method version or data, in {entries}."
 
 
-def _only(one: pd.Index, other: pd.Index, names: tuple[str, str], noun: str) -> str:
-    said = [
-        f"only in {name}: {captions.listed(list(mine[~mine.isin(theirs)]))}"
-        for name, mine, theirs in ((names[0], one, other), (names[1], other, one))
-        if not mine.isin(theirs).all()
+def _only_in_one(of_a: pd.Index, of_b: pd.Index, names: tuple[str, str], noun: str) -> str:
+    """The sentence on the entries or pairs that only one of the directories has."""
+    only = [
+        f"only in {name}: {captions.short_list(list(own[~own.isin(others)]))}"
+        for name, own, others in ((names[0], of_a, of_b), (names[1], of_b, of_a))
+        if not own.isin(others).all()
     ]
-    return f"{noun.capitalize()}s {'; '.join(said)}." if said else ""
+    return f"{noun} {'; '.join(only)}." if only else ""

@@ -1,4 +1,4 @@
-"""Records -> one flat data frame, a row per record."""
+"""One flat data frame from records: one line per record, one column per fact."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DETAILS = tuple(
     for name, field in Cost.model_fields.items()
     if name not in (*_COSTS, "steps", "batch") and field.annotation in (int | None, float | None)
 )
-"""The numbers of a `Cost` that the main cost tables do not show, by their field names."""
+"""The fields of `Cost` that hold a number and that the main cost tables do not show."""
 
 SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
-"""The scores of a record, the metrics that a suite may be compared by among them, in the units of the record."""
+"""The scores of a record, in the record's units; all metrics by which a suite may be compared are among them."""
 
 _REAL = (*SCORES, "mean_class_accuracy", *_COSTS[:3], "energy_joules", *DETAILS)
 _WHOLE = ("schema", "suite_version", "seed", "target_labels")
@@ -50,12 +50,14 @@ COLUMNS = (
     *("tlbench", "commit", "dirty"),
     *("data", "suite_hash", "started", "finished", "schema", "identity"),
 )
-"""The columns of a frame, in order. `options` and `data` are JSON text, `sources` and `reads` are joined by "+"; `per_class`
-and `per_group` hold the record's mapping of accuracies, `mean_class_accuracy` its mean and `classes` its length, over the
-classes with scored rows; `worst_group_accuracy` is the least of the groups."""
+"""The columns of a frame, in order.
 
+`options` and `data` are JSON text; `sources` and `reads` are joined by "+". `per_class` and `per_group` hold the record's
+mappings of accuracies. `mean_class_accuracy` is the mean over the classes that have scored samples, `classes` their number,
+and `worst_group_accuracy` the lowest accuracy of a group.
+"""
 
-_KINDS: dict[str, Any] = {
+_DTYPES: dict[str, Any] = {
     **dict.fromkeys(_REAL, "float64"),
     **dict.fromkeys(_WHOLE, "int64"),
     **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
@@ -63,34 +65,36 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("per_class", "per_group"), object),
     **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit", "suite_hash"), "str"),
 }
-"""Of the columns whose kind a part of the records can't tell, because they may all be missing there."""
+"""The types of the columns that pandas can't infer from a chunk of records in which every value is missing."""
 
-_AT_ONCE = 5000
-"""Records that are turned into columns together: all at once would take several times the memory."""
+_CHUNK = 5000
+"""Records that are converted at a time; converting all at once would take several times the memory."""
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per record, flat columns (`COLUMNS`); what was not measured is missing, never 0.
+    """The data frame of the records: one line per record, the columns `COLUMNS`.
 
-    All records are kept, also those that a later record of the same case stands in for: tables leave those out.
+    A value that was not measured is missing, never 0. The frame keeps superseded records too, those with a later record of
+    the same case; the tables leave them out.
     """
-    parts, left = [], iter(records)
-    while rows := [_flat(record) for record in islice(left, _AT_ONCE)]:
-        parts.append(_frame(rows))
-    return pd.concat(parts, ignore_index=True) if parts else _frame([])
+    chunks, remaining = [], iter(records)
+    while values := [_values_of(record) for record in islice(remaining, _CHUNK)]:
+        chunks.append(_frame(values))
+    return pd.concat(chunks, ignore_index=True) if chunks else _frame([])
 
 
-def _frame(rows: list[tuple[object, ...]]) -> pd.DataFrame:
+def _frame(values: list[tuple[object, ...]]) -> pd.DataFrame:
     try:
-        flat = pd.DataFrame(rows, columns=list(COLUMNS))
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and Arrow can't hold
-        flat = pd.DataFrame([tuple(map(_encodable, row)) for row in rows], columns=list(COLUMNS))
-    return flat.astype(_KINDS)
+        flat = pd.DataFrame(values, columns=list(COLUMNS))
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and Arrow can't hold
+        flat = pd.DataFrame([tuple(map(_encodable, of_record)) for of_record in values], columns=list(COLUMNS))
+    return flat.astype(_DTYPES)
 
 
-def _flat(record: Record) -> tuple[object, ...]:
+def _values_of(record: Record) -> tuple[object, ...]:
+    """The values of one record in the order of `COLUMNS`."""
     scores, cost, machine, code = record.scores, record.cost, record.machine, record.code
-    groups, classes = _values(scores.per_group_accuracy), _values(scores.per_class_accuracy)
+    groups, classes = _measured(scores.per_group_accuracy), _measured(scores.per_class_accuracy)
     derived = {"worst_group_accuracy": min(groups, default=None)}
     return (
         *(record.suite, record.suite_version, record.entry, record.method, _json(record.options)),
@@ -109,47 +113,62 @@ def _flat(record: Record) -> tuple[object, ...]:
     )
 
 
-def _values(shares: Mapping[str, float | None] | None) -> list[float]:
-    """The shares that were measured."""
-    return [share for share in (shares or {}).values() if share is not None]
+def _measured(accuracies: Mapping[str, float | None] | None) -> list[float]:
+    """The accuracies of the classes or groups that have scored samples."""
+    return [accuracy for accuracy in (accuracies or {}).values() if accuracy is not None]
 
 
 def _encodable(value: object) -> object:
+    """The value with lone surrogates spelt as backslash escapes."""
     if isinstance(value, dict):
-        return {_encodable(name): share for name, share in value.items()}
+        return {_encodable(name): number for name, number in value.items()}
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
-def latest_done(frame: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The records that count: of several for one case (and one value of the columns `by`), the one finished last."""
+def latest_records(frame: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The records that the tables use: of several records of one case, the one that finished last.
+
+    Args:
+        frame: from `frame`.
+        by: further columns that tell cases apart, such as those of the machine.
+    """
     case = ["suite", "suite_version", "entry", "pair", "seed", *by]
-    return _by_time(frame).drop_duplicates(case, keep="last").sort_index()
+    return _by_finish_time(frame).drop_duplicates(case, keep="last").sort_index()
 
 
-def latest(frame: pd.DataFrame, column: str) -> object:
-    """What the record finished last says in a column that a suite shares, such as its baseline; None where null."""
-    value = _by_time(frame)[column].iloc[-1]
+def latest_value(frame: pd.DataFrame, column: str) -> object:
+    """The value of the record that finished last in a column that all records of a suite share, such as `baseline`.
+
+    None where the value is null.
+    """
+    value = _by_finish_time(frame)[column].iloc[-1]
     return None if pd.isna(value) else value
 
 
-def _by_time(frame: pd.DataFrame) -> pd.DataFrame:
-    """The records by the time they finished, unreadable times first; the index is each one's place in `frame`."""
+def _by_finish_time(frame: pd.DataFrame) -> pd.DataFrame:
+    """The records by the time at which they finished, unreadable times first; the index is the position in `frame`."""
     frame = frame.reset_index(drop=True)
-    when = pd.to_datetime(frame["finished"], format="ISO8601", utc=True, errors="coerce")
-    return frame.loc[when.sort_values(kind="stable", na_position="first").index]
+    finished = pd.to_datetime(frame["finished"], format="ISO8601", utc=True, errors="coerce")
+    return frame.loc[finished.sort_values(kind="stable", na_position="first").index]
 
 
-def not_empty(frame: pd.DataFrame) -> None:
+def require_records(frame: pd.DataFrame) -> None:
     """Raise TlbenchError for a frame without records."""
     if frame.empty:
-        raise TlbenchError("no records, so no tables; run a suite first, e.g. `tlbench run quickstart`")
+        raise TlbenchError("There are no records, so there are no tables. Run a suite first, such as `tlbench run quickstart`.")
 
 
-def one_suite(frame: pd.DataFrame) -> tuple[str, int]:
-    """The suite and the version that a frame is of; raises TlbenchError for none and for several."""
-    not_empty(frame)
+def suite_and_version(frame: pd.DataFrame) -> tuple[str, int]:
+    """The suite of a frame and its version.
+
+    Raises:
+        TlbenchError: the frame has no records, or records of more than one suite or version.
+    """
+    require_records(frame)
     suites = frame[["suite", "suite_version"]].drop_duplicates()
     if len(suites) > 1:
         names = ", ".join(f"{name!r} v{version}" for name, version in suites.to_numpy().tolist())
-        raise TlbenchError(f"one table is of one suite and version, these records are of {names}; use `tables`")
+        raise TlbenchError(
+            f"The records are of more than one suite or version: {names}. A table is of one; `tables` takes all."
+        )
     return str(suites["suite"].iloc[0]), int(suites["suite_version"].iloc[0])

@@ -1,4 +1,7 @@
-"""The frame of one suite -> the cube of its scores, which every table of scores starts from."""
+"""The scores of one suite as an array of method entries, pairs and seeds: the input of every table of scores.
+
+Letters of shapes in this package: M method entries, P pairs, S seeds, K classes or groups of samples, N anything else.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlbench.errors import TlbenchError
-from tlbench.reports.frames import latest, latest_done, one_suite
+from tlbench.errors import TlbenchError, unknown_name
+from tlbench.reports.frames import latest_records, latest_value, suite_and_version
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
-from tlbench.reports.sweeps import with_base_level
+from tlbench.reports.sweeps import merge_sweep_levels
 from tlbench.terms import METRICS, Metric
 
 
 @dataclass(frozen=True, eq=False)
-class Cube:
-    """The scores of one suite in the unit of its metric: values (R rows, P pairs, S seeds), NaN where there is no score.
+class ScoreCube:
+    """The scores of one suite in the unit of its metric: `values` (M, P, S), NaN where there is no score.
 
-    Pairs and seeds are all that any record of the suite shows, whatever its row and status, so that a partial run has
-    blanks. Rows stand best mean first, rows without a mean last. `domains` names the sources of each pair, then its target;
-    the steps of a ladder count as one domain.
+    Pairs and seeds are those of any record of the suite, whatever its entry and status, so that a partial run has missing
+    values. Entries are sorted by their mean, best first; entries without a mean come last. `domains` holds the sources of
+    each pair and then its target; the levels of a severity or label-budget sweep count as one domain.
     """
 
     suite: str
@@ -37,67 +40,74 @@ class Cube:
 
     @property
     def name(self) -> str:
-        """The suite with its version, as titles show it."""
+        """The suite with its version, as in "quickstart v1"."""
         return f"{self.suite} v{self.version}"
 
     @property
     def measure(self) -> Metric:
-        """What the values measure."""
+        """The metric of the values."""
         return METRICS[self.metric]
 
     @property
-    def better(self) -> float:
-        """1 where higher is better, else -1: times it, more is better."""
+    def direction(self) -> float:
+        """1.0 where higher values are better, else -1.0; values times the direction are gains."""
         return 1.0 if self.measure.higher_is_better else -1.0
 
     @property
-    def unit_of_deltas(self) -> str:
+    def delta_unit(self) -> str:
         """The unit of a difference of two values."""
         return "percentage points" if self.measure.unit == "per cent" else self.measure.unit
 
     @property
-    def titled(self) -> str:
-        """The metric as a title begins with it."""
+    def capitalized_title(self) -> str:
+        """The title of the metric with a capital letter, for the start of a sentence."""
         return self.measure.title[:1].upper() + self.measure.title[1:]
 
-    def minus(self, row: str) -> Cube:
-        """Every other row minus this one, same pair, same seed; NaN throughout where the row has no record."""
-        base_R = self.entries == row
-        base_PS = self.values[base_R][0] if base_R.any() else np.full(self.values.shape[1:], np.nan)
-        return replace(self, entries=self.entries[~base_R], values=self.values[~base_R] - base_PS)
+    def minus(self, baseline: str) -> ScoreCube:
+        """The deltas of all other entries against this one, paired by pair and seed; all NaN where it has no record."""
+        base_M = self.entries == baseline
+        base_PS = self.values[base_M][0] if base_M.any() else np.full(self.values.shape[1:], np.nan)
+        return replace(self, entries=self.entries[~base_M], values=self.values[~base_M] - base_PS)
 
 
-def cube(frame: pd.DataFrame) -> Cube:
-    """The cube of one suite's frame, over the records that count.
+def score_cube(frame: pd.DataFrame) -> ScoreCube:
+    """The scores of the frame of one suite, from the latest record of each case.
 
-    Raises TlbenchError for no record, for more than one suite or version, and for a metric that records do not hold.
+    Raises:
+        TlbenchError: the frame has no records, records of more than one suite or version, or an unknown metric.
     """
-    suite, version = one_suite(frame)
-    metric = str(latest(frame, "metric"))
+    suite, version = suite_and_version(frame)
+    metric = str(latest_value(frame, "metric"))
     if metric not in METRICS:
-        raise TlbenchError(f"suite {suite!r}: no metric {metric!r} in its records; there are {', '.join(METRICS)}")
-    last = latest_done(frame)
-    rows, pairs = pd.Index(frame["entry"].unique()), pd.Index(frame["pair"].unique())
+        raise TlbenchError(unknown_name("metric", metric, METRICS, f"the records of suite {suite!r}"))
+    last = latest_records(frame)
+    entries, pairs = pd.Index(frame["entry"].unique()), pd.Index(frame["pair"].unique())
     seeds = pd.Index(np.sort(frame["seed"].unique()))
     first = frame.drop_duplicates("pair").set_index("pair").loc[pairs, ["sources", "target"]]
-    domains = with_base_level([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
-    made = Cube(suite, version, metric, rows, pairs, seeds, domains, np.empty(0))
-    values = made.measure.factor * placed_scores(made, last, metric)
-    best_first = np.argsort(-made.better * intervals.these_pairs(values).mean.round(9), kind="stable")
-    decimals = 1 if made.measure.unit == "per cent" else _decimals(values)
-    return replace(made, entries=rows[best_first], values=values[best_first], decimals=decimals)
+    domains = merge_sweep_levels([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
+    empty = ScoreCube(suite, version, metric, entries, pairs, seeds, domains, np.empty(0))
+    values = empty.measure.factor * cube_values(empty, last, metric)
+    best_first = np.argsort(-empty.direction * intervals.over_pairs(values).mean.round(9), kind="stable")
+    decimals = 1 if empty.measure.unit == "per cent" else _decimals(values)
+    return replace(empty, entries=entries[best_first], values=values[best_first], decimals=decimals)
 
 
-def placed_scores(cube: Cube, records: pd.DataFrame, column: str) -> Array:
-    """A column of records, one for each case, as (R, P, S) in the places of the cube; NaN where it is not there or not done."""
+def cube_values(cube: ScoreCube, records: pd.DataFrame, column: str) -> Array:
+    """A column of records as an array (M, P, S) with the axes of the cube; NaN where the value is missing or not finite.
+
+    Args:
+        cube: whose entries, pairs and seeds are the axes.
+        records: at most one record per case; records whose status is not `done` count as missing.
+        column: a column of numbers.
+    """
     score = records[column].where(records["status"] == "done").to_numpy(dtype=np.float64, na_value=np.nan)
     values = np.full((len(cube.entries), len(cube.pairs), len(cube.seeds)), np.nan)
-    values[places(cube, records)] = np.where(np.isfinite(score), score, np.nan)
+    values[cube_indices(cube, records)] = np.where(np.isfinite(score), score, np.nan)
     return values
 
 
-def places(cube: Cube, records: pd.DataFrame) -> tuple[npt.NDArray[np.intp], ...]:
-    """Row, pair and seed numbers of records in a cube."""
+def cube_indices(cube: ScoreCube, records: pd.DataFrame) -> tuple[npt.NDArray[np.intp], ...]:
+    """The indices of the entry, the pair and the seed of each record in a cube."""
     return (
         cube.entries.get_indexer(pd.Index(records["entry"])),
         cube.pairs.get_indexer(pd.Index(records["pair"])),
@@ -105,27 +115,36 @@ def places(cube: Cube, records: pd.DataFrame) -> tuple[npt.NDArray[np.intp], ...
     )
 
 
-def parts(cube: Cube, records: pd.DataFrame, column: str) -> tuple[list[str], Array]:
-    """The names in a column of mappings (`per_class`, `per_group`), and their shares in per cent: (R, K, P, S), else NaN."""
-    some = records[(records["status"] == "done") & records[column].notna()]
-    shares = some[column].to_list()
-    names = list(dict.fromkeys(name for keys in dict.fromkeys(tuple(share) for share in shares) for name in keys))
+def subgroup_accuracies(cube: ScoreCube, records: pd.DataFrame, column: str) -> tuple[list[str], Array]:
+    """The accuracies of K classes or groups of samples.
+
+    Args:
+        cube: whose entries, pairs and seeds are the axes.
+        records: at most one record per case.
+        column: a column of mappings, `per_class` or `per_group`.
+
+    Returns:
+        The K names in order of appearance, and accuracies (M, K, P, S) in per cent, NaN where they are missing.
+    """
+    measured = records[(records["status"] == "done") & records[column].notna()]
+    mappings = measured[column].to_list()
+    names = list(dict.fromkeys(name for keys in dict.fromkeys(tuple(mapping) for mapping in mappings) for name in keys))
     values = np.full((len(cube.entries), len(names), len(cube.pairs), len(cube.seeds)), np.nan)
-    row_N, pair_N, seed_N = places(cube, some)
-    table = np.array([[share.get(name) for name in names] for share in shares], dtype=np.float64)
-    if len(shares):
-        values[row_N, :, pair_N, seed_N] = 100 * table
+    entry_N, pair_N, seed_N = cube_indices(cube, measured)
+    accuracy_NK = np.array([[mapping.get(name) for name in names] for mapping in mappings], dtype=np.float64)
+    if len(mappings):
+        values[entry_N, :, pair_N, seed_N] = 100 * accuracy_NK
     return names, values
 
 
 def _decimals(values: Array) -> int:
-    """As many decimals as give the typical value three significant digits."""
+    """The number of decimals that gives the median value three significant digits."""
     typical = np.abs(values[np.isfinite(values) & (values != 0)])
     if not len(typical):
         return 1
     return int(np.clip(2 - np.floor(np.log10(np.median(typical))), 0, 6))
 
 
-def complete(mean_RP: Array) -> npt.NDArray[np.bool_]:
-    """Which rows (R,) have a value in each of their cells."""
-    return np.asarray(np.isfinite(mean_RP).all(axis=-1))
+def has_all_pairs(mean_MP: Array) -> npt.NDArray[np.bool_]:
+    """Whether each entry (M,) has a mean for every pair."""
+    return np.asarray(np.isfinite(mean_MP).all(axis=-1))

@@ -1,4 +1,4 @@
-"""A finished table, and what it is put together from: cells of text, and the same numbers in long form."""
+"""A finished table and its parts: cells of text for readers, and the same numbers in long form."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlbench.reports.score_cube import Cube
+from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
 
-TIDY = ("suite", "suite_version", "table", "entry", "pair", "part", "quantity", "value", "unit")
-"""The columns of `Table.data`; `pair` is missing where a value is of the whole row, `part` names a class, group or seed."""
+TIDY = ("suite", "suite_version", "table", "entry", "pair", "subgroup", "quantity", "value", "unit")
+"""The columns of `Table.data`.
+
+`pair` is missing where a value is of the whole entry. `subgroup` names a class or a group of samples; the quantities
+`worst_seed` and `group` have the seed and the number of the group of ranks there.
+"""
 
 Quantities = Mapping[str, tuple[npt.NDArray[Any], str]]
 """Quantity -> (its values, their unit)."""
 
 STAR = " *"
-"""Stands after a pair, class or group that helps or hurts."""
+"""Follows a pair, class or group that is significantly better or worse."""
 
-VERDICTS = {1.0: "helps", 0.0: "undecided", -1.0: "hurts"}
+VERDICTS = {1.0: "better", 0.0: "undecided", -1.0: "worse"}
+"""The words for the verdicts on a mean and for the marks of single cells."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A finished table: `cells` is what is shown (text; index: rows), `data` the same in numbers, long and unrounded.
+    """A finished table.
 
-    `marks` has the shape of `cells`: words such as "best", "second", "helps", "hurts", or nothing. `metric` is a name in
-    `terms.METRICS`. Names of rows and pairs are as the records have them; `render` and the site make them safe to show.
+    `cells` is what readers see, text with one line per method entry; `data` holds the same numbers unrounded, in the columns
+    `TIDY`. `marks` has the shape of `cells` and holds words such as "best", "second", "better" and "worse", or "". `metric`
+    is a name in `terms.METRICS`. Names of entries and pairs are those of the records; `render` and the site escape them.
     """
 
     suite: str
@@ -44,104 +50,132 @@ class Table:
     marks: pd.DataFrame | None = None
 
 
-def tidy(cube: Cube, table: str, rows: pd.Index[str], of_row: Quantities, of_cell: Quantities) -> pd.DataFrame:
-    """All that has a value, in the columns `TIDY`, from arrays (R,) of rows and (R, P) of cells."""
-    return stacked(cube, table, [*_long(rows, None, of_row), *_long(rows, cube.pairs.to_list(), of_cell)])
+def tidy(cube: ScoreCube, table: str, entries: pd.Index[str], of_entry: Quantities, of_cell: Quantities) -> pd.DataFrame:
+    """The finite values of a table in the columns `TIDY`.
+
+    Args:
+        cube: names the suite and the pairs.
+        table: the name of the table.
+        entries: the M method entries of the values.
+        of_entry: quantities with values (M,).
+        of_cell: quantities with values (M, P).
+    """
+    return stack_long(cube, table, [*_long(entries, None, of_entry), *_long(entries, cube.pairs.to_list(), of_cell)])
 
 
-def tidy_long(cube: Cube, table: str, rows: pd.Index[str], parts: Sequence[str], of_part: Quantities) -> pd.DataFrame:
-    """As `tidy`, from arrays (R, K) of K parts (classes, groups)."""
-    long = [frame.rename(columns={"pair": "part"}) for frame in _long(rows, list(parts), of_part)]
-    return stacked(cube, table, long)
+def tidy_subgroups(
+    cube: ScoreCube, table: str, entries: pd.Index[str], subgroups: Sequence[str], quantities: Quantities
+) -> pd.DataFrame:
+    """The finite values of a table of K classes or groups, in the columns `TIDY`.
+
+    Args:
+        cube: names the suite.
+        table: the name of the table.
+        entries: the M method entries of the values.
+        subgroups: the K names.
+        quantities: quantities with values (M, K).
+    """
+    long = [frame.rename(columns={"pair": "subgroup"}) for frame in _long(entries, list(subgroups), quantities)]
+    return stack_long(cube, table, long)
 
 
-def stacked(cube: Cube, table: str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Long frames one below the other, in the columns `TIDY`."""
-    data = pd.concat([part for part in parts if len(part)] or list(parts[:1]), ignore_index=True)
+def stack_long(cube: ScoreCube, table: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Long frames stacked, in the columns `TIDY`."""
+    data = pd.concat([frame for frame in frames if len(frame)] or list(frames[:1]), ignore_index=True)
     data = data.assign(suite=cube.suite, suite_version=cube.version, table=table)
-    return data.reindex(columns=list(TIDY)).astype({"pair": object, "part": object})
+    return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
 
 
-def _long(rows: pd.Index[str], pairs: list[str] | None, quantities: Quantities) -> Iterator[pd.DataFrame]:
+def _long(entries: pd.Index[str], pairs: list[str] | None, quantities: Quantities) -> Iterator[pd.DataFrame]:
+    """One long frame per quantity, without the missing values."""
     pair = np.array([None] if pairs is None else pairs, dtype=object)
-    row_N, pair_N = np.repeat(rows.to_numpy(dtype=object), len(pair)), np.tile(pair, len(rows))
+    entry_N, pair_N = np.repeat(entries.to_numpy(dtype=object), len(pair)), np.tile(pair, len(entries))
     for quantity, (value, unit) in quantities.items():
         value_N = np.ravel(value).astype(np.float64)
-        there = ~np.isnan(value_N)
+        measured_N = ~np.isnan(value_N)
         yield pd.DataFrame(
             {
-                "entry": pd.Series(row_N[there], dtype=object),
-                "pair": pd.Series(pair_N[there], dtype=object),
+                "entry": pd.Series(entry_N[measured_N], dtype=object),
+                "pair": pd.Series(pair_N[measured_N], dtype=object),
                 "quantity": quantity,
-                "value": value_N[there],
+                "value": value_N[measured_N],
                 "unit": unit,
             }
         )
 
 
 def bounds(estimate: Estimate, unit: str) -> Quantities:
-    """Mean and interval as quantities."""
-    mean, half = estimate
-    return {"mean": (mean, unit), "low": (mean - half, unit), "high": (mean + half, unit)}
+    """A mean and the bounds of its 95 % CI as quantities."""
+    mean, margin = estimate
+    return {"mean": (mean, unit), "low": (mean - margin, unit), "high": (mean + margin, unit)}
 
 
-def seed_counts(cube: Cube) -> Quantities:
-    """How many seeds each cell has, also where they are too few to show."""
+def seed_counts(cube: ScoreCube) -> Quantities:
+    """The number of seeds of each cell, also where a seed is missing and the cell has no mean."""
     return {"n": (np.isfinite(cube.values).sum(axis=-1), "seeds")}
 
 
-def text_cells(rows: pd.Index[str], columns: Mapping[str, list[str]]) -> pd.DataFrame:
-    """Columns of text, one row per method."""
-    return pd.DataFrame(columns, index=pd.Index(rows, name="method"), dtype=object)
+def text_cells(entries: pd.Index[str], columns: Mapping[str, list[str]]) -> pd.DataFrame:
+    """The cells of a table, one line per method entry, from columns of text."""
+    return pd.DataFrame(columns, index=pd.Index(entries, name="method"), dtype=object)
 
 
-def mark_best(cells: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The marks of some columns in the shape of `cells`; the others have none."""
+def mark_columns(cells: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """The marks of a table in the shape of `cells`; columns that are not given have none."""
     blank = [""] * len(cells)
     return pd.DataFrame({name: columns.get(name, blank) for name in cells.columns}, index=cells.index, dtype=object)
 
 
-def best_two(values_R: Array, better: float) -> list[str]:
-    """The marks "best" and "second" of a column, equal ones alike; no mark where fewer than two have a value."""
-    values_R = np.round(better * values_R, 9)
-    places = np.unique(values_R[~np.isnan(values_R)])[::-1]
-    if np.count_nonzero(~np.isnan(values_R)) < 2:
-        return [""] * len(values_R)
-    named = dict(zip(places.tolist(), ("best", "second"), strict=False))
-    return [named.get(value, "") for value in values_R.tolist()]
+def best_two(values_M: Array, direction: float) -> list[str]:
+    """The marks "best" and "second" of a column, the same for ties; no marks where fewer than two values are present."""
+    values_M = np.round(direction * values_M, 9)
+    levels = np.unique(values_M[~np.isnan(values_M)])[::-1]
+    if np.count_nonzero(~np.isnan(values_M)) < 2:
+        return [""] * len(values_M)
+    marks = dict(zip(levels.tolist(), ("best", "second"), strict=False))
+    return [marks.get(value, "") for value in values_M.tolist()]
 
 
-def pair_texts(cube: Cube, cell: Estimate, mark_RP: Array | None = None) -> dict[str, list[str]]:
-    """One column of text per pair; with marks (1, 0, -1, NaN) the numbers are signed, and a star stands where one decides."""
-    starred = np.zeros(cell.mean.shape, dtype=bool) if mark_RP is None else np.isin(mark_RP, (1.0, -1.0))
-    shown = {}
-    for pair, mean, half, stars in zip(cube.pairs, cell.mean.T, cell.half.T, starred.T, strict=True):
-        said = texts(Estimate(mean, half), cube.decimals, signed=mark_RP is not None)
-        shown[str(pair)] = [text + STAR * bool(star) for text, star in zip(said, stars, strict=True)]
-    return shown
+def pair_texts(cube: ScoreCube, cell: Estimate, mark_MP: Array | None = None) -> dict[str, list[str]]:
+    """One column of text per pair.
+
+    With marks (1, 0, -1 or NaN) the values are deltas: they are signed, and a star follows those that are significantly
+    better or worse.
+    """
+    starred = np.zeros(cell.mean.shape, dtype=bool) if mark_MP is None else np.isin(mark_MP, (1.0, -1.0))
+    columns = {}
+    for pair, mean, margin, stars in zip(cube.pairs, cell.mean.T, cell.margin.T, starred.T, strict=True):
+        column = estimate_texts(Estimate(mean, margin), cube.decimals, signed=mark_MP is not None)
+        columns[str(pair)] = [text + STAR * bool(star) for text, star in zip(column, stars, strict=True)]
+    return columns
 
 
-def texts(estimate: Estimate, decimals: int = 1, *, signed: bool = False) -> list[str]:
-    """As in "52.1 ± 0.8"; without a half-width "52.1", without a mean blank."""
+def estimate_texts(estimate: Estimate, decimals: int = 1, *, signed: bool = False) -> list[str]:
+    """Estimates as in "52.1 ± 0.8"; "52.1" without a margin, blank without a mean."""
     return [
-        "" if np.isnan(mean) else number(mean, decimals, signed=signed) + ("" if np.isnan(half) else f" ± {half:.{decimals}f}")
-        for mean, half in zip(*(array.tolist() for array in estimate), strict=True)
+        ""
+        if np.isnan(mean)
+        else number_text(mean, decimals, signed=signed) + ("" if np.isnan(margin) else f" ± {margin:.{decimals}f}")
+        for mean, margin in zip(*(array.tolist() for array in estimate), strict=True)
     ]
 
 
-def number(value: float, decimals: int = 1, *, signed: bool = False) -> str:
-    """So many decimals; a signed "-0.0" is a small loss, which counts as one, and "0.0" is none."""
-    if signed and abs(value) > intervals.NOISE:
+def number_text(value: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """A number with so many decimals.
+
+    If signed, a small loss is "-0.0", because it counts as a loss, and a difference of zero is "0.0".
+    """
+    if signed and abs(value) > intervals.TOLERANCE:
         return f"{value:+.{decimals}f}"
     return f"{abs(value) if signed else value:.{decimals}f}"
 
 
-def figures(values: Array) -> list[str]:
-    """Three significant digits, whole from 100 on; NaN is blank."""
+def three_digits(values: Array) -> list[str]:
+    """Numbers with three significant digits, without decimals from 100 on; NaN is blank."""
     return ["" if np.isnan(value) else f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}" for value in values]
 
 
-def counts(values: Array, of: int | Array) -> list[str]:
-    """As in "4 / 12"; NaN is blank."""
+def count_texts(values: Array, of: int | Array) -> list[str]:
+    """Counts as in "4 / 12"; NaN is blank."""
     total = np.broadcast_to(np.asarray(of), np.shape(values))
     return ["" if np.isnan(value) else f"{value:.0f} / {whole:.0f}" for value, whole in zip(values, total, strict=True)]

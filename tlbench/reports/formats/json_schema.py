@@ -1,4 +1,7 @@
-"""The JSON of tables: `schema` of these classes stands in docs/reports.schema.json, and a test says when it is stale."""
+"""The JSON of tables and its schema.
+
+docs/reports.schema.json holds the output of `schema`; a test fails when it is stale.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tlbench.terms import METRICS, Strict
 
 
 class Metric(Strict):
-    """What the suite is compared by."""
+    """The metric of the suite."""
 
     name: str
     title: str
@@ -22,33 +25,39 @@ class Metric(Strict):
 
 
 class Cells(Strict):
-    """What is shown, as text; `index` names the rows, `data` and `marks` have a list for each row."""
+    """The cells as text: `index` names the method entries, `data` and `marks` hold one list per entry."""
 
     columns: list[str]
     index: list[str]
     data: list[list[str]]
-    marks: list[list[str]] = Field(description="best, second, helps, hurts, undecided, front; several with a space between")
+    marks: list[list[str]] = Field(
+        description="best, second, better, worse, undecided or front; several are separated by a space"
+    )
 
 
 class Value(Strict):
-    """One number, unrounded."""
+    """One unrounded number."""
 
     entry: str
-    pair: str | None = Field(description="source:target, or null where the value is of the whole row")
-    part: str | None = Field(description="the class, group or seed that the value is of")
+    pair: str | None = Field(description="source:target, or null where the value is of the whole entry")
+    subgroup: str | None = Field(
+        description="the class or group of samples; the seed of `worst_seed`, the number of the group of ranks of `group`"
+    )
     quantity: str
     value: float
     unit: str
 
 
-class OneTable(Strict):
+class JsonTable(Strict):
     """A table."""
 
     suite: str = Field(description="name and version, as in 'quickstart v1'")
     suite_name: str
     suite_version: int
-    kind: str = Field(description="accuracy, ranks, transfer, harm, classes, groups, throughput, frontier, detail, compare")
-    name: str = Field(description="tells tables of one kind apart, as in 'adaptation delta against source_only'")
+    kind: str = Field(
+        description="accuracy, ranks, transfer, negative_transfer, classes, groups, throughput, frontier, detail or compare"
+    )
+    name: str = Field(description="distinguishes tables of one kind, as in 'adaptation delta against source_only'")
     title: str
     caption: str
     metric: Metric
@@ -57,48 +66,49 @@ class OneTable(Strict):
 
 
 class Tables(Strict):
-    """All that `tlbench report --format json` writes.
+    """The output of `tlbench report --format json`.
 
-    `schema` rises when a field changes its meaning or goes; new kinds, quantities and fields leave it.
+    `schema` rises when a field is removed or changes its meaning; new kinds, quantities and fields do not raise it.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    tables: list[OneTable]
+    tables: list[JsonTable]
 
     @classmethod
     def of(cls, tables: Sequence[Table]) -> Tables:
-        """The JSON of some tables; half surrogate pairs, which no JSON reader takes, are spelt out."""
-        return cls(tables=[_one(table) for table in tables])
+        """The JSON of some tables; lone surrogates, which JSON readers reject, are spelt as backslash escapes."""
+        return cls(tables=[_json_table(table) for table in tables])
 
 
-def _one(table: Table) -> OneTable:
+def _json_table(table: Table) -> JsonTable:
     metric, cells = METRICS[table.metric], table.cells
     suite, version = table.suite.rsplit(" v", 1)
     values = table.data[[*TIDY[3:]]].astype(object).where(table.data[[*TIDY[3:]]].notna(), None)
     marks = [[""] * len(cells.columns)] * len(cells) if table.marks is None else table.marks.to_numpy().tolist()
-    return OneTable(
-        suite=_spelt(table.suite),
-        suite_name=_spelt(suite),
+    return JsonTable(
+        suite=_encodable(table.suite),
+        suite_name=_encodable(suite),
         suite_version=int(version),
         kind=table.kind,
-        name=_spelt(str(table.data["table"].iloc[0]) if len(table.data) else table.kind),
-        title=_spelt(table.title),
-        caption=_spelt(table.caption),
+        name=_encodable(str(table.data["table"].iloc[0]) if len(table.data) else table.kind),
+        title=_encodable(table.title),
+        caption=_encodable(table.caption),
         metric=Metric(name=table.metric, title=metric.title, unit=metric.unit, higher_is_better=metric.higher_is_better),
         cells=Cells(
-            columns=list(map(_spelt, cells.columns)),
-            index=list(map(_spelt, cells.index)),
-            data=[[_spelt(cell) for cell in row] for row in cells.to_numpy().tolist()],
+            columns=list(map(_encodable, cells.columns)),
+            index=list(map(_encodable, cells.index)),
+            data=[[_encodable(cell) for cell in row] for row in cells.to_numpy().tolist()],
             marks=marks,
         ),
         data=[
-            Value(**{str(key): _spelt(of) if isinstance(of, str) else of for key, of in value.items()})
+            Value(**{str(key): _encodable(fact) if isinstance(fact, str) else fact for key, fact in value.items()})
             for value in values.to_dict("records")
         ],
     )
 
 
-def _spelt(text: str) -> str:
+def _encodable(text: str) -> str:
+    """The text with lone surrogates spelt as backslash escapes."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Tables as LaTeX: booktabs, the best of a column bold, the second underlined, marks raised."""
+"""Tables as LaTeX with booktabs: the best of a column is bold, the second underlined, stars are superscripts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _ESCAPED = {char: f"\\{char}" for char in "&%$#_{}"} | {
     "…": r"\dots{}",
 }
 _LETTERS = "ßæÆøØåÅœŒ"
-"""Beside accented letters, what every LaTeX font has."""
+"""Letters that every LaTeX font has, besides accented ones."""
 
-_WAITING = 12
+_MAX_FLOATS = 12
+"""LaTeX holds few unprocessed floats; after so many without text between them it needs a page break."""
 
 NEEDS = r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks in names"
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is; a character that its usual fonts lack is shown by its code point."""
+    """Text escaped for LaTeX; a character that its usual fonts lack is shown by its code point."""
     return re.sub(r"(?<![^ ])-(?=\d)", "$-$", "".join(_ESCAPED.get(char) or _known(char) for char in text))
 
 
@@ -40,36 +41,38 @@ def _known(char: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A cell, escaped, a star at its end raised."""
+    """A cell, escaped, with a star at its end as a superscript."""
     stem, star = (text[:-2], "*") if text.endswith(" *") else (text, "")
     return escaped(stem) + r"\textsuperscript{*}" * bool(star)
 
 
-def emphasised(text: str, marks: Sequence[str]) -> str:
-    """The best bold, the second underlined."""
+def emphasized(text: str, marks: Sequence[str]) -> str:
+    """A cell with its marks: the best is bold, the second underlined."""
     if "best" in marks:
         return rf"\textbf{{{text}}}"
     return rf"\underline{{{text}}}" if "second" in marks else text
 
 
 def floats(title: str, caption: str, bodies: Sequence[str]) -> str:
-    """A float for each body (`latex_raw` of tabulate); the first has the caption, the others say that they go on."""
-    made = []
+    """A float for each body (`latex_raw` of tabulate); the first has the caption, the others are marked as continued."""
+    tables = []
     for number, body in enumerate(bodies):
         rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
         lines = "\n".join(next(rules) if line.strip() == "\\hline" else line.rstrip() for line in body.splitlines())
-        said = f"{escaped(title)}. {escaped(caption)}" if not number else f"{escaped(title)}, continued."
-        made.append(f"{NEEDS}\n\\begin{{table}}\n\\centering\\small\n\\caption{{{said}}}\\smallskip\n{lines}\n\\end{{table}}\n")
-    return "\n".join(made)
+        text = f"{escaped(title)}, continued." if number else f"{escaped(title)}. {escaped(caption)}"
+        tables.append(
+            f"{NEEDS}\n\\begin{{table}}\n\\centering\\small\n\\caption{{{text}}}\\smallskip\n{lines}\n\\end{{table}}\n"
+        )
+    return "\n".join(tables)
 
 
-def joined(tables: Sequence[str]) -> str:
-    """Tables one after the other; LaTeX keeps few floats waiting, so that many without text between them need a break."""
-    made, waiting = [], 0
+def join_tables(tables: Sequence[str]) -> str:
+    """Tables one after the other, with page breaks where there would be too many floats without text between them."""
+    texts, count = [], 0
     for table in tables:
-        waiting += table.count("\\begin{table}")
-        if waiting > _WAITING:
-            made.append("\\clearpage % too many floats without text between them\n")
-            waiting = table.count("\\begin{table}")
-        made.append(table)
-    return "\n".join(made)
+        count += table.count("\\begin{table}")
+        if count > _MAX_FLOATS:
+            texts.append("\\clearpage % too many floats without text between them\n")
+            count = table.count("\\begin{table}")
+        texts.append(table)
+    return "\n".join(texts)

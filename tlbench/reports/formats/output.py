@@ -1,4 +1,7 @@
-"""Tables -> text for a terminal, Markdown, LaTeX, CSV, JSON or HTML. Names from records are hostile until escaped here."""
+"""Tables as text for a terminal, Markdown, LaTeX, CSV, JSON or HTML.
+
+Names from records are untrusted; every format escapes them here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pandas as pd
 from tabulate import MIN_PADDING, tabulate
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, unknown_name
 from tlbench.reports.formats import latex
 from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.json_schema import Tables
@@ -20,57 +23,65 @@ from tlbench.reports.table import TIDY, Table
 FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 
 WIDTH = {"text": 160, "markdown": 120, "latex": 76}
-"""Columns that a table fills before it goes on in a further one, unless told. Markdown: what a page shows without scrolling;
-LaTeX: what a page of small print holds."""
+"""The default width in characters, beyond which the columns of a table continue in a further block below.
+
+For Markdown it is what a page shows without scrolling, for LaTeX what fits on a page in \\small.
+"""
 
 _LINE = 100
-"""Columns that a caption is filled to, for reading."""
+"""The width in characters to which captions are wrapped."""
 
-_MARKDOWN = re.compile(r"[\\`*|<>&~$\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word marks nothing up
+_MARKDOWN = re.compile(r"[\\`*|<>&~$\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is no markup
 _FORMULA = re.compile(r"^(?=[=+\-@\t\r])")
 
 Cells = list[list[str]]
-"""Header and rows, the row's name first."""
+"""The header and the rows of a table, each with its name first."""
 
 
 def render(tables: Sequence[Table], format: str = "text", width: int | None = None) -> str:
-    """All tables in one of `FORMATS`, ending in a newline.
+    """All tables in one format, ending in a newline.
 
-    `width` is for text, Markdown and LaTeX: a wider table goes on in further ones below, each with the row names. csv is
-    one tidy frame of all tables, json holds cells and data of each. Raises TlbenchError for an unknown format.
+    Args:
+        tables: from `reports.tables` or `reports.compare`.
+        format: one of `FORMATS`. csv is one tidy frame of all tables, json holds the cells and the data of each.
+        width: of text, Markdown and LaTeX, in characters; the columns of a wider table continue in further blocks below,
+            each with the names of the rows. `WIDTH` has the defaults.
+
+    Raises:
+        TlbenchError: the format is unknown.
     """
     if format not in FORMATS:
-        raise TlbenchError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+        raise TlbenchError(unknown_name("format", format, FORMATS))
     if format == "csv":
         return _csv(tables)
     if format == "json":
         return json.dumps(Tables.of(tables).model_dump(by_alias=True), indent=1, allow_nan=False) + "\n"
-    none = "No such table: the records hold nothing to fill it with."
     if not tables:
-        return {"latex": f"% {none}\n", "html": f"<p>{none}</p>\n"}.get(format, f"{none}\n")
+        message = "There is no such table: the records lack the values that it shows."
+        return {"latex": f"% {message}\n", "html": f"<p>{message}</p>\n"}.get(format, f"{message}\n")
     if format == "html":
         return "".join(map(_html, tables))
     write = {"text": _text, "markdown": _markdown, "latex": _latex}[format]
-    made = [write(table, width or WIDTH[format]) for table in tables]
-    return latex.joined(made) if format == "latex" else "\n".join(made)
+    texts = [write(table, width or WIDTH[format]) for table in tables]
+    return latex.join_tables(texts) if format == "latex" else "\n".join(texts)
 
 
 def cells_of(table: Table, escape: Callable[[str], str] = str) -> Cells:
-    """Header and rows as text, the row's name first, each one made safe."""
+    """The header and the rows as escaped text, each with its name first."""
     header = [str(table.cells.index.name), *table.cells.columns]
     rows = zip(table.cells.index, *(table.cells[column] for column in table.cells.columns), strict=True)
     return [[escape(escape_control(str(cell))) for cell in row] for row in (header, *rows)]
 
 
 def marks_of(table: Table) -> Cells:
-    """The marks of the cells in the places of `cells_of`; the names have none."""
+    """The marks of the cells in the shape of `cells_of`; names have none."""
     shape = table.cells
     marks = pd.DataFrame("", shape.index, shape.columns) if table.marks is None else table.marks
     return [[""] * (1 + len(shape.columns)), *(["", *row] for row in marks.to_numpy().tolist())]
 
 
 def blocks(cells: Cells, width: int) -> Iterator[list[int]]:
-    """The column numbers of each block: always the name, then as many columns as fit, at least one."""
+    """The column indices of each block: the name, then as many columns as fit into the width, at least one."""
     header, rows = cells[0], cells[1:]
     name, *widths = (max(len(title) + MIN_PADDING, *(len(row[at]) for row in rows)) for at, title in enumerate(header))
     block, used = [0], name
@@ -91,12 +102,12 @@ def _tabulate(cells: Cells, block: list[int], format: str) -> str:
 
 def _text(table: Table, width: int) -> str:
     cells = cells_of(table)
-    made = [_tabulate(cells, block, "simple") for block in blocks(cells, width)]
-    return "\n\n".join([escape_control(table.title), *made, caption(table, width)]) + "\n"
+    bodies = [_tabulate(cells, block, "simple") for block in blocks(cells, width)]
+    return "\n\n".join([escape_control(table.title), *bodies, caption(table, width)]) + "\n"
 
 
 def caption(table: Table, width: int) -> str:
-    """The caption filled for reading on a terminal."""
+    """The caption wrapped for a terminal."""
     return textwrap.fill(escape_control(table.caption), min(width, _LINE), break_on_hyphens=False)
 
 
@@ -104,19 +115,19 @@ def _markdown(table: Table, width: int) -> str:
     def escape(text: str) -> str:
         return _MARKDOWN.sub(lambda mark: f"&#{ord(mark[0])};", text)
 
-    shown = list(blocks(cells_of(table), width))
+    plain = cells_of(table)
     cells = [
         [f"**{cell}**" if "best" in mark.split() else cell for cell, mark in zip(row, marks, strict=True)]
         for row, marks in zip(cells_of(table, escape), marks_of(table), strict=True)
     ]
-    made = [_tabulate(cells, block, "pipe") for block in shown]
-    return "\n\n".join([f"### {escape(escape_control(table.title))}", *made, escape(escape_control(table.caption))]) + "\n"
+    bodies = [_tabulate(cells, block, "pipe") for block in blocks(plain, width)]
+    return "\n\n".join([f"### {escape(escape_control(table.title))}", *bodies, escape(escape_control(table.caption))]) + "\n"
 
 
 def _latex(table: Table, width: int) -> str:
     plain = cells_of(table)
     cells = [
-        [latex.emphasised(latex.cell(text), mark.split()) for text, mark in zip(row, marks, strict=True)]
+        [latex.emphasized(latex.cell(text), mark.split()) for text, mark in zip(row, marks, strict=True)]
         for row, marks in zip(plain, marks_of(table), strict=True)
     ]
     bodies = [_tabulate(cells, block, "latex_raw") for block in blocks(plain, width)]
@@ -124,7 +135,7 @@ def _latex(table: Table, width: int) -> str:
 
 
 def _html(table: Table) -> str:
-    """A <table> that asks for no style: marks are classes, the caption holds title and caption."""
+    """A <table> without styles: marks are classes, and the <caption> holds the title and the caption."""
 
     def tag(name: str, text: str, mark: str = "", scope: str = "") -> str:
         attributes = f' scope="{scope}"' * bool(scope) + f' class="{html.escape(mark)}"' * bool(mark)
@@ -136,21 +147,21 @@ def _html(table: Table) -> str:
     body = "\n".join(
         "<tr>"
         + tag("th", row[0], scope="row")
-        + "".join(map(lambda cell, mark: tag("td", cell, mark), row[1:], of[1:]))
+        + "".join(map(lambda cell, mark: tag("td", cell, mark), row[1:], row_marks[1:]))
         + "</tr>"
-        for row, of in zip(rows, marks, strict=True)
+        for row, row_marks in zip(rows, marks, strict=True)
     )
-    title, said = html.escape(escape_control(table.title)), html.escape(escape_control(table.caption))
+    title, text = html.escape(escape_control(table.title)), html.escape(escape_control(table.caption))
     return (
-        f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {said}</caption>\n'
+        f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {text}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
     )
 
 
 def _csv(tables: Sequence[Table]) -> str:
-    """Names that a spreadsheet would take for a formula get an apostrophe in front."""
+    """One tidy frame; names that a spreadsheet would run as a formula are prefixed with an apostrophe."""
     data = pd.concat([table.data for table in tables]) if tables else pd.DataFrame(columns=list(TIDY))
-    names = ("suite", "table", "entry", "pair", "part")
+    names = ("suite", "table", "entry", "pair", "subgroup")
     safe = {
         name: data[name].map(lambda text: _FORMULA.sub("'", escape_control(str(text))), na_action="ignore") for name in names
     }

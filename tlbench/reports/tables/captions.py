@@ -1,4 +1,4 @@
-"""What stands below a table: the question that its intervals answer, what they rest on, and what is missing."""
+"""The sentences of captions: how a table was computed, what its intervals cover, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,140 +8,151 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlbench.reports.score_cube import Cube
+from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals as statistics
-from tlbench.reports.statistics.intervals import SEEDS_NEEDED
+from tlbench.reports.statistics.intervals import MIN_SEEDS
 
-SELECTION = "Selection rule: the last step of a fixed budget."
+SELECTION = "Model selection: the last step of a fixed budget."
 
-_SHOWN = 8
-"""How many rows or reasons a caption lists by name."""
+SIGNIFICANCE = "moderated t-tests; BH, 5 % FDR"
+"""The test behind the marks of single pairs, classes and groups."""
 
-_LONGEST = 200
-"""Characters of a reason that a caption shows."""
+_MAX_NAMES = 8
+"""The number of entries or reasons that a caption lists by name."""
+
+_MAX_CHARACTERS = 200
+"""The length at which a caption truncates a reason."""
 
 
-def unit(cube: Cube) -> str:
-    """What is measured, and which way is good where that is not up."""
+def unit(cube: ScoreCube) -> str:
+    """The metric with its unit, and a note where lower is better."""
     low = "" if cube.measure.higher_is_better else "; lower is better"
-    return f"{cube.titled} in {cube.measure.unit}{low}"
+    return f"{cube.capitalized_title} in {cube.measure.unit}{low}"
 
 
-def intervals(cube: Cube, noun: str, *, deltas: bool = False) -> str:
-    """What the numbers after ± are, or why there are none. `noun` names the column of means."""
+def intervals(cube: ScoreCube, noun: str, *, deltas: bool = False) -> str:
+    """The sentence on the margins of error of means and of pairs, or on why there are none.
+
+    `noun` names the column of means; `deltas` is True where the cells of pairs are tested by moderated t.
+    """
     seeds, pairs = len(cube.seeds), plural(len(cube.pairs), "pair")
-    if seeds == 1:
-        return f"One seed, {pairs}: no interval."
-    if seeds < SEEDS_NEEDED:
-        return f"Means of {seeds} seeds, {pairs}: too few seeds for an interval, which takes {SEEDS_NEEDED}."
-    per_pair = "moderated t over the seeds of a pair" if deltas else "t over the seeds of a pair"
+    if seeds < MIN_SEEDS:
+        means = "Single runs" if seeds == 1 else "Means over seeds"
+        return f"{means} ({plural(seeds, 'seed')}, {pairs}): no 95 % CI, which takes {MIN_SEEDS} seeds."
+    per_pair = "moderated t" if deltas else "Student's t"
     return (
-        f"Means of {seeds} seeds ± half of the 95 % interval ({per_pair}; Welch-Satterthwaite over {pairs}), "
-        f"{_asks(noun)} It does not speak of other domains."
+        f"Means over {seeds} seeds ± margin of error of the 95 % CI ({per_pair} for a pair, Welch-Satterthwaite t for the "
+        f"{noun} over {pairs}); {_covers()}"
     )
 
 
-def interval_of_means(cube: Cube, noun: str) -> str:
-    """As `intervals`, for a table that has no column of a single pair."""
-    if len(cube.seeds) < SEEDS_NEEDED:
+def interval_of_means(cube: ScoreCube, noun: str) -> str:
+    """As `intervals`, for a table without columns of single pairs."""
+    if len(cube.seeds) < MIN_SEEDS:
         return intervals(cube, noun)
-    return f"{noun.capitalize()} ± half of the 95 % interval (Welch-Satterthwaite), {_asks(noun)}"
+    return f"{noun.capitalize()} ± margin of error of the 95 % CI (Welch-Satterthwaite t); {_covers()}"
 
 
-def _asks(noun: str) -> str:
-    return f"which asks: would other seeds give this {noun} on these pairs?"
+def _covers() -> str:
+    return "the CI covers other seeds on these pairs, not other domains."
 
 
-def new_domains(cube: Cube) -> str:
-    """What the interval for new domains asks, or why it is not there."""
-    count = len(statistics.deletable(cube.domains))
-    if count < statistics.DOMAINS_NEEDED:
-        said = f"{plural(count, 'domain')} can be left out" if count else "no domain can be left out"
-        return f"For new domains: not estimable ({said} in turn, it takes {statistics.DOMAINS_NEEDED})."
-    if (statistics.deletable(cube.domains).mean(axis=1) > 0.5).any():
-        return "For new domains: not estimable (more than half of the pairs share one domain)."
-    held = set.intersection(*map(set, cube.domains))
-    given = f" and {listed(sorted(held))}" if held else ""
-    return f"New domains: would other domains of this kind{given} give it too? Jackknife over {count} domains left out in turn."
-
-
-def verdicts(cube: Cube) -> str:
-    """What the columns of a delta table mean."""
-    side = "below" if cube.measure.higher_is_better else "above"
-    hurt = f"Pairs hurt: pairs with a delta {side} zero"
-    if len(cube.seeds) < SEEDS_NEEDED:
-        return f"No interval, so no verdict. {hurt}."
-    gain, loss = ("above", "below") if cube.measure.higher_is_better else ("below", "above")
+def new_domains(cube: ScoreCube) -> str:
+    """The sentence on the interval for new domains, or on why there is none."""
+    removable = statistics.removable_domains(cube.domains)
+    if len(removable) < statistics.MIN_DOMAINS:
+        count = plural(len(removable), "domain") if len(removable) else "no domain"
+        return f"No 95 % CI for new domains: {count} can be left out, and the jackknife takes {statistics.MIN_DOMAINS}."
+    if (removable.mean(axis=1) > 0.5).any():
+        return "No 95 % CI for new domains: more than half of the pairs share one domain."
+    shared = set.intersection(*map(set, cube.domains))
+    given = f", given {short_list(sorted(shared))}" if shared else ""
     return (
-        f"Helps, hurts: the interval of the mean delta lies {gain}, {loss} zero; undecided: it holds zero. {hurt}, and of them "
-        f"those that surely do. A star: the pair surely helps or hurts, by {MODERATED} over all cells of this table."
+        f"New domains: margin of error of the 95 % CI for other domains of this kind{given} (delete-one-domain jackknife over "
+        f"{len(removable)} domains)."
     )
 
 
-MODERATED = "moderated t with a false discovery rate of 5 %"
-"""How single pairs, classes and groups are marked, in words."""
+def verdicts(cube: ScoreCube) -> str:
+    """The sentences on the verdicts and on the counts of pairs in a table of deltas."""
+    gain, loss = ("above", "below") if cube.measure.higher_is_better else ("below", "above")
+    worse = f"Pairs worse: pairs with a delta {loss} zero"
+    if len(cube.seeds) < MIN_SEEDS:
+        return f"Without a 95 % CI there is no verdict. {worse}."
+    return (
+        f"Verdict: better or worse if the 95 % CI of the mean delta lies {gain} or {loss} zero, undecided if it contains zero. "
+        f"{worse} and, before the star, those that are significantly worse. *: significantly better or worse ({SIGNIFICANCE} "
+        "over all cells of this table)."
+    )
 
 
-def reach(cube: Cube) -> str:
-    """A note where no test over seeds or over pairs can reach the level 0.05, whatever the numbers."""
-    blocks = (("seed", len(cube.seeds)), ("pair", len(cube.pairs)))
-    short = [(noun, count) for noun, count in blocks if statistics.sign_test_floor(count) > 1 - statistics.CONFIDENCE]
-    if not short:
-        return ""
-    said = [f"over {plural(count, noun)} its p is never below {statistics.sign_test_floor(count):g}" for noun, count in short]
-    return f"Too few for a sign test: {' and '.join(said)}."
+def sign_test_note(cube: ScoreCube) -> str:
+    """A note where a sign test over seeds or over pairs can't reach the level 0.05, whatever the numbers."""
+    alpha = 1 - statistics.CONFIDENCE
+    counts = [("seed", len(cube.seeds)), ("pair", len(cube.pairs))]
+    floors = [
+        f"{smallest:g} over {plural(count, noun)}"
+        for noun, count in counts
+        if (smallest := statistics.smallest_sign_test_p(count)) > alpha
+    ]
+    return f"The smallest p-value of a sign test is {' and '.join(floors)}." if floors else ""
 
 
-def incomplete(cube: Cube, complete_RP: npt.NDArray[np.bool_], absent: str) -> str:
-    """Which rows have blanks, and how many pairs they have, as in "dann (4 of 12 pairs)"."""
-    whole_R, pairs = complete_RP.sum(axis=1), len(cube.pairs)
-    of = zip(cube.entries, whole_R, strict=True)
-    named = [f"{row} ({whole} of {pairs} pairs)" for row, whole in of if whole < pairs]
-    if not named:
-        return ""
-    return f"{plural(len(named), 'incomplete row')}, without {absent}: {listed(named)}."
+def incomplete_entries(cube: ScoreCube, measured_MP: npt.NDArray[np.bool_], absent: str) -> str:
+    """The sentence that names the entries with missing cells and counts their pairs, as in "dann (4 of 12 pairs)".
+
+    Args:
+        cube: whose entries and pairs are the axes.
+        measured_MP: whether each cell has a value.
+        absent: what such entries lack in the table, such as "mean and rank".
+    """
+    count_M, pairs = measured_MP.sum(axis=1), len(cube.pairs)
+    names = [f"{entry} ({count} of {pairs} pairs)" for entry, count in zip(cube.entries, count_M, strict=True) if count < pairs]
+    noun = "incomplete entry" if len(names) == 1 else "incomplete entries"
+    return f"{len(names)} {noun}, without {absent}: {short_list(names)}." if names else ""
 
 
-def ended(frame: pd.DataFrame) -> str:
-    """How many cases failed or were skipped, for which reasons and in which rows; each reason once."""
-    parts = []
+def unfinished_cases(frame: pd.DataFrame) -> str:
+    """The sentences that count failed and skipped cases, each reason once with its entries."""
+    sentences = []
     for status in ("failed", "skipped"):
-        some = frame[frame["status"] == status]
-        if some.empty:
+        cases = frame[frame["status"] == status]
+        if cases.empty:
             continue
-        reasons = some.assign(reason=some["reason"].fillna("no reason given")).groupby("reason", sort=False)["entry"].unique()
-        said = [f"{_short(str(why))} ({listed(list(rows))})" for why, rows in reasons.items()]
-        parts.append(f"{len(some)} of {plural(len(frame), 'case')} {status}: {listed(said, '; ')}.")
-    return " ".join(parts)
+        reasons = cases.assign(reason=cases["reason"].fillna("no reason given"))
+        entries = reasons.groupby("reason", sort=False)["entry"].unique()
+        groups = [f"{_truncated(str(reason))} ({short_list(list(names))})" for reason, names in entries.items()]
+        sentences.append(f"{len(cases)} of {plural(len(frame), 'case')} {status}: {short_list(groups, '; ')}.")
+    return " ".join(sentences)
 
 
-def mixtures(frame: pd.DataFrame) -> str:
-    """A warning where one row mixes options, or one pair mixes versions of its data."""
-    parts = []
-    for what, of in (("options", "entry"), ("data", "pair")):
-        kinds = frame.groupby(of, sort=False)[what].nunique()
-        mixed = [str(name) for name in kinds.index[kinds > 1]]
+def mixed_inputs(frame: pd.DataFrame) -> str:
+    """A warning where the records of an entry have different options, or those of a pair different data."""
+    sentences = []
+    for column, of in (("options", "entry"), ("data", "pair")):
+        variants = frame.groupby(of, sort=False)[column].nunique()
+        mixed = [str(name) for name in variants.index[variants > 1]]
         if mixed:
-            parts.append(f"Not one and the same {what} in {of} {listed(mixed)}: run these again before you compare.")
-    return " ".join(parts)
+            sentences.append(f"Records with different {column} are mixed in {of} {short_list(mixed)}: run these again.")
+    return " ".join(sentences)
 
 
-def joined(*parts: str) -> str:
-    """The parts that say something, as one caption."""
-    return " ".join(part for part in parts if part)
+def join_sentences(*sentences: str) -> str:
+    """The sentences that are not empty, as one caption."""
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _short(text: str) -> str:
+def _truncated(text: str) -> str:
     text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"
 
 
-def listed(names: Sequence[str], comma: str = ", ") -> str:
-    """Names in a row, the first few of many."""
-    more = len(names) - _SHOWN
-    return comma.join(names[:_SHOWN]) + (f"{comma}and {more} more" if more > 0 else "")
+def short_list(names: Sequence[str], comma: str = ", ") -> str:
+    """The first names of a list, and the number of the others."""
+    more = len(names) - _MAX_NAMES
+    return comma.join(names[:_MAX_NAMES]) + (f"{comma}and {more} more" if more > 0 else "")
 
 
 def plural(count: int, noun: str) -> str:
-    """As in "1 pair", "12 pairs"."""
+    """A count with its noun, as in "1 pair" or "12 pairs"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,15 +1,17 @@
-"""The tables of costs: speed, time, memory and energy; and what accuracy is gained for them."""
+"""The tables of costs: throughput, time, memory and energy, and the accuracy that is gained for them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import DETAILS, latest, latest_done
-from tlbench.reports.score_cube import Cube, cube
+from tlbench.reports.frames import DETAILS, latest_records, latest_value
+from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import Table, figures, mark_best, text_cells, texts, tidy
+from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
 from tlbench.reports.tables import captions
 
 _MACHINE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases", "precision", "batch")
@@ -21,198 +23,226 @@ _UNITS = {
     "peak_memory_bytes": "bytes",
     "energy_joules": "joules",
 }
-_NAMED = {"flops_per_sample": "FLOPs", "flops_per_second": "FLOPs/s", "steps": "steps", "seconds": "seconds", "bytes": "bytes"}
-"""What a quantity's name holds -> its unit; the first that fits."""
+_UNIT_OF_NAME = {
+    "flops_per_sample": "FLOPs",
+    "flops_per_second": "FLOPs/s",
+    "steps": "steps",
+    "seconds": "seconds",
+    "bytes": "bytes",
+}
+"""Part of a quantity's name -> its unit; the first that matches counts."""
 _MIB, _GIB = 2**20, 2**30
 
 
 def throughput(frame: pd.DataFrame) -> list[Table]:
-    """Medians over the cases done, one table per machine, precision and batch size; rows in the order of accuracy.
+    """The tables of throughput of one suite, one per machine, precision and batch size.
 
-    A case that ran on two machines counts on both. Takes the frame of one suite.
+    The values are medians over the finished cases, and the entries are sorted as in the table of accuracy. A case that ran on
+    two machines counts on both.
     """
-    scores = cube(frame)
+    scores = score_cube(frame)
     groups = _groups(frame, _MACHINE)
-    return [_costs(scores, group, _split(groups)) for group in groups]
+    return [_throughput_table(scores, group, _split_note(groups)) for group in groups]
 
 
 def pareto_table(frame: pd.DataFrame) -> list[Table]:
-    """Accuracy against cost, one table per machine and precision: gain per minute, and which rows no other row beats in both.
+    """The tables of accuracy against cost of one suite, one per machine and precision: gain per minute and the Pareto front.
 
-    Batch sizes share a table: it compares seconds, not samples per second. Takes the frame of one suite.
+    Batch sizes share a table, because it compares seconds and not samples per second. Machines with fewer than two entries
+    have no table.
     """
-    scores = cube(frame)
-    baseline = latest(frame, "baseline")
+    scores = score_cube(frame)
+    baseline = latest_value(frame, "baseline")
     groups = _groups(frame, _WITHOUT_BATCH)
-    made = [_frontier(scores, group, None if baseline is None else str(baseline), _split(groups)) for group in groups]
-    return [table for table in made if len(table.cells) > 1]
+    tables = [
+        _frontier_table(scores, group, None if baseline is None else str(baseline), _split_note(groups)) for group in groups
+    ]
+    return [table for table in tables if len(table.cells) > 1]
 
 
 def cost_details(frame: pd.DataFrame) -> list[Table]:
-    """The other costs that were measured, medians as in `throughput`; no table where none was."""
-    scores = cube(frame)
+    """The tables of all other measured costs of one suite, as `throughput`; no table where none was measured."""
+    scores = score_cube(frame)
     groups = [group for group in _groups(frame, _MACHINE) if group[list(DETAILS)].notna().any(axis=None)]
-    return [_details(scores, group, _split(groups)) for group in groups]
+    return [_details_table(scores, group, _split_note(groups)) for group in groups]
+
+
+def pareto_front(gain_M: Array, cost_M: Array) -> Array:
+    """Whether each entry (M,) is on the Pareto front: 1.0 or 0.0, NaN where its gain or cost is missing.
+
+    An entry is dominated, and not on the front, if another has at least its gain at no more than its cost and is better in
+    one of the two.
+    """
+    measured_M = np.isfinite(gain_M) & np.isfinite(cost_M)
+    with np.errstate(invalid="ignore"):
+        at_least_MM = (gain_M >= gain_M[:, None]) & (cost_M <= cost_M[:, None])
+        better_MM = (gain_M > gain_M[:, None]) | (cost_M < cost_M[:, None])
+    dominated_M = np.asarray((at_least_MM & better_MM).any(axis=1))
+    return np.where(measured_M, np.where(dominated_M, 0.0, 1.0), np.nan)
 
 
 def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
-    done = latest_done(frame, by=by)
-    done = done[done["status"] == "done"]
-    return [group for _, group in done.groupby(list(by), sort=False, dropna=False)]
+    """The finished cases by machine, precision and batch size."""
+    records = latest_records(frame, by=by)
+    records = records[records["status"] == "done"]
+    return [group for _, group in records.groupby(list(by), sort=False, dropna=False)]
 
 
-def _split(groups: list[pd.DataFrame]) -> str:
-    """That the records of a suite are of several machines or precisions, where they are."""
-    said = []
+def _split_note(groups: list[pd.DataFrame]) -> str:
+    """The sentence that counts the machines and precisions of a suite, where there are several."""
+    counts = []
     for columns, noun in ((_MACHINE[:-2], "machine"), (("precision",), "precision")):
         kinds = {tuple(map(str, group[list(columns)].iloc[0])) for group in groups}
         if len(kinds) > 1:
-            said.append(captions.plural(len(kinds), noun))
-    return f"The records are of {' and '.join(said)}, which are not mixed: each has a table of its own." if said else ""
+            counts.append(captions.plural(len(kinds), noun))
+    return f"The records are from {' and '.join(counts)}, each with a table of its own." if counts else ""
 
 
-def _medians(group: pd.DataFrame, rows: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
-    by_row = group.astype(dict.fromkeys(columns, "float64")).groupby("entry", sort=False)
-    medians = by_row[list(columns)].median().reindex(rows)
+def _medians(group: pd.DataFrame, entries: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
+    """The medians (M,) of some columns over the cases of each entry."""
+    by_entry = group.astype(dict.fromkeys(columns, "float64")).groupby("entry", sort=False)
+    medians = by_entry[list(columns)].median().reindex(entries)
     return {column: medians[column].to_numpy(dtype=np.float64) for column in columns}
 
 
-def _memory(bytes_R: Array) -> dict[str, list[str]]:
-    large = bool((bytes_R >= _GIB).any())
-    return {f"peak memory {'GiB' if large else 'MiB'}": figures(bytes_R / (_GIB if large else _MIB))}
+def _memory_and_energy(medians: dict[str, Array]) -> dict[str, list[str]]:
+    """The columns of peak memory and, where it was measured, of energy."""
+    bytes_M, joules_M = medians["peak_memory_bytes"], medians["energy_joules"]
+    unit, factor = ("GiB", _GIB) if bool((bytes_M >= _GIB).any()) else ("MiB", _MIB)
+    columns = {f"peak memory {unit}": three_digits(bytes_M / factor)}
+    return columns | ({"energy J": three_digits(joules_M)} if np.isfinite(joules_M).any() else {})
 
 
-def _costs(scores: Cube, group: pd.DataFrame, split: str) -> Table:
-    rows = scores.entries[scores.entries.isin(group["entry"])]
-    value = _medians(group, rows, tuple(_UNITS))
-    cases_R = group.groupby("entry", sort=False).size().reindex(rows).to_numpy()
-    energy_read = bool(np.isfinite(value["energy_joules"]).any())
-    blank = any(np.isnan(value[column]).any() for column in _UNITS if column != "energy_joules")
-    text = {
-        "cases": [str(cases) for cases in cases_R],
-        "train samples/s": figures(value["train_samples_per_second"]),
-        "predict samples/s": figures(value["predict_samples_per_second"]),
-        "train seconds": figures(value["train_seconds"]),
-        **_memory(value["peak_memory_bytes"]),
-        **({"energy J": figures(value["energy_joules"])} if energy_read else {}),
+def _throughput_table(scores: ScoreCube, group: pd.DataFrame, split_note: str) -> Table:
+    entries = scores.entries[scores.entries.isin(group["entry"])]
+    medians = _medians(group, entries, tuple(_UNITS))
+    cases_M = group.groupby("entry", sort=False).size().reindex(entries).to_numpy()
+    has_energy = bool(np.isfinite(medians["energy_joules"]).any())
+    has_blanks = any(np.isnan(medians[column]).any() for column in _UNITS if column != "energy_joules")
+    columns = {
+        "cases": [str(cases) for cases in cases_M],
+        "train samples/s": three_digits(medians["train_samples_per_second"]),
+        "predict samples/s": three_digits(medians["predict_samples_per_second"]),
+        "train seconds": three_digits(medians["train_seconds"]),
+        **_memory_and_energy(medians),
     }
-    where = _where(group, _MACHINE)
+    machine = _machine_text(group, _MACHINE)
+    of_entry = {"cases": (cases_M, "cases")} | {quantity: (medians[quantity], unit) for quantity, unit in _UNITS.items()}
     return Table(
         suite=scores.name,
         kind="throughput",
-        title=f"{scores.name}: throughput on {where}",
-        caption=captions.joined(
-            "Medians over the cases done; compare within one machine, precision and batch size: within this table.",
-            split,
-            "Train seconds of a solved method is its fit." if (group["kind"] == "solved").any() else "",
-            "Blank: not measured." if blank else "",
-            "" if energy_read else "Energy: not readable on this machine.",
-            captions.mixtures(group),
+        title=f"{scores.name}: throughput on {machine}",
+        caption=captions.join_sentences(
+            "Medians over the finished cases; comparable within this table only (one machine, precision and batch size).",
+            split_note,
+            "Train seconds of a shallow method: the time of its fit." if (group["kind"] == "shallow").any() else "",
+            "Blank: not measured." if has_blanks else "",
+            "" if has_energy else "Energy: not readable on this machine.",
+            captions.mixed_inputs(group),
         ),
-        cells=text_cells(rows, text),
-        data=tidy(
-            scores,
-            f"throughput on {where}",
-            rows,
-            of_row={"cases": (cases_R, "cases")} | {quantity: (value[quantity], unit) for quantity, unit in _UNITS.items()},
-            of_cell={},
-        ),
+        cells=text_cells(entries, columns),
+        data=tidy(scores, f"throughput on {machine}", entries, of_entry, of_cell={}),
         metric=scores.metric,
     )
 
 
-def _frontier(scores: Cube, group: pd.DataFrame, baseline: str | None, split: str) -> Table:
-    rows = scores.entries[scores.entries.isin(group["entry"])]
-    value = _medians(group, rows, tuple(_UNITS))
-    at_R = scores.entries.get_indexer(rows)
-    score_R = intervals.these_pairs(scores.values).mean[at_R]
-    delta = Estimate(np.full(len(rows), np.nan), np.full(len(rows), np.nan))
+@dataclass(frozen=True, eq=False)
+class _Frontier:
+    """Accuracy against cost of M entries: means over pairs, medians of costs, and which entries are on the Pareto front."""
+
+    entries: pd.Index[str]
+    medians: dict[str, Array]
+    score_M: Array
+    delta: Estimate
+    per_minute_M: Array
+    front_M: Array
+
+
+def _frontier(scores: ScoreCube, group: pd.DataFrame, baseline: str | None) -> _Frontier:
+    entries = scores.entries[scores.entries.isin(group["entry"])]
+    medians = _medians(group, entries, tuple(_UNITS))
+    score_M = intervals.over_pairs(scores.values).mean[scores.entries.get_indexer(entries)]
+    delta = Estimate(np.full(len(entries), np.nan), np.full(len(entries), np.nan))
     if baseline is not None and baseline in scores.entries and len(scores.entries) > 1:
         deltas = scores.minus(baseline)
-        found, at = intervals.these_pairs(deltas.values), deltas.entries.get_indexer(rows)
-        delta = Estimate(*(np.where(at >= 0, of[at], np.nan) for of in found))
-    gain_R = scores.better * delta.mean
-    per_minute_R = np.where(gain_R > intervals.NOISE, gain_R / (value["train_seconds"] / 60), np.nan)
-    front_R = pareto(scores.better * score_R, value["train_seconds"])
-    device = str(group["device"].iloc[0])
-    minute = "CPU-minute" if device == "cpu" else "GPU-minute"
-    energy_read = bool(np.isfinite(value["energy_joules"]).any())
-    where, points = _where(group, _WITHOUT_BATCH), "points" if scores.measure.unit == "per cent" else scores.measure.unit
-    front = ["front" if on == 1 else "" for on in front_R.tolist()]
+        estimate, index_M = intervals.over_pairs(deltas.values), deltas.entries.get_indexer(entries)
+        delta = Estimate(*(np.where(index_M >= 0, values_M[index_M], np.nan) for values_M in estimate))
+    gain_M = scores.direction * delta.mean
+    return _Frontier(
+        entries=entries,
+        medians=medians,
+        score_M=score_M,
+        delta=delta,
+        per_minute_M=np.where(gain_M > intervals.TOLERANCE, gain_M / (medians["train_seconds"] / 60), np.nan),
+        front_M=pareto_front(scores.direction * score_M, medians["train_seconds"]),
+    )
+
+
+def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None, split_note: str) -> Table:
+    frontier = _frontier(scores, group, baseline)
+    minute = "CPU-minute" if str(group["device"].iloc[0]) == "cpu" else "GPU-minute"
+    points = "points" if scores.measure.unit == "per cent" else scores.measure.unit
+    machine = _machine_text(group, _WITHOUT_BATCH)
+    no_margin_M = np.full(len(frontier.entries), np.nan)
     cells = text_cells(
-        rows,
+        frontier.entries,
         {
-            scores.measure.title: texts(Estimate(score_R, np.full(len(rows), np.nan)), scores.decimals),
-            "mean delta": texts(delta, scores.decimals, signed=True),
-            "train seconds": figures(value["train_seconds"]),
-            **_memory(value["peak_memory_bytes"]),
-            **({"energy J": figures(value["energy_joules"])} if energy_read else {}),
-            f"{points} per {minute}": figures(per_minute_R),
-            "Pareto front": ["yes" if on else "" for on in front],
+            scores.measure.title: estimate_texts(Estimate(frontier.score_M, no_margin_M), scores.decimals),
+            "mean delta": estimate_texts(frontier.delta, scores.decimals, signed=True),
+            "train seconds": three_digits(frontier.medians["train_seconds"]),
+            **_memory_and_energy(frontier.medians),
+            f"{points} per {minute}": three_digits(frontier.per_minute_M),
+            "Pareto front": ["yes" if on == 1 else "" for on in frontier.front_M],
         },
+    )
+    of_entry = {
+        "score": (frontier.score_M, scores.measure.unit),
+        "delta": (frontier.delta.mean, scores.delta_unit),
+        **{quantity: (frontier.medians[quantity], unit) for quantity, unit in _UNITS.items()},
+        "points_per_minute": (frontier.per_minute_M, f"{points} per {minute}"),
+        "front": (frontier.front_M, "1 on the Pareto front"),
+    }
+    gain = (
+        f"{points.capitalize()} per {minute}: mean gain over {baseline} divided by the median training time of a case; "
+        "blank without a gain."
     )
     return Table(
         suite=scores.name,
         kind="frontier",
-        title=f"{scores.name}: {scores.measure.title} against cost on {where}",
-        caption=captions.joined(
-            f"{captions.unit(scores)}, means over pairs and seeds; costs are medians over the cases done.",
+        title=f"{scores.name}: {scores.measure.title} against cost on {machine}",
+        caption=captions.join_sentences(
+            f"{captions.unit(scores)}, means over pairs and seeds; costs are medians over the finished cases.",
             captions.interval_of_means(scores, "mean delta") if baseline else "",
-            f"Per {minute}: mean gain over {baseline} divided by the median time to train one case; blank without gain."
-            if baseline
-            else "",
-            "Pareto front: no other row is at least as good in both, mean and train seconds, and better in one.",
-            split,
-            captions.incomplete(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "mean and front"),
+            gain if baseline else "",
+            "Pareto front: no other entry is at least as good in mean and train seconds and better in one of them.",
+            split_note,
+            captions.incomplete_entries(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "mean and front"),
         ),
         cells=cells,
-        data=tidy(
-            scores,
-            f"cost on {where}",
-            rows,
-            of_row={
-                "score": (score_R, scores.measure.unit),
-                "delta": (delta.mean, scores.unit_of_deltas),
-                **{quantity: (value[quantity], unit) for quantity, unit in _UNITS.items()},
-                "points_per_minute": (per_minute_R, f"{points} per {minute}"),
-                "front": (front_R, "1 on the Pareto front"),
-            },
-            of_cell={},
-        ),
+        data=tidy(scores, f"cost on {machine}", frontier.entries, of_entry, of_cell={}),
         metric=scores.metric,
-        marks=mark_best(cells, {"Pareto front": front}),
+        marks=mark_columns(cells, {"Pareto front": ["front" if on == 1 else "" for on in frontier.front_M]}),
     )
 
 
-def pareto(gain_R: Array, cost_R: Array) -> Array:
-    """1 for a row (R,) unless another has at least its gain at no more than its cost, and one of the two better: then 0.
-
-    NaN where gain or cost is missing.
-    """
-    there_R = np.isfinite(gain_R) & np.isfinite(cost_R)
-    with np.errstate(invalid="ignore"):
-        at_least_RR = (gain_R >= gain_R[:, None]) & (cost_R <= cost_R[:, None])
-        better_RR = (gain_R > gain_R[:, None]) | (cost_R < cost_R[:, None])
-    beaten_R = np.asarray((at_least_RR & better_RR).any(axis=1))
-    return np.where(there_R, np.where(beaten_R, 0.0, 1.0), np.nan)
-
-
-def _details(scores: Cube, group: pd.DataFrame, split: str) -> Table:
-    rows = scores.entries[scores.entries.isin(group["entry"])]
-    shown = tuple(column for column in DETAILS if group[column].notna().any())
-    value = _medians(group, rows, shown)
-    where = _where(group, _MACHINE)
+def _details_table(scores: ScoreCube, group: pd.DataFrame, split_note: str) -> Table:
+    entries = scores.entries[scores.entries.isin(group["entry"])]
+    columns = tuple(column for column in DETAILS if group[column].notna().any())
+    medians = _medians(group, entries, columns)
+    machine = _machine_text(group, _MACHINE)
     return Table(
         suite=scores.name,
         kind="detail",
-        title=f"{scores.name}: costs in detail on {where}",
-        caption=captions.joined("Medians over the cases done, in the unit that a column names. Blank: not measured.", split),
-        cells=text_cells(rows, {column.replace("_", " "): figures(value[column]) for column in shown}),
+        title=f"{scores.name}: costs in detail on {machine}",
+        caption=captions.join_sentences(
+            "Medians over the finished cases, in the unit that a column names. Blank: not measured.", split_note
+        ),
+        cells=text_cells(entries, {column.replace("_", " "): three_digits(medians[column]) for column in columns}),
         data=tidy(
             scores,
-            f"costs in detail on {where}",
-            rows,
-            {column: (value[column], _unit(column)) for column in shown},
+            f"costs in detail on {machine}",
+            entries,
+            {column: (medians[column], _unit(column)) for column in columns},
             of_cell={},
         ),
         metric=scores.metric,
@@ -220,22 +250,21 @@ def _details(scores: Cube, group: pd.DataFrame, split: str) -> Table:
 
 
 def _unit(column: str) -> str:
-    return next((unit for part, unit in _NAMED.items() if part in column), "")
+    return next((unit for name, unit in _UNIT_OF_NAME.items() if name in column), "")
 
 
-def _where(group: pd.DataFrame, by: tuple[str, ...]) -> str:
-    """Machine and precision of a group, and its batch size where it has one of its own, in words."""
+def _machine_text(group: pd.DataFrame, by: tuple[str, ...]) -> str:
+    """The machine and the precision of a group in words, and its batch size where the table has only one."""
     first = {column: None if group[column].isna().iloc[0] else str(group[column].iloc[0]) for column in by}
-    nouns = {"cores": "core", "threads": "thread", "concurrent_cases": "case at once"}
-    many = {"case at once": "cases at once"}
-    counted = [
-        f"{first[column]} {noun if first[column] == '1' else many.get(noun, f'{noun}s')}"
-        for column, noun in nouns.items()
+    nouns = {"cores": ("core", "cores"), "threads": ("thread", "threads"), "concurrent_cases": ("", "cases at once")}
+    counts = [
+        f"{first[column]} {one if first[column] == '1' else many}"
+        for column, (one, many) in nouns.items()
         if first[column] and not (column == "concurrent_cases" and first[column] == "1")
     ]
-    host = ", ".join(part for part in (first["cpu"], *counted) if part)
-    together = f"{first['devices']} x " if first["devices"] else ""
-    said = f"{together}{first['device']}{f' ({host})' if host else ''}, {first['precision']}"
+    processor = ", ".join(text for text in (first["cpu"], *counts) if text)
+    devices = f"{first['devices']} x " if first["devices"] else ""
+    machine = f"{devices}{first['device']}{f' ({processor})' if processor else ''}, {first['precision']}"
     if "batch" not in by:
-        return said
-    return f"{said}, batch {first['batch']}" if first["batch"] else f"{said}, no batches"
+        return machine
+    return f"{machine}, batch {first['batch']}" if first["batch"] else f"{machine}, no batches"

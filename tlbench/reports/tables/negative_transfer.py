@@ -1,184 +1,258 @@
-"""Where a method that helps on average does harm: in pairs, runs, classes, groups, or rows that were right before."""
+"""Negative transfer that an average hides: in pairs, single runs, classes, groups, and previously correct samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import latest_done
-from tlbench.reports.score_cube import Cube, cube, placed_scores
+from tlbench.reports.frames import latest_records
+from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
 from tlbench.reports.statistics import intervals
-from tlbench.reports.statistics.intervals import Array
+from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.table import (
     STAR,
     Table,
     bounds,
-    counts,
-    mark_best,
-    number,
+    count_texts,
+    estimate_texts,
+    mark_columns,
+    number_text,
     text_cells,
-    texts,
     tidy,
 )
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.scores import baselines, new_domains_bounds, new_domains_texts
 from tlbench.reports.tables.subgroups import Subgroups, subgroup_deltas
 
+COLLAPSE_RULE = "runs no better than chance, with a mean class accuracy of at most 1 / classes or an R2 of at most 0"
+"""The rule by which a run has collapsed, in words."""
+
 _FLIPS = ("negative_flips", "positive_flips", "flips_floor")
 
 
 def negative_transfer(frame: pd.DataFrame, flips: pd.DataFrame | None = None) -> list[Table]:
-    """A table of what averages hide for each of the `baselines` of one suite's frame; `flips` are those of `reports.flips`."""
-    scores, last = cube(frame), latest_done(frame)
-    return [_harm(frame, scores, last, row, name, flips) for row, name in baselines(frame, scores)]
+    """The tables of negative transfer of one suite, one for each of its `baselines`.
 
-
-def _harm(frame: pd.DataFrame, scores: Cube, last: pd.DataFrame, baseline: str, name: str, flips: pd.DataFrame | None) -> Table:
-    deltas = scores.minus(baseline)
-    unit, better, rows = deltas.unit_of_deltas, deltas.better, deltas.entries
-    mean = intervals.these_pairs(deltas.values)
-    new = intervals.new_domains(deltas.values, deltas.domains)
-    whole_R = np.isfinite(mean.mean)
-    gain_RP = better * intervals.over_seeds(deltas.values).mean
-    share = {
-        side: np.where(whole_R, 100 * (sign * gain_RP > intervals.NOISE).mean(axis=1), np.nan)
-        for side, sign in (("helped", 1.0), ("hurt", -1.0))
-    }
-    run_RN = (better * deltas.values).reshape(len(rows), -1)
-    at_R = np.argmin(np.where(np.isnan(run_RN), np.inf, run_RN), axis=1)
-    run_R = np.where(whole_R, better * run_RN[np.arange(len(rows)), at_R], np.nan)
-    pair_R, seed_R = deltas.pairs[at_R // len(deltas.seeds)], deltas.seeds[at_R % len(deltas.seeds)]
-    base_R = scores.entries == baseline
-    base_PS = scores.values[base_R][0] if base_R.any() else np.full(scores.values.shape[1:], np.nan)
-    chance_R = intervals.probability_of_improvement(better * scores.values[~base_R], better * base_PS)
-    fallen_R, runs = collapsed(scores, last), scores.values[0].size
-    collapsed_R, of_baseline = fallen_R[~base_R], counts(fallen_R[base_R], runs)
-    classes, groups = (subgroup_deltas(scores, last, baseline, column) for column in ("per_class", "per_group"))
-    (class_R, class_low_R), (group_R, group_low_R) = classes.worst(), groups.worst()
-    flip = _flips(deltas, baseline, flips)
-    cells = text_cells(
-        rows,
-        {
-            "mean delta": texts(mean, deltas.decimals, signed=True),
-            **new_domains_texts(deltas, new),
-            "hurt %": _whole(share["hurt"]),
-            "worst run": [
-                "" if np.isnan(low) else f"{pair} #{seed} {number(low, deltas.decimals, signed=True)}"
-                for pair, seed, low in zip(pair_R, seed_R, run_R, strict=True)
-            ],
-            "collapsed": counts(collapsed_R, runs),
-            "P(better)": ["" if np.isnan(chance) else f"{chance:.2f}" for chance in chance_R],
-            "worst class": _named(class_R, class_low_R, classes),
-            **({"worst group": _named(group_R, group_low_R, groups)} if groups.names else {}),
-            "flips %": _tenth(flip["negative_flips"]),
-            "floor %": _tenth(flip["flips_floor"]),
-        },
-    )
-    data = tidy(
-        deltas,
-        f"harm, {name} against {baseline}",
-        rows,
-        of_row={
-            **bounds(mean, unit),
-            **new_domains_bounds(new, unit),
-            "share_helped": (share["helped"], "per cent"),
-            "share_hurt": (share["hurt"], "per cent"),
-            "worst_seed": (run_R, unit),
-            "collapsed": (collapsed_R, "runs"),
-            "probability_of_improvement": (chance_R, "probability"),
-            "worst_class": (class_low_R, "percentage points"),
-            "worst_group": (group_low_R, "percentage points"),
-            **{quantity: (flip[quantity], "per cent") for quantity in _FLIPS},
-        },
-        of_cell={},
-    )
-    parted: dict[str, list[str | None]] = {"worst_class": class_R, "worst_group": group_R}
-    parted["worst_seed"] = [str(seed) for seed in seed_R]
-    for quantity, named in parted.items():
-        of_row = dict(zip(rows, named, strict=True))
-        data["part"] = data["part"].where(data["quantity"] != quantity, data["entry"].map(of_row))
-    in_pair = data["entry"].map(dict(zip(rows, pair_R, strict=True)))
-    data["pair"] = data["pair"].where(data["quantity"] != "worst_seed", in_pair)
-    return Table(
-        suite=scores.name,
-        kind="harm",
-        title=f"{scores.name}: harm behind the {name} against {baseline}",
-        caption=captions.joined(
-            f"Deltas in {unit}, paired by pair and seed.",
-            captions.interval_of_means(deltas, "mean delta"),
-            captions.new_domains(deltas),
-            "Hurt %: share of pairs with a loss. Worst run: its pair, #seed and delta.",
-            f"Collapsed: {COLLAPSE}" + (f" ({baseline}: {of_baseline[0]})." if any(of_baseline) else "."),
-            "P(better): chance that a run beats one of the baseline on the same pair (Agarwal et al. 2021).",
-            f"Worst class{' and group' if groups.names else ''}: lowest mean delta of accuracy, in percentage points; "
-            f"a star: surely hurt, by {captions.MODERATED}.",
-            _flips_said(flip, baseline),
-            captions.incomplete(deltas, np.isfinite(gain_RP), "entries"),
-        ),
-        cells=cells,
-        data=data,
-        metric=scores.metric,
-        marks=mark_best(cells, {"worst class": classes.worst_marks(), "worst group": groups.worst_marks()}),
-    )
-
-
-COLLAPSE = "runs no better than chance, that is a mean accuracy over the classes of at most 1 / classes, or an R2 of at most 0"
-"""The rule by which a run has collapsed, in words."""
-
-
-def collapsed(scores: Cube, last: pd.DataFrame) -> Array:
-    """How many runs of each row (R,) have collapsed; NaN where a run is missing or was not measured so.
-
-    A classifier that says one class for every row is exactly at chance in the mean over classes.
+    `flips` are those of `reports.negative_flips`; without them their columns are blank.
     """
-    measured = last.assign(chance=1 / last["classes"].astype("float64"))
-    share, chance = placed_scores(scores, measured, "mean_class_accuracy"), placed_scores(scores, measured, "chance")
-    r2 = placed_scores(scores, measured, "r2")
-    fallen = (share <= chance + 1e-9) | (r2 <= 0)
-    known = np.isfinite(share) | np.isfinite(r2)
-    return np.where(known.all(axis=(1, 2)), fallen.sum(axis=(1, 2)), np.nan)
-
-
-def _named(part_R: Sequence[str | None], low_R: Array, of: Subgroups) -> list[str]:
-    stars = [mark == "hurts" for mark in of.worst_marks()]
+    scores, records = score_cube(frame), latest_records(frame)
     return [
-        "" if part is None else f"{part}: {number(low, signed=True)}" + STAR * star
-        for part, low, star in zip(part_R, low_R.tolist(), stars, strict=True)
+        _table(scores, baseline, name, _measure(scores, records, baseline, flips))
+        for baseline, name in baselines(frame, scores)
     ]
 
 
-def _flips(deltas: Cube, baseline: str, flips: pd.DataFrame | None) -> dict[str, Array]:
-    """Means (R,) in per cent over pairs and seeds; NaN where a run has no predictions to compare."""
+@dataclass(frozen=True, eq=False)
+class _WorstRuns:
+    """The single run with the lowest gain of each entry: its pair, its seed and its delta."""
+
+    pair_M: Array
+    seed_M: Array
+    delta_M: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _NegativeTransfer:
+    """What the table shows of the M entries other than the baseline, NaN where it can't be computed.
+
+    `better_M` and `worse_M` are the shares of pairs with a gain and with a loss, in per cent. `collapsed_M` counts collapsed
+    runs, `collapsed_baseline` says in words how many of the baseline's have. `improvement_M` is the probability of
+    improvement, `flips` the means of flips in per cent.
+    """
+
+    cube: ScoreCube
+    mean: Estimate
+    new_domains: Estimate
+    gain_MP: Array
+    better_M: Array
+    worse_M: Array
+    worst_runs: _WorstRuns
+    collapsed_M: Array
+    collapsed_baseline: str
+    improvement_M: Array
+    classes: Subgroups
+    groups: Subgroups
+    flips: dict[str, Array]
+
+
+def _measure(scores: ScoreCube, records: pd.DataFrame, baseline: str, flips: pd.DataFrame | None) -> _NegativeTransfer:
+    deltas = scores.minus(baseline)
+    mean = intervals.over_pairs(deltas.values)
+    complete_M = np.isfinite(mean.mean)
+    gain_MP = deltas.direction * intervals.over_seeds(deltas.values).mean
+    better_M, worse_M = (
+        np.where(complete_M, 100 * (sign * gain_MP > intervals.TOLERANCE).mean(axis=1), np.nan) for sign in (1.0, -1.0)
+    )
+    base_M = scores.entries == baseline
+    base_PS = scores.values[base_M][0] if base_M.any() else np.full(scores.values.shape[1:], np.nan)
+    collapsed_M = collapsed(scores, records)
+    return _NegativeTransfer(
+        cube=deltas,
+        mean=mean,
+        new_domains=intervals.new_domains(deltas.values, deltas.domains),
+        gain_MP=gain_MP,
+        better_M=better_M,
+        worse_M=worse_M,
+        worst_runs=_worst_runs(deltas, complete_M),
+        collapsed_M=collapsed_M[~base_M],
+        collapsed_baseline="".join(count_texts(collapsed_M[base_M], scores.values[0].size)),
+        improvement_M=intervals.probability_of_improvement(
+            scores.direction * scores.values[~base_M], scores.direction * base_PS
+        ),
+        classes=subgroup_deltas(scores, records, baseline, "per_class"),
+        groups=subgroup_deltas(scores, records, baseline, "per_group"),
+        flips=_mean_flips(deltas, baseline, flips),
+    )
+
+
+def _worst_runs(deltas: ScoreCube, complete_M: Array) -> _WorstRuns:
+    gain_MN = (deltas.direction * deltas.values).reshape(len(deltas.entries), -1)
+    worst_M = np.argmin(np.where(np.isnan(gain_MN), np.inf, gain_MN), axis=1)
+    return _WorstRuns(
+        pair_M=deltas.pairs[worst_M // len(deltas.seeds)],
+        seed_M=deltas.seeds[worst_M % len(deltas.seeds)],
+        delta_M=np.where(complete_M, deltas.direction * gain_MN[np.arange(len(worst_M)), worst_M], np.nan),
+    )
+
+
+def _table(scores: ScoreCube, baseline: str, name: str, measured: _NegativeTransfer) -> Table:
+    """The table of negative transfer against one baseline; `name` is that of the delta."""
+    cells = _cells(measured)
+    marks = {"worst class": measured.classes.worst_marks(), "worst group": measured.groups.worst_marks()}
+    return Table(
+        suite=scores.name,
+        kind="negative_transfer",
+        title=f"{scores.name}: negative transfer behind the {name} against {baseline}",
+        caption=_caption(measured, baseline),
+        cells=cells,
+        data=_data(measured, f"negative transfer, {name} against {baseline}"),
+        metric=scores.metric,
+        marks=mark_columns(cells, marks),
+    )
+
+
+def _caption(measured: _NegativeTransfer, baseline: str) -> str:
+    deltas = measured.cube
+    of_baseline = f" ({baseline}: {measured.collapsed_baseline})" if measured.collapsed_baseline else ""
+    return captions.join_sentences(
+        f"Deltas in {deltas.delta_unit}, paired by pair and seed.",
+        captions.interval_of_means(deltas, "mean delta"),
+        captions.new_domains(deltas),
+        "Worse %: share of pairs with a loss. Worst run: its pair, #seed and delta.",
+        f"Collapsed: {COLLAPSE_RULE}{of_baseline}.",
+        "P(better): probability that a run outperforms a run of the baseline on the same pair (Agarwal et al. 2021).",
+        f"Worst class{' and group' if measured.groups.names else ''}: lowest mean delta of accuracy, in percentage points; "
+        f"*: significantly worse ({captions.SIGNIFICANCE}).",
+        _flips_sentence(measured.flips, baseline),
+        captions.incomplete_entries(deltas, np.isfinite(measured.gain_MP), "values"),
+    )
+
+
+def _cells(measured: _NegativeTransfer) -> pd.DataFrame:
+    deltas, worst = measured.cube, measured.worst_runs
+    return text_cells(
+        deltas.entries,
+        {
+            "mean delta": estimate_texts(measured.mean, deltas.decimals, signed=True),
+            **new_domains_texts(deltas, measured.new_domains),
+            "worse %": _rounded(measured.worse_M, 0),
+            "worst run": [
+                "" if np.isnan(delta) else f"{pair} #{seed} {number_text(delta, deltas.decimals, signed=True)}"
+                for pair, seed, delta in zip(worst.pair_M, worst.seed_M, worst.delta_M, strict=True)
+            ],
+            "collapsed": count_texts(measured.collapsed_M, deltas.values[0].size),
+            "P(better)": _rounded(measured.improvement_M, 2),
+            "worst class": _worst_texts(measured.classes),
+            **({"worst group": _worst_texts(measured.groups)} if measured.groups.names else {}),
+            "flips %": _rounded(measured.flips["negative_flips"], 1),
+            "floor %": _rounded(measured.flips["flips_floor"], 1),
+        },
+    )
+
+
+def _data(measured: _NegativeTransfer, table: str) -> pd.DataFrame:
+    deltas, worst, unit = measured.cube, measured.worst_runs, measured.cube.delta_unit
+    (class_M, class_delta_M), (group_M, group_delta_M) = measured.classes.worst(), measured.groups.worst()
+    data = tidy(
+        deltas,
+        table,
+        deltas.entries,
+        of_entry={
+            **bounds(measured.mean, unit),
+            **new_domains_bounds(measured.new_domains, unit),
+            "share_better": (measured.better_M, "per cent"),
+            "share_worse": (measured.worse_M, "per cent"),
+            "worst_seed": (worst.delta_M, unit),
+            "collapsed": (measured.collapsed_M, "runs"),
+            "probability_of_improvement": (measured.improvement_M, "probability"),
+            "worst_class": (class_delta_M, "percentage points"),
+            "worst_group": (group_delta_M, "percentage points"),
+            **{quantity: (measured.flips[quantity], "per cent") for quantity in _FLIPS},
+        },
+        of_cell={},
+    )
+    subgroups: dict[str, Sequence[str | None]] = {"worst_class": class_M, "worst_group": group_M}
+    subgroups["worst_seed"] = [str(seed) for seed in worst.seed_M]
+    for quantity, names in subgroups.items():
+        name_of = dict(zip(deltas.entries, names, strict=True))
+        data["subgroup"] = data["subgroup"].where(data["quantity"] != quantity, data["entry"].map(name_of))
+    pair_of = dict(zip(deltas.entries, worst.pair_M, strict=True))
+    data["pair"] = data["pair"].where(data["quantity"] != "worst_seed", data["entry"].map(pair_of))
+    return data
+
+
+def collapsed(scores: ScoreCube, records: pd.DataFrame) -> Array:
+    """The number of collapsed runs of each entry (M,), by `COLLAPSE_RULE`; NaN where a run is missing or was not measured.
+
+    A classifier that predicts one class throughout is exactly at chance in mean class accuracy.
+    """
+    with_chance = records.assign(chance=1 / records["classes"].astype("float64"))
+    accuracy, chance = (cube_values(scores, with_chance, column) for column in ("mean_class_accuracy", "chance"))
+    r2 = cube_values(scores, with_chance, "r2")
+    collapsed_MPS = (accuracy <= chance + 1e-9) | (r2 <= 0)
+    measured_MPS = np.isfinite(accuracy) | np.isfinite(r2)
+    return np.where(measured_MPS.all(axis=(1, 2)), collapsed_MPS.sum(axis=(1, 2)), np.nan)
+
+
+def _worst_texts(subgroups: Subgroups) -> list[str]:
+    """The worst subgroup of each entry, as in "cat: -30.0 *"."""
+    names, delta_M = subgroups.worst()
+    return [
+        "" if name is None else f"{name}: {number_text(delta, signed=True)}" + STAR * bool(mark)
+        for name, delta, mark in zip(names, delta_M.tolist(), subgroups.worst_marks(), strict=True)
+    ]
+
+
+def _mean_flips(deltas: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> dict[str, Array]:
+    """The means of flips (M,) over pairs and seeds, in per cent; NaN where a run has no predictions to compare."""
     blank = {quantity: np.full(len(deltas.entries), np.nan) for quantity in _FLIPS}
     if flips is None:
         return blank
-    of = (flips["suite"] == deltas.suite) & (flips["suite_version"] == deltas.version) & (flips["against"] == baseline)
-    some = flips[of & flips["entry"].isin(deltas.entries) & flips["pair"].isin(deltas.pairs) & flips["seed"].isin(deltas.seeds)]
-    if some.empty:
+    of_suite = (flips["suite"] == deltas.suite) & (flips["suite_version"] == deltas.version) & (flips["against"] == baseline)
+    in_cube = flips["entry"].isin(deltas.entries) & flips["pair"].isin(deltas.pairs) & flips["seed"].isin(deltas.seeds)
+    selected = flips[of_suite & in_cube]
+    if selected.empty:
         return blank
-    some = some.assign(status="done")
+    values = {quantity: 100 * cube_values(deltas, selected.assign(status="done"), quantity) for quantity in _FLIPS}
     return {
-        quantity: np.where(whole_R, values.mean(axis=(1, 2)), np.nan)
-        for quantity in _FLIPS
-        for values in [100 * placed_scores(replace(deltas), some, quantity)]
-        for whole_R in [np.isfinite(values).all(axis=(1, 2))]
+        quantity: np.where(np.isfinite(value_MPS).all(axis=(1, 2)), value_MPS.mean(axis=(1, 2)), np.nan)
+        for quantity, value_MPS in values.items()
     }
 
 
-def _flips_said(flip: dict[str, Array], baseline: str) -> str:
-    if np.isnan(flip["negative_flips"]).all():
-        return "Flips %: not known, predictions are not on file."
-    floor = f"the floor is what two seeds of {baseline} differ by" if np.isfinite(flip["flips_floor"]).any() else ""
-    none = "no floor: seeds may score other rows, or there is but one"
-    return f"Flips %: scored rows that {baseline} had right and the method has wrong; {floor or none}."
+def _flips_sentence(flips: dict[str, Array], baseline: str) -> str:
+    if np.isnan(flips["negative_flips"]).all():
+        return "Flips %: unknown, because predictions are not on file."
+    floor = f"floor %: the same between two seeds of {baseline}"
+    missing = "no floor, because seeds may score different samples or there is only one seed"
+    known = np.isfinite(flips["flips_floor"]).any()
+    return (
+        f"Flips %: scored samples that {baseline} classifies correctly and the method does not; {floor if known else missing}."
+    )
 
 
-def _whole(values: Array) -> list[str]:
-    return ["" if np.isnan(value) else f"{value:.0f}" for value in values.tolist()]
-
-
-def _tenth(values: Array) -> list[str]:
-    return ["" if np.isnan(value) else f"{value:.1f}" for value in values.tolist()]
+def _rounded(values: Array, decimals: int) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.{decimals}f}" for value in values.tolist()]

@@ -1,202 +1,253 @@
-"""The tables of scores: accuracy, and the deltas that show where transfer helps and where it hurts."""
+"""The tables of scores: the metric of the suite, and the deltas against its baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import latest, latest_done
-from tlbench.reports.score_cube import Cube, cube
-from tlbench.reports.statistics import intervals, moderated, planning
+from tlbench.reports.frames import latest_records, latest_value
+from tlbench.reports.score_cube import ScoreCube, score_cube
+from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
+from tlbench.reports.statistics.moderated import ModeratedT, moderated_t
 from tlbench.reports.table import (
     VERDICTS,
     Quantities,
     Table,
     best_two,
     bounds,
-    mark_best,
-    number,
+    estimate_texts,
+    mark_columns,
+    number_text,
     pair_texts,
     seed_counts,
     text_cells,
-    texts,
     tidy,
 )
 from tlbench.reports.tables import captions
+from tlbench.reports.tables.expected_precision import precision_note
 
 
-def accuracy(frame: pd.DataFrame, half_width: float | None = None) -> Table:
-    """The suite's metric: mean over pairs, interquartile mean and rank, then every pair.
+def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
+    """The table of the suite's metric: mean over pairs, interquartile mean, rank, and every pair.
 
-    `half_width` is one that the reader wants; the caption says how many seeds it takes. Takes the frame of one suite; a
-    TlbenchError says what else was in it.
+    Args:
+        frame: the records of one suite, from `reports.frame`.
+        margin: a desired margin of error in units of the metric; the caption says how many seeds it takes.
+
+    Raises:
+        TlbenchError: the frame has no records, or records of more than one suite or version.
     """
-    scores = cube(frame)
-    cell, mean = intervals.over_seeds(scores.values), intervals.these_pairs(scores.values)
+    scores = score_cube(frame)
+    cell, mean = intervals.over_seeds(scores.values), intervals.over_pairs(scores.values)
     new = intervals.new_domains(scores.values, scores.domains)
-    middle_R, rank_R = intervals.interquartile_mean(scores.values), intervals.ranks(mean.mean, scores.better)
+    iqm_M, rank_M = intervals.interquartile_mean(scores.values), intervals.ranks(mean.mean, scores.direction)
     cells = text_cells(
         scores.entries,
         {
-            "mean": texts(mean, scores.decimals),
+            "mean": estimate_texts(mean, scores.decimals),
             **new_domains_texts(scores, new),
-            "IQM": texts(Estimate(middle_R, np.full_like(middle_R, np.nan)), scores.decimals),
-            "rank": ["" if np.isnan(place) else f"{place:g}" for place in rank_R],
+            "IQM": estimate_texts(Estimate(iqm_M, np.full_like(iqm_M, np.nan)), scores.decimals),
+            "rank": ["" if np.isnan(rank) else f"{rank:g}" for rank in rank_M],
         }
         | pair_texts(scores, cell),
     )
-    best = {"mean": mean.mean, "IQM": middle_R} | {str(pair): of for pair, of in zip(scores.pairs, cell.mean.T, strict=True)}
+    best = {"mean": mean.mean, "IQM": iqm_M} | dict(zip(map(str, scores.pairs), cell.mean.T, strict=True))
     unit = scores.measure.unit
     return Table(
         suite=scores.name,
         kind="accuracy",
-        title=f"{scores.name}: {scores.titled}",
-        caption=captions.joined(
+        title=f"{scores.name}: {scores.capitalized_title}",
+        caption=captions.join_sentences(
             f"{captions.unit(scores)}; pairs are source:target.",
             captions.intervals(scores, "mean"),
             captions.new_domains(scores),
-            "IQM: mean of the middle half of all runs.",
+            "IQM: interquartile mean of all runs.",
             captions.SELECTION,
-            captions.incomplete(scores, np.isfinite(cell.mean), "mean and rank"),
-            captions.ended(latest_done(frame)),
-            captions.mixtures(latest_done(frame)),
-            planning.planning_text(scores, "mean", half_width),
+            captions.incomplete_entries(scores, np.isfinite(cell.mean), "mean and rank"),
+            captions.unfinished_cases(latest_records(frame)),
+            captions.mixed_inputs(latest_records(frame)),
+            precision_note(scores, "mean", margin),
         ),
         cells=cells,
         data=tidy(
             scores,
             "accuracy",
             scores.entries,
-            of_row={
+            of_entry={
                 **bounds(mean, unit),
                 **new_domains_bounds(new, unit),
-                "iqm": (middle_R, unit),
-                "rank": (rank_R, "rank"),
+                "iqm": (iqm_M, unit),
+                "rank": (rank_M, "rank"),
             },
             of_cell={**bounds(cell, unit), **seed_counts(scores)},
         ),
         metric=scores.metric,
-        marks=mark_best(cells, {name: best_two(values_R, scores.better) for name, values_R in best.items()}),
+        marks=mark_columns(cells, {name: best_two(values_M, scores.direction) for name, values_M in best.items()}),
     )
 
 
-def new_domains_texts(scores: Cube, new: Estimate) -> dict[str, list[str]]:
-    """The column of half-widths for new domains; no column where they are not estimable."""
-    if np.isnan(new.half).all():
+def new_domains_texts(scores: ScoreCube, new: Estimate) -> dict[str, list[str]]:
+    """The column of margins of error for new domains; no column where they are not estimable."""
+    if np.isnan(new.margin).all():
         return {}
-    return {"new domains": ["" if np.isnan(half) else f"± {half:.{scores.decimals}f}" for half in new.half.tolist()]}
+    return {"new domains": ["" if np.isnan(margin) else f"± {margin:.{scores.decimals}f}" for margin in new.margin.tolist()]}
 
 
 def new_domains_bounds(new: Estimate, unit: str) -> Quantities:
-    """The interval for new domains as quantities."""
-    mean, half = new
-    return {"new_domains_low": (mean - half, unit), "new_domains_high": (mean + half, unit)}
+    """The bounds of the 95 % CI for new domains as quantities."""
+    mean, margin = new
+    return {"new_domains_low": (mean - margin, unit), "new_domains_high": (mean + margin, unit)}
 
 
-def baselines(frame: pd.DataFrame, scores: Cube) -> Iterator[tuple[str, str]]:
-    """The rows that deltas are taken against, with the name of the delta, where another row stands beside them.
+def baselines(frame: pd.DataFrame, scores: ScoreCube) -> Iterator[tuple[str, str]]:
+    """The baselines of the tables of deltas, each with the name of its delta; those without another entry are left out.
 
-    The suite's baseline, and each `target_only` row where target labels are granted: against `target_only` it is called
-    transfer delta, against anything else adaptation delta.
+    They are the suite's baseline and, where target labels are granted, each entry of the method `target_only`. A delta
+    against `target_only` is called transfer delta, a delta against anything else adaptation delta.
     """
-    alone = {"target_only", *frame.loc[frame["method"] == "target_only", "entry"]}
-    against = [] if (baseline := latest(frame, "baseline")) is None else [str(baseline)]
-    if latest(frame, "target_labels"):
-        against += [str(row) for row in scores.entries if row in alone and row not in against]
-    for row in against:
-        if (scores.entries != row).any():
-            yield row, "transfer delta" if row in alone else "adaptation delta"
+    target_only = {"target_only", *frame.loc[frame["method"] == "target_only", "entry"]}
+    names = [] if (baseline := latest_value(frame, "baseline")) is None else [str(baseline)]
+    if latest_value(frame, "target_labels"):
+        names += [str(entry) for entry in scores.entries if entry in target_only and entry not in names]
+    for name in names:
+        if (scores.entries != name).any():
+            yield name, "transfer delta" if name in target_only else "adaptation delta"
 
 
-def transfer(frame: pd.DataFrame, half_width: float | None = None) -> list[Table]:
-    """A table of deltas for each of the `baselines` of one suite's frame. No table for a suite without any."""
-    scores = cube(frame)
-    return [_delta(frame, scores, row, name, half_width) for row, name in baselines(frame, scores)]
+def transfer(frame: pd.DataFrame, margin: float | None = None) -> list[Table]:
+    """The tables of deltas, one for each of the `baselines` of one suite; none for a suite without a baseline.
+
+    `margin` is a desired margin of error in units of the metric; the captions say how many seeds it takes.
+    """
+    scores = score_cube(frame)
+    return [_delta_table(frame, scores, baseline, name, margin) for baseline, name in baselines(frame, scores)]
 
 
-def _delta(frame: pd.DataFrame, scores: Cube, baseline: str, name: str, half_width: float | None) -> Table:
-    """Method minus baseline, same pair, same seed, in the metric's points."""
+@dataclass(frozen=True, eq=False)
+class _Deltas:
+    """Deltas paired by pair and seed, with what the table shows of them; NaN for an entry with a missing cell.
+
+    `better_M` and `worse_M` count the pairs with a gain and with a loss, the `significantly_` fields those that are
+    significant; `worst_pair` names the pair with the lowest gain of each entry, whose delta is `worst_M`.
+    """
+
+    cube: ScoreCube
+    mean: Estimate
+    verdict_M: Array
+    tests: ModeratedT
+    better_M: Array
+    worse_M: Array
+    significantly_better_M: Array
+    significantly_worse_M: Array
+    worst_pair: dict[str, str]
+    worst_M: Array
+
+
+def _deltas(scores: ScoreCube, baseline: str) -> _Deltas:
     deltas = scores.minus(baseline)
-    unit, better = deltas.unit_of_deltas, deltas.better
-    found, mean = moderated.marks(deltas.values, better), intervals.these_pairs(deltas.values)
-    cell = found.estimate
-    verdict_R = intervals.verdicts(mean, better)
-    whole_R, gain_RP = np.isfinite(mean.mean), better * cell.mean
-    hurt_R = np.where(whole_R, (gain_RP < -intervals.NOISE).sum(axis=1), np.nan)
-    helped_R = np.where(whole_R, (gain_RP > intervals.NOISE).sum(axis=1), np.nan)
-    sure = {
-        side: np.where(whole_R & np.isfinite(found.mark).all(axis=1), (found.mark == sign).sum(axis=1), np.nan)
-        for side, sign in (("hurt", -1.0), ("helped", 1.0))
+    tests, mean = moderated_t(deltas.values, deltas.direction), intervals.over_pairs(deltas.values)
+    complete_M, gain_MP = np.isfinite(mean.mean), deltas.direction * tests.mean
+    tested_M = complete_M & np.isfinite(tests.mark).all(axis=1)
+    worst_index_M = np.argmin(np.where(np.isnan(gain_MP), np.inf, gain_MP), axis=1)
+    return _Deltas(
+        cube=deltas,
+        mean=mean,
+        verdict_M=intervals.verdicts(mean, deltas.direction),
+        tests=tests,
+        better_M=np.where(complete_M, (gain_MP > intervals.TOLERANCE).sum(axis=1), np.nan),
+        worse_M=np.where(complete_M, (gain_MP < -intervals.TOLERANCE).sum(axis=1), np.nan),
+        significantly_better_M=np.where(tested_M, (tests.mark == 1.0).sum(axis=1), np.nan),
+        significantly_worse_M=np.where(tested_M, (tests.mark == -1.0).sum(axis=1), np.nan),
+        worst_pair=dict(zip(deltas.entries, deltas.pairs[worst_index_M], strict=True)),
+        worst_M=np.where(complete_M, tests.mean[np.arange(len(worst_index_M)), worst_index_M], np.nan),
+    )
+
+
+def _delta_table(frame: pd.DataFrame, scores: ScoreCube, baseline: str, name: str, margin: float | None) -> Table:
+    """The table of deltas against one baseline; `name` is that of the delta."""
+    deltas = _deltas(scores, baseline)
+    cube, cells = deltas.cube, _delta_cells(deltas)
+    best_M = best_two(deltas.mean.mean, cube.direction)
+    marks = {
+        "mean delta": [f"{best} {verdict}".strip() for best, verdict in zip(best_M, cells["verdict"], strict=True)],
+        "verdict": cells["verdict"].to_list(),
     }
-    worst_R = np.argmin(np.where(np.isnan(gain_RP), np.inf, gain_RP), axis=1)
-    low_R = np.where(whole_R, cell.mean[np.arange(len(worst_R)), worst_R], np.nan)
-    worst = dict(zip(deltas.entries, deltas.pairs[worst_R], strict=True))
-    cells = text_cells(
-        deltas.entries,
-        {
-            "mean delta": texts(mean, deltas.decimals, signed=True),
-            "verdict": [VERDICTS.get(verdict, "") for verdict in verdict_R],
-            "pairs helped": _shares(helped_R, sure["helped"], len(deltas.pairs)),
-            "pairs hurt": _shares(hurt_R, sure["hurt"], len(deltas.pairs)),
-            "worst pair": [
-                "" if np.isnan(low) else f"{worst[row]} {number(low, deltas.decimals, signed=True)}"
-                for row, low in zip(deltas.entries, low_R, strict=True)
-            ],
-        }
-        | pair_texts(deltas, cell, found.mark),
-    )
-    data = tidy(
-        deltas,
-        f"{name} against {baseline}",
-        deltas.entries,
-        of_row={
-            **bounds(mean, unit),
-            "verdict": (verdict_R, "1 helps, 0 undecided, -1 hurts"),
-            "pairs_helped": (helped_R, "pairs"),
-            "pairs_hurt": (hurt_R, "pairs"),
-            "pairs_surely_helped": (sure["helped"], "pairs"),
-            "pairs_surely_hurt": (sure["hurt"], "pairs"),
-            "worst": (low_R, unit),
-        },
-        of_cell={
-            **bounds(cell, unit),
-            **seed_counts(deltas),
-            "mark": (found.mark, "1 helps, 0 undecided, -1 hurts"),
-            "p": (found.p, "p, adjusted"),
-        },
-    )
-    gone = "" if (scores.entries == baseline).any() else f"There is no record of {baseline} yet, so every delta is blank."
-    of_pairs = {str(pair): [VERDICTS.get(mark, "") for mark in of] for pair, of in zip(deltas.pairs, found.mark.T, strict=True)}
-    best = [f"{mark} {verdict}".strip() for mark, verdict in zip(best_two(mean.mean, better), cells["verdict"], strict=True)]
+    of_pairs = zip(cube.pairs, deltas.tests.mark.T, strict=True)
+    marks |= {str(pair): [VERDICTS.get(mark, "") for mark in mark_M] for pair, mark_M in of_pairs}
+    missing = "" if (scores.entries == baseline).any() else f"There is no record of {baseline} yet, so every delta is blank."
     return Table(
         suite=scores.name,
         kind="transfer",
         title=f"{scores.name}: {name} against {baseline}",
-        caption=captions.joined(
-            f"{scores.titled} minus that of {baseline}, same pair, same seed, in {unit}.",
+        caption=captions.join_sentences(
+            f"{scores.capitalized_title} minus that of {baseline}, paired by pair and seed, in {cube.delta_unit}.",
             "" if scores.measure.higher_is_better else "Lower is better: a delta below zero is a gain.",
-            captions.intervals(deltas, "mean delta", deltas=True),
-            captions.verdicts(deltas),
-            captions.reach(deltas),
+            captions.intervals(cube, "mean delta", deltas=True),
+            captions.verdicts(cube),
+            captions.sign_test_note(cube),
             captions.SELECTION,
-            gone or captions.incomplete(deltas, np.isfinite(cell.mean), "mean delta and verdict"),
-            captions.ended(latest_done(frame)),
-            captions.mixtures(latest_done(frame)),
-            planning.planning_text(deltas, "mean delta", half_width),
+            missing or captions.incomplete_entries(cube, np.isfinite(deltas.tests.mean), "mean delta and verdict"),
+            captions.unfinished_cases(latest_records(frame)),
+            captions.mixed_inputs(latest_records(frame)),
+            precision_note(cube, "mean delta", margin),
         ),
         cells=cells,
-        data=data.assign(pair=data["pair"].where(data["quantity"] != "worst", data["entry"].map(worst))),
+        data=_delta_data(deltas, f"{name} against {baseline}"),
         metric=scores.metric,
-        marks=mark_best(cells, {"mean delta": best, "verdict": cells["verdict"].to_list()} | of_pairs),
+        marks=mark_columns(cells, marks),
     )
 
 
-def _shares(count_R: Array, sure_R: Array, pairs: int) -> list[str]:
-    """As in "7 / 12, 5 *": so many of the pairs, and so many of those surely, if any."""
+def _delta_cells(deltas: _Deltas) -> pd.DataFrame:
+    cube = deltas.cube
+    return text_cells(
+        cube.entries,
+        {
+            "mean delta": estimate_texts(deltas.mean, cube.decimals, signed=True),
+            "verdict": [VERDICTS.get(verdict, "") for verdict in deltas.verdict_M],
+            "pairs better": _pair_counts(deltas.better_M, deltas.significantly_better_M, len(cube.pairs)),
+            "pairs worse": _pair_counts(deltas.worse_M, deltas.significantly_worse_M, len(cube.pairs)),
+            "worst pair": [
+                "" if np.isnan(delta) else f"{deltas.worst_pair[entry]} {number_text(delta, cube.decimals, signed=True)}"
+                for entry, delta in zip(cube.entries, deltas.worst_M, strict=True)
+            ],
+        }
+        | pair_texts(cube, deltas.tests.estimate, deltas.tests.mark),
+    )
+
+
+def _delta_data(deltas: _Deltas, table: str) -> pd.DataFrame:
+    cube, tests, unit = deltas.cube, deltas.tests, deltas.cube.delta_unit
+    data = tidy(
+        cube,
+        table,
+        cube.entries,
+        of_entry={
+            **bounds(deltas.mean, unit),
+            "verdict": (deltas.verdict_M, "1 better, 0 undecided, -1 worse"),
+            "pairs_better": (deltas.better_M, "pairs"),
+            "pairs_worse": (deltas.worse_M, "pairs"),
+            "pairs_significantly_better": (deltas.significantly_better_M, "pairs"),
+            "pairs_significantly_worse": (deltas.significantly_worse_M, "pairs"),
+            "worst": (deltas.worst_M, unit),
+        },
+        of_cell={
+            **bounds(tests.estimate, unit),
+            **seed_counts(cube),
+            "mark": (tests.mark, "1 better, 0 undecided, -1 worse"),
+            "p": (tests.p, "p, adjusted"),
+        },
+    )
+    return data.assign(pair=data["pair"].where(data["quantity"] != "worst", data["entry"].map(deltas.worst_pair)))
+
+
+def _pair_counts(count_M: Array, significant_M: Array, pairs: int) -> list[str]:
+    """Counts of pairs as in "7 / 12, 5 *", with those that are significant before the star, if any."""
     return [
-        "" if np.isnan(count) else f"{count:.0f} / {pairs}" + (f", {sure:.0f} *" if sure > 0 else "")
-        for count, sure in zip(count_R.tolist(), sure_R.tolist(), strict=True)
+        "" if np.isnan(count) else f"{count:.0f} / {pairs}" + (f", {significant:.0f} *" if significant > 0 else "")
+        for count, significant in zip(count_M.tolist(), significant_M.tolist(), strict=True)
     ]

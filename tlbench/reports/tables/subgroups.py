@@ -1,4 +1,4 @@
-"""Deltas of classes and of declared groups of rows: the harm that a mean over all rows hides."""
+"""Deltas of single classes and of declared groups of samples, whose losses a mean over all samples hides."""
 
 from __future__ import annotations
 
@@ -7,131 +7,178 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tlbench.reports.frames import latest_done
-from tlbench.reports.score_cube import Cube, cube, parts
-from tlbench.reports.statistics import intervals, moderated
+from tlbench.reports.frames import latest_records
+from tlbench.reports.score_cube import ScoreCube, score_cube, subgroup_accuracies
+from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import STAR, VERDICTS, Table, bounds, counts, mark_best, text_cells, texts, tidy_long
+from tlbench.reports.statistics.moderated import ModeratedT, moderated_t
+from tlbench.reports.table import (
+    STAR,
+    VERDICTS,
+    Table,
+    bounds,
+    count_texts,
+    estimate_texts,
+    mark_columns,
+    text_cells,
+    tidy_subgroups,
+)
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.scores import baselines
 
-_COLUMNS = 20
-"""A table of more classes or groups than these shows only the worst of each row; its data hold all."""
+_MAX_COLUMNS = 20
+"""With more classes or groups a table shows only the worst of each entry; its data hold all."""
 
 _WORST = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Subgroups:
-    """Deltas of K classes or groups in percentage points, the mean over pairs and seeds, and their marks: (R, K)."""
+    """The tests (M, K) of the deltas of K classes or groups, in percentage points, averaged over pairs."""
 
     names: list[str]
-    found: moderated.Marks
+    tests: ModeratedT
 
     def worst(self) -> tuple[list[str | None], Array]:
-        """The part with the lowest delta in each row, and that delta; None and NaN where there is none."""
-        mean_RK = self.found.mean
+        """The subgroup with the lowest delta of each entry, and that delta; None and NaN where there is no delta."""
         if not self.names:
-            return [None] * len(mean_RK), np.full(len(mean_RK), np.nan)
-        at_R = np.argmin(np.where(np.isnan(mean_RK), np.inf, mean_RK), axis=1)
-        low_R = mean_RK[np.arange(len(at_R)), at_R]
-        return [None if np.isnan(low) else self.names[at] for at, low in zip(at_R, low_R, strict=True)], low_R
+            return [None] * len(self.tests.mean), np.full(len(self.tests.mean), np.nan)
+        worst_M = self._worst_indices()
+        delta_M = self.tests.mean[np.arange(len(worst_M)), worst_M]
+        names = [None if np.isnan(delta) else self.names[k] for k, delta in zip(worst_M, delta_M, strict=True)]
+        return names, delta_M
 
     def worst_marks(self) -> list[str]:
-        """ "hurts" where the worst part of a row (R) surely does, else nothing."""
+        """The mark of the worst subgroup of each entry: "worse" where it is significantly worse, else nothing."""
         if not self.names:
-            return [""] * len(self.found.mark)
-        at_R = np.argmin(np.where(np.isnan(self.found.mean), np.inf, self.found.mean), axis=1)
-        return ["hurts" if mark == -1 else "" for mark in self.found.mark[np.arange(len(at_R)), at_R]]
+            return [""] * len(self.tests.mark)
+        worst_M = self._worst_indices()
+        return [VERDICTS[-1.0] if mark == -1 else "" for mark in self.tests.mark[np.arange(len(worst_M)), worst_M]]
+
+    def _worst_indices(self) -> Array:
+        return np.argmin(np.where(np.isnan(self.tests.mean), np.inf, self.tests.mean), axis=1)
 
 
 def class_deltas(frame: pd.DataFrame) -> list[Table]:
-    """Deltas of each class against the suite's baselines: mean over the pairs that have it."""
-    return _tables_of_parts(frame, "per_class", "classes", "class")
+    """The tables of deltas of each class, one for each of the `baselines` of one suite, averaged over pairs with the class."""
+    return _tables(frame, "per_class", "classes", "class")
 
 
 def group_deltas(frame: pd.DataFrame) -> list[Table]:
-    """As `classes`, of the declared groups of rows."""
-    return _tables_of_parts(frame, "per_group", "groups", "group")
+    """The tables of deltas of each declared group of samples; as `class_deltas`."""
+    return _tables(frame, "per_group", "groups", "group")
 
 
-def _tables_of_parts(frame: pd.DataFrame, column: str, kind: str, noun: str) -> list[Table]:
-    scores, last = cube(frame), latest_done(frame)
-    if not last[column].notna().any():
+def subgroup_deltas(scores: ScoreCube, records: pd.DataFrame, baseline: str, column: str) -> Subgroups:
+    """The deltas of classes or groups: the mean over the pairs that have the subgroup, tested over seeds.
+
+    A seed counts only with all pairs in which any entry has the subgroup, so that a missing run makes the mean NaN.
+
+    Args:
+        scores: the scores of the suite; the entries of the result are those of `scores.minus(baseline)`.
+        records: at most one record per case.
+        baseline: the entry that is subtracted.
+        column: a column of mappings, `per_class` or `per_group`.
+    """
+    names, values_MKPS = subgroup_accuracies(scores, records, column)
+    base_M = scores.entries == baseline
+    others_MKPS = values_MKPS[~base_M]
+    if not names or not base_M.any():
+        blank = np.full((len(others_MKPS), 0), np.nan)
+        return Subgroups([], ModeratedT(blank, blank, blank, blank))
+    deltas_MKPS = others_MKPS - values_MKPS[base_M]
+    present_KP = np.asarray(np.isfinite(values_MKPS).any(axis=(0, 3)))
+    pairs_K1 = np.where(present_KP.any(axis=1), present_KP.sum(axis=1), np.nan)[:, None]
+    over_pairs_MKS = np.where(present_KP[..., None], deltas_MKPS, 0.0).sum(axis=2) / pairs_K1
+    return Subgroups(names, moderated_t(over_pairs_MKS))
+
+
+def _tables(frame: pd.DataFrame, column: str, kind: str, noun: str) -> list[Table]:
+    scores, records = score_cube(frame), latest_records(frame)
+    if not records[column].notna().any():
         return []
-    made = [
-        _parts(scores.minus(row), subgroup_deltas(scores, last, row, column), kind, noun, f"{name} against {row}")
-        for row, name in baselines(frame, scores)
+    tables = [
+        _table(
+            scores.minus(baseline), subgroup_deltas(scores, records, baseline, column), kind, noun, f"{name} against {baseline}"
+        )
+        for baseline, name in baselines(frame, scores)
     ]
-    return [table for table in made if table is not None]
+    return [table for table in tables if table is not None]
 
 
-def _parts(deltas: Cube, found: Subgroups, kind: str, noun: str, name: str) -> Table | None:
-    if not found.names or not np.isfinite(found.found.mean).any():
+def _table(deltas: ScoreCube, subgroups: Subgroups, kind: str, noun: str, name: str) -> Table | None:
+    """The table of one baseline; None where no subgroup has a delta.
+
+    Args:
+        deltas: names the suite and the entries.
+        subgroups: the tests of the deltas.
+        kind: the kind of table, `classes` or `groups`.
+        noun: "class" or "group".
+        name: that of the delta and the baseline, as in "adaptation delta against source_only".
+    """
+    tests = subgroups.tests
+    if not subgroups.names or not np.isfinite(tests.mean).any():
         return None
-    shown = [
-        [text + STAR * (mark in (1.0, -1.0)) for text, mark in zip(texts(Estimate(*of), signed=True), marks, strict=True)]
-        for of, marks in zip(zip(*found.found.estimate, strict=True), found.found.mark, strict=True)
-    ]
-    hurt_R = np.where(np.isfinite(found.found.mark).any(axis=1), (found.found.mark == -1).sum(axis=1), np.nan)
-    known_R = np.isfinite(found.found.mean).sum(axis=1)
-    columns = {f"{kind} surely hurt": counts(hurt_R, known_R)}
-    of_columns = {}
-    if len(found.names) <= _COLUMNS:
-        columns |= {label: [row[k] for row in shown] for k, label in enumerate(found.names)}
-        of_columns = {label: found.found.mark[:, k] for k, label in enumerate(found.names)}
-    else:
-        order_RK = np.argsort(np.where(np.isnan(found.found.mean), np.inf, found.found.mean), axis=1)
-        for place in range(_WORST):
-            at_R = order_RK[:, place]
-            title = "worst" if not place else f"{place + 1}. worst"
-            columns[title] = [f"{found.names[k]}: {row[k]}" if row[k] else "" for k, row in zip(at_R, shown, strict=True)]
-            of_columns[title] = found.found.mark[np.arange(len(at_R)), at_R]
+    columns, mark_columns_M = _columns(subgroups)
     cells = text_cells(deltas.entries, columns)
-    more = "" if len(found.names) <= _COLUMNS else f" The {_WORST} worst of {len(found.names)} are shown, the data hold all."
-    some = len(deltas.seeds) >= intervals.SEEDS_NEEDED
-    interval = ", ± half of the 95 % interval (moderated t over seeds: would other seeds give it?)" if some else ""
     return Table(
         suite=deltas.name,
         kind=kind,
         title=f"{deltas.name}: {name}, by {noun}",
-        caption=captions.joined(
-            f"Accuracy of each {noun} minus that of the baseline, in percentage points: mean over seeds and over the pairs "
-            f"that have it{interval}.{more}",
-            f"A star: surely helped or hurt, by {captions.MODERATED} over this table." if interval else "",
-            captions.incomplete(deltas, np.isfinite(intervals.over_seeds(deltas.values).mean), "entries"),
-        ),
+        caption=_caption(deltas, len(subgroups.names), noun),
         cells=cells,
-        data=tidy_long(
+        data=tidy_subgroups(
             deltas,
             f"{kind}, {name}",
             deltas.entries,
-            found.names,
+            subgroups.names,
             {
-                **bounds(found.found.estimate, "percentage points"),
-                "mark": (found.found.mark, "1 helps, 0 undecided, -1 hurts"),
-                "p": (found.found.p, "p, adjusted"),
+                **bounds(tests.estimate, "percentage points"),
+                "mark": (tests.mark, "1 better, 0 undecided, -1 worse"),
+                "p": (tests.p, "p, adjusted"),
             },
         ),
         metric=deltas.metric,
-        marks=mark_best(cells, {title: [VERDICTS.get(mark, "") for mark in of] for title, of in of_columns.items()}),
+        marks=mark_columns(
+            cells, {title: [VERDICTS.get(mark, "") for mark in mark_M] for title, mark_M in mark_columns_M.items()}
+        ),
     )
 
 
-def subgroup_deltas(scores: Cube, last: pd.DataFrame, baseline: str, column: str) -> Subgroups:
-    """Deltas of the classes or groups in a column of mappings, each the mean over the pairs that have it, then over seeds.
+def _columns(subgroups: Subgroups) -> tuple[dict[str, list[str]], dict[str, Array]]:
+    """The columns of text, and the marks (M,) of those that have marks: each subgroup, or the worst of many."""
+    names, tests = subgroups.names, subgroups.tests
+    texts_MK = [
+        [
+            text + STAR * (mark in (1.0, -1.0))
+            for text, mark in zip(estimate_texts(Estimate(*estimate), signed=True), mark_K, strict=True)
+        ]
+        for estimate, mark_K in zip(zip(*tests.estimate, strict=True), tests.mark, strict=True)
+    ]
+    worse_M = np.where(np.isfinite(tests.mark).any(axis=1), (tests.mark == -1).sum(axis=1), np.nan)
+    columns = {"significantly worse": count_texts(worse_M, np.isfinite(tests.mean).sum(axis=1))}
+    if len(names) <= _MAX_COLUMNS:
+        columns |= {name: [texts_K[k] for texts_K in texts_MK] for k, name in enumerate(names)}
+        return columns, {name: tests.mark[:, k] for k, name in enumerate(names)}
+    marks = {}
+    order_MK = np.argsort(np.where(np.isnan(tests.mean), np.inf, tests.mean), axis=1)
+    for rank in range(_WORST):
+        index_M = order_MK[:, rank]
+        title = "worst" if not rank else f"{rank + 1}. worst"
+        columns[title] = [
+            f"{names[k]}: {texts_K[k]}" if texts_K[k] else "" for k, texts_K in zip(index_M, texts_MK, strict=True)
+        ]
+        marks[title] = tests.mark[np.arange(len(index_M)), index_M]
+    return columns, marks
 
-    Rows are those of `scores.minus(baseline)`. A seed counts with all the pairs that have the part in any row, so that one
-    missing run leaves a blank.
-    """
-    names, values_RKPS = parts(scores, last, column)
-    base_R = scores.entries == baseline
-    rest = values_RKPS[~base_R]
-    if not names or not base_R.any():
-        blank = np.full((len(rest), 0), np.nan)
-        return Subgroups([], moderated.Marks(blank, blank, blank, blank))
-    deltas_RKPS = rest - values_RKPS[base_R]
-    has_KP = np.asarray(np.isfinite(values_RKPS).any(axis=(0, 3)))
-    pairs_K1 = np.where(has_KP.any(axis=1), has_KP.sum(axis=1), np.nan)[:, None]
-    over_pairs_RKS = np.where(has_KP[..., None], deltas_RKPS, 0.0).sum(axis=2) / pairs_K1
-    return Subgroups(names, moderated.marks(over_pairs_RKS))
+
+def _caption(deltas: ScoreCube, count: int, noun: str) -> str:
+    tested = len(deltas.seeds) >= intervals.MIN_SEEDS
+    margin = ", ± margin of error of the 95 % CI (moderated t), which covers other seeds on these pairs" if tested else ""
+    return captions.join_sentences(
+        f"Accuracy of each {noun} minus that of the baseline, in percentage points, averaged over seeds and over the pairs "
+        f"with the {noun}{margin}.",
+        f"The {_WORST} worst of {count} are shown; the data hold all." if count > _MAX_COLUMNS else "",
+        f"*: significantly better or worse ({captions.SIGNIFICANCE} over this table)." if tested else "",
+        captions.incomplete_entries(deltas, np.isfinite(intervals.over_seeds(deltas.values).mean), "deltas"),
+    )

@@ -1,4 +1,4 @@
-"""Training curves: what the traces of a suite's records say by step, over all pairs and seeds of a row."""
+"""Training curves: the traces of a suite's records by step, over all pairs and seeds of an entry."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from tlbench.terms import Record
 QUANTITIES: Mapping[str, str] = {
     "loss": "training loss",
     "source_validation_accuracy": "held-out source accuracy (%)",
-    "target_entropy": "entropy on target rows (nats)",
+    "target_entropy": "entropy on target samples (nats)",
 }
-"""What a trace may hold, none of it from target labels, and how an axis names it."""
+"""The quantities of a trace, none of them computed from target labels, and their labels on an axis."""
 
 
 def traces(records: Iterable[Record]) -> pd.DataFrame:
-    """Long frame: row, step, quantity, and the median, lower and upper quartile over the cases of the row that have the step.
+    """The training curves of the records of one suite.
 
-    Empty where no record has a trace. Takes records of one suite.
+    Returns:
+        A long frame with the columns `entry`, `step`, `quantity`, `median`, `low` and `high`: median and quartiles over the
+        cases of the entry that have the step. It is empty where no record has a trace.
     """
     points = [
         (record.entry, point.step, quantity, value * (100.0 if quantity == "source_validation_accuracy" else 1.0))
@@ -30,6 +32,6 @@ def traces(records: Iterable[Record]) -> pd.DataFrame:
         if (value := getattr(point, quantity)) is not None
     ]
     long = pd.DataFrame(points, columns=["entry", "step", "quantity", "value"]).astype({"value": "float64"})
-    by = long.groupby(["entry", "step", "quantity"], sort=False)["value"]
-    made = pd.DataFrame({"median": by.median(), "low": by.quantile(0.25), "high": by.quantile(0.75)})
-    return made.reset_index()
+    values = long.groupby(["entry", "step", "quantity"], sort=False)["value"]
+    curves = pd.DataFrame({"median": values.median(), "low": values.quantile(0.25), "high": values.quantile(0.75)})
+    return curves.reset_index()
