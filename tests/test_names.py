@@ -68,8 +68,13 @@ ALLOWED = {
     ("tlbench/suite/renamed_keys.py", "optimiser"): "an old key of suites, refused with the new one",
     ("tlbench/suite/hashing.py", "trunk"): "a key that identities on record were hashed with",
     ("tlbench/suite/hashing.py", "optimiser"): "a key that identities on record were hashed with",
+    ("tlbench/data/shifts/resampling.py", "part"): "the shift of this name in suites",
+    ("tlbench/data/readers/simulated.py", "part"): "the TOML key of the reader",
     ("tlbench/suite/schema.py", "held"): "the TOML keys held_out and source_held_out",
     ("tlbench/terms.py", "few"): "old records",
+    ("tlbench/data/declaration.py", "keep"): "the key `keep` of domain tables",
+    ("tlbench/data/domain_keys.py", "keep"): "the key `keep` of domain tables",
+    ("tlbench/data/preparation.py", "row"): "the preparation `row_sum`, which suites name",
 }
 IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas"}
 

@@ -32,7 +32,7 @@ def write(file: Path, seed: int, rows: int = 400) -> None:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two files, old enough for their checksums to be remembered, and a cache for domains of any size."""
     monkeypatch.setattr(cache, "SMALL_BYTES", 1)
-    cache._say.cache_clear()
+    cache._log_once.cache_clear()
     for seed, name in enumerate(("a", "b")):
         write(tmp_path / f"{name}.npz", seed)
     return tmp_path
@@ -141,7 +141,7 @@ def test_two_files_that_change_places_are_another_entry(root: Path, folder: Path
 
 def test_other_code_is_another_entry(root: Path, folder: Path, decodings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     load(root, folder)
-    monkeypatch.setattr(cache, "_code", lambda reader: "of tomorrow")
+    monkeypatch.setattr(cache, "_code_digest", lambda reader: "of tomorrow")
     load(root, folder)
     assert len(decodings) == 2
 
@@ -149,38 +149,38 @@ def test_other_code_is_another_entry(root: Path, folder: Path, decodings: list[s
 def test_an_old_file_is_not_hashed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
-    known = source_files.hashes([file], tmp_path)
+    known = source_files.file_hashes([file], tmp_path)
     (note,) = (tmp_path / "notes").iterdir()
     stamp = file.stat().st_mtime_ns + 3 * 10**9
     os.utime(note, ns=(stamp, stamp))  # as if it had been noted three seconds after the file was written
     monkeypatch.setattr(source_files.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
-    assert source_files.hashes([file], tmp_path) == known
+    assert source_files.file_hashes([file], tmp_path) == known
     monkeypatch.undo()
     file.write_bytes(b"ROWS")
-    assert source_files.hashes([file], tmp_path) != known
+    assert source_files.file_hashes([file], tmp_path) != known
 
 
 def test_a_file_changed_within_a_tick_is_hashed_again(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
     facts = file.stat()
-    known = source_files.hashes([file], tmp_path)
+    known = source_files.file_hashes([file], tmp_path)
     file.write_bytes(b"ROWS")
     os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert source_files.hashes([file], tmp_path) != known
+    assert source_files.file_hashes([file], tmp_path) != known
 
 
 def test_a_damaged_note_says_nothing(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"rows")
-    known = source_files.hashes([file], tmp_path)
+    known = source_files.file_hashes([file], tmp_path)
     (note,) = (tmp_path / "notes").iterdir()
     for damage in ("", "[]", "{", json.dumps({str(file): "x"}), json.dumps({str(file): []})):
         note.write_text(damage)
-        assert source_files.hashes([file], tmp_path) == known
+        assert source_files.file_hashes([file], tmp_path) == known
 
 
-@pytest.mark.parametrize("victim", ["rows.x.npy", "rows.y.npy", "test.x.npy", "card.json"])
+@pytest.mark.parametrize("victim", ["samples.x.npy", "samples.y.npy", "test.x.npy", "entry.json"])
 @pytest.mark.parametrize("harm", ["gone", "empty", "cut", "longer", "junk"])
 def test_a_damaged_entry_is_made_anew(root: Path, folder: Path, decodings: list[str], victim: str, harm: str) -> None:
     first = load(root, folder)
@@ -200,7 +200,7 @@ def test_a_damaged_entry_is_made_anew(root: Path, folder: Path, decodings: list[
 @pytest.mark.parametrize("card", ["[]", "{}", '{"format": 1}', '{"format": 1, "arrays": 3, "facts": [], "said": []}'])
 def test_a_card_of_another_make_is_no_entry(root: Path, folder: Path, card: str) -> None:
     load(root, folder)
-    (entry(folder) / "card.json").write_text(card)
+    (entry(folder) / "entry.json").write_text(card)
     assert same(load(root, folder), load(root, None))
 
 
@@ -209,7 +209,7 @@ def test_what_a_killed_process_left_is_never_read_and_goes(root: Path, folder: P
     whole = entry(folder)
     half = whole.with_name(f"{whole.name}.tmpkilled")
     whole.rename(half)
-    (half / "card.json").unlink()
+    (half / "entry.json").unlink()
     assert cache.entries(folder) == []
     load(root, folder)
     assert entry(folder) == whole
@@ -291,21 +291,21 @@ def test_a_folder_counts_with_all_that_is_in_it(tmp_path: Path) -> None:
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path))
-    assert cache.default_cache() == tmp_path
+    assert cache.cache_folder() == tmp_path
     monkeypatch.setenv("TLBENCH_CACHE", "off")
-    assert cache.default_cache() is None
+    assert cache.cache_folder() is None
     monkeypatch.delenv("TLBENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.default_cache() == tmp_path / "tlbench"
+    assert cache.cache_folder() == tmp_path / "tlbench"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.default_cache() == Path.home() / ".cache" / "tlbench"
+    assert cache.cache_folder() == Path.home() / ".cache" / "tlbench"
 
 
 def test_pruning_takes_the_old_or_all(root: Path, folder: Path) -> None:
     load(root, folder)
     old = entry(folder)
-    os.utime(old / "card.json", (1000, 1000))
-    young = load(root, folder, rows=50)
+    os.utime(old / "entry.json", (1000, 1000))
+    young = load(root, folder, samples=50)
     kept = young.samples.x.clone()
     assert [one.samples for one in cache.entries(folder)] == [50, 400]
     assert cache.prune(folder, before=2000) > 400 * 64 and not old.exists()

@@ -188,7 +188,7 @@ def test_mistakes_in_the_keys_of_tables(change: dict[str, Any], said: str) -> No
         ("", "not a whole csv file"),
         ("a,a,y\n1,2,3\n", "column 'a' is there twice"),
         ("a,y\n1,\n2,1\n", "column 'y' lacks a label in 1 of 2 rows"),
-        ("a,y\n?,0\n2,1\n", "1 numbers are missing, the first ones in column 'a'. Set impute = 'median'"),
+        ("a,y\n?,0\n2,1\n", "1 numbers are missing, first in column 'a'. Set impute = 'median'"),
         ("a,y\ninf,0\n2,1\n", "1 features are NaN or infinite"),
         ("a,y\n" + "1,0\n" * 20 + "x1,1\n", "column 'a' holds numbers, and 'x1' in row 20"),
         ("b,y\nx,0\nz,1\n", "no column of numbers beside 'y'"),

@@ -1,7 +1,7 @@
-"""A declaration -> a Domain of tensors.
+"""From a declaration to a Domain of tensors.
 
-`declare` checks the tables of a suite and reads nothing from disk; `load` reads, checks, shifts, prepares and
-fingerprints. Importing this room imports neither torch nor scikit-learn nor scipy.
+`declare` checks the tables of a suite without reading files; `load` reads, checks, shifts, prepares and fingerprints.
+Importing this package imports neither torch nor scikit-learn nor SciPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that are there twice, number for number: what is scored must not be what was trained on."""
+"""Samples that occur twice, number for number: scored samples must not be training samples."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PREFILTER_NUMBERS = 64
-"""Numbers of a row, evenly spread, that a first look goes by: only rows that agree in these are looked at whole."""
+"""A first pass compares this many features, evenly spread; only samples that agree in them are compared as a whole."""
 CHUNK_BYTES = 16 * 2**20
 
 
 def count_duplicates(a: Tensor, b: Tensor | None = None) -> int:
-    """How many rows of a (N, ...) are also rows of b (M, ...); without b, how many of a are there more than once.
+    """How many samples of a (N, ...) are also samples of b (M, ...); without b, how many of a occur in it more than once.
 
-    Rows of other shapes or types are no rows of each other.
+    Samples of different shapes or types are never equal.
 
-    Rows are compared by 64-bit hashes (a chance of N M / 2^64 that an accidental one counts); some at a time, so that rows
-    that are mapped from disk are not all held.
+    Samples are compared by 64-bit hashes (the chance that two different ones are counted is about N M / 2^64), in chunks, so
+    that a mapped tensor need not fit into memory.
     """
     if b is None:
         _, counts = np.unique(_hashes(a.detach().cpu().reshape(len(a), -1).numpy(), None, None), return_counts=True)
@@ -31,30 +31,30 @@ def count_duplicates(a: Tensor, b: Tensor | None = None) -> int:
     if a.shape[1:] != b.shape[1:] or a.dtype != b.dtype or not len(a) or not len(b):
         return 0
     width = math.prod(a.shape[1:])
-    flat = [part.detach().cpu().reshape(len(part), width).numpy() for part in (a, b)]
+    flat_a, flat_b = (x.detach().cpu().reshape(len(x), width).numpy() for x in (a, b))
     if width > PREFILTER_NUMBERS:
         columns = np.linspace(0, width - 1, PREFILTER_NUMBERS).astype(np.int64)
-        looks = [_hashes(part, None, columns) for part in flat]
-        alike = [np.flatnonzero(np.isin(one, other)) for one, other in (looks, looks[::-1])]
+        partial_a, partial_b = _hashes(flat_a, None, columns), _hashes(flat_b, None, columns)
+        candidates_a = np.flatnonzero(np.isin(partial_a, partial_b))
+        candidates_b = np.flatnonzero(np.isin(partial_b, partial_a))
     else:
-        alike = [np.arange(len(part)) for part in flat]
-    first, second = (_hashes(part, rows, None) for part, rows in zip(flat, alike, strict=True))
-    return int(np.isin(first, second).sum())
+        candidates_a, candidates_b = np.arange(len(flat_a)), np.arange(len(flat_b))
+    return int(np.isin(_hashes(flat_a, candidates_a, None), _hashes(flat_b, candidates_b, None)).sum())
 
 
-def _hashes(x: NDArray[Any], rows: NDArray[np.int64] | None, columns: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """A number for each row (N,); equal rows of one process have equal ones."""
-    return np.fromiter(map(hash, _held(x, rows, columns)), dtype=np.int64)
+def _hashes(x_ND: NDArray[Any], indices: NDArray[np.int64] | None, columns: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """A hash of each sample (N,); equal samples have equal hashes within a process."""
+    return np.fromiter(map(hash, _sample_bytes(x_ND, indices, columns)), dtype=np.int64)
 
 
-def _held(x: NDArray[Any], rows: NDArray[np.int64] | None, columns: NDArray[np.int64] | None) -> Iterator[bytes]:
-    """The bytes of some rows, in some columns."""
-    count = len(x) if rows is None else len(rows)
-    size = (x.shape[1] if columns is None else len(columns)) * x.itemsize
-    step = max(1, CHUNK_BYTES // size)
-    for start in range(0, count, step):
-        part = x[start : start + step] if rows is None else x[rows[start : start + step]]
-        part = np.ascontiguousarray(part if columns is None else part[:, columns])
-        part = part + 0 if part.dtype.kind == "f" else part  # -0.0 is 0.0, whatever its bytes
-        for row in part:
-            yield row.tobytes()
+def _sample_bytes(x_ND: NDArray[Any], indices: NDArray[np.int64] | None, columns: NDArray[np.int64] | None) -> Iterator[bytes]:
+    """The bytes of the samples at some indices (None: all), restricted to some columns (None: all)."""
+    count = len(x_ND) if indices is None else len(indices)
+    size_bytes = (x_ND.shape[1] if columns is None else len(columns)) * x_ND.itemsize
+    length = max(1, CHUNK_BYTES // size_bytes)
+    for start in range(0, count, length):
+        chunk = x_ND[start : start + length] if indices is None else x_ND[indices[start : start + length]]
+        chunk = np.ascontiguousarray(chunk if columns is None else chunk[:, columns])
+        chunk = chunk + 0 if chunk.dtype.kind == "f" else chunk  # -0.0 equals 0.0, but its bytes differ
+        for sample in chunk:
+            yield sample.tobytes()

@@ -1,8 +1,9 @@
-"""Features that are learned from source rows: which rows those are is known once two domains are a pair.
+"""Features that are fitted on the source samples of a pair: which samples these are is known only for a pair of domains.
 
-A domain whose categories, fillings or words are to be learned keeps its rows as they were read (`Domain.unfitted`). `fitted`
-makes the domains of a pair from them: what is learned comes from the main rows of its sources that are left after the choices
-of their declarations, and from no others, whichever domains the suite names beside them and whatever its protocol scores.
+A domain whose categories, imputed values or n-grams are to be fitted keeps its samples as they were read (`Domain.unfitted`).
+`fit_features` makes the domains of a pair from them: the encoding is fitted on the main samples of the pair's sources that are
+left after the selections in their declarations, and on no others. Neither the other domains of the suite nor the protocol
+change it.
 """
 
 from __future__ import annotations
@@ -17,27 +18,28 @@ from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
 CACHED_PAIRS = 4
-"""Pairs whose domains are kept: the cases of a pair are run one after the other."""
+"""The domains of this many pairs stay in memory: the cases of a pair run one after the other."""
 
 
 @dataclass(frozen=True)
 class UnfittedFeatures:
-    """Rows that others may learn from, and how the domain is made from what was learned."""
+    """The samples of a domain that an encoding may be fitted on, and how the domain is made by such an encoding."""
 
-    own: UnencodedSamples
-    made: Callable[[Sequence[UnencodedSamples]], Domain]
+    samples: UnencodedSamples
+    make_domain: Callable[[Sequence[UnencodedSamples]], Domain]
+    """Samples to fit on -> the domain."""
 
 
 _pairs: OrderedDict[tuple[int, ...], tuple[list[Domain], list[Domain]]] = OrderedDict()
-"""By the identities of the domains: those domains, so that no other takes their place, and what was made of them."""
+"""By the ids of the unfitted domains: these domains, so that no other object gets their ids, and the fitted ones."""
 _lock = threading.Lock()
 
 
 def fit_features(sources: Sequence[Domain], target: Domain) -> tuple[list[Domain], Domain]:
-    """The domains of a pair, with features that are learned from its sources; the same objects where nothing is learned.
+    """The domains of a pair, with features fitted on its sources; the same objects where nothing is to be fitted.
 
     Raises:
-        TlbenchError: a domain that learns its features beside a source that has none to learn from.
+        TlbenchError: one domain has fitted features and another has features of its own, or their readers differ.
     """
     domains = [*sources, target]
     if all(domain.unfitted is None for domain in domains):
@@ -46,24 +48,24 @@ def fit_features(sources: Sequence[Domain], target: Domain) -> tuple[list[Domain
     with _lock:
         if key in _pairs:
             _pairs.move_to_end(key)
-            *first, last = _pairs[key][1]
-            return first, last
+            *fitted_sources, fitted_target = _pairs[key][1]
+            return fitted_sources, fitted_target
     pair = f"pair {'+'.join(source.name for source in sources)}:{target.name}"
     for domain in domains:
         if domain.unfitted is None:
             raise TlbenchError(
-                f"{pair}: {domain.name} has features of its own, and others learn theirs from the source; give all one reader "
-                "with the same features, or name what is learned from (fit)"
+                f"{pair}: The domain {domain.name} has features of its own, and others fit theirs on the source. Give all "
+                "domains one reader with the same features, or name the rows to fit on (fit)."
             )
-    learned = [source.unfitted.own for source in sources]
-    if len(kinds := {type(domain.unfitted.own).__name__ for domain in domains}) > 1:
-        raise TlbenchError(f"{pair}: features of different kinds ({', '.join(sorted(kinds))}); give all domains one reader")
+    fit_on = [source.unfitted.samples for source in sources]
+    if len(kinds := {type(domain.unfitted.samples).__name__ for domain in domains}) > 1:
+        raise TlbenchError(f"{pair}: The features are of different kinds ({', '.join(sorted(kinds))}). Give all one reader.")
     try:
-        made = [domain.unfitted.made(learned) for domain in domains]
+        fitted = [domain.unfitted.make_domain(fit_on) for domain in domains]
     except TlbenchError as error:
         raise TlbenchError(f"{pair}: {error}") from error
     with _lock:
-        _pairs[key] = (domains, made)
+        _pairs[key] = (domains, fitted)
         while len(_pairs) > CACHED_PAIRS:
             _pairs.popitem(last=False)
-    return made[:-1], made[-1]
+    return fitted[:-1], fitted[-1]

@@ -1,9 +1,10 @@
-"""Declared preparations: what is done to a domain's rows before they become tensors.
+"""Declared preparations: transformations of a domain's samples before they become tensors.
 
-A preparation is a function `(x, main, *, options) -> x`: x the rows to change, main the rows of the domain's main part,
-which statistics come from (so that test rows are prepared as the main ones). Adding a function adds a preparation.
+A preparation is a function `(x, main, *, options) -> x`: x are the samples (N, ...) to transform and main the domain's main
+samples (M, ...), which all statistics come from, so that test samples are transformed as the main ones are. Adding a function
+adds a preparation.
 
-All of them pass over the rows some at a time: rows that memory does not hold are prepared on disk. Sparse rows are held whole.
+Dense samples are processed in chunks, on disk where they are large; sparse samples stay in memory.
 """
 
 from __future__ import annotations
@@ -25,54 +26,58 @@ summaries = registry.summaries
 
 
 def row_sum(x: Any, main: Any) -> Any:
-    """Divide each row by its sum; a row that sums to 0 stays as it is."""
-    return _divided(x, x.sum(axis=1) if is_sparse(x) else _by_row(x, lambda part: part.sum(axis=1, dtype=np.float64)))
+    """Divide each sample by the sum of its features; a sample that sums to 0 stays as it is."""
+    return _divided(x, x.sum(axis=1) if is_sparse(x) else _per_sample(x, lambda chunk: chunk.sum(axis=1, dtype=np.float64)))
 
 
 def l2(x: Any, main: Any) -> Any:
-    """Give each row the Euclidean length 1; a row of zeros stays one."""
+    """Scale each sample to the Euclidean norm 1; a sample of zeros stays as it is."""
 
-    def squared(part: Array) -> Array:
-        return np.asarray(np.square(part, dtype=np.float64).sum(axis=1))
+    def squared_norm(chunk: Array) -> Array:
+        return np.asarray(np.square(chunk, dtype=np.float64).sum(axis=1))
 
-    return _divided(x, np.sqrt(x.multiply(x).sum(axis=1) if is_sparse(x) else _by_row(x, squared)))
+    return _divided(x, np.sqrt(x.multiply(x).sum(axis=1) if is_sparse(x) else _per_sample(x, squared_norm)))
 
 
 def zscore(x: Any, main: Any, *, ddof: Annotated[int, Field(ge=0, le=1)] = 0) -> Array:
-    """Centre each feature and divide it by its standard deviation over the main rows; a constant feature becomes 0."""
-    same = x is main
+    """Centre each feature and divide it by its standard deviation over the main samples; a constant feature becomes 0."""
+    is_main = x is main
     x = dense(x)
-    main = x if same else dense(main)
+    main = x if is_main else dense(main)
     mean, std = _mean_and_std(main, ddof)
     constant = std == 0
     if x.nbytes <= mapped_arrays.MAPPED_BYTES:
         return np.asarray(np.where(constant, 0.0, (x - mean) / np.where(constant, 1.0, std)))
     scale = np.where(constant, 1.0, std)
-    return mapped_arrays.map_chunks(x, lambda part: np.where(constant, 0.0, (part - mean) / scale).astype(np.float32))
+    return mapped_arrays.map_chunks(x, lambda chunk: np.where(constant, 0.0, (chunk - mean) / scale).astype(np.float32))
 
 
 def log1p(x: Any, main: Any) -> Any:
     """Take log(1 + x) of each feature, for counts; values of -1 and below are refused."""
     low = x.min() if is_sparse(x) else _range(x)[0]
     if low <= -1:
-        raise TlbenchError(f"prepare log1p needs values above -1; the smallest is {low:g}")
-    return x.log1p() if is_sparse(x) else mapped_arrays.map_chunks(x, lambda part: np.log1p(_floats(part)))
+        raise TlbenchError(
+            f"prepare log1p needs values above -1, and the smallest is {low:g}. Leave log1p out, or shift the values."
+        )
+    return x.log1p() if is_sparse(x) else mapped_arrays.map_chunks(x, lambda chunk: np.log1p(_as_floats(chunk)))
 
 
 def scale(x: Any, main: Any, *, divide: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 255.0) -> Any:
     """Divide by a constant (255 takes bytes to [0, 1])."""
-    return _floats(x) / divide if is_sparse(x) else mapped_arrays.map_chunks(x, lambda part: _floats(part) / divide)
+    return _as_floats(x) / divide if is_sparse(x) else mapped_arrays.map_chunks(x, lambda chunk: _as_floats(chunk) / divide)
 
 
 def to_uint8(x: Any, main: Any) -> Array:
-    """Turn images in [0, 1] into bytes, so that they are kept small and scaled like other images."""
+    """Convert images in [0, 1] to bytes: they take less memory and are scaled as other byte images are."""
     images = _images(x, "to_uint8")
     if images.dtype == np.uint8:
         return images
     low, high = _range(images)
     if low < 0 or high > 1:
-        raise TlbenchError(f"prepare to_uint8 needs values in [0, 1], these lie in [{low:g}, {high:g}]; put a scale before it")
-    return mapped_arrays.map_chunks(images, lambda part: np.rint(part * 255).astype(np.uint8))
+        raise TlbenchError(
+            f"prepare to_uint8 needs values in [0, 1], and these lie in [{low:g}, {high:g}]. Put a scale before it."
+        )
+    return mapped_arrays.map_chunks(images, lambda chunk: np.rint(chunk * 255).astype(np.uint8))
 
 
 def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28) -> Array:
@@ -83,91 +88,90 @@ def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28
     import torch
     from torchvision.transforms.v2 import functional
 
-    def resized(part: Array) -> Array:
-        return np.asarray(functional.resize(torch.from_numpy(np.array(part)), [size, size], antialias=True).numpy())
+    def resize_chunk(chunk: Array) -> Array:
+        return np.asarray(functional.resize(torch.from_numpy(np.array(chunk)), [size, size], antialias=True).numpy())
 
-    return mapped_arrays.map_chunks(images, resized)
+    return mapped_arrays.map_chunks(images, resize_chunk)
 
 
 def grey(x: Any, main: Any) -> Array:
-    """Turn colour images into grey ones by luminance (ITU-R 601); grey ones stay as they are."""
+    """Convert colour images to greyscale by luminance (ITU-R BT.601); greyscale images stay as they are."""
     images = _images(x, "grey")
     if images.shape[1] == 1:
         return images
     if images.shape[1] != 3:
-        raise TlbenchError(f"prepare grey takes images of 3 channels (or 1), these have {images.shape[1]}")
+        raise TlbenchError(f"prepare grey takes images of 3 channels (or 1), and these have {images.shape[1]}. Leave grey out.")
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
-    def greyed(part: Array) -> Array:
-        one = np.einsum("nchw,c->nhw", part, weights)[:, None]
-        return np.asarray(np.rint(one) if part.dtype == np.uint8 else one, dtype=part.dtype)
+    def luminance(chunk: Array) -> Array:
+        grey_N1HW = np.einsum("nchw,c->nhw", chunk, weights)[:, None]
+        return np.asarray(np.rint(grey_N1HW) if chunk.dtype == np.uint8 else grey_N1HW, dtype=chunk.dtype)
 
-    return mapped_arrays.map_chunks(images, greyed)
+    return mapped_arrays.map_chunks(images, luminance)
 
 
 def _images(x: Any, kind: str) -> Array:
+    """Samples that must be images."""
     if x.ndim != 4:
         raise TlbenchError(
-            f"prepare {kind} is for images (N, channels, height, width); rows are {tuple(x.shape[1:])}: "
-            "give their shape, as in shape = [1, 16, 16]"
+            f"prepare {kind} is for images (N, channels, height, width), and the samples are {tuple(x.shape[1:])}. "
+            "To make images of vectors, give their shape, as in shape = [1, 16, 16]."
         )
     return dense(x)
 
 
 def _range(x: Array) -> tuple[float, float]:
-    ends = [(float(x[part].min()), float(x[part].max())) for part in mapped_arrays.chunks(x)]
-    return min(low for low, _ in ends), max(high for _, high in ends)
+    """The smallest and the largest feature."""
+    ranges = [(float(x[chunk].min()), float(x[chunk].max())) for chunk in mapped_arrays.chunks(x)]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1)
+def _per_sample(x: Array, statistic: Callable[[Array], Array]) -> Array:
+    """A statistic of each sample (N,): the function maps flat samples (chunk, D) to numbers (chunk,)."""
+    return np.concatenate([statistic(x[chunk].reshape(len(x[chunk]), -1)) for chunk in mapped_arrays.chunks(x)])
 
 
-def _by_row(x: Array, number: Callable[[Array], Array]) -> Array:
-    """One number of each row (N,)."""
-    return np.concatenate([number(_flat(x[part])) for part in mapped_arrays.chunks(x)])
-
-
-def _floats(x: Any) -> Any:
-    """Vectors in double precision unless they are floats already; images in single precision, for their size."""
+def _as_floats(x: Any) -> Any:
+    """Integer features as floats: vectors in double precision, images in single precision to save memory."""
     if x.dtype.kind == "f":
         return x
     return x.astype(np.float32 if x.ndim == 4 else np.float64)
 
 
 def _mean_and_std(x: Array, ddof: int) -> tuple[Array, Array]:
-    """Mean and standard deviation of each feature; exactly 0 for a constant one (rounding of the mean would leave a trace).
+    """Mean and standard deviation of each feature, over samples x (N, ...).
 
-    Of rows that memory does not hold the squares about the mean are summed in a second pass.
+    The deviation of a constant feature is exactly 0, where rounding of the mean would leave a small number. Samples that are
+    too large for memory take two passes: one for the mean, one for the squared deviations.
     """
     if len(x) <= ddof:
-        raise TlbenchError(f"prepare zscore with ddof = {ddof} needs more than {ddof} rows")
+        raise TlbenchError(f"prepare zscore with ddof = {ddof} needs more than {ddof} samples, and there are {len(x)}.")
     if x.nbytes <= mapped_arrays.MAPPED_BYTES:
         mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64, ddof=ddof)
         return mean, np.where((x == x[0]).all(axis=0), 0.0, std)
     first = x[0].copy()
     total, squares, varies = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape[1:], dtype=bool)
-    for part in mapped_arrays.chunks(x):
-        total += x[part].sum(axis=0, dtype=np.float64)
-        varies |= (x[part] != first).any(axis=0)
+    for chunk in mapped_arrays.chunks(x):
+        total += x[chunk].sum(axis=0, dtype=np.float64)
+        varies |= (x[chunk] != first).any(axis=0)
     mean = total / len(x)
-    for part in mapped_arrays.chunks(x):
-        squares += np.square(x[part] - mean).sum(axis=0)
+    for chunk in mapped_arrays.chunks(x):
+        squares += np.square(x[chunk] - mean).sum(axis=0)
     return mean, np.where(varies, np.sqrt(squares / (len(x) - ddof)), 0.0)
 
 
-def _divided(x: Any, by_N: Any) -> Any:
-    """Rows divided by one number each, where it is not 0."""
-    by_N = np.asarray(by_N, dtype=np.float64).reshape(-1)
-    by_N = np.where(by_N == 0, 1.0, by_N)
+def _divided(x: Any, divisors: Any) -> Any:
+    """Samples x (N, ...) divided by one number each (N,), unless that number is 0."""
+    divisors_N = np.asarray(divisors, dtype=np.float64).reshape(-1)
+    divisors_N = np.where(divisors_N == 0, 1.0, divisors_N)
     if is_sparse(x):
         from scipy import sparse
 
-        return (sparse.diags_array(1 / by_N) @ x).tocsr()
+        return (sparse.diags_array(1 / divisors_N) @ x).tocsr()
     if x.nbytes <= mapped_arrays.MAPPED_BYTES:
-        return x / by_N.reshape(-1, *[1] * (x.ndim - 1))
+        return x / divisors_N.reshape(-1, *[1] * (x.ndim - 1))
     out = mapped_arrays.empty(x.shape, np.float32)
-    for part in mapped_arrays.chunks(x):
-        out[part] = x[part] / by_N[part].reshape(-1, *[1] * (x.ndim - 1))
+    for chunk in mapped_arrays.chunks(x):
+        out[chunk] = x[chunk] / divisors_N[chunk].reshape(-1, *[1] * (x.ndim - 1))
         mapped_arrays.release(out)
     return out

@@ -1,4 +1,4 @@
-"""The files that a declaration reads, and their checksums."""
+"""The files that the domain of a declaration is read from, and their checksums."""
 
 from __future__ import annotations
 
@@ -14,104 +14,112 @@ from tlbench.data.declaration import DataSource, Declaration
 from tlbench.data.decoding import files
 from tlbench.errors import TlbenchError
 
+CLOCK_TICK_NS = 2 * 10**9
+"""Two changes of a file within this time may get the same time stamp on coarse file systems."""
+
 
 def files_of(declaration: Declaration, root: Path) -> list[Path] | None:
-    """All files that a domain is made of, or None if that can't be known.
+    """All files that a domain is read from, sorted; None if they can't be known.
 
-    A reader may say so itself, by `sources(options, root) -> list[Path]`; else it is every file, and every file below a
-    folder, that its options name. Those of shifts are found likewise.
+    A reader may name them itself, by a function `sources(options, root) -> list[Path]`; else they are every file that its
+    options name, and every file below a folder that they name. Files of shifts are found in the same way.
     """
-    found = dict.fromkeys(file for shift in declaration.shifts for file in _named(shift.options, root))
-    for part in filter(None, (declaration.main, declaration.test)):
-        if not (own := _files(part, root)):
+    paths = dict.fromkeys(path for shift in declaration.shifts for path in _named_files(shift.options, root))
+    for source in filter(None, (declaration.main, declaration.test)):
+        if not (source_paths := _files_of_source(source, root)):
             return None
-        found |= dict.fromkeys(own)
-    return sorted(found)
+        paths |= dict.fromkeys(source_paths)
+    return sorted(paths)
 
 
-def _files(part: DataSource, root: Path) -> list[Path]:
-    reader = readers.get(part.reader)
-    if callable(own := getattr(reader, "sources", None)):
-        return list(own(reader.Options.model_validate(part.options), root))
-    return _named(part.options, root)
+def _files_of_source(source: DataSource, root: Path) -> list[Path]:
+    reader = readers.get(source.reader)
+    if callable(sources := getattr(reader, "sources", None)):
+        return list(sources(reader.Options.model_validate(source.options), root))
+    return _named_files(source.options, root)
 
 
-def _named(options: Any, root: Path) -> list[Path]:
-    """The files, and those below a folder, that the texts among some options name."""
-    found: list[Path] = []
+def _named_files(options: Any, root: Path) -> list[Path]:
+    """The files that texts among the options name, and the files below folders that they name."""
+    paths: list[Path] = []
     for text in files.nested_texts(options):
-        with contextlib.suppress(OSError, ValueError, NotImplementedError):  # too long for a name, or no path at all
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):  # a text that is too long for a path, or is none
             if not text.strip(" ./") or Path(text).is_absolute() or ".." in Path(text).parts:
                 continue
             for path in root.glob(text) if set(text) & set("*?[") else [root / text]:
-                found += [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return found
+                paths += [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return paths
 
 
 def file_hashes(paths: list[Path], folder: Path | None = None) -> dict[Path, str]:
     """The sha256 of each file.
 
-    A file is not read again if `folder` holds a note of it with the same size and times, and its last change is older
-    than the note by two seconds (two changes within one tick of a file system's clock look alike).
+    With a cache folder, hashes are noted there. A file is not read again if its note has the same size and times, and the
+    file's last change is at least two seconds older than the note.
     """
-    note = None if folder is None else folder / "notes" / f"{digest([str(path.absolute()) for path in paths])}.json"
-    written, known = _note(note)
-    found: dict[str, list[Any]] = {}
-    for file in paths:
-        facts = file.stat()
-        stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
-        old = known.get(str(file))
-        settled = max(facts.st_mtime_ns, facts.st_ctime_ns) < written - 2 * 10**9
-        if settled and isinstance(old, list) and old[1:] == stamp:
-            found[str(file)] = old
+    note_path = None if folder is None else folder / "notes" / f"{digest([str(path.absolute()) for path in paths])}.json"
+    noted_ns, noted = _read_note(note_path)
+    facts: dict[str, list[Any]] = {}
+    for path in paths:
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        note = noted.get(str(path))
+        is_old = max(stat.st_mtime_ns, stat.st_ctime_ns) < noted_ns - CLOCK_TICK_NS
+        if is_old and isinstance(note, list) and note[1:] == stamp:
+            facts[str(path)] = note
         else:
-            with file.open("rb") as stream:
-                found[str(file)] = [hashlib.file_digest(stream, "sha256").hexdigest(), *stamp]
-    if note is not None and any(known.get(path) is not entry for path, entry in found.items()):
+            with path.open("rb") as stream:
+                facts[str(path)] = [hashlib.file_digest(stream, "sha256").hexdigest(), *stamp]
+    if note_path is not None and any(noted.get(path) is not fact for path, fact in facts.items()):
         with contextlib.suppress(OSError):
-            note.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False) as stream_:
-                json.dump(found, stream_)
-            Path(stream_.name).replace(note)
-    return {Path(path): str(entry[0]) for path, entry in found.items()}
+            note_path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=note_path.parent, delete=False) as temporary:
+                json.dump(facts, temporary)
+            Path(temporary.name).replace(note_path)
+    return {Path(path): str(fact[0]) for path, fact in facts.items()}
 
 
-def _note(path: Path | None) -> tuple[int, dict[str, Any]]:
-    """When a note was written, in nanoseconds, and what it says; a damaged one says nothing."""
+def _read_note(path: Path | None) -> tuple[int, dict[str, Any]]:
+    """When a note was written, in nanoseconds since 1970, and its content; (0, {}) if there is none or it is damaged."""
     with contextlib.suppress(OSError, ValueError):
-        if path is not None and isinstance(held := json.loads(path.read_text(encoding="utf-8")), dict):
-            return path.stat().st_mtime_ns, held
+        if path is not None and isinstance(content := json.loads(path.read_text(encoding="utf-8")), dict):
+            return path.stat().st_mtime_ns, content
     return 0, {}
 
 
 def verify_checksums(declaration: Declaration, root: Path, folder: Path | None = None) -> int:
-    """Hold the files of a declaration to the checksums that it states (`sha256 = {"path" = "64 hex digits"}`).
+    """Compare the files of a declaration with its checksums (`sha256 = {"path" = "64 hex digits"}`).
+
+    Args:
+        declaration: names the files, relative to the data root, with their checksums.
+        root: the data root.
+        folder: the cache folder, for `file_hashes`.
 
     Returns:
-        How many files have a checksum.
+        The number of files with a checksum.
 
     Raises:
-        TlbenchError: with every file that is missing or another one, and what it is.
+        TlbenchError: some files are missing or have another checksum; it names all of them, one a line.
     """
-    stated = declaration.sha256
-    wrong, found = [], {}
-    for path, said in stated.items():
+    errors: list[str] = []
+    expected: dict[str, tuple[Path, str]] = {}
+    for path, sha256 in declaration.sha256.items():
         try:
-            found[path] = (files.find(root, path), said.lower())
+            expected[path] = (files.find(root, path), sha256.lower())
         except TlbenchError as error:
-            wrong.append(str(error))
-    sums = file_hashes([file for file, _ in found.values()], folder)
-    for path, (file, said) in found.items():
-        if sums[file] != said:
-            wrong.append(
-                f"file {path!r} has the sha256 {sums[file]}, and the suite states {said}; "
-                "it is damaged or another version: fetch it again, or state the new checksum"
+            errors.append(str(error))
+    hashes = file_hashes([file for file, _ in expected.values()], folder)
+    for path, (file, sha256) in expected.items():
+        if hashes[file] != sha256:
+            errors.append(
+                f"The file {path!r} has the sha256 {hashes[file]}, and the suite states {sha256}: the file is damaged or of "
+                "another version. Download it again, or state the new checksum."
             )
-    if wrong:
-        raise TlbenchError("\n".join(wrong))
-    return len(found)
+    if errors:
+        raise TlbenchError("\n".join(errors))
+    return len(expected)
 
 
 def digest(value: Any) -> str:
-    """32 hex digits of sha256 over the canonical JSON of a value."""
+    """32 hex digits of the sha256 of the canonical JSON of a value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Tables of a suite checked against a schema: what is wrong, by key."""
+"""Tables of a suite, checked against a schema: all errors, by key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tlbench.errors import schema_errors
 
 
 def check(model: type[BaseModel], table: Mapping[str, Any], available: Iterable[str] = ()) -> dict[str, str]:
-    """Errors of a table by its top-level key (empty where the table as a whole is wrong).
+    """The errors of a table as sentences, by top-level key (empty for an error of the table as a whole).
 
     Args:
         model: the schema; unknown keys are errors.
-        table: what was written.
+        table: the table as the user wrote it.
         available: keys of the same table that other schemas validate; an unknown key may have meant one of them.
     """
     try:

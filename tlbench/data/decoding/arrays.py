@@ -187,7 +187,7 @@ def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) ->
         i, k = np.argwhere(~is_finite)[0]
         raise TlbenchError(
             f"{int((~is_finite).sum())} targets are missing or not finite in single precision, "
-            f"the first one {names[k]!r} in sample {i} (counted from 0). Correct them, or select other samples."
+            f"first {names[k]!r} in sample {i} (counted from 0). Correct them, or select other samples."
         )
     return y, names
 
@@ -210,7 +210,7 @@ def check_finite(x: Any, when: str) -> None:
         count, indices = int(bad_N.sum()), np.flatnonzero(bad_N)
     if count:
         raise TlbenchError(
-            f"{count} features are NaN or infinite {when}, in {len(np.unique(indices))} samples, the first one sample "
+            f"{count} features are NaN or infinite {when}, in {len(np.unique(indices))} samples, first in sample "
             f"{indices.min()} (counted from 0). Correct them in the file, or leave these samples out."
         )
 
@@ -240,7 +240,7 @@ def encode_labels(y: Array) -> tuple[list[str], NDArray[np.int64]]:
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         indices = np.flatnonzero(~np.isfinite(y))
         raise TlbenchError(
-            f"{len(indices)} labels are NaN or infinite, the first one in sample {indices[0]} (counted from 0). "
+            f"{len(indices)} labels are NaN or infinite, first in sample {indices[0]} (counted from 0). "
             "Correct them, or leave these samples out."
         )
     values, inverse = np.unique(y, return_inverse=True)

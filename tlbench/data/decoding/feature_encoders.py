@@ -84,7 +84,7 @@ class UnencodedTable(UnencodedSamples):
         if missing.any() and self.impute is None:
             first = columns[int(missing.any(axis=0).argmax())]
             raise TlbenchError(
-                f"{int(missing.sum())} numbers are missing, the first ones in column {first!r}. "
+                f"{int(missing.sum())} numbers are missing, first in column {first!r}. "
                 "Set impute = 'median', or leave these samples out by `where`."
             )
         fit_MD = number_matrix(fit_frame, columns)

@@ -1,11 +1,11 @@
-"""The readers that exist: one file each, found by lying here.
+"""The readers of source formats; this folder is their registry, and each module of it is one reader.
 
-A reader has `class Options` (a pydantic model without unknown keys) and `read(options, root) -> (x, y)`: rows (N, ...)
-and raw labels (N,) of any type that names classes; or a `Table`, which may hold a group of each row too. What was read is
-checked by `tlbench.data.load`, once for all readers.
+A reader has a `class Options` (a pydantic model that refuses unknown keys) and a function `read(options, root)`. It returns
+`(x, y)`, samples (N, ...) and raw labels (N,) of any type that names classes, or a `ReaderResult`, which may hold the group of
+each sample too. `tlbench.data.load` validates what any reader returns.
 
-Another package adds readers by the entry points of the group `tlbench.readers`: a name, and the module that holds
-`Options` and `read`. A name of this folder stays this folder's.
+Third-party packages add readers by entry points of the group `tlbench.readers`: a name, and the module that holds `Options` and
+`read`. A reader of this folder takes precedence over an entry point of the same name.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from tlbench.errors import TlbenchError
 
 
 class Reader(Protocol):
-    """What a reader's file offers."""
+    """The interface of a reader's module."""
 
     Options: type[BaseModel]
 
     def read(self, options: Any, root: Path) -> tuple[Any, Any] | ReaderResult:
-        """Rows (N, ...) and labels (N,) as they are in the source."""
+        """The samples (N, ...) and the labels (N,), as they are in the source."""
 
 
 GROUP = "tlbench.readers"
 
 
 def names() -> list[str]:
-    """The readers that exist, by their file names and entry points; nothing is imported to answer."""
-    return sorted({*_own(), *_others()})
+    """The names of all readers, from file names and entry points; nothing is imported for it."""
+    return sorted({*_built_in(), *_third_party()})
 
 
 def summaries() -> dict[str, str]:
-    """The first line of each reader's docstring; of one that can't be used, why."""
+    """The first line of each reader's docstring; for a reader that can't be used, the reason."""
     return {name: _summary(name) for name in names()}
 
 
@@ -53,28 +53,28 @@ def _summary(name: str) -> str:
 
 
 def get(name: str) -> Reader:
-    """The reader of a name that exists.
+    """The reader of a name; the name must be one of `names()`.
 
     Raises:
-        TlbenchError: a reader of another package that can't be imported, or is none.
+        TlbenchError: a third-party reader that can't be imported, or lacks `Options` or `read`.
     """
-    if name in _own():
+    if name in _built_in():
         return cast(Reader, importlib.import_module(f"{__name__}.{name}"))
-    point = _others()[name]
+    point = _third_party()[name]
     try:
-        found = point.load()
+        module = point.load()
     except Exception as error:  # another package's module may raise anything
-        raise TlbenchError(f"reader {name!r} ({point.value}) can't be imported: {type(error).__name__}: {error}") from error
-    options = getattr(found, "Options", None)
-    if not (isinstance(options, type) and issubclass(options, BaseModel) and callable(getattr(found, "read", None))):
-        raise TlbenchError(f"reader {name!r} ({point.value}) needs a pydantic model `Options` and a function `read`")
-    return cast(Reader, found)
+        raise TlbenchError(f"The reader {name!r} ({point.value}) can't be imported: {type(error).__name__}: {error}") from error
+    options = getattr(module, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, BaseModel) and callable(getattr(module, "read", None))):
+        raise TlbenchError(f"The reader {name!r} ({point.value}) needs a pydantic model `Options` and a function `read`.")
+    return cast(Reader, module)
 
 
-def _own() -> list[str]:
+def _built_in() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(__path__)]
 
 
 @functools.cache
-def _others() -> dict[str, metadata.EntryPoint]:
+def _third_party() -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=GROUP)}

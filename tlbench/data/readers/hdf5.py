@@ -1,4 +1,4 @@
-"""HDF5 files (.h5, .hdf5): one array of rows, one of labels. Needs the extra `hdf5`."""
+"""HDF5 files (.h5, .hdf5): an array of samples and an array of labels. It needs the extra `hdf5`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tlbench.terms import Strict
 
 
 class Options(Strict, strict=True):
-    """Where the arrays are, and which of their rows are meant."""
+    """The file, the names of its arrays, and which samples to select."""
 
     path: Annotated[str, Field(description="the HDF5 file, relative to the data root")]
-    x: Annotated[str, Field(description="the name of the rows, as in 'train/x'")]
+    x: Annotated[str, Field(description="the name of the samples, as in 'train/x'")]
     y: Annotated[npz.Keys, Field(description="the name of the labels, or a list of names of targets")]
     group: Annotated[str, Field(description="the name of the groups, for worst-group accuracy")] | None = None
-    where: Annotated[Where, Field(description="rows to keep: name = value, list of values or { min, max }")] = Field(
+    where: Annotated[Where, Field(description="samples to select: name = value, list of values or { min, max }")] = Field(
         default_factory=dict
     )
 
@@ -30,8 +30,9 @@ def read(options: Options, root: Path) -> ReaderResult:
     """The arrays under the names.
 
     Raises:
-        TlbenchError: no such file or array, not a whole HDF5 file, arrays that lie in another file, or no row left.
+        TlbenchError: a file or array that is not there, a damaged file, arrays that lie in another file, or no sample is
+            selected.
     """
-    more = [] if options.group is None else [options.group]
-    arrays = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *more, *options.where])
-    return npz.chosen(arrays, options.y, options.group, options.where)
+    group = [] if options.group is None else [options.group]
+    arrays = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *group, *options.where])
+    return npz.select_samples(arrays, options.y, options.group, options.where)

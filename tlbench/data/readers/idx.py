@@ -1,4 +1,4 @@
-"""IDX files, gzip or plain, as MNIST is kept in: one of images, one of labels.
+"""IDX files, plain or gzip, the format of MNIST: a file of images and a file of labels.
 
 The format is described at http://yann.lecun.com/exdb/mnist
 """
@@ -19,13 +19,12 @@ from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-
-AXES = 8
-"""More than any data have."""
+"""The code of an element type -> the NumPy type."""
+AXES_LIMIT = 8
 
 
 class Options(Strict, strict=True):
-    """Where the two files are."""
+    """The two files."""
 
     images: Annotated[str, Field(description="the IDX file of images, relative to the data root")]
     labels: Annotated[str, Field(description="the IDX file of labels, relative to the data root")]
@@ -35,7 +34,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     """Images (N, 1, height, width) and labels (N,).
 
     Raises:
-        TlbenchError: a file that is missing, truncated, or not IDX.
+        TlbenchError: a file that is not there, is truncated, or is not IDX.
     """
     x, y = (_array(files.find(root, path)) for path in (options.images, options.labels))
     return (x[:, None] if x.ndim == 3 else x), y
@@ -43,18 +42,21 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
 
 def _array(path: Path) -> Array:
     with files.guarded_reading(path, "IDX"), files.open_unzipped(path) as stream:
-        zero, kind, axes = struct.unpack(">HBB", stream.read(4))
-        if zero != 0 or kind not in TYPES or not 0 < axes <= AXES:
-            raise TlbenchError(f"{path}: not an IDX file (its first bytes are not those of one)")
+        zero, type_code, axes = struct.unpack(">HBB", stream.read(4))
+        if zero != 0 or type_code not in TYPES or not 0 < axes <= AXES_LIMIT:
+            raise TlbenchError(f"{path}: This is not an IDX file; its first bytes are not those of one.")
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
-        size = math.prod(shape) * np.dtype(TYPES[kind]).itemsize
-        head = 4 + 4 * axes
-        if size > mapped_arrays.MAPPED_BYTES and path.stat().st_size == head + size:  # plain, not gzip
-            return np.memmap(path, TYPES[kind], "c", head, shape)
-        held = bytearray()  # grows with what is there, whatever the head promises
-        while len(held) <= size and (more := stream.read(1 << 20)):
-            held += more
-        if len(held) != size:
-            count = "more" if len(held) > size else f"only {len(held)}"
-            raise TlbenchError(f"{path}: says {shape}, which is {size} bytes, and holds {count}; truncated or damaged")
-    return np.frombuffer(held, dtype=TYPES[kind]).reshape(shape)
+        size = math.prod(shape) * np.dtype(TYPES[type_code]).itemsize
+        header_bytes = 4 + 4 * axes
+        if size > mapped_arrays.MAPPED_BYTES and path.stat().st_size == header_bytes + size:  # plain, not gzip
+            return np.memmap(path, TYPES[type_code], "c", header_bytes, shape)
+        content = bytearray()  # grows with the content of the file, whatever size its header declares
+        while len(content) <= size and (chunk := stream.read(1 << 20)):
+            content += chunk
+        if len(content) != size:
+            count = "more" if len(content) > size else f"only {len(content)}"
+            raise TlbenchError(
+                f"{path}: The file declares the shape {shape}, which is {size} bytes, and holds {count}; "
+                "it is truncated or damaged."
+            )
+    return np.frombuffer(content, dtype=TYPES[type_code]).reshape(shape)

@@ -1,4 +1,4 @@
-"""Photographs in a folder or a tar archive, `<domain>/<class>/*`: the folder of an image is its class."""
+"""Images in a folder or a tar archive, `<domain>/<class>/*`; the class of an image is the name of its folder."""
 
 from __future__ import annotations
 
@@ -19,37 +19,42 @@ from tlbench.errors import TlbenchError, did_you_mean
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IMAGE_LIMIT_BYTES = 256 * 2**20
+"""The limit of one encoded image."""
 ENCODED_LIMIT_BYTES = 256 * 2**30
+"""The limit of all encoded images of a domain."""
 
 
 class Options(images.ImageOptions, strict=True):
-    """Where the images are, and what size they get."""
+    """The folder or archive of the images, and their size."""
 
     path: Annotated[str, Field(description="the folder or the tar archive, relative to the data root")]
-    domain: Annotated[str, Field(description="the folder inside that holds the classes; '' where path holds them")] = ""
+    domain: Annotated[
+        str, Field(description="the folder inside path that holds the folders of the classes; '': path itself")
+    ] = ""
 
 
 def read(options: Options, root: Path) -> ReaderResult:
     """Byte images (N, channels, side, side), sorted by class and name, and the names of their folders (N,).
 
     Raises:
-        TlbenchError: no such folder, an archive that is damaged or has links or paths that leave it, images that don't decode.
+        TlbenchError: a folder that is not there, a damaged archive, links or paths that leave it, or images that don't decode.
     """
     inside = PurePosixPath(options.domain)
     if inside.is_absolute() or ".." in inside.parts:
-        raise TlbenchError(f"domain {options.domain!r} leaves {options.path!r}")
-    there = root / options.path
-    path = files.find(root, options.path, folder=not there.is_file())
-    found = sorted(_listed(path, inside) if path.is_file() else _lying(path, inside))
-    if not found:
-        raise TlbenchError(f"{path}: no image in folders <class>/* under {options.domain or '.'!r}")
-    encoded = _archived(path, found) if path.is_file() else _filed(found)
-    x, good, notes = images.decode(encoded, len(found), options)
-    return ReaderResult(x, np.array([one.label for one in found])[good], notes=notes)
+        raise TlbenchError(f"The domain {options.domain!r} leaves {options.path!r}. Name a folder inside it.")
+    path = files.find(root, options.path, folder=not (root / options.path).is_file())
+    entries = sorted(_list_archive(path, inside) if path.is_file() else _list_folder(path, inside))
+    if not entries:
+        raise TlbenchError(
+            f"{path}: There is no image in folders <class>/* under {options.domain or '.'!r}. Set domain to their folder."
+        )
+    encoded = _images_of_archive(path, entries) if path.is_file() else _images_of_files(entries)
+    x, decoded, notes = images.decode(encoded, len(entries), options)
+    return ReaderResult(x, np.array([entry.label for entry in entries])[decoded], notes=notes)
 
 
 def sources(options: Options, root: Path) -> list[Path]:
-    """The archive, or the files below the folder of the domain: those of the other domains beside it are not read."""
+    """The archive, or the files below the folder of the domain; files of other domains are not read."""
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in (options.path, options.domain)):
         return []
     if (archive := root / options.path).is_file():
@@ -57,70 +62,73 @@ def sources(options: Options, root: Path) -> list[Path]:
     return sorted(file for file in (archive / options.domain).rglob("*") if file.is_file())
 
 
-class Found(NamedTuple):
-    """An image that was found: its class, its name below the domain, and where its bytes are."""
+class ImageEntry(NamedTuple):
+    """An image to read: its class, its name below the domain, and where its bytes are."""
 
     label: str
     name: str
     file: str
     """The file, or the member of the archive."""
-    begin: int = 0
+    offset: int = 0
+    """Where its bytes begin in the archive."""
     size: int = 0
+    """The number of its bytes in the archive."""
 
 
-def _filed(found: list[Found]) -> Iterator[EncodedImage]:
-    for row, one in enumerate(found):
-        yield EncodedImage(row, one.name, Path(one.file).read_bytes)
+def _images_of_files(entries: list[ImageEntry]) -> Iterator[EncodedImage]:
+    for index, entry in enumerate(entries):
+        yield EncodedImage(index, entry.name, Path(entry.file).read_bytes)
 
 
-def _archived(path: Path, found: list[Found]) -> Iterator[EncodedImage]:
-    """The images of an archive: by their places if it is plain, in its own order if it is packed."""
+def _images_of_archive(path: Path, entries: list[ImageEntry]) -> Iterator[EncodedImage]:
+    """The images of an archive: read at their offsets from a plain one, and in the archive's order from a gzip one."""
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
-        for row, one in enumerate(() if zipped else found):
-            stream.seek(one.begin)
-            yield EncodedImage(row, one.name, functools.partial(bytes, stream.read(one.size)))
+        for index, entry in enumerate(() if zipped else entries):
+            stream.seek(entry.offset)
+            yield EncodedImage(index, entry.name, functools.partial(bytes, stream.read(entry.size)))
     if not zipped:
         return
-    rows = {one.begin: (row, one.name) for row, one in enumerate(found)}
-    yield from files.guarded_items(path, "tar", _unpacked(path, rows))
+    entry_at = {entry.offset: (index, entry.name) for index, entry in enumerate(entries)}
+    yield from files.guarded_items(path, "tar", _images_of_gzip_archive(path, entry_at))
 
 
-def _unpacked(path: Path, rows: dict[int, tuple[int, str]]) -> Iterator[EncodedImage]:
+def _images_of_gzip_archive(path: Path, entry_at: dict[int, tuple[int, str]]) -> Iterator[EncodedImage]:
     with files.open_unzipped(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
         for member in archive:
-            if member.offset_data in rows and member.isfile():
-                row, name = rows[member.offset_data]
-                held = archive.extractfile(member)
-                content = b"" if held is None else held.read()
+            if member.offset_data in entry_at and member.isfile():
+                index, name = entry_at[member.offset_data]
+                extracted = archive.extractfile(member)
+                content = b"" if extracted is None else extracted.read()
                 if len(content) != member.size:
-                    raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
-                yield EncodedImage(row, name, functools.partial(bytes, content))
+                    raise TlbenchError(f"{path}: The archive ends within {member.name!r}; it is truncated.")
+                yield EncodedImage(index, name, functools.partial(bytes, content))
 
 
-def _lying(path: Path, inside: PurePosixPath) -> Iterator[Found]:
-    """The images in a folder."""
-    real = path.resolve()
+def _list_folder(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
+    """The images in a folder; links that leave it are refused."""
+    resolved = path.resolve()
     home = files.find(path, str(inside), folder=True)
-    size = 0
+    total = 0
     for folder, folders, names in os.walk(home):
         for name in (*folders, *names):
-            if not (one := Path(folder, name)).resolve().is_relative_to(real):
-                raise TlbenchError(f"{one} is a link that leaves {path}")
+            if not (one := Path(folder, name)).resolve().is_relative_to(resolved):
+                raise TlbenchError(f"{one} is a link that leaves {path}. It is refused; replace it by a copy.")
         for name in names:
             one = Path(folder, name)
             label = one.relative_to(home).parts[0]
             if one.suffix.lower() in SUFFIXES and label != name:
-                if not one.is_file():  # to open a pipe would wait for ever
-                    raise TlbenchError(f"{one} is no plain file (a link to nothing, a pipe or a device); take it away")
-                size += (more := one.stat().st_size)
-                _allowed(one, more, size)
-                yield Found(label, str(one.relative_to(home)), str(one))
+                if not one.is_file():  # opening a pipe would block for ever
+                    raise TlbenchError(f"{one} is no plain file (a broken link, a pipe or a device). Remove it.")
+                size = one.stat().st_size
+                total += size
+                _check_sizes(one, size, total)
+                yield ImageEntry(label, str(one.relative_to(home)), str(one))
 
 
-def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
-    """The images in a tar archive, gzip or plain; nothing is unpacked to disk."""
-    depth, size, tops = len(inside.parts), 0, set()
+def _list_archive(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
+    """The images in a tar archive, plain or gzip; nothing is unpacked to disk."""
+    depth, total, other_folders = len(inside.parts), 0, set()
     with path.open("rb") as plain:
         zipped = plain.read(2) == b"\x1f\x8b"
     with (
@@ -131,30 +139,34 @@ def _listed(path: Path, inside: PurePosixPath) -> Iterator[Found]:
         for member in archive:
             name = PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts or member.issym() or member.islnk() or member.isdev():
-                raise TlbenchError(f"{path}: member {member.name!r} is a link, a device or leaves the archive; refused")
+                raise TlbenchError(
+                    f"{path}: The member {member.name!r} is a link, a device or leaves the archive. It is refused."
+                )
             if name.parts[:depth] != inside.parts:
-                tops.add("/".join(name.parts[:depth]))
+                other_folders.add("/".join(name.parts[:depth]))
                 continue
             if member.isfile() and name.suffix.lower() in SUFFIXES and len(name.parts) > depth + 1:
-                size += member.size
-                _allowed(path / name, member.size, size)
+                total += member.size
+                _check_sizes(path / name, member.size, total)
                 if not zipped and member.offset_data + member.size > path.stat().st_size:
-                    raise TlbenchError(f"{path}: ends within {member.name!r}; truncated")
-                place = (member.offset_data, member.size)
-                yield Found(name.parts[depth], str(name.relative_to(inside)), member.name, *place)
-        stream.seek(
-            archive.offset
-        )  # tarfile takes an archive that is cut between two members, or damaged there, for a whole one
+                    raise TlbenchError(f"{path}: The archive ends within {member.name!r}; it is truncated.")
+                own_name = str(name.relative_to(inside))
+                yield ImageEntry(name.parts[depth], own_name, member.name, member.offset_data, member.size)
+        stream.seek(archive.offset)  # tarfile accepts an archive that is cut, or damaged, between two members
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise TlbenchError(
-                f"{path}: not a whole tar file: no mark of its end at byte {archive.offset}; truncated or damaged"
+                f"{path}: This is not a whole tar file; it has no end mark at byte {archive.offset}. "
+                "It is truncated or damaged."
             )
-        if not size and tops:
+        if not total and other_folders:
             raise TlbenchError(
-                f"{path}: There is no folder {str(inside)!r} with images. {did_you_mean(str(inside), sorted(tops))}"
+                f"{path}: There is no folder {str(inside)!r} with images. {did_you_mean(str(inside), sorted(other_folders))}"
             )
 
 
-def _allowed(path: Path, size: int, together: int) -> None:
-    if size > IMAGE_LIMIT_BYTES or together > ENCODED_LIMIT_BYTES:
-        raise TlbenchError(f"{path}: {max(size, together)} bytes of images are more than is allowed")
+def _check_sizes(path: Path, size: int, total: int) -> None:
+    if size > IMAGE_LIMIT_BYTES or total > ENCODED_LIMIT_BYTES:
+        raise TlbenchError(
+            f"{path}: The image has {size} bytes, and all images so far {total}. At most {IMAGE_LIMIT_BYTES} and "
+            f"{ENCODED_LIMIT_BYTES} are allowed."
+        )

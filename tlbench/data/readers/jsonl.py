@@ -1,4 +1,4 @@
-"""JSON lines (.jsonl), gzip or plain: one object a line, whose keys are the columns."""
+"""JSON lines (.jsonl), plain or gzip: one object per line, whose keys are the columns."""
 
 from __future__ import annotations
 
@@ -17,42 +17,41 @@ if TYPE_CHECKING:
 
 
 class Options(tables.TableOptions, strict=True):
-    """Which keys are what; see the keys of all tables. A feature may be a list of numbers, if it is the only one."""
+    """See `TableOptions` for the keys that assign the columns. A feature may be a list of numbers, if it is the only one."""
 
-    encoding: Annotated[str, Field(description="of the text")] = "utf-8"
+    encoding: Annotated[str, Field(description="the encoding of the text")] = "utf-8"
 
 
 def read(options: Options, root: Path) -> ReaderResult:
-    """Rows (N, D), or (N, ...) from one key that holds lists, and labels (N,).
+    """Samples (N, D), or (N, ...) from one key that holds lists, and labels (N,).
 
     Raises:
-        TlbenchError: no such file or key, or a line that is not a JSON object, by its number.
+        TlbenchError: a file or key that is not there, or a line that is not a JSON object; the line's number is given.
     """
+    return tables.read(options, root, frame_reader(options))
 
-    return tables.read(options, root, frames(options))
 
+def frame_reader(options: Options) -> tables.FrameReader:
+    """The function that reads one file as a data frame."""
 
-def frames(options: Options) -> tables.FrameReader:
-    """How a file becomes rows and columns."""
-
-    def frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
+    def read_frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
         import pandas as pd
 
         rows: list[dict[str, Any]] = []
-        seen: dict[str, None] = {}
+        columns: dict[str, None] = {}
         with files.guarded_reading(path, "jsonl"), files.open_unzipped(path) as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     try:
                         row = json.loads(line.decode(options.encoding))
                     except (ValueError, RecursionError) as error:
-                        raise TlbenchError(f"{path}: line {number} is not JSON ({error})") from error
+                        raise TlbenchError(f"{path}: Line {number} is not JSON ({error}).") from error
                     if not isinstance(row, dict):
-                        raise TlbenchError(f"{path}: line {number} is not an object {{...}}")
-                    seen |= dict.fromkeys(row)
+                        raise TlbenchError(f"{path}: Line {number} is not an object {{...}}. Write one object per line.")
+                    columns |= dict.fromkeys(row)
                     rows.append(row if needed is None else {name: row[name] for name in needed if name in row})
-            if needed is not None and not set(needed) <= set(seen):
-                return pd.DataFrame(index=range(len(rows)), columns=list(seen))  # so that the message can name them
+            if needed is not None and not set(needed) <= set(columns):
+                return pd.DataFrame(index=range(len(rows)), columns=list(columns))  # the error will name the missing one
             return pd.DataFrame.from_records(rows)
 
-    return frame
+    return read_frame

@@ -1,6 +1,6 @@
 """Small data sets that come with scikit-learn: handwritten digits, breast cancer, wine, iris.
 
-The digits (UCI, 1,797 rows of 8x8 pixels from 0 to 16) come as byte images (N, 1, 8, 8) from 0 to 255.
+The digits (UCI, 1,797 samples of 8x8 pixels from 0 to 16) become byte images (N, 1, 8, 8) from 0 to 255.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tlbench.terms import Strict
 
 
 class Options(Strict, strict=True):
-    """Which data set."""
+    """The data set."""
 
     name: Annotated[
         Literal["digits", "breast_cancer", "wine", "iris"], Field(description="digits, breast_cancer, wine or iris")
@@ -23,7 +23,7 @@ class Options(Strict, strict=True):
 
 
 def read(options: Options, root: Path) -> tuple[Any, Any]:
-    """Rows and class names; nothing is read from the data root."""
+    """Samples (N, D), images for the digits, and class names (N,); nothing is read from the data root."""
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{options.name}")()

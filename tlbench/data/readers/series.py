@@ -1,6 +1,6 @@
-"""Time series in NumPy archives (.npz), time before channel or after: windows (N, channels, time) and their labels.
+"""Time series in NumPy archives (.npz), with either order of time and channel: windows (N, channels, time) and labels.
 
-A subject or a period has keys of its own, as in x = "x_train_2"; several keys are one domain.
+Each subject or period may have keys of its own, as in x = "x_train_2"; a domain may name several keys.
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from tlbench.data.readers import npz
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
-Keys = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given), Field(min_length=1)]
-
 
 class Options(Strict, strict=True):
-    """Where the arrays are, and which way round a window lies."""
+    """The file, the keys of its arrays, and the order of their axes."""
 
     path: Annotated[str, Field(description="the .npz file, relative to the data root")]
-    x: Annotated[Keys, Field(description="the key of the windows, or a list of keys")]
-    y: Annotated[Keys, Field(description="the key of the labels, or as many keys")]
+    x: Annotated[npz.Keys, Field(description="the key of the windows, or a list of keys")]
+    y: Annotated[npz.Keys, Field(description="the key of the labels, or one key per key of x")]
     layout: Annotated[Literal["channel_time", "time_channel"], Field(description="the order of the two axes in the file")]
 
 
@@ -31,19 +29,23 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     """Windows (N, channels, time) float32 and labels (N,).
 
     Raises:
-        TlbenchError: no such file or key, windows of other than two axes, or keys whose windows differ in shape.
+        TlbenchError: a file or key that is not there, windows of other than two axes, or keys whose windows differ in shape.
     """
     if len(options.x) != len(options.y):
-        raise TlbenchError(f"x names {len(options.x)} keys and y {len(options.y)}; each x needs its y")
-    parts = npz.arrays_of(options.path, [*options.x, *options.y], root)
-    xs, ys = parts[: len(options.x)], parts[len(options.x) :]
+        raise TlbenchError(f"x names {len(options.x)} keys and y {len(options.y)}. Each key of x needs one of y.")
+    arrays = npz.read_arrays(options.path, [*options.x, *options.y], root)
+    xs, ys = arrays[: len(options.x)], arrays[len(options.x) :]
     for name, x, y in zip(options.x, xs, ys, strict=True):
         if x.ndim != 3 or x.dtype.kind not in "biuf":
-            raise TlbenchError(f"{name} is {x.dtype} {x.shape}; windows must be numbers with a time and a channel axis")
+            raise TlbenchError(
+                f"The array {name!r} is {x.dtype} {x.shape}. Windows must be numbers with a time and a channel axis."
+            )
         if x.shape[1:] != xs[0].shape[1:]:
-            raise TlbenchError(f"{name} has windows {x.shape[1:]}, {options.x[0]} {xs[0].shape[1:]}; all need one shape")
+            raise TlbenchError(
+                f"The windows of {name!r} are {x.shape[1:]}, those of {options.x[0]!r} {xs[0].shape[1:]}. All need one shape."
+            )
         if len(x) != y.size:
-            raise TlbenchError(f"{name} has {len(x)} windows and its y {y.size} labels; each window needs one label")
+            raise TlbenchError(f"The array {name!r} has {len(x)} windows and {y.size} labels. Each window needs one label.")
     x_NCT = np.concatenate(xs).astype(np.float32, copy=False)
     if options.layout == "time_channel":
         x_NCT = x_NCT.transpose(0, 2, 1)

@@ -1,4 +1,4 @@
-"""svmlight (libsvm) text files, gzip or plain: a label and index:value pairs a line; read sparse."""
+"""svmlight (libsvm) text files, plain or gzip: per line a label and pairs index:value; they become sparse samples."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tlbench.terms import Strict
 
 
 class Options(Strict, strict=True):
-    """Where the file is, and how many features a row has (a file can't say so itself)."""
+    """The file, and its number of features (which the format does not store)."""
 
     path: Annotated[str, Field(description="the svmlight file, relative to the data root")]
-    features: Annotated[int, Field(gt=0, description="how many features a row has, the same for all domains")]
+    features: Annotated[int, Field(gt=0, description="the number of features, the same for all domains")]
     zero_based: Annotated[bool, Field(description="whether the first feature has the index 0")] = True
 
 
 def read(options: Options, root: Path) -> tuple[Any, Any]:
-    """Sparse rows (N, features) float32 and labels (N,).
+    """Sparse samples (N, features) float32 and labels (N,).
 
     Raises:
-        TlbenchError: no such file, not svmlight, or an index outside the features.
+        TlbenchError: a file that is not there, is damaged or empty, or an index outside the features.
     """
     from scipy import sparse
     from sklearn.datasets import load_svmlight_file
@@ -34,5 +34,5 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     with files.guarded_reading(path, "svmlight"), files.open_unzipped(path) as stream:
         x, y = load_svmlight_file(stream, n_features=options.features, zero_based=options.zero_based, dtype=np.float32)
     if not len(y):
-        raise TlbenchError(f"{path}: holds no row")
+        raise TlbenchError(f"{path}: The file holds no sample.")
     return sparse.csr_array(x), y

@@ -1,8 +1,8 @@
-"""Texts as counts of their words: plain or pseudo-XML files, one or more a class, or a text column of a csv or jsonl file.
+"""Texts as features: plain or pseudo-XML files, one or more per class, or the text column of a csv or jsonl file.
 
-Hashed n-grams (the default) learn nothing. tf-idf learns its words and their weights from the source rows of each pair anew,
-or from the files that `fit` names. Both give sparse rows of unit length. A sentence encoder (extra `text`) is a folder of a
-trained one; it learns nothing either.
+Hashed n-grams (the default) need no fit. tf-idf is fitted on the source samples of each pair anew, or on the files that `fit`
+names. Both give sparse features of Euclidean norm 1. A sentence encoder (extra `text`) is a folder with a pre-trained model; it
+needs no fit either.
 """
 
 from __future__ import annotations
@@ -22,137 +22,174 @@ from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
 
-def _each_several(given: Any) -> Any:
-    return {k: [v] if isinstance(v, str) else v for k, v in given.items()} if isinstance(given, dict) else given
+def _lists_of_files(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {label: [paths] if isinstance(paths, str) else paths for label, paths in value.items()}
 
 
-Files = Annotated[dict[str, list[str]], BeforeValidator(_each_several), Field(min_length=1)]
+Files = Annotated[dict[str, list[str]], BeforeValidator(_lists_of_files), Field(min_length=1)]
+"""Class -> its file or files."""
 
 
 class Options(Strict, strict=True):
-    """Where the texts are (files by class, or a table with a column of texts), and how they become numbers."""
+    """The texts (files by class, or a table with a column of texts), and how they become features."""
 
     files: Annotated[Files, Field(description="class = file or list of files, relative to the data root")] | None = None
-    tag: Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without: a line")] | None = None
+    tag: (
+        Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without one, each line is a text")]
+        | None
+    ) = None
     path: Annotated[tables.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
     column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
     label: Annotated[tables.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
     group: Annotated[tables.Column, Field(description="the column of the groups in the table")] | None = None
-    where: Annotated[sample_selection.Where, Field(description="rows of the table to keep")] = Field(default_factory=dict)
-    encoding: Annotated[str, Field(description="of the text")] = "utf-8"
+    where: Annotated[sample_selection.Where, Field(description="rows of the table to select")] = Field(default_factory=dict)
+    encoding: Annotated[str, Field(description="the encoding of the text")] = "utf-8"
     features: Annotated[
         Literal["hashed", "tfidf", "encoder"], Field(description="counts of hashed n-grams, tf-idf, or a sentence encoder")
     ] = "hashed"
     encoder: Annotated[str, Field(description="the folder of the sentence encoder, relative to the data root")] | None = None
-    size: Annotated[int, Field(gt=0, le=2**22, description="features of a row: hashes, or at most so many words")] = 2**12
-    ngrams: Annotated[int, Field(ge=1, le=5, description="the longest run of words that is a feature")] = 1
+    size: Annotated[int, Field(gt=0, le=2**22, description="the number of hashed features, or at most so many words")] = 2**12
+    ngrams: Annotated[int, Field(ge=1, le=5, description="the longest n-gram of words that is a feature")] = 1
     fit: Annotated[
-        Literal["source"] | Files, Field(description="what tf-idf learns from: the source, or files by class as `files`")
+        Literal["source"] | Files, Field(description="what tf-idf is fitted on: the source, or files by class as in `files`")
     ] = "source"
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_origin(self) -> Self:
         if (self.files is None) == (self.path is None):
-            raise ValueError("give either files = { class = file } or path = a table")
+            raise ValueError("Give either files = { class = file } or path = a table.")
         if self.path is not None and (
             self.column is None or self.label is None or self.tag is not None or self.fit != "source"
         ):
-            raise ValueError("a table needs column and label, and takes neither tag nor fit")
+            raise ValueError("A table needs column and label, and takes neither tag nor fit.")
         if self.files is not None and (self.column or self.label or self.group or self.where):
-            raise ValueError("column, label, group and where are for a table, not for files")
+            raise ValueError("column, label, group and where are for a table, not for files.")
         if self.fit != "source" and self.features != "tfidf":
-            raise ValueError("fit is for features = 'tfidf'; nothing else learns")
+            raise ValueError("fit is for features = 'tfidf'; no other features are fitted.")
         if (self.encoder is None) == (self.features == "encoder"):
-            raise ValueError("features = 'encoder' and encoder = a folder belong together")
+            raise ValueError("features = 'encoder' needs encoder = a folder, and the other way round.")
         return self
 
 
 def read(options: Options, root: Path) -> ReaderResult:
-    """Sparse rows (N, size) float32 (of an encoder: rows (N, D)), or texts that are still to be learned from; and labels (N,).
+    """Sparse samples (N, size) float32 (of an encoder: (N, D)), or texts whose features are yet to be fitted; and labels (N,).
 
     Raises:
-        TlbenchError: no such file or column, text of another encoding, a tag that is not there or not closed, no words.
+        TlbenchError: a file or column that is not there, text of another encoding, a tag that is not there or not closed, or no
+            words.
     """
     if options.files is not None:
-        texts, y = _by_class(options.files, options, root)
+        texts, y = _texts_by_class(options.files, options, root)
         group = None
     else:
-        texts, y, group = _column(options, root)
-    held = tuple(options.label or ())
-    learned = None if options.fit == "source" else _by_class(options.fit, options, root)[0]
-    x = rows(texts, options.features, options.size, options.ngrams, options.encoder, root, learned)
-    return ReaderResult(x, y, group, targets=held)
+        texts, y, group = _texts_of_table(options, root)
+    fit_on = None if options.fit == "source" else _texts_by_class(options.fit, options, root)[0]
+    x = text_features(texts, options.features, options.size, options.ngrams, options.encoder, root, fit_on)
+    return ReaderResult(x, y, group, targets=tuple(options.label or ()))
 
 
-def rows(
+def text_features(
     texts: list[str],
     features: Literal["hashed", "tfidf", "encoder"],
     size: int,
     ngrams: int,
     encoder: str | None,
     root: Path,
-    learned: list[str] | None = None,
+    fit_on: list[str] | None = None,
 ) -> Any:
-    """Texts as rows, or as `TextCells` where tf-idf is to learn from the source of a pair; here it learns from `learned`."""
+    """The features of texts, or `UnencodedTexts` where tf-idf is to be fitted on the source of a pair.
+
+    Args:
+        texts: N texts.
+        features: the kind of features.
+        size: the number of hashed features, or the largest number of tf-idf words.
+        ngrams: the longest n-gram of words that is a feature.
+        encoder: the folder of the sentence encoder, relative to the data root.
+        root: the data root.
+        fit_on: texts that tf-idf is fitted on; None: it is fitted on the source of a pair later.
+
+    Returns:
+        Sparse features (N, size) float32, features (N, D) of a sentence encoder, or unencoded texts (N,).
+    """
     if features == "hashed":
         return feature_encoders.hashed_counts(texts, size, ngrams)
     if features == "encoder":
         return sentence_encoders.encode(texts, files.find_folder(root, encoder or ""))
-    cells = feature_encoders.UnencodedTexts(np.array([*texts, None], dtype=object)[:-1], size, ngrams)
-    return (
-        cells
-        if learned is None
-        else cells.encode([feature_encoders.UnencodedTexts(np.array([*learned, None])[:-1], size, ngrams)])
-    )
+    samples = _unencoded(texts, size, ngrams)
+    return samples if fit_on is None else samples.encode([_unencoded(fit_on, size, ngrams)])
 
 
-def _by_class(of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
+def checked_texts(cells: list[Any], column: str) -> list[str]:
+    """The cells of a text column.
+
+    Raises:
+        TlbenchError: a cell holds no text.
+    """
+    if bad := [row for row, cell in enumerate(cells) if not isinstance(cell, str)]:
+        raise TlbenchError(
+            f"The column {column!r} holds no text in {len(bad)} rows, first in row {bad[0]}. Leave them out by `where`."
+        )
+    return cells
+
+
+def _unencoded(texts: list[str], size: int, ngrams: int) -> feature_encoders.UnencodedTexts:
+    return feature_encoders.UnencodedTexts(np.array(texts, dtype=object), size, ngrams)
+
+
+def _texts_by_class(files_of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
+    """The texts (N,) of files by class, and their labels (N,)."""
     texts: list[str] = []
     labels: list[str] = []
-    for label, paths in of.items():
-        for given in paths:
-            found = _texts(files.find(root, given), options)
-            texts += found
-            labels += [label] * len(found)
+    for label, paths in files_of.items():
+        for path in paths:
+            file_texts = _texts_of_file(files.find(root, path), options)
+            texts += file_texts
+            labels += [label] * len(file_texts)
     return texts, np.array(labels)
 
 
-def _texts(path: Path, options: Options) -> list[str]:
+def _texts_of_file(path: Path, options: Options) -> list[str]:
+    """The texts of a file: its lines that are not blank, or the contents of a tag."""
     with files.guarded_reading(path, "text"), files.open_unzipped(path) as stream:
         try:
-            held = stream.read().decode(options.encoding)
+            content = stream.read().decode(options.encoding)
         except (UnicodeError, LookupError) as error:
-            raise TlbenchError(f"{path}: {error}; set encoding, as in encoding = 'latin-1'") from error
+            raise TlbenchError(f"{path}: {error}. Set encoding, as in encoding = 'latin-1'.") from error
     if options.tag is None:
-        found = [line.strip() for line in held.splitlines() if line.strip()]
+        texts = [line.strip() for line in content.splitlines() if line.strip()]
     else:
-        opened, closed = held.count(f"<{options.tag}>"), held.count(f"</{options.tag}>")
-        found = [
-            text.strip() for text in re.findall(rf"<{re.escape(options.tag)}>(.*?)</{re.escape(options.tag)}>", held, re.S)
-        ]
-        if opened != closed or len(found) != opened:
-            raise TlbenchError(f"{path}: <{options.tag}> is opened {opened} times and closed {closed} times; truncated?")
-    if not found:
-        raise TlbenchError(f"{path}: holds no text" + (f" in <{options.tag}>" if options.tag else ""))
-    return found
+        opened, closed = content.count(f"<{options.tag}>"), content.count(f"</{options.tag}>")
+        tag = re.escape(options.tag)
+        texts = [text.strip() for text in re.findall(rf"<{tag}>(.*?)</{tag}>", content, re.S)]
+        if opened != closed or len(texts) != opened:
+            raise TlbenchError(
+                f"{path}: <{options.tag}> is opened {opened} times and closed {closed} times. The file may be truncated."
+            )
+    if not texts:
+        raise TlbenchError(f"{path}: The file holds no text" + (f" in <{options.tag}>." if options.tag else "."))
+    return texts
 
 
-def _column(options: Options, root: Path) -> tuple[list[str], Any, Any]:
+def _texts_of_table(options: Options, root: Path) -> tuple[list[str], Any, Any]:
+    """The texts (N,) of a table's column, the labels (N,) or targets (N, K), and the groups (N,) or None."""
     from tlbench.data.readers import csv, jsonl
 
     assert options.column is not None and options.label is not None and options.path is not None
-    shared: dict[str, Any] = {"path": options.path, "label": options.label, "encoding": options.encoding}
-    needed = list(dict.fromkeys([options.column, *options.label, *([options.group] if options.group else []), *options.where]))
-    kinds = {Path(path.removesuffix(".gz")).suffix for path in options.path}
-    if kinds <= {".csv", ".tsv"}:
-        frame = csv.frames(csv.Options(**shared, separator="\t" if ".tsv" in kinds else ",", missing=[]))
-    elif kinds == {".jsonl"}:
-        frame = jsonl.frames(jsonl.Options(**shared))
+    settings: dict[str, Any] = {"path": options.path, "label": options.label, "encoding": options.encoding}
+    group_column = [] if options.group is None else [options.group]
+    needed = list(dict.fromkeys([options.column, *options.label, *group_column, *options.where]))
+    suffixes = {Path(path.removesuffix(".gz")).suffix for path in options.path}
+    if suffixes <= {".csv", ".tsv"}:
+        separator = "\t" if ".tsv" in suffixes else ","
+        read_frame = csv.frame_reader(csv.Options(**settings, separator=separator, missing=[]))
+    elif suffixes == {".jsonl"}:
+        read_frame = jsonl.frame_reader(jsonl.Options(**settings))
     else:
-        raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}")
-    kept = sample_selection.select(tables.concatenated_frames(options.path, root, frame, needed), options.where)
-    texts = kept[options.column].tolist()
-    if odd := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
-        raise TlbenchError(f"column {options.column!r} holds no text in {len(odd)} rows, first in row {odd[0]}")
-    group = None if options.group is None else tables.label_columns(kept, [options.group], "group")
-    return texts, tables.label_columns(kept, options.label), group
+        raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}.")
+    frame = tables.concatenated_frames(options.path, root, read_frame, needed)
+    selected = sample_selection.select(frame, options.where)
+    texts = checked_texts(selected[options.column].tolist(), options.column)
+    group = None if options.group is None else tables.label_columns(selected, group_column, "group")
+    return texts, tables.label_columns(selected, options.label), group

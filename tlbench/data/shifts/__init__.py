@@ -1,10 +1,10 @@
-"""Declared distribution shifts: domains made to order from one data set.
+"""Declared distribution shifts: several domains from one data set.
 
-A shift is a function `(x, y, rng, *, options)` that leaves its inputs as they are. It gives changed rows and labels `(x, y)`,
-or it chooses: then it gives the numbers of the rows that stay. One that reads files takes the data root as a fourth argument
-`root`. Adding a function to a file here, and its name below, adds a shift. The
-generator follows from the kind and the seed alone, so `part` cuts the same parts whatever its index, and a ladder of
-severities differs in nothing but severity.
+A shift is a function `(x, y, rng, *, options)` that leaves its inputs unchanged. It returns changed samples and labels
+`(x, y)`, or it selects: then it returns the indices of the selected samples. A shift that reads files takes the data root as a
+fourth parameter `root`. To add a shift, add a function to a module of this package and its name below. The random generator
+follows from the kind and the seed alone, so that the parts of `part` are disjoint whatever their index, and the domains of a
+severity sweep differ in severity alone.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import numpy as np
 
 from tlbench.data.decoding import mapped_arrays
 from tlbench.data.function_registry import FunctionRegistry, PlainOptions
+from tlbench.data.shifts.common import Indices
 from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
 from tlbench.data.shifts.resampling import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
 from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
 from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
 
 __all__ = [
-    "BY_FEATURES",
-    "CHOICES",
-    "OF_LABELS",
-    "apply_shifts",
+    "CLASS_LABEL_KINDS",
+    "FEATURE_BASED_KINDS",
+    "SELECTION_KINDS",
+    "apply_shift",
     "biased_sample",
     "blend",
     "blur",
@@ -57,43 +58,50 @@ __all__ = [
 ]
 
 
-class Seeded(PlainOptions):
-    """What every shift takes beside its own options."""
+class SeededOptions(PlainOptions):
+    """The options of every shift, beside its own."""
 
     seed: int = 0
 
 
-OF_LABELS = frozenset({"label_shift", "concept_shift"})
-"""Kinds that are about class labels."""
-BY_FEATURES = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
-"""Kinds that choose rows, or labels, by the features of the rows."""
-CHOICES = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})
-"""Kinds that choose rows and change none."""
+CLASS_LABEL_KINDS = frozenset({"label_shift", "concept_shift"})
+"""Shifts of class labels, which regression does not have."""
+FEATURE_BASED_KINDS = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
+"""Shifts that select or relabel samples by their features."""
+SELECTION_KINDS = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})
+"""Shifts that select samples and change none."""
 
-kinds = FunctionRegistry(__name__, ("x", "y", "rng"), Seeded)
+kinds = FunctionRegistry(__name__, ("x", "y", "rng"), SeededOptions)
 names = kinds.names
 summaries = kinds.summaries
 
 
 def generator(kind: str, seed: int) -> np.random.Generator:
-    """The generator of a use (a kind of shift) and a seed, the same on every machine."""
+    """The random generator of a use (a kind of shift) and a seed; it is the same on every machine."""
     digest = hashlib.sha256(f"{kind}:{seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def apply_shifts(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels, Labels | None]:
-    """One shift, with checked options (the seed is one of them).
+def apply_shift(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: Path) -> tuple[Any, Labels, Indices | None]:
+    """Apply one shift.
+
+    Args:
+        kind: the name of the shift.
+        options: its checked options, with the seed.
+        x: samples (N, ...).
+        y: class labels (N,).
+        root: the data root, for a shift that reads files.
 
     Returns:
-        Rows and labels after it, and the numbers (M,) of the rows that it chose; None where all stay in their places.
+        The samples (M, ...) and labels (M,) after the shift, and the indices (M,) that it selected; None where it selects none.
 
     Raises:
-        TlbenchError: rows that the shift is not for, no row left, or files of the data root that can't be read.
+        TlbenchError: the shift does not apply to such samples, no sample remains, or files of the data root can't be read.
     """
     own = {name: value for name, value in options.items() if name != "seed"}
     function = kinds.function(kind)
-    given = (x, y, generator(kind, options["seed"]))
+    arguments: tuple[Any, ...] = (x, y, generator(kind, options["seed"]))
     if "root" in inspect.signature(function).parameters:
-        given = (*given, root)  # type: ignore[assignment]
-    made = function(*given, **own)
-    return (*made, None) if isinstance(made, tuple) else (mapped_arrays.take(x, made), y[made], made)
+        arguments = (*arguments, root)
+    result = function(*arguments, **own)
+    return (*result, None) if isinstance(result, tuple) else (mapped_arrays.take(x, result), y[result], result)

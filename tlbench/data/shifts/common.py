@@ -1,4 +1,4 @@
-"""What the shifts share: the types of their options, the kind of rows that they are for, and rows that are kept."""
+"""What the shifts share: types of options, checks of the samples' kind, image chunks, and draws per class."""
 
 from __future__ import annotations
 
@@ -14,70 +14,79 @@ from tlbench.data.decoding.arrays import Array, dense
 from tlbench.errors import TlbenchError
 
 Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 CHUNK = 4096
-"""Images that are changed at once."""
+"""The number of images that are changed at once."""
 
 
-def images_of(x: Any, kind: str) -> Array:
-    """Rows as images (N, channels, height, width).
+def as_images(x: Any, kind: str) -> Array:
+    """The samples, if they are images (N, channels, height, width).
 
     Raises:
-        TlbenchError: they are none.
+        TlbenchError: the samples have another number of axes.
     """
     if x.ndim != 4:
         raise TlbenchError(
-            f"shift {kind} is for images (N, channels, height, width); rows are {tuple(x.shape[1:])}: "
-            "give their shape, as in shape = [1, 16, 16]"
+            f"The shift {kind} needs images (N, channels, height, width), and the samples have the shape "
+            f"{tuple(x.shape[1:])}. Give their shape, as in shape = [1, 16, 16]."
         )
     return np.asarray(x)
 
 
-def vectors_of(x: Any, kind: str) -> Array:
-    """Rows as vectors (N, D) or series (N, channels, time), sparse ones as plain numbers.
+def as_vectors(x: Any, kind: str) -> Array:
+    """The samples as a dense array, if they are vectors (N, D) or series (N, channels, time).
 
     Raises:
-        TlbenchError: they are images.
+        TlbenchError: the samples are images.
     """
     if x.ndim == 4:
-        raise TlbenchError(f"shift {kind} is for vectors (N, D) and series; rows are images {tuple(x.shape[1:])}")
+        raise TlbenchError(
+            f"The shift {kind} needs vectors (N, D) or series, and the samples are images {tuple(x.shape[1:])}. "
+            "Use a shift for images."
+        )
     return dense(x)
 
 
-def series_of(x: Any, kind: str) -> Array:
-    """Rows as time series (N, channels, time) in double precision.
+def as_series(x: Any, kind: str) -> Array:
+    """The samples in double precision, if they are time series (N, channels, time).
 
     Raises:
-        TlbenchError: they are none.
+        TlbenchError: the samples have another number of axes.
     """
     if x.ndim != 3:
         raise TlbenchError(
-            f"shift {kind} is for time series (N, channels, time); rows are {tuple(x.shape[1:])}: "
-            "read them by the reader series, or give their shape, as in shape = [3, 128]"
+            f"The shift {kind} needs time series (N, channels, time), and the samples have the shape {tuple(x.shape[1:])}. "
+            "Read them with the reader series, or give their shape, as in shape = [3, 128]."
         )
     return np.asarray(x, dtype=np.float64)
 
 
-def standard(x_ND: Array) -> tuple[Array, Array, Array]:
-    """z-scored rows (N, D) in double precision, and the means and deviations (D,); a constant feature stays 0."""
+def standardize(x_ND: Array) -> tuple[Array, Array, Array]:
+    """z-scored samples (N, D) in double precision, means (D,) and standard deviations (D,); constant features become 0."""
     x_ND = x_ND.astype(np.float64)
     mean, std = x_ND.mean(axis=0), x_ND.std(axis=0)
     std = np.where((x_ND == x_ND[0]).all(axis=0) | (std == 0), 1.0, std)
     return (x_ND - mean) / std, mean, std
 
 
-def limits(x: Array) -> tuple[float, float]:
-    """Darkest and brightest value: of the type for bytes, of the images themselves for floats."""
+def value_range(x: Array) -> tuple[float, float]:
+    """The darkest and the brightest value: 0 and 255 for bytes, minimum and maximum of the images for floats."""
     return (0, 255) if x.dtype == np.uint8 else (x.min(), x.max())
 
 
-def repainted(x: Array, change: Callable[[Array], Array]) -> Array:
-    """Images changed as float32, chunk by chunk, clipped to their range; bytes are rounded to bytes again."""
-    low, high = limits(x)
+def map_images(x: Array, change: Callable[[Array], Array]) -> Array:
+    """Images changed as float32, chunk by chunk, clipped to their range; bytes are rounded to bytes again.
+
+    Args:
+        x: images (N, channels, height, width).
+        change: gets a chunk (n, channels, height, width) of float32 and returns as many images.
+    """
+    low, high = value_range(x)
     out = mapped_arrays.empty(x.shape, x.dtype)
     for start in range(0, len(x), CHUNK):
         changed = np.clip(change(x[start : start + CHUNK].astype(np.float32)), low, high)
@@ -85,19 +94,21 @@ def repainted(x: Array, change: Callable[[Array], Array]) -> Array:
     return out
 
 
-def kept(y: Labels, rows: Labels, kind: str) -> Labels:
-    """These row numbers, in their old order.
+def selected_in_order(indices: Indices, count: int, kind: str) -> Indices:
+    """The selected indices (M,) of `count` samples, sorted, so that the samples stay in their order.
 
     Raises:
-        TlbenchError: there is none.
+        TlbenchError: no sample is selected.
     """
-    if not len(rows):
-        raise TlbenchError(f"{kind} leaves no row of {len(y)}; soften it, or begin with more rows")
-    return np.sort(rows)
+    if not len(indices):
+        raise TlbenchError(
+            f"The shift {kind} leaves none of {count} samples. Make the shift weaker, or begin with more samples."
+        )
+    return np.sort(indices)
 
 
-def rounded(sizes: NDArray[np.floating[Any]]) -> Labels:
-    """Whole numbers with the same sum, each less than 1 away (largest remainders go up)."""
+def round_to_total(sizes: NDArray[np.floating[Any]]) -> Labels:
+    """Whole numbers with the same sum, each less than 1 away; the largest remainders are rounded up."""
     sizes = np.round(sizes, 9)
     whole: Labels = np.floor(sizes).astype(np.int64)
     up = np.argsort(whole - sizes, kind="stable")[: round(float(sizes.sum())) - int(whole.sum())]
@@ -105,7 +116,7 @@ def rounded(sizes: NDArray[np.floating[Any]]) -> Labels:
     return whole
 
 
-def drawn(y: Labels, sizes: Labels, rng: np.random.Generator) -> Labels:
-    """The numbers of `sizes[c]` random rows of each class c."""
+def draw_per_class(y: Labels, sizes: Labels, rng: np.random.Generator) -> Indices:
+    """The indices of `sizes[c]` random samples of each class c; y (N,), sizes (C,)."""
     order = rng.permutation(len(y))
     return np.concatenate([order[y[order] == c][:size] for c, size in enumerate(sizes)])
