@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tlbench.clock import Clock
 from tlbench.data import cache
-from tlbench.engine.data.inputs import Inputs, in_chunks
+from tlbench.engine.data.inputs import Inputs, map_in_chunks
 from tlbench.engine.data.storage import SampleStore, Subset, is_resident
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import seeded_rng
@@ -32,12 +32,12 @@ from tlbench.terms import Domain, Labelled
 
 SEED = 0
 """Of a frozen backbone that has no weights from elsewhere."""
-ROWS = 256
+BATCH_SIZE = 256
 """Rows of a forward."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleDomains:
     """The domains of a pair as methods see them."""
 
     domains: Mapping[str, Domain]
@@ -57,10 +57,10 @@ _keys: dict[str, str] = {}
 _made: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
 
 
-def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, Seen]:
+def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, VisibleDomains]:
     """A suite and domains as they are, or where the backbone is frozen, a network for features and domains of features."""
     if not suite.net.frozen:
-        return suite, Seen(domains)
+        return suite, VisibleDomains(domains)
     shape = tuple(next(iter(domains.values())).samples.x.shape[1:])
     precision = resolve_precision(suite.train, device)
     asked = digest([suite.net.model_dump(mode="json"), shape, precision])
@@ -72,11 +72,11 @@ def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: to
     notes = (f"the backbone is frozen: {learns} learns from its features, and speeds are of that",)
     each = [features.seconds for features in made.values()]
     seconds = None if None in each else sum(filter(None, each))
-    seen = Seen({name: features.domain for name, features in made.items()}, notes, seconds)
+    seen = VisibleDomains({name: features.domain for name, features in made.items()}, notes, seconds)
     return dataclasses.replace(suite, net=net), seen
 
 
-def forget() -> None:
+def clear_features() -> None:
     """Let go of the features that this process holds; those on the disk stay."""
     _made.clear()
     _keys.clear()
@@ -120,11 +120,11 @@ def _features(domain: Domain, key: str, suite: Suite, device: torch.device, prec
         spent.append(watch.seconds["features"])
         return made
 
-    folder = cache.default_cache()
+    folder = cache.cache_folder()
     if folder is None:
         made = make()
     else:
-        made, entry = cache.entry_path(folder, digest([key, domain.fingerprint]), domain.name, make)
+        made, entry = cache.load_derived(folder, digest([key, domain.fingerprint]), domain.name, make)
         with contextlib.suppress(OSError, ValueError):
             if spent:
                 (entry / "seconds.json").write_text(json.dumps(spent[0]), encoding="ascii")
@@ -146,7 +146,7 @@ def _extract_features(domain: Domain, backbone: Backbone, suite: Suite, device: 
     def of(rows: Labelled) -> Labelled:
         resident = is_resident(suite.train.resident, [rows.x], device)
         stored = Subset(SampleStore([rows.x], device, resident), torch.arange(len(rows), device=device if resident else None))
-        features: Tensor = in_chunks(lambda x: backbone(x).float().cpu(), stored, inputs, ROWS)
+        features: Tensor = map_in_chunks(lambda x: backbone(x).float().cpu(), stored, inputs, BATCH_SIZE)
         return dataclasses.replace(rows, x=features.contiguous())
 
     with matmul_precision(precision, device):
