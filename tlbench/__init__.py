@@ -1,6 +1,7 @@
-"""tlbench: accuracy, negative transfer and throughput of transfer methods, side by side.
+"""tlbench: accuracy, negative transfer and throughput of domain adaptation and transfer learning, side by side.
 
-`tlbench.run(suite)` gives the records as a pandas DataFrame, `tlbench.report(...)` the three tables.
+`tlbench.run(suite)` gives the records of a suite as a pandas DataFrame, `tlbench.report(results)` its tables, and
+`tlbench.fit(method, (x, y), x_target)` one method on arrays of your own. A method file imports all that it needs from here.
 """
 
 from __future__ import annotations
@@ -8,16 +9,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "report", "run"]
 
 if TYPE_CHECKING:
-    from tlbench.api import report, run
+    from pydantic import Field
+
+    from tlbench.api import fit, list_methods, list_suites, load_suite, report, run
+    from tlbench.errors import NotApplicableError, TlbenchError
+    from tlbench.methods.base import (
+        AlternatingUpdate,
+        DeepMethod,
+        Group,
+        OnlineAdaptation,
+        Passes,
+        Phase,
+        Predictor,
+        ShallowMethod,
+    )
+    from tlbench.terms import Labelled, Step, Task
+
+__all__ = [
+    "AlternatingUpdate",
+    "DeepMethod",
+    "Field",
+    "Group",
+    "Labelled",
+    "NotApplicableError",
+    "OnlineAdaptation",
+    "Passes",
+    "Phase",
+    "Predictor",
+    "ShallowMethod",
+    "Step",
+    "Task",
+    "TlbenchError",
+    "__version__",
+    "fit",
+    "list_methods",
+    "list_suites",
+    "load_suite",
+    "report",
+    "run",
+]
+
+_MODULES = {
+    **dict.fromkeys(("fit", "list_methods", "list_suites", "load_suite", "report", "run"), "tlbench.api"),
+    **dict.fromkeys(("AlternatingUpdate", "DeepMethod", "Group", "OnlineAdaptation", "Passes"), "tlbench.methods.base"),
+    **dict.fromkeys(("Phase", "Predictor", "ShallowMethod"), "tlbench.methods.base"),
+    **dict.fromkeys(("Labelled", "Step", "Task"), "tlbench.terms"),
+    **dict.fromkeys(("NotApplicableError", "TlbenchError"), "tlbench.errors"),
+    "Field": "pydantic",
+}
+"""The module of each public name. It is imported at the first use: torch and pandas take seconds to import."""
 
 
 def __getattr__(name: str) -> Any:
-    # torch and pandas take seconds to import: only who asks for them waits
-    if name in {"run", "report"}:
-        import importlib
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tlbench' has no attribute {name!r}")
+    import importlib
 
-        return getattr(importlib.import_module("tlbench.api"), name)
-    raise AttributeError(f"module 'tlbench' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

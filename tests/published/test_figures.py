@@ -41,7 +41,7 @@ def office(data_root, monkeypatch):
 
 def accuracies(root, results, row: str, pairs=()) -> dict[str, float]:
     """Target accuracy in per cent by pair, one seed (both rows draw nothing at random)."""
-    frame = tlbench.run("office_caltech10_surf", results=results, data=root, device="cpu", method=[row], pair=pairs, seed=[0])
+    frame = tlbench.run("office_caltech10_surf", results=results, data=root, device="cpu", methods=[row], pairs=pairs, seeds=[0])
     assert (frame["status"] == "done").all(), frame["reason"].tolist()
     return dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
 

@@ -150,7 +150,7 @@ def test_the_nearest_neighbour_on_the_digits_of_jda(data_root: Path, tmp_path: P
     """The published results, to 0.01 points."""
     if not (data_root / "digits_jda" / "MNIST_vs_USPS.mat").is_file():
         pytest.skip(f"no digits_jda/MNIST_vs_USPS.mat in {data_root}")
-    frame = tlbench.run("digits_jda", results=tmp_path, data=data_root, device="cpu", method=["nearest_neighbor"], seed=[0])
+    frame = tlbench.run("digits_jda", results=tmp_path, data=data_root, device="cpu", methods=["nearest_neighbor"], seeds=[0])
     accuracy = dict(zip(frame["pair"], 100 * frame["target_accuracy"], strict=True))
     assert set(accuracy) == {"usps:mnist", "mnist:usps"}
     assert abs(accuracy["usps:mnist"] - 44.70) < 0.0101 and abs(accuracy["mnist:usps"] - 65.94) < 0.0101

@@ -1,190 +1,140 @@
-"""What is done with results files once they are there: checked, joined, run again in part, drawn, and published."""
+"""Results directories: `tlbench status`, `tlbench merge` and `tlbench results prune`."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tlbench.suite import Suite
+    from tlbench.terms import Record
 
-app = typer.Typer()
+app = typer.Typer(help="Tidy a results directory.", no_args_is_help=True)
 
-Results = Annotated[Path, typer.Option("--results", help="Directory of the records: <results>/<suite>/<row>.jsonl.")]
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A file with a method outside the package.")]
-OfSuite = Annotated[
-    str | None, typer.Option("--suite", help="The suite file of results; else the shipped one of their folder's name.")
-]
-File = Annotated[Path, typer.Argument(metavar="RESULTS/SUITE/ROW.jsonl", help="A results file.")]
+MAX_FAILURES = 10
+"""The number of failed cases that `status` prints of a suite."""
 
 
-@app.command()
-def check(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Suites (.toml), methods (.py) and results files (.jsonl).", show_default=False),
-    ],
-    suite: OfSuite = None,
-    plugin: Plugins = None,
+class PrunableKind(StrEnum):
+    """Kinds of records that no table counts."""
+
+    superseded = "superseded"
+    failed = "failed"
+    stale = "stale"
+
+
+def status(
+    directory: options.ResultsDirectory = Path("results"),
+    suite: options.SuitesOfRecords = None,
+    plugin: options.Plugins = None,
 ) -> None:
-    """Hold files of yours to the promises that the shipped ones keep."""
-    _plug(plugin)
-    wrong = []
-    for path in paths:
-        try:
-            kept = _kept(path, suite)
-        except TlbenchError as error:
-            wrong.append(str(error))
-            continue
-        if len(paths) > 1:
-            typer.echo(path)
-        for sentence in kept:
-            typer.echo(f"ok  {sentence}")
-    if wrong:
-        raise TlbenchError("\n".join(wrong))
+    """Print the progress of the runs of a results directory: done, left, failed, time left."""
+    from tlbench import session
+
+    session.register_plugins(plugin or ())
+    for name, loaded in _suites_on_file(directory, suite).items():
+        _print_status(directory, name, loaded)
+    typer.echo("data files are not looked at; `tlbench run SUITE --plan` sees whether they have changed")
 
 
-def _kept(path: Path, suite: str | None) -> list[str]:
-    """The promises that a file keeps, a sentence each."""
-    if not path.is_file():
-        raise TlbenchError(f"no file {path}; give a suite (.toml), a method (.py) or a results file (.jsonl)")
-    if path.suffix not in {".toml", ".py", ".jsonl"}:
-        raise TlbenchError(f"{path}: give a suite (.toml), a method (.py) or a results file (.jsonl)")
-    from tlbench import api, checks, methods
+def _print_status(directory: Path, name: str, loaded: Suite | None) -> None:
+    """Print how many cases of a suite are done and left; of a suite without a file, only what is on file."""
+    from tlbench import records
+    from tlbench.runner.case_locks import count_running_cases
+    from tlbench.runner.run_status import run_status
 
-    if path.suffix == ".toml":
-        return checks.check_suite(api.load_suite(str(path)))
-    if path.suffix == ".py":
-        shipped = [name for name, file in methods.method_files().items() if file == path.resolve()]
-        name = shipped[0] if shipped else methods.register_file(path)
-        kept = checks.check_method(name)
-        for line in checks.host_syncs(name):
-            typer.echo(f"note: a step reads a value at {line}; a GPU's program waits there, and makes no graph", err=True)
-        return kept
-    if (of := _suite_of(path, suite)) is not None:
-        return checks.check_contribution(path, of)
-    name = path.absolute().parent.name
-    typer.echo(
-        f"no suite {name!r} ships; held to no suite: pairs, seeds, hash and options go unchecked without --suite FILE", err=True
-    )
-    return checks.check_results(path)
+    on_file = records.read_all(directory, (name,))
+    if loaded is None:
+        counts = ", ".join(f"{sum(r.status == status for r in on_file)} {status}" for status in ("done", "skipped", "failed"))
+        typer.echo(f"{name}: records: {counts}; what is left is not known without its suite file (--suite FILE)")
+        return
+    now, running = run_status(loaded, on_file), count_running_cases(directory / name)
+    failed, left = len(now.failed), len(now.remaining)
+    counts = f"{now.done} done, {now.skipped} skipped, {failed} failed, {left} left"
+    at_work = f" ({running} running now)" if running else ""
+    seconds = now.remaining_seconds
+    rest = f"; about {console.duration_text(seconds)}, one case at a time" if seconds else ""
+    typer.echo(f"{name}: {now.done + now.skipped + failed + left} cases: {counts}{at_work}{rest}")
+    for record in now.failed[:MAX_FAILURES]:
+        typer.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
+    if failed > MAX_FAILURES:
+        typer.echo(f"  and {failed - MAX_FAILURES} more")
 
 
-@app.command()
 def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results directories.")],
-    out: Annotated[Path, typer.Option(help="Results directory to write to; what is in it stays.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Results directories.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Results directory that they are merged into.")],
 ) -> None:
-    """Join results directories: nothing is overwritten; of two differing records of one case both are kept and shown."""
+    """Merge results directories; nothing is overwritten, and records of one case that differ are all kept."""
     from tlbench.records import merge as merging
 
     merged = merging.merge(folders, out)
     typer.echo(f"{merged.written} records written to {out}, {merged.known} were there already")
     for conflict in merged.conflicts:
-        typer.echo(f"conflict: {conflict}", err=True)
+        console.warn(f"conflict: {conflict}")
     if merged.conflicts:
-        typer.echo(
-            f"{len(merged.conflicts)} conflicts: both records are kept, and the tables count the one finished last", err=True
-        )
+        console.warn(f"{len(merged.conflicts)} conflicts: both records are kept, and the tables count the one finished last")
         raise typer.Exit(1)
 
 
 @app.command()
-def verify(
-    file: File,
-    sample: Annotated[int, typer.Option(min=1, help="How many cases to run again.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data: Annotated[Path | None, typer.Option(help="Data root; else TLBENCH_DATA, else the suite's folder.")] = None,
-    suite: OfSuite = None,
-    plugin: Plugins = None,
+def prune(
+    directory: options.ResultsDirectory = Path("results"),
+    suite: options.SuitesOfRecords = None,
+    keep: Annotated[list[PrunableKind] | None, typer.Option(help="Kind of record that stays (repeat for more).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the records; without it they are only counted.")] = False,
+    plugin: options.Plugins = None,
 ) -> None:
-    """Run a sample of a results file's cases again here: same, within noise or different, and is the machine the same?"""
-    _plug(plugin)
-    from tlbench import engine
-    from tlbench.checks import rerun
-    from tlbench.data import root_of
-    from tlbench.terms import METRICS
+    """Remove records that no table counts: superseded, failed or of an earlier version."""
+    from tlbench import session
 
-    if not file.is_file():
-        raise TlbenchError(f"no results file {file}")
-    of = _suite_of(file, suite)
-    if of is None:
-        raise TlbenchError(f"{file}: no suite {file.absolute().parent.name!r} ships; name its file with --suite FILE")
-    compared = []
-    for one in rerun.verify(file, of, root_of(data, of.path), engine.device_of(device), sample):
-        metric = METRICS[one.filed.metric]
-        filed, here = (_value(value, metric.factor) for value in one.values)
-        case = f"{one.filed.entry} {one.filed.pair} seed {one.filed.seed}"
-        noise = f"(noise: {metric.factor * one.noise:.2f})" if one.verdict != "same" else ""
-        typer.echo(f"{one.verdict:12}  {case}: {metric.title} on file {filed}, here {here} {noise}".rstrip())
-        if one.here.status != "done":
-            typer.echo(f"{'':12}  here it {one.here.status}: {one.here.reason}")
-        compared.append(one)
-    if not compared[0].machine:
-        typer.echo("the machine is the same in all that is recorded of it")
-    for name, (filed_is, here_is) in compared[0].machine.items():
-        typer.echo(f"another machine: {name} on file {filed_is}, here {here_is}")
-    typer.echo(rerun.RULE)
-    if different := sum(one.verdict == "different" for one in compared):
-        typer.echo(f"{different} of {len(compared)} cases come out different here", err=True)
-        raise typer.Exit(1)
+    session.register_plugins(plugin or ())
+    for name, loaded in _suites_on_file(directory, suite).items():
+        _prune_suite(directory, name, loaded, {kind.value for kind in keep or ()}, remove=yes)
+    if not yes:
+        typer.echo("nothing was removed; --yes removes them")
 
 
-@app.command()
-def pictures(
-    suites: Annotated[list[str] | None, typer.Argument(metavar="[SUITE...]", help="Names; all on file without any.")] = None,
-    results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="Directory to write to.")] = Path("out/pictures"),
-) -> None:
-    """Draw the pictures of a results directory as PNG and SVG: deltas, accuracy and cost, ranks, ladders, training curves."""
-    from tlbench import plots, records
+def _prune_suite(directory: Path, name: str, loaded: Suite | None, spared: set[str], *, remove: bool) -> None:
+    """Remove the prunable records of a suite, or only count them."""
+    from tlbench import records
+    from tlbench.runner.run_status import prunable
 
-    found = records.read_all(results, tuple(Path(name).stem for name in suites or ()))
-    if not found:
-        raise TlbenchError(f"{results}: no such records; `tlbench run SUITE --results {results}` writes some")
-    for path in plots.draw_plots(found, out):
-        typer.echo(f"wrote {path}")
+    if loaded is None:
+        typer.echo(f"{name}: no suite file (--suite FILE): stale records are not known, and stay")
+    kinds: list[str] = []
 
+    def indices(on_file: Sequence[Record]) -> list[int]:
+        removable = {index: kind for index, kind in prunable(loaded, on_file).items() if kind not in spared}
+        kinds.extend(removable.values())
+        return list(removable) if remove else []
 
-@app.command()
-def site(
-    results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="Directory to write to.")] = Path("out/site"),
-    markdown: Annotated[Path | None, typer.Option(help="Write the leaderboard in Markdown to this file instead.")] = None,
-) -> None:
-    """Write a results directory as a static site: pages of suites, methods and records, for a file system or any host."""
-    from tlbench import methods, records
-    from tlbench.site import build_site, leaderboard_markdown
-
-    found = records.read_all(results)
-    if not found:
-        raise TlbenchError(f"{results}: no records; `tlbench run SUITE --results {results}` writes some")
-    if markdown is not None:
-        markdown.write_text(leaderboard_markdown(found), encoding="utf-8")
-        typer.echo(f"wrote {markdown}")
-    else:
-        typer.echo(f"wrote {build_site(found, out, results, methods.method_files())}")
+    records.prune_records(directory, name, indices)
+    counts = ", ".join(f"{kinds.count(kind.value)} {kind.value}" for kind in PrunableKind)
+    typer.echo(f"{name}: {len(kinds)} records {'removed' if remove else 'would go'}: {counts}")
 
 
-def _suite_of(file: Path, given: str | None) -> Suite | None:
-    """The suite of a results file: the one that is named, else the shipped one of its folder's name."""
-    from tlbench import api
+def _suites_on_file(directory: Path, suites: list[str] | None) -> dict[str, Suite | None]:
+    """The suites that a results directory has records of; None where no suite file is known.
+
+    Raises:
+        TlbenchError: there is no such directory, or no record of a named suite.
+    """
+    from tlbench import session
     from tlbench.suite import shipped_suites
 
-    name = given or file.absolute().parent.name
-    return api.load_suite(name) if given or name in shipped_suites() else None
-
-
-def _plug(files: list[Path] | None) -> None:
-    from tlbench import methods
-
-    for file in files or ():
-        methods.register_file(file)
-
-
-def _value(value: float | None, factor: float) -> str:
-    return "none" if value is None else f"{factor * value:.2f}"
+    if not directory.is_dir():
+        raise TlbenchError(f"There is no results directory {directory}. `tlbench run SUITE --results {directory}` makes it.")
+    named = {loaded.name: loaded for loaded in session.load_suites(suites or [])}
+    names = sorted(named) or sorted(p.name for p in directory.iterdir() if p.is_dir() and any(p.glob("*.jsonl")))
+    if missing := [name for name in names if not (directory / name).is_dir()]:
+        raise TlbenchError(f"{directory}: There are no records of {', '.join(missing)}.")
+    return {name: named.get(name) or (session.load_suite(name) if name in shipped_suites() else None) for name in names}

@@ -63,9 +63,7 @@ def run(
         style=Style.json if json else Style.quiet if quiet else Style.auto,
         warn=console.warn,
     )
-    plans = opened.plan(
-        loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan
-    )
+    plans = opened.plan(loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan)
     if plan:
         for one in plans:
             _print_plan(one, opened, margin)
@@ -77,9 +75,7 @@ def run(
 def _run_plans(opened: Session, plans: Sequence[RunPlan], tables: bool, margin: float | None) -> int:
     """Run plans one after the other; the number of failed cases."""
     failed = 0
-    with console.interruptible(
-        opened.stop, "stopped; every finished case is on file, and the same command goes on from there"
-    ):
+    with console.interruptible(opened.stop, "stopped; every finished case is on file, and the same command goes on from there"):
         for plan in plans:
             records = opened.run(plan)
             failed += sum(record.status == "failed" for record in records)

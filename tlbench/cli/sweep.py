@@ -1,111 +1,119 @@
-"""`tlbench sweep`: search a row's options. No logic."""
+"""`tlbench sweep`: search a method's options."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlbench.cli import run
-from tlbench.errors import TlbenchError
-from tlbench.terms import Record
+from tlbench.cli import console, options
+from tlbench.errors import TlbenchError, unknown_name
 
 if TYPE_CHECKING:
-    from tlbench.runner import RunPlan
+    from tlbench.suite import Suite
 
-app = typer.Typer()
+PARALLEL_TRIALS = 4
+"""The number of trials that run at once where the workers are not numbered."""
 
 
-@app.command()
 def sweep(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")],
-    method: Annotated[str, typer.Option(help="The row whose options are searched.")],
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier calls counted.")] = 20,
+    suite: options.SuiteName,
+    method: Annotated[str, typer.Option(metavar="NAME", help="Method entry of the suite whose options are searched.")],
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials, those of earlier calls included.")] = 20,
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=LOW:HIGH[:log]", help="Search this range (NAME=A|B: these values) and no other option."),
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="What to choose by; one that the suite's protocol.selection allows.")] = None,
-    pair: Annotated[list[str] | None, typer.Option(metavar="SOURCE:TARGET", help="Only this pair.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this seed number.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study; else out/sweeps/SUITE/ROW.")] = None,
-    into: Annotated[Path | None, typer.Option(help="Write the chosen row into this suite file, as ROW_tuned.")] = None,
-    workers: run.Workers = 1,
-    ray: Annotated[
-        str | None, typer.Option(metavar="[ADDRESS]", help="Run on a Ray cluster: auto, local or HOST:PORT.")
+    rule: Annotated[
+        str | None, typer.Option(help="Model selection rule, one of the suite's protocol.selection. Default: its first.")
     ] = None,
-    gpus_per_case: Annotated[float, typer.Option(min=0.0, help="With --ray: GPUs of a case, such as 0.25.")] = 0.0,
-    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="A longer case fails.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data: Annotated[Path | None, typer.Option(help="Data root; else TLBENCH_DATA, else the suite's folder.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="A file with a method outside the package.")] = None,
+    pair: options.Pairs = None,
+    seed: options.Seeds = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the study. Default: out/sweeps/SUITE/NAME.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the selected options into this suite file, as NAME_tuned.")
+    ] = None,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
+    gpus_per_case: options.GpusPerCase = 0.0,
+    timeout: options.Timeout = None,
+    device: options.Device = "auto",
+    data: options.DataRoot = None,
+    plugin: options.Plugins = None,
 ) -> None:
-    """Search a row's options by a rule that sees no scored row; the same command goes on where it stopped."""
-    from tlbench import api, engine, methods, progress
+    """Search a method's options by a rule that reads no label of a scored sample; the same command continues a search."""
+    from tlbench import session
     from tlbench import sweep as sweeps
-    from tlbench.data import resolve_data_root
-    from tlbench.errors import unknown_name
-    from tlbench.runner import resources
-    from tlbench.runner.interrupts import StopRequest
-    from tlbench.runner.worker import Limits
+    from tlbench.progress import Style
 
-    for file in plugin or ():
-        methods.register_file(file)
-    chosen = api.load_suite(suite)
-    tuned = f"{method}_tuned"
-    if into is not None and tuned in api.load_suite(into).methods:
-        raise TlbenchError(f"{into}: there is a row {tuned} already; rename or remove it")
-    if method not in chosen.methods:
-        raise TlbenchError(unknown_name(f"method entry of suite {chosen.name}", method, chosen.methods, "--method"))
-    row = chosen.methods[method]
-    ranges = sweeps.search_space(row.method or method, row.options, option or ())
-    on, folder = engine.device_of(device), out or Path("out/sweeps") / chosen.name / method
-    where = resources.Resources(workers, ray=ray, gpus_per_case=gpus_per_case, every_gpu=device in {"auto", "cuda"})
-    if wrong := where.errors():
-        raise TlbenchError("\n".join(wrong))
-    limits = resources.share_cores(Limits(timeout_seconds=timeout), where)
-    typer.echo(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}", err=True)
+    session.register_plugins(plugin or ())
+    loaded, tuned = _load(suite, method, into), f"{method}_tuned"
+    opened = session.open_session(
+        device=device,
+        workers=workers,
+        ray=ray,
+        gpus_per_case=gpus_per_case,
+        timeout=timeout,
+        data=data,
+        style=Style.quiet,
+        warn=console.warn,
+    )
+    opened.check_resources()
+    entry = loaded.methods[method]
+    ranges = sweeps.search_space(entry.method or method, entry.options, option or ())
+    console.warn(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}")
+    folder = out or Path("out/sweeps") / loaded.name / method
+    with console.interruptible(opened.stop, "stopped; what has run is kept, and the same command goes on from there"):
+        best = sweeps.run_sweep(
+            loaded,
+            method,
+            trials,
+            folder,
+            opened.data_root(loaded),
+            opened.run,
+            rule=rule,
+            pairs=pair or (),
+            seeds=seed or (),
+            ranges=ranges,
+            parallel_trials=PARALLEL_TRIALS if ray else workers or PARALLEL_TRIALS,
+            on_trial=_print_trial,
+        )
+    _write_entry(best.table(tuned), tuned, folder, into)
 
-    def tell(number: int, value: float | None, options: Mapping[str, Any]) -> None:
-        said = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in options.items())
-        typer.echo(f"trial {number}: {'failed' if value is None else f'{value:.4f}'}  {said}", err=True)
 
-    with StopRequest(lambda text: typer.echo(text, err=True)) as stop:
+def _load(suite: str, method: str, into: Path | None) -> Suite:
+    """Load the suite of a sweep.
 
-        def drive(plan: RunPlan, results: Path) -> Sequence[Record]:
-            pool = resources.make_pool(plan, on, limits, where)
-            found = progress.show(plan, results, pool, on, limits=limits, stop=stop, style=progress.Style.quiet)
-            if stop.asked:
-                raise KeyboardInterrupt
-            return found
+    Raises:
+        TlbenchError: there is no such suite or entry, or the file to write into has the tuned entry already.
+    """
+    from tlbench import session
 
-        try:
-            best = sweeps.run_sweep(
-                chosen,
-                method,
-                trials,
-                folder,
-                resolve_data_root(data, chosen.path),
-                drive,
-                rule=rule,
-                pairs=pair or (),
-                seeds=seed or (),
-                ranges=ranges,
-                parallel_trials=4 if ray else workers or 4,
-                on_trial=tell,
-            )
-        except KeyboardInterrupt:
-            typer.echo("stopped; what has run is kept, and the same command goes on from there", err=True)
-            raise typer.Exit(128 + (stop.signal or signal.SIGINT)) from None
-    table = best.table(tuned)
+    loaded = session.load_suite(suite)
+    if into is not None and f"{method}_tuned" in session.load_suite(into).methods:
+        raise TlbenchError(f"{into}: There is a method entry {method}_tuned already. Rename or remove it.")
+    if method not in loaded.methods:
+        raise TlbenchError(unknown_name(f"method entry of suite {loaded.name}", method, loaded.methods, "--method"))
+    return loaded
+
+
+def _print_trial(number: int, value: float | None, settings: Mapping[str, Any]) -> None:
+    """Print a finished trial: its number, the value of the rule, its options."""
+    shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
+    console.warn(f"trial {number}: {'failed' if value is None else f'{value:.4f}'}  {shown}")
+
+
+def _write_entry(table: str, tuned: str, folder: Path, into: Path | None) -> None:
+    """Print the selected method entry, and write it into the study's folder and a suite file."""
     (folder / "chosen.toml").write_text(table, encoding="utf-8")
     typer.echo(table, nl=False)
-    if into is not None:
-        text = into.read_text(encoding="utf-8")
-        into.write_text(text + ("" if text.endswith("\n") else "\n") + "\n" + table, encoding="utf-8")
-        typer.echo(f"wrote the row {tuned} into {into}", err=True)
-    else:
-        typer.echo(f"the row is in {folder / 'chosen.toml'}; --into FILE writes it into a suite of yours", err=True)
+    if into is None:
+        console.warn(f"the method entry is in {folder / 'chosen.toml'}; --into FILE writes it into a suite of yours")
+        return
+    text = into.read_text(encoding="utf-8")
+    into.write_text(text + ("" if text.endswith("\n") else "\n") + "\n" + table, encoding="utf-8")
+    console.warn(f"wrote the method entry {tuned} into {into}")

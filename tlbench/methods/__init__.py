@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tlbench.methods"
 """The entry-point group of installed packages; each entry point names a module with one method, or a method's class."""
 _registered: dict[str, Path] = {}
+_registered_classes: dict[str, type[Method]] = {}
 
 
 def method_files() -> dict[str, Path]:
@@ -62,6 +63,25 @@ def register_file(file: Path) -> str:
     return file.stem
 
 
+def register_class(kind: type[Method]) -> str:
+    """Register a subclass of `DeepMethod` or `ShallowMethod`, such as one of a notebook, and return its name.
+
+    Raises:
+        TlbenchError: the class is no subclass of them, or breaks their contract.
+    """
+    from tlbench.methods.base import DeepMethod, ShallowMethod
+
+    if not issubclass(kind, DeepMethod | ShallowMethod):
+        raise TlbenchError(f"{kind.__name__} is no method. Derive it from tlbench.DeepMethod or tlbench.ShallowMethod.")
+    try:
+        kind.check()
+    except ValueError as error:
+        raise TlbenchError(str(error)) from error
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    _registered_classes[name] = kind
+    return name
+
+
 def registered_files() -> list[Path]:
     """The files that `register_file` has registered, methods and backbones; worker processes register them again."""
     return [*_registered.values(), *backbones.registered_files()]
@@ -75,6 +95,8 @@ def method_class(name: str) -> type[Method]:
     """
     from tlbench.methods.base import DeepMethod, Method, ShallowMethod
 
+    if name in _registered_classes:
+        return _registered_classes[name]
     if name in _registered:
         module = plugins.import_file(_registered[name])
     elif name in method_files():

@@ -106,7 +106,7 @@ def run_table(
                 needed.setdefault(row.instead.get(pair, row.row), []).append(pair)
     found: dict[tuple[str, str], tuple[float | None, str | None]] = {}
     for method, of in needed.items():
-        frame = api.run(table.suite, results=results, data=data, device=device, method=[method], pair=of, seed=[0])
+        frame = api.run(table.suite, results=results, data=data, device=device, methods=[method], pairs=of, seeds=[0])
         for record in frame.to_dict("records"):
             share = record["target_accuracy"] if record["status"] == "done" else None
             found[method, record["pair"]] = (None if share is None else 100 * float(share), record["reason"])

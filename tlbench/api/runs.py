@@ -1,0 +1,104 @@
+"""`run` gives the records of a suite as a DataFrame, `report` the tables of a results directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlbench import records, reports, session
+from tlbench.progress import Style
+from tlbench.suite import Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Tables(list[reports.Table]):
+    """Tables, printed as text; a notebook shows them as HTML."""
+
+    def __repr__(self) -> str:
+        return reports.render(list(self), "text")
+
+    def _repr_html_(self) -> str:
+        return "".join(table._repr_html_() for table in self)
+
+
+def run(
+    suite: str | Path | Suite,
+    *,
+    results: str | Path = "results",
+    data: str | Path | None = None,
+    device: str = "auto",
+    methods: str | Sequence[str] = (),
+    pairs: str | Sequence[str] = (),
+    seeds: int | Sequence[int] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
+    workers: int = 1,
+    threads: int | None = None,
+    timeout: float | None = None,
+    checkpoint: float | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run the cases of a suite that have no record yet, and return the records of all selected cases.
+
+    Args:
+        suite: a suite file, the name of a shipped suite, or a suite from `tlbench.load_suite`.
+        results: the results directory; records are read from and written to `<results>/<suite>/<entry>.jsonl`.
+        data: the data root; None: TLBENCH_DATA, else the folder of the suite file.
+        device: auto, cpu, cuda or cuda:N.
+        methods: method entries of the suite; empty: all.
+        pairs: pairs such as "a:b" or "a+c:b"; empty: all.
+        seeds: seed numbers; empty: those of the suite.
+        plugins: Python files with methods outside the package.
+        workers: how many cases run at once, each in a process; 0: one a core, on a GPU as many as fit. A script that uses
+            workers keeps its own work below `if __name__ == "__main__":`, because the processes import it.
+        threads: CPU threads of a case; None: torch's own number, or cores // workers.
+        timeout: seconds after which a case fails.
+        checkpoint: seconds between two checkpoints of a long case; None: none is written.
+        progress: show a bar on a terminal and in a notebook, and only failures elsewhere; False: show nothing.
+
+    Returns:
+        One row a record; `tlbench.reports.frame` describes the columns.
+
+    Raises:
+        TlbenchError: there is no such suite, entry, pair, device or file, or a domain can't be loaded.
+    """
+    opened = session.open_session(
+        device=device,
+        workers=workers,
+        threads=threads,
+        timeout=timeout,
+        checkpoint=checkpoint,
+        results=Path(results),
+        data=None if data is None else Path(data),
+        plugins=[Path(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)],
+        style=Style.bars if progress else Style.silent,
+    )
+    (plan,) = opened.plan(
+        [suite if isinstance(suite, Suite) else session.load_suite(suite)],
+        methods=[methods] if isinstance(methods, str) else methods,
+        pairs=[pairs] if isinstance(pairs, str) else pairs,
+        seeds=[seeds] if isinstance(seeds, int) else seeds,
+    )
+    return reports.frame([*plan.on_file, *opened.run(plan)])
+
+
+def report(results: str | Path = "results", suites: str | Sequence[str] = (), *, table: str = "main") -> Tables:
+    """The tables of a results directory.
+
+    Args:
+        results: the results directory.
+        suites: names of suites; empty: all that have records.
+        table: "main" (accuracy, transfer, negative transfer, throughput), "all", or a kind of `tlbench.reports.KINDS`.
+
+    Returns:
+        A list of tables. Each has `title`, `caption`, `cells` (text, as shown) and `data` (numbers in long form), the last two
+        as DataFrames. Printed, the list is text; a notebook shows HTML.
+
+    Raises:
+        TlbenchError: there are no such records, or no such kind of table.
+    """
+    names = (suites,) if isinstance(suites, str) else tuple(suites)
+    frame = reports.frame(records.iterate_records(Path(results), names))
+    return Tables(reports.tables(frame, table, reports.negative_flips(Path(results), frame)))

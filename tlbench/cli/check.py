@@ -1,0 +1,138 @@
+"""`tlbench check` and `tlbench verify`: files of users held to the contracts, and results files run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tlbench.cli import console, options
+from tlbench.errors import TlbenchError
+
+if TYPE_CHECKING:
+    from tlbench.checks.rerun import Again
+    from tlbench.suite import Suite
+
+FILES = "Give a suite (.toml), a method (.py) or a results file (.jsonl)."
+
+
+def check(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Suites (.toml), methods (.py) and results files (.jsonl).", show_default=False),
+    ],
+    suite: options.SuiteOfResults = None,
+    plugin: options.Plugins = None,
+) -> None:
+    """Validate suites, methods and results files by the contract checks that the shipped ones pass."""
+    from tlbench import session
+
+    session.register_plugins(plugin or ())
+    errors = []
+    for path in paths:
+        try:
+            passed = _check_file(path, suite)
+        except TlbenchError as error:
+            errors.append(str(error))
+            continue
+        if len(paths) > 1:
+            typer.echo(path)
+        for sentence in passed:
+            typer.echo(f"ok  {sentence}")
+    if errors:
+        raise TlbenchError("\n".join(errors))
+
+
+def _check_file(path: Path, suite: str | None) -> list[str]:
+    """The checks that a file passes, a sentence each.
+
+    Raises:
+        TlbenchError: the file does not pass, or there is no such file.
+    """
+    if not path.is_file():
+        raise TlbenchError(f"There is no file {path}. {FILES}")
+    if path.suffix not in {".toml", ".py", ".jsonl"}:
+        raise TlbenchError(f"{path} can't be checked. {FILES}")
+    from tlbench import checks, session
+
+    if path.suffix == ".toml":
+        return checks.check_suite(session.load_suite(path))
+    if path.suffix == ".py":
+        return _check_method(path)
+    if (loaded := _suite_of(path, suite)) is not None:
+        return checks.check_contribution(path, loaded)
+    name = path.absolute().parent.name
+    console.warn(f"note: {name!r} is no shipped suite; pairs, seeds, hash and options are not checked without --suite FILE")
+    return checks.check_results(path)
+
+
+def _check_method(path: Path) -> list[str]:
+    """The contract checks that a method passes; lines at which a step waits for the device are noted."""
+    from tlbench import checks, methods
+
+    shipped = [name for name, file in methods.method_files().items() if file == path.resolve()]
+    name = shipped[0] if shipped else methods.register_file(path)
+    passed = checks.check_method(name)
+    for line in checks.host_syncs(name):
+        console.warn(
+            f"note: a step reads a value at {line}; on a GPU it is a host-device synchronisation, and prevents a CUDA graph"
+        )
+    return passed
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="RESULTS/SUITE/ENTRY.jsonl", help="Results file.")],
+    sample: Annotated[int, typer.Option(min=1, help="Number of cases to run again.")] = 3,
+    device: options.Device = "auto",
+    data: options.DataRoot = None,
+    suite: options.SuiteOfResults = None,
+    plugin: options.Plugins = None,
+) -> None:
+    """Run some cases of a results file again on this machine, and compare the scores."""
+    from tlbench import engine, session
+    from tlbench.checks import rerun
+    from tlbench.data import resolve_data_root
+
+    session.register_plugins(plugin or ())
+    if not file.is_file():
+        raise TlbenchError(f"There is no results file {file}.")
+    loaded = _suite_of(file, suite)
+    if loaded is None:
+        raise TlbenchError(
+            f"{file}: {file.absolute().parent.name!r} is no shipped suite. Name the suite's file with --suite FILE."
+        )
+    compared = []
+    for one in rerun.verify(file, loaded, resolve_data_root(data, loaded.path), engine.device_of(device), sample):
+        _print_comparison(one)
+        compared.append(one)
+    if not compared[0].machine:
+        typer.echo("the machine is the same in all that is recorded of it")
+    for name, (on_file, here) in compared[0].machine.items():
+        typer.echo(f"another machine: {name} on file {on_file}, here {here}")
+    typer.echo(rerun.RULE)
+    if different := sum(one.verdict == "different" for one in compared):
+        console.warn(f"{different} of {len(compared)} cases come out different here")
+        raise typer.Exit(1)
+
+
+def _print_comparison(one: Again) -> None:
+    """Print a case on file beside the same case run here."""
+    from tlbench.terms import METRICS
+
+    metric = METRICS[one.filed.metric]
+    on_file, here = ("none" if value is None else f"{metric.factor * value:.2f}" for value in one.values)
+    case = f"{one.filed.entry} {one.filed.pair} seed {one.filed.seed}"
+    noise = f"(noise: {metric.factor * one.noise:.2f})" if one.verdict != "same" else ""
+    typer.echo(f"{one.verdict:12}  {case}: {metric.title} on file {on_file}, here {here} {noise}".rstrip())
+    if one.here.status != "done":
+        typer.echo(f"{'':12}  here it {one.here.status}: {one.here.reason}")
+
+
+def _suite_of(file: Path, name: str | None) -> Suite | None:
+    """The suite of a results file: the one that is named, else the shipped one of its folder's name; None: there is none."""
+    from tlbench import session
+    from tlbench.suite import shipped_suites
+
+    folder = file.absolute().parent.name
+    return session.load_suite(name or folder) if name or folder in shipped_suites() else None

@@ -1,0 +1,46 @@
+"""What several commands print, and how a command ends that was interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tlbench.runner.interrupts import StopRequest
+
+
+def warn(text: str) -> None:
+    """Print a line to standard error."""
+    typer.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def interruptible(stop: StopRequest, message: str) -> Iterator[None]:
+    """Listen for Ctrl-C and SIGTERM inside; a run that was stopped ends with `message` and exit code 128 + signal."""
+    with stop:
+        try:
+            yield
+        except KeyboardInterrupt:
+            warn(message)
+            raise typer.Exit(128 + (stop.signal or signal.SIGINT)) from None
+
+
+def duration_text(seconds: float) -> str:
+    """A duration to two digits: "35 s", "12 min", "3.5 h", "4 days"."""
+    minutes, hours = round(seconds / 60), seconds / 3600
+    if hours >= 48:
+        return f"{hours / 24:.0f} days"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if hours < 2 else f"{hours:.1f} h"
+
+
+def size_text(size_bytes: float) -> str:
+    """A size in memory or on disk: "12 B", "3.4 MiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GiB"
