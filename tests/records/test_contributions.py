@@ -181,7 +181,7 @@ def test_a_merge_loses_nothing_and_overwrites_nothing(tmp_path):
     out = written(tmp_path / "out", record(9))
     before = records.file_of(out, "tiny", "source_only").read_bytes()
     merged = merge.merge([one, two], out)
-    assert (merged.written, merged.known) == (4, 1)
+    assert (merged.written, merged.already_present) == (4, 1)
     assert records.file_of(out, "tiny", "source_only").read_bytes().startswith(before)
     assert [r.seed for r in records.read_all(out, ("tiny",))] == [9, 0, 1, 1]
     assert [r.seed for r in records.read_all(out, ("other",))] == [2]
@@ -217,7 +217,7 @@ def test_a_merge_of_broken_files_writes_nothing_and_says_all(tmp_path):
     with pytest.raises(TlbenchError) as raised:
         merge.merge([one, two, tmp_path / "none"], tmp_path / "out")
     said = str(raised.value)
-    assert "no results directory" in said and "not JSON" in said and "belong in another file" in said
+    assert "There is no results directory" in said and "Not JSON" in said and "belong in another file" in said
     assert not (tmp_path / "out").exists()
 
 

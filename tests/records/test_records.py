@@ -1,4 +1,4 @@
-"""Record <-> one JSON line: nothing that was once written is lost, and nothing broken goes by unsaid."""
+"""Records as JSON lines: no record that was written is lost, and broken lines are reported."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sys
 import pytest
 from tiny_suite import CPU, blobs, case, domain, record, suite
 
-from tlbench import checks, engine, records, runner
+from tlbench import checks, engine, records
 from tlbench.errors import TlbenchError
 from tlbench.records import append, file_of, from_line, prepare, read, read_all, to_line
+from tlbench.runner import plan
 from tlbench.terms import SCHEMA, Cost, Record, Scores, TracePoint
 
 TEXTS = [
@@ -59,7 +60,7 @@ def test_append_keeps_the_bytes_before(tmp_path):
     assert [r.seed for r in read(file)] == list(range(5))
 
 
-def test_records_of_rows_and_suites_stand_apart(tmp_path):
+def test_records_of_entries_and_suites_are_in_their_own_files(tmp_path):
     append_all(tmp_path, record(1), record(2, entry="coral"), record(3, suite="other"))
     assert [r.seed for r in read_all(tmp_path)] == [3, 2, 1]
     assert [r.seed for r in read_all(tmp_path, ("tiny",))] == [2, 1]
@@ -73,7 +74,7 @@ def test_a_number_that_is_none_is_never_written():
                 make(value)
         assert not {"NaN", "Infinity"} & set(to_line(record(options={"weight": value})).replace(",", " ").split())
     line = to_line(record()).replace('"macro_f1": null', '"macro_f1": NaN')
-    with pytest.raises(TlbenchError, match=r"not a record: scores\.macro_f1: Input should be a finite number"):
+    with pytest.raises(TlbenchError, match=r"Not a record: scores\.macro_f1 = nan should be a finite number"):
         from_line(line)
 
 
@@ -87,7 +88,7 @@ def test_what_was_not_measured_is_null():
 
 
 def test_a_last_line_that_is_torn_anywhere_is_set_aside(tmp_path, monkeypatch):
-    """At every byte: nothing before it is lost, what is torn stands beside, and a message says so."""
+    """At every byte: nothing before it is lost, the torn line is moved to a file beside, and a warning says so."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a thousand waits for the disk show nothing more
     append_all(tmp_path, record(0), record(1), record(2, status="failed", reason="é \u2028 漢 🙂"))
     file = file_of(tmp_path, "tiny", "source_only")
@@ -96,17 +97,17 @@ def test_a_last_line_that_is_torn_anywhere_is_set_aside(tmp_path, monkeypatch):
     whole = content[:start]
     for end in range(start, len(content) + 1):
         file.write_bytes(content[:end])
-        said: list[str] = []
-        prepare(tmp_path, "tiny", said.append)
+        warnings: list[str] = []
+        prepare(tmp_path, "tiny", warnings.append)
         beside = sorted(file.parent.glob("*.broken-*"))
         if start < end < len(content) - 1:
             assert file.read_bytes() == whole
             assert [b.read_bytes() for b in beside] == [content[start:end]]
-            assert len(said) == 1 and "the last line is broken" in said[0] and beside[0].name in said[0]
-            assert str(file) in said[0] and "runs again" in said[0]
+            assert len(warnings) == 1 and "The last line is broken" in warnings[0] and beside[0].name in warnings[0]
+            assert str(file) in warnings[0] and "runs again" in warnings[0]
         else:  # nothing of the line, or all of it with or without its end
             assert file.read_bytes() == (whole if end == start else content)
-            assert not beside and not said
+            assert not beside and not warnings
         assert [r.seed for r in read(file)] == [0, 1, 2][: file.read_bytes().count(b"\n")]
         for one in beside:
             one.unlink()
@@ -128,9 +129,9 @@ def test_a_file_that_is_torn_in_its_only_line(tmp_path):
     file = file_of(tmp_path, "tiny", "source_only")
     file.parent.mkdir()
     file.write_bytes(to_line(record()).encode()[:50])
-    said: list[str] = []
-    prepare(tmp_path, "tiny", said.append)
-    assert file.read_bytes() == b"" and len(said) == 1 and read(file) == []
+    warnings: list[str] = []
+    prepare(tmp_path, "tiny", warnings.append)
+    assert file.read_bytes() == b"" and len(warnings) == 1 and read(file) == []
     append(tmp_path, record(1))
     assert [r.seed for r in read(file)] == [1]
 
@@ -143,9 +144,9 @@ def test_the_case_of_a_torn_line_runs_again(tmp_path):
     file = file_of(tmp_path, "tiny", "nearest_neighbor")
 
     def left(patch):
-        patch.setattr(runner, "load_domains", lambda *rest, **options: domains)
-        plan = runner.plan_run(chosen, tmp_path, tmp_path)
-        return [c.seed for c in plan.pending], [r.seed for r in plan.on_file]
+        patch.setattr(plan, "load_domains", lambda *rest, **options: domains)
+        run = plan.plan_run(chosen, tmp_path, tmp_path)
+        return [c.seed for c in run.pending], [r.seed for r in run.on_file]
 
     with pytest.MonkeyPatch.context() as patch:
         assert left(patch) == ([], [0, 1])
@@ -175,7 +176,7 @@ def test_a_line_that_is_broken_in_the_middle_is_named(tmp_path):
     with pytest.raises(TlbenchError) as raised:
         read(file)
     said = str(raised.value)
-    assert said.startswith(f"{file}:\n  line 2: not JSON") and "\n  line 3: not a record: status: " in said
+    assert said.startswith(f"{file}:\n  line 2: Not JSON") and "\n  line 3: Not a record: status: " in said
     assert len(said.splitlines()) == 3
 
 
@@ -185,9 +186,9 @@ def test_a_file_of_rubbish_is_cut_short(tmp_path):
     with pytest.raises(TlbenchError, match="and 30 more"):
         read(file)
     file.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(TlbenchError, match="cannot be read"):
+    with pytest.raises(TlbenchError, match="The file can't be read"):
         read(file)
-    with pytest.raises(TlbenchError, match="no results file"):
+    with pytest.raises(TlbenchError, match="There is no results file"):
         read(tmp_path / "none.jsonl")
     file.write_text("\n\n" + to_line(record()) + "\n\n")
     assert len(read(file)) == 1
@@ -196,14 +197,20 @@ def test_a_file_of_rubbish_is_cut_short(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"schema": 99, "anything": "at all"}', f"schema 99 is of a later tlbench; this one reads up to {SCHEMA}"),
-        ("{}", "not a record: it has no schema number"),
-        ("[1]", "not a record"),
+        (
+            '{"schema": 99, "anything": "at all"}',
+            f"Schema 99 is of a later tlbench; this one reads schemas up to {SCHEMA}. Install the later one.",
+        ),
+        ("{}", "Not a record: it has no schema number"),
+        ("[1]", "Not a record"),
         ('{"schema": "1"}', "no schema number"),
-        ('{"schema": 1}', "not a record: suite: Field required"),
-        ("", "not JSON"),
-        (to_line(record()).replace('"seed": 0', '"seed": "zero"'), "not a record: seed: "),
-        (to_line(record()).replace('"seed": 0', '"sed": 0, "seed": 0'), "not a record: sed: Extra inputs"),
+        ('{"schema": 1}', "Not a record: The key 'suite' is missing. The key 'suite_version' is missing."),
+        ("", "Not JSON"),
+        (to_line(record()).replace('"seed": 0', '"seed": "zero"'), "Not a record: seed = 'zero' should be a valid integer"),
+        (
+            to_line(record()).replace('"seed": 0', '"sed": 0, "seed": 0'),
+            "record: Unknown key 'sed'. Did you mean 'seed'?",
+        ),
     ],
     ids=lambda text: text[:30],
 )
@@ -214,9 +221,9 @@ def test_a_line_that_is_no_record_says_why(line, words):
 
 def test_a_directory_that_takes_no_files(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TlbenchError, match=r"results directory .*; choose another with --results DIR"):
+    with pytest.raises(TlbenchError, match=r"results directory .*: .*\. Choose another with --results DIR"):
         prepare(tmp_path / "file", "tiny")
-    with pytest.raises(TlbenchError, match=r"the record can't be written: "):
+    with pytest.raises(TlbenchError, match=r"The record can't be written: "):
         append(tmp_path / "file", record())
 
 
@@ -240,8 +247,8 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
         pool.starmap(append, some, chunksize=1)
         pool.close()
         pool.join()
-    found = read(file_of(tmp_path, "tiny", "source_only"))
-    assert sorted(r.seed for r in found) == list(range(100))
+    written = read(file_of(tmp_path, "tiny", "source_only"))
+    assert sorted(r.seed for r in written) == list(range(100))
 
 
 # --- checks of a results file ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a run says of its data: rows that are trained on and scored too, and images that were left out."""
+"""Warnings about samples that are both trained on and scored, and notes about images that were left out."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from tlbench.terms import Domain, Labelled
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the tiny suite, whose target has nine rows of its source."""
+    """A folder with the tiny suite, whose target has nine samples of its source."""
     tiny_suite.write_domains(tmp_path)
-    held = np.load(tmp_path / "b.npz")
-    x = np.concatenate([np.load(tmp_path / "a.npz")["x"][:9], held["x"][9:]])
-    np.savez(tmp_path / "b.npz", x=x, y=held["y"])
+    target = np.load(tmp_path / "b.npz")
+    x = np.concatenate([np.load(tmp_path / "a.npz")["x"][:9], target["x"][9:]])
+    np.savez(tmp_path / "b.npz", x=x, y=target["y"])
     (tmp_path / "tiny.toml").write_text(tiny_suite.SUITE, encoding="utf-8")
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(duplicates, "_known", {})
+    monkeypatch.setattr(duplicates, "_messages_of", {})
     return tmp_path
 
 
-SAID = "pair a:b: 9 of 60 rows of b that may be scored are rows of a too"
+WARNING = "pair a:b: 9 of 60 samples of b that may be scored are also samples of a."
 
 
-def test_a_run_warns_once_of_rows_that_are_trained_on_and_scored(home: Path) -> None:
+def test_a_run_warns_once_of_samples_that_are_trained_on_and_scored(home: Path) -> None:
     done = command_line.tlbench("run", "tiny.toml", "--plan", cwd=home)
-    assert done.returncode == 0 and done.stderr.splitlines().count(f"warning: {SAID}") == 1
+    assert done.returncode == 0 and done.stderr.splitlines().count(f"warning: {WARNING}") == 1
     assert "UserWarning" not in done.stderr
 
 
-def test_rows_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_are_compared_once_for_all_cases_and_plans(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     count = data.count_duplicates
-    monkeypatch.setattr(data, "count_duplicates", lambda *parts: counted.append(1) or count(*parts))
+    monkeypatch.setattr(data, "count_duplicates", lambda *inputs: counted.append(1) or count(*inputs))
     for _ in range(2):
-        with pytest.warns(UserWarning, match=SAID):
+        with pytest.warns(UserWarning, match=WARNING):
             assert len(runner.plan_run(load_suite(home / "tiny.toml"), home / "results", home).pending) == 2
     assert len(counted) == 1
 
@@ -56,53 +56,62 @@ def test_large_pairs_are_left_to_data_check(home: Path, monkeypatch: pytest.Monk
     size = sum(domain.samples.x.nbytes for domain in domains.values())
     given = [domains["a"]], domains["b"], suite.protocol
     assert duplicates.duplicate_warnings(*given, max_bytes=size - 1) == []
-    assert duplicates.duplicate_warnings(*given, max_bytes=size) == duplicates.duplicate_warnings(*given, max_bytes=None) == [SAID]
+    for max_bytes in (size, None):
+        assert duplicates.duplicate_warnings(*given, max_bytes=max_bytes) == [WARNING]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr(duplicates.duplicate_warnings, "__kwdefaults__", {"most": size - 1})
+        monkeypatch.setattr(duplicates.duplicate_warnings, "__kwdefaults__", {"max_bytes": size - 1})
         runner.plan_run(suite, home / "results", home)
 
 
-def domain(name: str, rows: list[int], test: list[int] | None = None) -> Domain:
-    def made(numbers: list[int]) -> Labelled:
+def domain(name: str, samples: list[int], test: list[int] | None = None) -> Domain:
+    def labelled(numbers: list[int]) -> Labelled:
         x = torch.tensor([[float(number), 1.0] for number in numbers])
         return Labelled(x, torch.arange(len(x)) % 2)
 
-    return Domain(name, made(rows), ("0", "1"), f"{name}{rows}{test}", None if test is None else made(test))
+    return Domain(name, labelled(samples), ("0", "1"), f"{name}{samples}{test}", None if test is None else labelled(test))
 
 
 @pytest.mark.parametrize(
-    ("protocol", "said"),
+    ("protocol", "expected"),
     [
-        ({}, ["2 of 5 rows of t that may be scored are rows of s too"]),
+        ({}, ["2 of 5 samples of t that may be scored are also samples of s."]),
         (
             {"scored": "test"},
-            ["1 of 4 rows of t that may be scored are rows of s too", "3 of 4 test rows of t are training rows"],
+            [
+                "1 of 4 samples of t that may be scored are also samples of s.",
+                "3 of 4 test samples of t are also training samples of it.",
+            ],
         ),
-        ({"scored": "test", "grants": ["source"]}, ["1 of 4 rows of t that may be scored are rows of s too"]),
-        ({"scored": "held_out"}, ["2 of 5 rows of t that may be scored", "3 of 5 rows of t are there more than once"]),
-        ({"target_labels": 1}, ["2 of 5 rows of t that may be scored", "3 of 5 rows of t are there more than once"]),
+        (
+            {"scored": "test", "grants": ["source"]},
+            ["1 of 4 samples of t that may be scored are also samples of s."],
+        ),
+        ({"scored": "held_out"}, ["2 of 5 samples of t that may be scored", "3 of 5 samples of t occur more than once"]),
+        ({"target_labels": 1}, ["2 of 5 samples of t that may be scored", "3 of 5 samples of t occur more than once"]),
     ],
 )
-def test_what_is_trained_on_and_what_is_scored_follow_the_protocol(protocol: dict[str, object], said: list[str]) -> None:
+def test_what_is_trained_on_and_what_is_scored_follow_the_protocol(protocol: dict[str, object], expected: list[str]) -> None:
     suite = tiny_suite.suite(protocol=protocol)
-    found = duplicates.duplicate_warnings([domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol)
-    assert len(found) == len(said)
-    for text, part in zip(found, said, strict=True):
-        assert text.startswith("pair s:t: ") and part in text
+    messages = duplicates.duplicate_warnings(
+        [domain("s", [1, 2, 3])], domain("t", [2, 3, 7, 7, 7], [7, 7, 7, 1]), suite.protocol
+    )
+    assert len(messages) == len(expected)
+    for message, text in zip(messages, expected, strict=True):
+        assert message.startswith("pair s:t: ") and text in message
 
 
-def test_texts_that_two_domains_share_are_found_whatever_their_words_become(tmp_path: Path) -> None:
+def test_texts_that_two_domains_share_are_recognised_whatever_their_features(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("words,y\nfine book,1\ndull day,0\nfine day,1\n")
     (tmp_path / "t.csv").write_text("words,y\nfine book,1\nbitter soup,0\nfine soup,1\n")
     table = {"reader": "text", "column": "words", "label": "y", "features": "tfidf", "size": 20}
     domains = []
     for name in "st":
-        declaration, wrong = data.declare(name, table | {"path": f"{name}.csv"}, {})
-        assert declaration is not None, wrong
+        declaration, errors = data.declare(name, table | {"path": f"{name}.csv"}, {})
+        assert declaration is not None, errors
         domains.append(data.load(declaration, tmp_path))
-    (said,) = duplicates.duplicate_warnings(domains[:1], domains[1], tiny_suite.suite().protocol)
-    assert said.startswith("pair s:t: 1 of 3 rows of t")
+    (message,) = duplicates.duplicate_warnings(domains[:1], domains[1], tiny_suite.suite().protocol)
+    assert message.startswith("pair s:t: 1 of 3 samples of t")
 
 
 def test_what_was_left_out_of_a_domain_is_a_note_of_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +154,10 @@ def test_the_files_of_a_domain_of_images_are_its_own(tmp_path: Path) -> None:
     (tmp_path / "p.tar").write_bytes(b"x")
 
     def files(path: str, domain: str) -> list[str] | None:
-        declaration, wrong = data.declare("d", {"reader": "images", "path": path, "domain": domain, "size": 4}, {})
-        assert declaration is not None, wrong
-        found = source_files.files_of(declaration, tmp_path)
-        return None if found is None else [str(file.relative_to(tmp_path)) for file in found]
+        declaration, errors = data.declare("d", {"reader": "images", "path": path, "domain": domain, "size": 4}, {})
+        assert declaration is not None, errors
+        paths = source_files.files_of(declaration, tmp_path)
+        return None if paths is None else [str(file.relative_to(tmp_path)) for file in paths]
 
     assert files("photos", "phone") == ["photos/phone/cat/0.png", "photos/phone/cat/1.png"]
     assert len(files("photos", "scanner") or ()) == 5 and len(files("photos", "") or ()) == 7

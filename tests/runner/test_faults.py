@@ -146,7 +146,7 @@ def test_a_clock_that_was_set_back_breaks_nothing(tmp_path):
     (tmp_path / "tiny").mkdir()
     records.append(tmp_path, odd)
     (found,) = records.read_all(tmp_path)
-    assert found == odd and runner.seconds_of(found) == 0.0
+    assert found == odd and runner.wall_seconds(found) == 0.0
     timed = odd.model_copy(update={"cost": Cost(wall_seconds=2.5)})
-    assert runner.seconds_of(timed) == 2.5
-    assert runner.estimate([case(seed=2)], [odd, timed, timed]) == (2.5, 0)
+    assert runner.wall_seconds(timed) == 2.5
+    assert runner.estimate_seconds([case(seed=2)], [odd, timed, timed]) == (2.5, 0)

@@ -1,4 +1,4 @@
-"""Sweeps: ranges from options, trials on the same pools, a choice without a scored row, and going on after a stop."""
+"""Sweeps: ranges from options, trials in the pools of runs, a selection without scored labels, resuming after a stop."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 PEAK = '''
 class Peak(ShallowMethod):
-    """Nearest centre, blurred by |x - 2|: kept source rows are right most often where x is 2."""
+    """Nearest centre, blurred by |x - 2|: held-out source samples are classified best where x is 2."""
     reads = frozenset({"source"})
     x: float = Field(0.5, ge=-4, le=4, description="the option")
     kind: bool = Field(False, description="another")
     def fit(self, task: Task) -> Predictor:
         def predict(x: Tensor) -> Tensor:
-            apart = (x[:, None, :] - 3 * torch.eye(3, 4)).square().sum(dim=2)
-            return 20 * abs(self.x - 2) * torch.sin(1e3 * apart) - apart
+            distance = (x[:, None, :] - 3 * torch.eye(3, 4)).square().sum(dim=2)
+            return 20 * abs(self.x - 2) * torch.sin(1e3 * distance) - distance
         return predict
 '''
 
@@ -36,8 +36,8 @@ class Peak(ShallowMethod):
 def suite_file(tmp_path, monkeypatch):
     monkeypatch.setenv("TLBENCH_CACHE", "off")
     for name, seed in (("a", 1), ("b", 2)):
-        rows = blobs(seed, 300)
-        np.savez(tmp_path / f"{name}.npz", x=rows.x.numpy(), y=rows.y.numpy())
+        samples = blobs(seed, 300)
+        np.savez(tmp_path / f"{name}.npz", x=samples.x.numpy(), y=samples.y.numpy())
     file = tmp_path / "tiny.toml"
     text = SUITE.replace("seeds = [0]", "seeds = [0, 1]\nsource_held_out = 0.2")
     file.write_text(text + "[methods.peak]\n[methods.dann]\n", encoding="utf-8")
@@ -45,91 +45,91 @@ def suite_file(tmp_path, monkeypatch):
         yield file
 
 
-def here(plan, results):
+def run_here(plan, results):
     return list(local.run(plan, results, CPU))
 
 
 def test_ranges_that_options_declare():
-    found = search_space("dann", {})
-    assert found["weight"] == Range("float", 0.1, 10.0, log=True)
-    assert found["hidden"] == Range("int", 64, 1024, log=True)
+    space = search_space("dann", {})
+    assert space["weight"] == Range("float", 0.1, 10.0, log=True)
+    assert space["hidden"] == Range("int", 64, 1024, log=True)
     assert search_space("dann", {"weight": 3.0})["weight"].high == pytest.approx(30)
     assert search_space("mean_teacher", {})["decay"] == Range("float", 0.0, 1.0)
 
 
-def test_every_searchable_option_keeps_its_own_bounds():
+def test_every_searchable_option_stays_within_its_bounds():
     """Both ends of every declared range are values that the method takes."""
     for name in methods.method_names():
         try:
-            found = search_space(name, {})
+            space = search_space(name, {})
         except TlbenchError:
             continue
-        for option, range_ in found.items():
+        for option, range_ in space.items():
             kind = {"int": int, "float": float}.get(range_.kind)
             for end in range_.choices or (kind(range_.low), kind(range_.high)):
                 methods.method_options(name, {option: end})
 
 
 @pytest.mark.parametrize(
-    ("written", "words"),
+    ("text", "words"),
     [
         ("wieght=1:2", "Did you mean 'weight'"),
-        ("weight", "write NAME=LOW:HIGH"),
-        ("weight=3:1", "low must be below high"),
+        ("weight", "Write NAME=LOW:HIGH"),
+        ("weight=3:1", "The low end must be below the high end"),
         ("weight=0:1:log", "above 0 on a logarithmic scale"),
         ("weight=-1:1", "greater than or equal to 0"),
         ("weight=a:b", "could not convert"),
         ("hidden=1.5|x", "invalid literal"),
     ],
 )
-def test_a_range_that_cannot_be_searched(written, words):
+def test_a_range_that_cannot_be_searched(text, words):
     with pytest.raises(TlbenchError, match=words):
-        search_space("dann", {}, [written])
+        search_space("dann", {}, [text])
 
 
 def test_written_ranges_are_searched_and_no_others():
-    found = search_space("dann", {}, ["weight=0.5:2:log", "hidden=8|16"])
-    assert found == {"weight": Range("float", 0.5, 2.0, log=True), "hidden": Range("choice", choices=(8, 16))}
+    space = search_space("dann", {}, ["weight=0.5:2:log", "hidden=8|16"])
+    assert space == {"weight": Range("float", 0.5, 2.0, log=True), "hidden": Range("choice", choices=(8, 16))}
     assert search_space("fine_tune", {}, ["gradual=true|false"])["gradual"].choices == (True, False)
 
 
-def test_a_sweep_finds_what_is_best_on_kept_source_rows(suite_file, tmp_path):
-    suite, told = api.load_suite(suite_file), []
-    found = sweep.run_sweep(
-        suite, "peak", 25, tmp_path / "study", suite_file.parent, here, on_trial=lambda *said: told.append(said), parallel_trials=2
+def test_a_sweep_selects_what_is_best_on_held_out_source_samples(suite_file, tmp_path):
+    suite, reported = api.load_suite(suite_file), []
+    result = sweep.run_sweep(
+        suite, "peak", 25, tmp_path / "study", suite_file.parent, run_here, on_trial=lambda *trial: reported.append(trial), parallel_trials=2
     )
-    assert found.trials == 25 and len(told) == 25 and found.failed == 0
-    assert abs(found.options["x"] - 2) < 0.5 and found.value > 0.9
-    assert found.value == max(value for _, value, _ in told)
-    row = tomllib.loads(found.table("tuned"))["methods"]["tuned"]
-    assert row.pop("method") == "peak"
-    assert methods.method_options("peak", row) == methods.method_options("peak", found.options)
+    assert result.trials == 25 and len(reported) == 25 and result.failed == 0
+    assert abs(result.options["x"] - 2) < 0.5 and result.value > 0.9
+    assert result.value == max(value for _, value, _ in reported)
+    entry = tomllib.loads(result.to_toml("tuned"))["methods"]["tuned"]
+    assert entry.pop("method") == "peak"
+    assert methods.method_options("peak", entry) == methods.method_options("peak", result.options)
 
 
-def test_no_scored_row_has_a_part_in_the_choice(suite_file, tmp_path):
-    """Other labels on all target rows: the same trials, the same values, the same choice."""
+def test_no_scored_label_has_an_influence_on_the_selection(suite_file, tmp_path):
+    """Other labels of all target samples: the same trials, the same values, the same selection."""
     chosen = []
-    for turn in range(2):
-        rows = blobs(2, 300)
-        y = rows.y if turn == 0 else (rows.y + 1) % 3
-        np.savez(suite_file.parent / "b.npz", x=rows.x.numpy(), y=y.numpy())
-        found = sweep.run_sweep(
+    for attempt in range(2):
+        samples = blobs(2, 300)
+        y = samples.y if attempt == 0 else (samples.y + 1) % 3
+        np.savez(suite_file.parent / "b.npz", x=samples.x.numpy(), y=y.numpy())
+        result = sweep.run_sweep(
             api.load_suite(suite_file),
             "dann",
             3,
-            tmp_path / f"study{turn}",
+            tmp_path / f"study{attempt}",
             suite_file.parent,
-            here,
+            run_here,
             ranges={"weight": Range("float", 0.1, 10, log=True)},
             seeds=[0],
         )
-        accuracies = [r.scores.target_accuracy for r in records.read_all(tmp_path / f"study{turn}")]
-        chosen.append((found.options, accuracies))
+        accuracies = [r.scores.target_accuracy for r in records.read_all(tmp_path / f"study{attempt}")]
+        chosen.append((result.options, accuracies))
     assert chosen[0][0] == chosen[1][0]
     assert chosen[0][1] != chosen[1][1]
 
 
-def test_a_stopped_sweep_goes_on(suite_file, tmp_path):
+def test_a_stopped_sweep_resumes(suite_file, tmp_path):
     suite, ran = api.load_suite(suite_file), []
 
     def stopping(plan, results):
@@ -139,39 +139,39 @@ def test_a_stopped_sweep_goes_on(suite_file, tmp_path):
                 raise KeyboardInterrupt
         return [r for r in records.read_all(results) if r.entry in plan.suite.methods]
 
-    def going_on(plan, results):
+    def resuming(plan, results):
         ran.extend((case.entry, case.seed) for case in plan.pending)
-        return here(plan, results)
+        return run_here(plan, results)
 
     with pytest.raises(KeyboardInterrupt):
         sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, stopping)
-    found = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
-    assert found.trials == 6
+    result = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, resuming)
+    assert result.trials == 6
     assert sorted(ran) == sorted((f"peak.trial-{n}", seed) for n in range(6) for seed in (0, 1))  # no case twice
-    again = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, going_on)
-    assert again == found and len(ran) == 12
+    again = sweep.run_sweep(suite, "peak", 6, tmp_path / "study", suite_file.parent, resuming)
+    assert again == result and len(ran) == 12
 
 
 def test_a_rule_that_the_suite_does_not_allow(suite_file, tmp_path):
     suite = api.load_suite(suite_file)
-    with pytest.raises(TlbenchError, match=r"unknown 'target_entropy'.*allows source_validation \(protocol.selection\)"):
-        sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here, rule="target_entropy")
+    with pytest.raises(TlbenchError, match=r"Unknown selection rule 'target_entropy'.*allows source_validation \(protocol.selection\)"):
+        sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, run_here, rule="target_entropy")
     suite_file.write_text(suite_file.read_text().replace("[net]", 'selection = ["target_entropy"]\n[net]'))
-    found = sweep.run_sweep(api.load_suite(suite_file), "dann", 1, tmp_path / "other", suite_file.parent, here, seeds=[0])
-    assert found.rule.name == "target_entropy" and found.value > 0
+    result = sweep.run_sweep(api.load_suite(suite_file), "dann", 1, tmp_path / "other", suite_file.parent, run_here, seeds=[0])
+    assert result.rule.name == "target_entropy" and result.value > 0
 
 
 def test_a_sweep_without_a_value_says_where_to_look(suite_file, tmp_path):
     suite_file.write_text(suite_file.read_text().replace("source_held_out = 0.2", "source_held_out = 0.0"))
-    with pytest.raises(TlbenchError, match="none of 2 trials ended with a value"):
-        sweep.run_sweep(api.load_suite(suite_file), "peak", 2, tmp_path / "study", suite_file.parent, here)
+    with pytest.raises(TlbenchError, match="None of 2 trials ended with a value"):
+        sweep.run_sweep(api.load_suite(suite_file), "peak", 2, tmp_path / "study", suite_file.parent, run_here)
 
 
 def test_another_search_in_the_same_folder_is_refused(suite_file, tmp_path):
     suite = api.load_suite(suite_file)
-    sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, here)
-    with pytest.raises(TlbenchError, match="give this one a folder with --out"):
-        sweep.run_sweep(suite, "dann", 1, tmp_path / "study", suite_file.parent, here)
+    sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, run_here)
+    with pytest.raises(TlbenchError, match="Choose another folder for this one with --out"):
+        sweep.run_sweep(suite, "dann", 1, tmp_path / "study", suite_file.parent, run_here)
 
 
 def test_the_command(suite_file, tmp_path):
@@ -182,8 +182,8 @@ def test_the_command(suite_file, tmp_path):
     words += ("--out", tmp_path / "study", "--into", mine)
     done = tlbench(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    row = api.load_suite(mine).methods["coral_tuned"]
-    assert row.method == "coral" and 1 <= row.options["weight"] <= 100
+    entry = api.load_suite(mine).methods["coral_tuned"]
+    assert entry.method == "coral" and 1 <= entry.options["weight"] <= 100
     assert done.stdout == (tmp_path / "study" / "chosen.toml").read_text()
     done = tlbench(*words, cwd=tmp_path)
     assert done.returncode == 2 and "there is a row coral_tuned already" in done.stderr and "Traceback" not in done.stderr

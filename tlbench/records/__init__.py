@@ -1,6 +1,6 @@
-"""Record <-> one JSON line; append, read, validate. A line that was once written is never changed.
+"""Records as JSON lines: append, read, validate, merge. A line is never changed once it is written.
 
-Files are `<results>/<suite>/<row>.jsonl`. A line is written in one piece and flushed to the disk before the next case starts.
+Files are `<results>/<suite>/<entry>.jsonl`. A line is a single write, flushed to the disk before the next case starts.
 """
 
 from tlbench.records.json_lines import from_line, gc_paused, to_line
@@ -14,11 +14,10 @@ from tlbench.records.reading import (
     read,
     read_all,
 )
-from tlbench.records.writing import ResultsLog, Say, append, lock, prepare, prune_records, replace
+from tlbench.records.writing import ResultsLog, append, lock, prepare, prune_records, replace
 
 __all__ = [
     "ResultsLog",
-    "Say",
     "append",
     "file_of",
     "files",

@@ -1,4 +1,4 @@
-"""Record <-> one JSON line, of every schema so far."""
+"""A record as one JSON line, of the present schema and of all earlier ones."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from pydantic import ValidationError
 from tlbench.errors import TlbenchError, schema_errors
 from tlbench.terms import SCHEMA, Record
 
+MAX_SHOWN_ERRORS = 20
+"""The errors of a file that are listed; the others are counted."""
+
 
 def to_line(record: Record) -> str:
-    """One line of JSON, without the line end; keys in the order of the schema."""
+    """One line of JSON without the line end; keys are in the order of the schema."""
     facts = record.model_dump(mode="json", by_alias=True)
     return json.dumps(facts, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
 
 
 def from_line(line: str) -> Record:
-    """The record of a line of any schema so far.
+    """The record of a line of the present schema or an earlier one.
 
     Raises:
-        TlbenchError: not JSON, not a record, or of a schema of the future.
+        TlbenchError: the line is not JSON, is no record, or is of a later schema.
     """
     try:
-        record = Record.model_validate_json(line)  # by far the quickest way, which says little of what is wrong
+        record = Record.model_validate_json(line)  # by far the fastest way; its errors say little
         if record.schema_ <= SCHEMA and "schema_" in record.model_fields_set:
             return record
     except ValidationError:
@@ -35,44 +38,56 @@ def from_line(line: str) -> Record:
     try:
         facts = json.loads(line)
     except json.JSONDecodeError as error:
-        raise TlbenchError(f"not JSON: {error}") from error
+        raise TlbenchError(f"Not JSON: {error}") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
-        raise TlbenchError("not a record: it has no schema number")
+        raise TlbenchError("Not a record: it has no schema number.")
     if facts["schema"] > SCHEMA:
-        raise TlbenchError(f"schema {facts['schema']} is of a later tlbench; this one reads up to {SCHEMA}")
+        raise TlbenchError(
+            f"Schema {facts['schema']} is of a later tlbench; this one reads schemas up to {SCHEMA}. Install the later one."
+        )
     try:
         return Record.model_validate(facts)
     except ValidationError as error:
-        said = " ".join(sentence for _, sentence in schema_errors(error, Record))
-        raise TlbenchError(f"not a record: {said}") from error
+        sentences = " ".join(sentence for _, sentence in schema_errors(error, Record))
+        raise TlbenchError(f"Not a record: {sentences}") from error
 
 
 def parse_lines(file: Path, content: bytes, first: int = 1) -> list[Record]:
-    """The records of the lines of a file, or what is wrong with them; `first` is the number of the first line."""
-    records, wrong = [], []
+    """The records of the non-empty lines of a file.
+
+    Args:
+        file: named in errors.
+        content: the bytes of the lines.
+        first: the number of the first line, for errors.
+
+    Raises:
+        TlbenchError: naming each line that is no record.
+    """
+    records, errors = [], []
     with gc_paused():
         for number, line in enumerate(content.split(b"\n"), first):  # not splitlines: JSON text may hold other line ends
             if line.strip():
                 try:
                     records.append(from_line(line.decode()))
                 except (TlbenchError, UnicodeDecodeError) as error:
-                    wrong.append(f"line {number}: {error}")
-    if wrong:
-        shown = [*wrong[:20], *([f"and {len(wrong) - 20} more"] if len(wrong) > 20 else [])]
+                    errors.append(f"line {number}: {error}")
+    if errors:
+        omitted = len(errors) - MAX_SHOWN_ERRORS
+        shown = [*errors[:MAX_SHOWN_ERRORS], *([f"and {omitted} more"] if omitted > 0 else [])]
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(shown))
     return records
 
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """Without the collector of cycles, which looks through all that is there again and again while much is made.
+    """Pause the garbage collector while many objects are created: it would scan all of them again and again.
 
     Reading 50,000 records takes less than half the time.
     """
-    before = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if before:
+        if was_enabled:
             gc.enable()

@@ -1,6 +1,6 @@
-"""Several results directories -> one: lines are carried over byte by byte, and nothing is overwritten or left out.
+"""Merging results directories: lines are copied byte by byte, and nothing is overwritten or left out.
 
-Two differing records of one case are both kept, and given out as a `Conflict`; the tables count the one finished last.
+Two different records of one case are both kept, and are returned as a `Conflict`; tables count the one that finished last.
 """
 
 from __future__ import annotations
@@ -13,115 +13,140 @@ from pathlib import Path
 
 from tlbench import records
 from tlbench.errors import TlbenchError
-from tlbench.terms import Record
+from tlbench.terms import SCHEMA, Record
+
+MAX_VALUE_CHARACTERS = 40
+"""A value in a text about differences is cut to this length."""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two records of one case that do not say the same, and where each is from."""
+    """Two records of one case whose results differ, and the files that they are from."""
 
     first: Record
     second: Record
     origins: tuple[Path, Path]
 
     def __str__(self) -> str:
-        where = f"{self.first.suite} v{self.first.suite_version} {self.first.entry} {self.first.pair} seed {self.first.seed}"
-        return f"{where}: {differences(self.first, self.second)} ({self.origins[0]}, {self.origins[1]})"
+        case = f"{self.first.suite} v{self.first.suite_version} {self.first.entry} {self.first.pair} seed {self.first.seed}"
+        return f"{case}: {differences(self.first, self.second)} ({self.origins[0]}, {self.origins[1]})"
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a merge did: lines written, lines that were there already, and the conflicts."""
+    """The outcome of a merge: how many lines were written, how many were there already, and the conflicts."""
 
     written: int
-    known: int
+    already_present: int
     conflicts: tuple[Conflict, ...]
 
 
 def merge(folders: Sequence[Path], out: Path) -> MergeResult:
-    """Write all records of some results directories to `out`, after those that are there already.
+    """Append all records of some results directories to those in `out`.
 
-    A record that is there already, as the same line or with the same content, is not written again. Predictions files come
-    along. All sources are read before the first line is written.
+    A record that is there already, as the same line or with the same content, is not written again; a line of an earlier
+    schema has the same content as today's line of the same record. Predictions files are copied too. All sources are read
+    before the first line is written.
 
     Raises:
-        TlbenchError: no such directory, a line that is no record, predictions that are not what their name says, or a
-            directory that can't be written to; all that is wrong in the sources in one text.
+        TlbenchError: a directory is missing, lines are no records, a file holds records of another method entry, or a directory
+            can't be written to; all errors of the sources are in one message.
     """
-    wrong = [f"no results directory {folder}" for folder in folders if not folder.is_dir()]
+    errors = [f"There is no results directory {folder}." for folder in folders if not folder.is_dir()]
     incoming: list[tuple[Path, list[tuple[str, Record]]]] = []
     for file in (file for folder in folders if folder.is_dir() for file in records.files(folder)):
         try:
-            held = _lines(file)
-            wrong += _misplaced(file, held)
-            incoming.append((file, held))
+            lines = _lines(file)
+            errors += _misplaced(file, lines)
+            incoming.append((file, lines))
         except TlbenchError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise TlbenchError("\n".join(wrong))
-    written = known = 0
+            errors.append(str(error))
+    if errors:
+        raise TlbenchError("\n".join(errors))
+    written = already_present = 0
     conflicts: list[Conflict] = []
-    for file, held in incoming:
-        suite, row = file.parent.name, file.stem
-        to = records.file_of(out, suite, row)
-        if to.absolute() == file.absolute():
+    for file, lines in incoming:
+        suite = file.parent.name
+        destination = records.file_of(out, suite, file.stem)
+        if destination.absolute() == file.absolute():
             continue
         records.prepare(out, suite)
-        with records.lock(to.parent):
-            seen: set[str] = set()
-            there: dict[tuple[object, ...], list[tuple[Record, Path]]] = defaultdict(list)
-            for _, record in _lines(to) if to.is_file() else ():
-                seen.add(records.to_line(record))
-                there[_case(record)].append((record, to))
-            fresh: list[str] = []
-            for line, record in held:
-                if (content := records.to_line(record)) in seen:
-                    known += 1
+        with records.lock(destination.parent):
+            present = _Present(destination)
+            new_lines: list[str] = []
+            for line, record in lines:
+                if present.has(record):
+                    already_present += 1
                     continue
-                alike = there[_case(record)]
-                conflicts += [Conflict(other, record, (origin, file)) for other, origin in alike if _differ(other, record)]
-                seen.add(content)
-                alike.append((record, file))
-                fresh.append(line)
-                _carry(file.parent.parent, out, record)
-            _append(to, fresh)
-            written += len(fresh)
-    return MergeResult(written, known, tuple(conflicts))
+                conflicts += present.add(record, file)
+                new_lines.append(line)
+                _copy_predictions(file.parent.parent, out, record)
+            _append(destination, new_lines)
+            written += len(new_lines)
+    return MergeResult(written, already_present, tuple(conflicts))
+
+
+class _Present:
+    """The records of a results file, by content and by case."""
+
+    def __init__(self, file: Path) -> None:
+        self._contents: set[str] = set()
+        self._by_case: dict[tuple[object, ...], list[tuple[Record, Path]]] = defaultdict(list)
+        for _, record in _lines(file) if file.is_file() else ():
+            self._contents.add(_content(record))
+            self._by_case[_case(record)].append((record, file))
+
+    def has(self, record: Record) -> bool:
+        """Whether a record of the same content is there."""
+        return _content(record) in self._contents
+
+    def add(self, record: Record, origin: Path) -> list[Conflict]:
+        """Add a record that came from a file; its conflicts with the records of the same case."""
+        others = self._by_case[_case(record)]
+        conflicts = [Conflict(other, record, (where, origin)) for other, where in others if _differ(other, record)]
+        self._contents.add(_content(record))
+        others.append((record, origin))
+        return conflicts
+
+
+def _content(record: Record) -> str:
+    """What a record states, as today's line of it, whatever the schema of the line that it was read from."""
+    return records.to_line(record.model_copy(update={"schema_": SCHEMA}))
 
 
 def conflicts(records: Iterable[Record]) -> list[tuple[Record, Record]]:
-    """Each record that differs from an earlier one of its case, with that one: the first such."""
-    of_case: dict[tuple[object, ...], list[Record]] = defaultdict(list)
+    """Each record whose results differ from an earlier one of its case, behind the first such record."""
+    by_case: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     pairs = []
     for record in records:
-        alike = of_case[_case(record)]
-        pairs += [(other, record) for other in alike if _differ(other, record)][:1]
-        alike.append(record)
+        others = by_case[_case(record)]
+        pairs += [(other, record) for other in others if _differ(other, record)][:1]
+        others.append(record)
     return pairs
 
 
 def differences(first: Record, second: Record) -> str:
-    """In what two records of one case differ, in words; scores first."""
-    said = []
+    """The facts in which two records of one case differ, as text; scores come first."""
+    texts = []
     if first.status != second.status:
-        said.append(f"{first.status} and {second.status}")
+        texts.append(f"{first.status} and {second.status}")
     one, two = first.scores.model_dump(exclude={"trace"}), second.scores.model_dump(exclude={"trace"})
-    said += [f"{key} {_short(one[key])} and {_short(two[key])}" for key in one if one[key] != two[key]]
+    texts += [f"{key} {_short(one[key])} and {_short(two[key])}" for key in one if one[key] != two[key]]
     if first.identity != second.identity:
-        said.append("asked in another way: data, options, protocol or method version")
-    machines = first.machine.model_dump(), second.machine.model_dump()
-    said += [f"{key} {machines[0][key]} and {machines[1][key]}" for key in machines[0] if machines[0][key] != machines[1][key]]
+        texts.append("different identities: data, options, protocol or method version differ")
+    one, two = first.machine.model_dump(), second.machine.model_dump()
+    texts += [f"{key} {one[key]} and {two[key]}" for key in one if one[key] != two[key]]
     if first.code != second.code:
-        said.append(f"commit {_short(first.code.commit)} and {_short(second.code.commit)}")
-    return "; ".join(said) or f"run at {first.started} and {second.started}, with the same scores"
+        texts.append(f"commit {_short(first.code.commit)} and {_short(second.code.commit)}")
+    return "; ".join(texts) or f"run at {first.started} and {second.started}, with the same scores"
 
 
 def _differ(first: Record, second: Record) -> bool:
-    """Other findings of one case. The same findings run twice, or on two machines, are no conflict."""
+    """Whether two records of one case have different results. The same results from two runs or machines do not differ."""
     if "failed" in (first.status, second.status):
         return False  # a failed case is tried again: the later record stands for it
-    found = [(r.status, r.identity, r.scores.model_dump(exclude={"trace"})) for r in (first, second)]
-    return found[0] != found[1]
+    one, two = ((r.status, r.identity, r.scores.model_dump(exclude={"trace"})) for r in (first, second))
+    return one != two
 
 
 def _case(record: Record) -> tuple[object, ...]:
@@ -129,16 +154,19 @@ def _case(record: Record) -> tuple[object, ...]:
 
 
 def _lines(file: Path) -> list[tuple[str, Record]]:
-    """Every line of a file, as it stands and as a record."""
-    found = records.read(file)  # says all that is wrong with it
+    """Every line of a file, unchanged and as a record."""
+    parsed = records.read(file)  # its error names all lines that are no records
     lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
-    return list(zip(lines, found, strict=True))
+    return list(zip(lines, parsed, strict=True))
 
 
-def _misplaced(file: Path, held: list[tuple[str, Record]]) -> Iterator[str]:
-    strange = dict.fromkeys((r.suite, r.entry) for _, r in held if (r.suite, r.entry) != (file.parent.name, file.stem))
+def _misplaced(file: Path, lines: list[tuple[str, Record]]) -> Iterator[str]:
+    expected = file.parent.name, file.stem
+    others = dict.fromkeys((record.suite, record.entry) for _, record in lines)
     yield from (
-        f"{file}: holds records of row {row!r} of suite {suite!r}, which belong in another file" for suite, row in strange
+        f"{file}: The file holds records of method entry {entry!r} of suite {suite!r}, which belong in another file."
+        for suite, entry in others
+        if (suite, entry) != expected
     )
 
 
@@ -151,27 +179,27 @@ def _append(file: Path, lines: list[str]) -> None:
             handle.flush()
             os.fsync(handle.fileno())
     except OSError as error:
-        raise TlbenchError(f"{file}: can't be written: {error.strerror}; choose another --out DIR") from error
+        raise TlbenchError(f"{file}: The file can't be written: {error.strerror}. Choose another --out DIR.") from error
 
 
-def _carry(source: Path, out: Path, record: Record) -> None:
-    """The predictions of a record, where its directory has them; their name follows from their content."""
+def _copy_predictions(source: Path, out: Path, record: Record) -> None:
+    """Copy the predictions of a record, where the source has them; the file is named by its content."""
     if (name := record.scores.predictions) is None or records.predictions(source, record) is None:
         return
-    to = records.predictions_file(out, record.suite, name)
-    if to.is_file():
+    file = records.predictions_file(out, record.suite, name)
+    if file.is_file():
         return
     try:
-        to.parent.mkdir(exist_ok=True)
-        part = to.with_name(f".{to.name}.{os.getpid()}.part")
-        part.write_bytes(records.predictions_file(source, record.suite, name).read_bytes())
-        part.replace(to)
+        file.parent.mkdir(exist_ok=True)
+        incomplete = file.with_name(f".{file.name}.{os.getpid()}.part")
+        incomplete.write_bytes(records.predictions_file(source, record.suite, name).read_bytes())
+        incomplete.replace(file)
     except OSError as error:
-        raise TlbenchError(f"{to}: can't be written: {error.strerror}; choose another --out DIR") from error
+        raise TlbenchError(f"{file}: The file can't be written: {error.strerror}. Choose another --out DIR.") from error
 
 
 def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"

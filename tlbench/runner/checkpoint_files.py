@@ -1,23 +1,23 @@
-"""Where the checkpoints of running cases lie, and when they go."""
+"""Where the checkpoints of running cases lie, and when they are removed."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 
-from tlbench.runner.time_limit import PAST
+from tlbench.runner.time_limit import TIMEOUT_REASON
 from tlbench.terms import Record
 
 
 def checkpoint_folder(results: Path, suite: str) -> Path:
-    """The folder of a suite's checkpoints, one file a case, by its identity."""
+    """The folder of a suite's checkpoints; it holds one file for each case, named by the case's identity."""
     return results / suite / ".checkpoints"
 
 
-def drop_checkpoints(folder: Path, record: Record) -> None:
-    """Remove the checkpoint of a case that has its record; one that ran out of time goes on from there when it is run again."""
-    if record.status == "failed" and PAST in (record.reason or ""):
+def remove_checkpoint(folder: Path, record: Record) -> None:
+    """Remove the checkpoint of a case that has its record, except where the case ran out of time: the next run resumes it."""
+    if record.status == "failed" and TIMEOUT_REASON in (record.reason or ""):
         return
     with contextlib.suppress(OSError):
         (folder / f"{record.identity}.pt").unlink()
-        folder.rmdir()  # once it is empty
+        folder.rmdir()  # succeeds once the folder is empty

@@ -1,4 +1,4 @@
-"""Rows that a pair trains on and scores too: said before the run, for they make a transfer look better than it is."""
+"""Warnings about samples that a pair both trains on and scores: they make a transfer look better than it is."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from tlbench import data
 from tlbench.suite import Protocol
 from tlbench.terms import Domain
 
-LOOKED_AT_BYTES = 2**30
-"""Pairs whose rows take more are not looked at before a run: all of them would be read. `tlbench data check` does."""
+MAX_COMPARED_BYTES = 2**30
+"""Pairs with more bytes of samples are not compared before a run, which would read all of them; `tlbench data check` does."""
 
-_known: dict[tuple[object, ...], tuple[str, ...]] = {}
-"""What was said of a pair, by the content of its domains: suites share domains, and a sweep plans often."""
+_messages_of: dict[tuple[object, ...], tuple[str, ...]] = {}
+"""The messages of a pair, by the content of its domains: suites share domains, and a sweep makes many plans."""
 
 
 def duplicate_warnings(
-    sources: Sequence[Domain], target: Domain, protocol: Protocol, *, max_bytes: int | None = LOOKED_AT_BYTES
+    sources: Sequence[Domain], target: Domain, protocol: Protocol, *, max_bytes: int | None = MAX_COMPARED_BYTES
 ) -> list[str]:
-    """A sentence with the count for each kind of row of a pair that may be trained on and scored.
+    """Count the samples of a pair that may be both trained on and scored; one sentence for each kind.
 
     Args:
-        sources: the source domains; their main rows are trained on.
-        target: its test rows are scored if the protocol says so, else its main rows.
+        sources: the source domains; their main samples are trained on.
+        target: the target domain; its test samples are scored if the protocol says so, else its main samples.
         protocol: what is granted and what is scored.
-        most: bytes of rows that are looked at; None: any number.
+        max_bytes: pairs with more bytes of samples give no warnings; None: no limit.
     """
     domains = (*sources, target)
-    parts = [part.x for domain in domains for part in (domain.samples, domain.test) if part is not None]
-    if max_bytes is not None and sum(x.nbytes for x in parts) > max_bytes:
+    inputs = [subset.x for domain in domains for subset in (domain.samples, domain.test) if subset is not None]
+    if max_bytes is not None and sum(x.nbytes for x in inputs) > max_bytes:
         return []
     rules = (protocol.scored, protocol.grants, protocol.target_labels)
     key = (*((domain.name, domain.fingerprint) for domain in domains), str(rules))
-    if key not in _known:
-        _known[key] = tuple(_counted(sources, target, protocol))
-    return list(_known[key])
+    if key not in _messages_of:
+        _messages_of[key] = tuple(_compare(sources, target, protocol))
+    return list(_messages_of[key])
 
 
-def _counted(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> list[str]:
-    pair = f"pair {'+'.join(source.name for source in sources)}:{target.name}"
+def _compare(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> list[str]:
+    """Compare what a protocol trains on with what it scores, for one pair."""
+    pair = f"{'+'.join(source.name for source in sources)}:{target.name}"
     sources, target = data.fit_features(sources, target)
-    on_test = protocol.scored == "test" and target.test is not None
-    scored = target.test if on_test and target.test is not None else target.samples
-    said = []
+    scores_test_samples = protocol.scored == "test" and target.test is not None
+    scored = target.test if scores_test_samples and target.test is not None else target.samples
+    messages = []
     for source in sources:
         if count := data.count_duplicates(scored.x, source.samples.x):
-            said.append(f"{count:,} of {len(scored):,} rows of {target.name} that may be scored are rows of {source.name} too")
-    if on_test and ("target" in protocol.grants or protocol.target_labels):
+            messages.append(
+                f"{count:,} of {len(scored):,} samples of {target.name} that may be scored are also samples of {source.name}."
+            )
+    if scores_test_samples and ("target" in protocol.grants or protocol.target_labels):
         if count := data.count_duplicates(scored.x, target.samples.x):
-            said.append(f"{count:,} of {len(scored):,} test rows of {target.name} are training rows of it too")
+            messages.append(f"{count:,} of {len(scored):,} test samples of {target.name} are also training samples of it.")
     elif (
-        not on_test
+        not scores_test_samples
         and (protocol.scored == "held_out" or protocol.target_labels)
         and (count := data.count_duplicates(target.samples.x))
     ):
-        said.append(
-            f"{count:,} of {len(scored):,} rows of {target.name} are there more than once, so some may be granted and scored"
+        messages.append(
+            f"{count:,} of {len(scored):,} samples of {target.name} occur more than once: some may be both granted and scored."
         )
-    return [f"{pair}: {sentence}" for sentence in said]
+    return [f"pair {pair}: {message}" for message in messages]

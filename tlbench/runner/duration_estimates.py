@@ -1,4 +1,4 @@
-"""What cases cost, learnt from finished ones of their method row and pair, else of their row."""
+"""Estimated durations of cases, from finished cases of the same method entry and pair, else of the same entry."""
 
 from __future__ import annotations
 
@@ -10,83 +10,98 @@ from typing import NamedTuple
 
 from tlbench.terms import Case, Record
 
-REMEMBERED = 50
-"""The estimate of a cell is the median of its last so many cases."""
+WINDOW = 50
+"""The estimate of a cell is the median over its last finished cases, at most this many."""
 
 
 class CellKey(NamedTuple):
-    """What cases of one cost share."""
+    """Cases of one method entry on one pair: their durations are taken to be alike."""
 
     entry: str
     pair: str
 
 
-def seconds_of(record: Record) -> float:
-    """Wall seconds of a record's case; of old records, or where no clock is kept, those between its start and its end."""
+def wall_seconds(record: Record) -> float:
+    """The wall seconds of a record's case; where they were not measured, the seconds between its start and its end."""
     if record.cost.wall_seconds is not None:
         return record.cost.wall_seconds
-    between = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
-    return max(between.total_seconds(), 0.0)  # a clock that was set back meanwhile
+    elapsed = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+    return max(elapsed.total_seconds(), 0.0)  # the system clock may have been set back in between
 
 
 class DurationEstimates:
-    """Seconds that cases take; estimates follow what is learnt on the way."""
+    """Durations of cases in seconds, updated as cases finish.
+
+    Args:
+        finished: the records to start from; those that are not `done` are ignored.
+    """
 
     def __init__(self, finished: Iterable[Record] = ()) -> None:
-        self._known: dict[CellKey | str, deque[float]] = {}
+        self._durations: dict[CellKey | str, deque[float]] = {}
+        """Wall seconds of the last finished cases, by cell and by method entry."""
         self._medians: dict[CellKey | str, float] = {}
         for record in finished:
-            self.learn(record)
+            self.update(record)
 
-    def learn(self, record: Record) -> bool:
-        """Take a finished case into account; True if nothing was known of its row before."""
+    def update(self, record: Record) -> bool:
+        """Take a finished case into account; True if it is the first of its method entry."""
         if record.status != "done":
             return False
-        new = record.entry not in self._known
-        seconds = seconds_of(record)
+        is_first = record.entry not in self._durations
+        seconds = wall_seconds(record)
         for key in (CellKey(record.entry, record.pair), record.entry):
-            self._known.setdefault(key, deque(maxlen=REMEMBERED)).append(seconds)
+            self._durations.setdefault(key, deque(maxlen=WINDOW)).append(seconds)
             self._medians.pop(key, None)
-        return new
+        return is_first
 
     def seconds(self, cell: CellKey) -> float | None:
-        """What a case will take; None where no case of its row has ended yet."""
-        key: CellKey | str = cell if cell in self._known else cell.entry
-        if key not in self._known:
+        """The estimated duration of one case; None while no case of its method entry has finished."""
+        key: CellKey | str = cell if cell in self._durations else cell.entry
+        if key not in self._durations:
             return None
         if key not in self._medians:
-            self._medians[key] = median(self._known[key])
+            self._medians[key] = median(self._durations[key])
         return self._medians[key]
 
-    def total(self, left: Mapping[CellKey, int]) -> tuple[float, int]:
-        """Seconds that the cases left of each cell take one after the other, as far as known, and of how many it is not."""
-        total, blind = 0.0, 0
-        for cell, count in left.items():
+    def total(self, remaining: Mapping[CellKey, int]) -> tuple[float, int]:
+        """Sum the estimated seconds of cases that run one after the other.
+
+        Args:
+            remaining: the number of cases, by cell.
+
+        Returns:
+            The seconds of the cases that have an estimate, and the number of cases that have none.
+        """
+        total, without_estimate = 0.0, 0
+        for cell, count in remaining.items():
             seconds = self.seconds(cell)
             total += (seconds or 0.0) * count
-            blind += count if seconds is None else 0
-        return total, blind
+            without_estimate += count if seconds is None else 0
+        return total, without_estimate
 
-    def wall_seconds(self, left: Mapping[CellKey, int], places: int) -> float | None:
-        """About how long the cases left take at so many places; an unknown one counts as an average case of the suite."""
-        count = sum(left.values())
+    def wall_seconds(self, remaining: Mapping[CellKey, int], slots: int) -> float | None:
+        """Estimate how long cases take that share a number of worker slots; None where no case has finished.
+
+        A case without an estimate counts as an average one of the suite.
+        """
+        count = sum(remaining.values())
         if not count:
             return 0.0
-        rows = [median(values) for key, values in self._known.items() if isinstance(key, str)]
-        if not rows:
+        entry_medians = [median(values) for key, values in self._durations.items() if isinstance(key, str)]
+        if not entry_medians:
             return None
-        total, blind = self.total(left)
-        return (total + blind * sum(rows) / len(rows)) / max(min(places, count), 1)
+        total, without_estimate = self.total(remaining)
+        return (total + without_estimate * sum(entry_medians) / len(entry_medians)) / max(min(slots, count), 1)
 
     def longest_first(self, cases: Sequence[Case]) -> list[int]:
-        """The order in which to start: positions in `cases`, the highest cost first.
+        """The order in which to start cases, as indices into `cases`: the longest estimated duration first.
 
-        One case of each row that nothing is known of comes before all others, so that its cost is learnt early; the rest of
-        such a row counts as an average one.
+        One case of each method entry without an estimate comes before all others, so that its duration is known early; the
+        other cases of such an entry count as average ones.
         """
-        each = [self.seconds(CellKey(case.entry, case.pair)) for case in cases]
-        known = [one for one in each if one is not None]
-        middle = sum(known) / len(known) if known else 0.0
-        first = {case.entry: i for i, case in reversed([*enumerate(cases)]) if each[i] is None}.values()
-        rank = [-(middle if one is None else one) for one in each]
-        return [*sorted(first), *sorted(set(range(len(cases))) - {*first}, key=lambda i: (rank[i], i))]
+        estimates = [self.seconds(CellKey(case.entry, case.pair)) for case in cases]
+        available = [seconds for seconds in estimates if seconds is not None]
+        average = sum(available) / len(available) if available else 0.0
+        pilots = {case.entry: i for i, case in reversed([*enumerate(cases)]) if estimates[i] is None}.values()
+        rank = [-(average if seconds is None else seconds) for seconds in estimates]
+        return [*sorted(pilots), *sorted(set(range(len(cases))) - {*pilots}, key=lambda i: (rank[i], i))]

@@ -1,4 +1,4 @@
-"""From what a user asks for to a pool."""
+"""The resources that a user asks for, and the pool that provides them."""
 
 from __future__ import annotations
 
@@ -12,108 +12,114 @@ import torch
 
 from tlbench.engine.runtime.device import machine
 from tlbench.errors import TlbenchError
-from tlbench.runner import RunPlan
-from tlbench.runner.pools.adaptive_pool import AdaptivePool, peak_bytes
 from tlbench.runner.checkpoint_files import checkpoint_folder
-from tlbench.runner.pools.ddp_pool import DdpPool
 from tlbench.runner.local import local_pool
-from tlbench.runner.pools.protocol import Pool
+from tlbench.runner.plan import RunPlan
+from tlbench.runner.pools.adaptive_pool import AdaptivePool, peak_memory_bytes
+from tlbench.runner.pools.ddp_pool import DdpPool
 from tlbench.runner.pools.process_pool import ProcessPool
+from tlbench.runner.pools.protocol import Pool
 from tlbench.runner.pools.ray_pool import RayPool
 from tlbench.runner.worker import Limits
 
 AUTO_WORKERS = 0
-"""A number of workers: one a core, and on GPUs no more than their memory holds and than make them faster."""
+"""`--workers auto`: one worker for each core; on GPUs as many as fit in memory and make the GPU faster."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Where cases are to run."""
+    """The resources of a run. At most one of `workers`, `devices` and `ray` differs from its default."""
 
     workers: int = 1
-    """How many cases at once on this machine, or AS_MANY_AS_FIT."""
+    """The number of cases that run at once on this machine, or AUTO_WORKERS."""
     devices: int = 1
-    """On how many devices of this machine each case runs."""
+    """The number of devices of this machine on which each case runs."""
     ray: str | None = None
     """The address of a Ray cluster, `auto` or `local`."""
     gpus_per_case: float = 0.0
-    """On a Ray cluster; a fraction shares a GPU."""
+    """GPUs of each case on a Ray cluster; a fraction shares a GPU."""
     every_gpu: bool = False
-    """Spread workers over all GPUs, and not over one alone."""
+    """Whether workers are spread over all GPUs."""
 
     def errors(self) -> list[str]:
-        """What can't be asked for at once."""
-        several = [
-            name for name, on in (("--workers", self.workers != 1), ("--devices", self.devices > 1), ("--ray", self.ray)) if on
-        ]
-        wrong = [f"{' and '.join(several)} can't be combined: give one of them"] if len(several) > 1 else []
+        """The combinations that are not possible, as sentences."""
+        requests = {"--workers": self.workers != 1, "--devices": self.devices > 1, "--ray": bool(self.ray)}
+        options = [option for option, requested in requests.items() if requested]
+        errors = [f"{' and '.join(options)} can't be combined. Give one of them."] if len(options) > 1 else []
         if self.gpus_per_case and not self.ray:
-            wrong.append("--gpus-per-case is for --ray ADDRESS; on one machine say --device cuda --workers N")
-        return wrong
+            errors.append("--gpus-per-case works only with --ray ADDRESS. On one machine, use --device cuda --workers N.")
+        return errors
 
 
 def share_cores(limits: Limits, resources: Resources) -> Limits:
-    """The limits with the cores shared out: where several processes run at once, each has `cores // processes` threads.
+    """Set the threads of a case where several processes run at once: each has `cores // processes` threads.
 
-    On a Ray cluster a case has one. A stated number of threads stands. Sums of floats can differ in their last bits between
-    numbers of threads: the same number gives the same bits, wherever a case runs.
+    On a Ray cluster a case has one thread. An explicit number of threads is kept. Sums of floats can differ in their last bits
+    between numbers of threads; with the same number, results are the same bits in every pool.
     """
-    processes = max(resources.workers or _cores(), resources.devices)
+    processes = max(resources.workers or _core_count(), resources.devices)
     if resources.ray and limits.threads is None:
         return replace(limits, threads=1)
     if processes == 1 or limits.threads is not None:
         return limits
-    return replace(limits, threads=max(_cores() // processes, 1))
+    return replace(limits, threads=max(_core_count() // processes, 1))
 
 
-def make_pool(plan: RunPlan, device: torch.device, limits: Limits, resources: Resources, *, results: Path | None = None) -> Pool:
-    """Where a plan's cases run: here, in processes that share the device, in several for each case, or on a Ray cluster.
+def make_pool(
+    plan: RunPlan, device: torch.device, limits: Limits, resources: Resources, *, results: Path | None = None
+) -> Pool:
+    """Create the pool for a plan: this process, worker processes, one process for each device of a case, or Ray actors.
 
     Args:
-        plan: what is to be run.
-        device: where; its GPU takes several workers as long as their cases fit in its memory.
-        limits: from `share`.
-        places: what was asked for.
-        results: the results directory, below which checkpoints lie; None: none are kept.
+        plan: the plan to run.
+        device: the device of the cases.
+        limits: the limits of a case, from `share_cores`.
+        resources: the resources that were asked for.
+        results: the results directory, below which checkpoints lie; None: no checkpoints are written.
 
     Raises:
-        TlbenchError: there are not so many devices, or no such cluster.
+        TlbenchError: there are not as many devices, or there is no such cluster.
     """
     if plan.pending and resources.ray:
-        shared = max(int(1 / resources.gpus_per_case), 1) if resources.gpus_per_case else 1
-        return RayPool(plan.worker_setup(limits, shared), resources.ray, cores=limits.threads or 1, gpus=resources.gpus_per_case)
+        cases_per_gpu = max(int(1 / resources.gpus_per_case), 1) if resources.gpus_per_case else 1
+        setup = plan.worker_setup(limits, cases_per_gpu)
+        return RayPool(setup, resources.ray, cores=limits.threads or 1, gpus=resources.gpus_per_case)
     if plan.pending and resources.devices > 1:
-        return DdpPool(plan.worker_setup(limits), _several(device, resources.devices))
+        return DdpPool(plan.worker_setup(limits), _devices_of_a_case(device, resources.devices))
     if resources.workers == 1 or not plan.pending:
         return local_pool(plan, device, limits, results)
-    folder = None if results is None else checkpoint_folder(results, plan.suite.name)
-    workers = min(resources.workers or _cores(), len(plan.pending))
+    checkpoints = None if results is None else checkpoint_folder(results, plan.suite.name)
+    workers = min(resources.workers or _core_count(), len(plan.pending))
     devices = [str(device)]
     if resources.every_gpu and device.type == "cuda":
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
-    def processes(several: Sequence[str]) -> Pool:
-        return ProcessPool(plan.worker_setup(limits, max(Counter(several).values()), folder), several)
+    def process_pool(slots: Sequence[str]) -> Pool:
+        return ProcessPool(plan.worker_setup(limits, max(Counter(slots).values()), checkpoints), slots)
 
     if resources.workers == AUTO_WORKERS and device.type == "cuda":
-        rows = {case.entry for case in plan.pending}
-        like = machine(device).device
-        known = [
-            record for record in plan.earlier_records if record.machine.device == like and record.entry in rows and peak_bytes(record)
+        entries = {case.entry for case in plan.pending}
+        model = machine(device).device
+        measured = [
+            record
+            for record in plan.earlier_records
+            if record.machine.device == model and record.entry in entries and peak_memory_bytes(record)
         ]
-        return AdaptivePool(devices, workers, processes, rows, known)
-    return processes([devices[number % len(devices)] for number in range(workers)])
+        return AdaptivePool(devices, workers, process_pool, entries, measured)
+    return process_pool([devices[number % len(devices)] for number in range(workers)])
 
 
-def _cores() -> int:
-    """Those that this process may use."""
+def _core_count() -> int:
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _several(device: torch.device, count: int) -> list[str]:
-    """The devices of one case; on a CPU they are processes."""
+def _devices_of_a_case(device: torch.device, count: int) -> list[str]:
+    """The devices of the processes of one case; on a CPU all processes share it."""
     if device.type != "cuda":
         return [str(device)] * count
     if count > torch.cuda.device_count():
-        raise TlbenchError(f"--devices {count}: there are {torch.cuda.device_count()} CUDA devices here")
+        raise TlbenchError(
+            f"--devices {count}: This machine has {torch.cuda.device_count()} CUDA devices. Ask for no more than that."
+        )
     return [f"cuda:{number}" for number in range(count)]

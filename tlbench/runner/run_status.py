@@ -1,7 +1,7 @@
-"""How far a results directory is, from its records and a suite alone: no data file is opened.
+"""The status of a suite from the records on file: which cases are done, which are left, which records can be pruned.
 
-A case counts as done if a record says so whose identity is that of the suite and the methods as they are now, with the data
-that the record itself names. Whether data files have changed since can't be seen here; a run looks.
+Only the suite and the records are read, no data file. A case is done if it has a record whose identity is that of the present
+suite and methods with the data fingerprints that the record itself states. Only a run notices that data files have changed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.suite import Suite
 from tlbench.terms import Case, Record
 
-Kind = str
+PruneReason = str
 SUPERSEDED, FAILED, STALE = "superseded", "failed", "stale"
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The cases of a suite, sorted by what is on file of them."""
+    """The cases of a suite, sorted by their records."""
 
     done: int
     skipped: int
     failed: list[Record]
-    """The last record of each case that has failed and not been done since."""
+    """The last record of each case that has failed and is not done since."""
     remaining: list[Case]
-    """Without any record that still counts."""
+    """The cases without a valid record."""
     remaining_seconds: float | None
-    """What `left` and `failed` take, one case at a time; None where nothing is known."""
+    """The estimated duration of the `remaining` and `failed` cases, one at a time; None while no case has finished."""
 
 
 def run_status(suite: Suite, records: Sequence[Record]) -> RunStatus:
@@ -42,63 +42,63 @@ def run_status(suite: Suite, records: Sequence[Record]) -> RunStatus:
         key = record.entry, record.pair, record.seed
         if id(record) in current and not (record.status == "failed" and key in last and last[key].status != "failed"):
             last[key] = record
-    ended, left = Counter[str](), []
-    failed = []
+    counts = Counter[str]()
+    remaining, failed = [], []
     for case in suite.cases():
-        known = last.get((case.entry, case.pair, case.seed))
-        if known is None:
-            left.append(case)
-        elif known.status == "failed":
-            failed.append(known)
+        latest = last.get((case.entry, case.pair, case.seed))
+        if latest is None:
+            remaining.append(case)
+        elif latest.status == "failed":
+            failed.append(latest)
         else:
-            ended[known.status] += 1
-    to_do = Counter(CellKey(one.entry, one.pair) for one in (*left, *failed))
-    return RunStatus(ended["done"], ended["skipped"], failed, left, DurationEstimates(records).wall_seconds(to_do, 1))
+            counts[latest.status] += 1
+    to_run = Counter(CellKey(case.entry, case.pair) for case in (*remaining, *failed))
+    seconds = DurationEstimates(records).wall_seconds(to_run, slots=1)
+    return RunStatus(counts["done"], counts["skipped"], failed, remaining, seconds)
 
 
-def prunable(suite: Suite | None, records: Sequence[Record]) -> dict[int, Kind]:
-    """What may go, by position in the records of one results file, and why.
+def prunable(suite: Suite | None, records: Sequence[Record]) -> dict[int, PruneReason]:
+    """The records of one results file that can be removed: the reason, by index into `records`.
 
-    Superseded: a later record of the same identity stands, or a done one for a failed one. Failed: never done since. Stale: of
-    another version of suite, row or method; without a suite, none is known to be so.
+    Superseded: a later record of the same identity exists, or a done one for a failed one. Failed: the case is not done since.
+    Stale: the record is of another version of the suite, the method entry or the method; without a suite none counts as stale.
     """
-    kinds: dict[int, Kind] = {}
-    best: dict[str, int] = {}
-    for at, record in enumerate(records):
-        before = best.get(record.identity)
-        if before is None:
-            best[record.identity] = at
-        elif record.status == "failed" and records[before].status != "failed":
-            kinds[at] = SUPERSEDED
+    reasons: dict[int, PruneReason] = {}
+    valid: dict[str, int] = {}
+    """The index of the record that counts, by identity."""
+    for index, record in enumerate(records):
+        previous = valid.get(record.identity)
+        if previous is None:
+            valid[record.identity] = index
+        elif record.status == "failed" and records[previous].status != "failed":
+            reasons[index] = SUPERSEDED
         else:
-            kinds[before], best[record.identity] = SUPERSEDED, at
+            reasons[previous], valid[record.identity] = SUPERSEDED, index
     current = None if suite is None else _current(suite, records)
-    for at in best.values():
-        if current is not None and id(records[at]) not in current:
-            kinds[at] = STALE
-        elif records[at].status == "failed":
-            kinds[at] = FAILED
-    return kinds
+    for index in valid.values():
+        if current is not None and id(records[index]) not in current:
+            reasons[index] = STALE
+        elif records[index].status == "failed":
+            reasons[index] = FAILED
+    return reasons
 
 
-def _current(suite: Suite, found: Iterable[Record]) -> set[int]:
-    """The records (by `id`) that are of the suite, its rows and its methods as they are now; any seed counts."""
+def _current(suite: Suite, records: Iterable[Record]) -> set[int]:
+    """The records, by `id()`, whose identity is that of the present suite, entries and methods; any seed counts."""
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
     by_data: dict[tuple[tuple[str, str], ...], list[tuple[Record, Case]]] = {}
-    for record in found:
-        row = suite.methods.get(record.entry)
-        if row is None or record.pair not in pairs or record.suite != suite.name:
+    for record in records:
+        entry = suite.methods.get(record.entry)
+        if entry is None or record.pair not in pairs or record.suite != suite.name:
             continue
-        facts = {"suite_version": suite.version, "method": row.method or record.entry, "options": row.options}
-        case = Case(
-            **{**{key: getattr(record, key) for key in Case.model_fields}, **facts}  # the seed and the pair stay
-        )
+        present = {"suite_version": suite.version, "method": entry.method or record.entry, "options": entry.options}
+        case = Case(**{**{key: getattr(record, key) for key in Case.model_fields}, **present})
         by_data.setdefault(tuple(sorted(record.data.items())), []).append((record, case))
     current = set()
-    for data, several in by_data.items():
+    for fingerprints, group in by_data.items():
         try:
-            identities = engine.identities([case for _, case in several], suite, dict(data))
+            identities = engine.identities([case for _, case in group], suite, dict(fingerprints))
         except (TlbenchError, KeyError):
-            continue  # a method that is not known here (a plugin), or a record that lacks a domain
-        current |= {id(r) for (r, _), identity in zip(several, identities, strict=True) if r.identity == identity}
+            continue  # the method is not registered here (a plugin), or the record lacks a domain
+        current |= {id(record) for (record, _), identity in zip(group, identities, strict=True) if record.identity == identity}
     return current

@@ -1,4 +1,4 @@
-"""The driver: gives cases to places, longest first, and writes every record. Nobody else writes one."""
+"""The scheduler: gives pending cases to the worker slots of a pool, longest first, and writes every record itself."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 import torch
 
 from tlbench import clock, engine, records
-from tlbench.runner import RunPlan
 from tlbench.runner.case_locks import CaseLocks
-from tlbench.runner.checkpoint_files import checkpoint_folder, drop_checkpoints
+from tlbench.runner.checkpoint_files import checkpoint_folder, remove_checkpoint
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.runner.interrupts import StopRequest
+from tlbench.runner.plan import RunPlan
 from tlbench.runner.pools.protocol import Ended, Message, Pool, Stepped
-from tlbench.runner.time_limit import PAST
+from tlbench.runner.time_limit import TIMEOUT_REASON
 from tlbench.runner.worker import NO_LIMITS, Job, Limits
 from tlbench.terms import Case, Record
 
 CPU = torch.device("cpu")
 
 GRACE_SECONDS = 10.0
-"""How long past its time a case may go on before its place is ended: its own alarm should have rung."""
+"""How long past its time limit a case may run before its slot is stopped: the worker's own alarm should come first."""
 POLL_SECONDS = 0.5
-"""How often the driver looks at time limits, and at what other runs on the directory have done."""
+"""The interval at which the scheduler looks at time limits and at what other runs on the directory have written."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """A case begins at a place; `attempt` counts from 1."""
+    """A case starts in a worker slot; `attempt` counts from 1."""
 
     case: Case
     slot: int
@@ -39,7 +39,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A running case has made `done` of `total` steps."""
+    """A running case has done `done` of `total` training steps."""
 
     case: Case
     slot: int
@@ -49,7 +49,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Retried:
-    """The place of a case died (`why`); the case waits for another."""
+    """The worker of a case died, for `reason`; the case is queued again."""
 
     case: Case
     reason: str
@@ -61,15 +61,15 @@ class Finished:
 
     record: Record
     elsewhere: bool
-    """Whether another run on the same directory ran the case."""
+    """Whether another run on the same directory wrote the record."""
     remaining: int
-    """Cases that have no record yet."""
+    """The number of cases without a record."""
     remaining_seconds: float | None
-    """About how long they take, learnt from finished cases; None where nothing is known yet."""
+    """Their estimated duration; None while no case has finished."""
 
 
 Event = Started | Progressed | Retried | Finished
-"""What `drive` tells; the record of Finished is also what it yields."""
+"""The events that `run_plan` reports; it also yields the record of each Finished."""
 
 
 def run_plan(
@@ -82,33 +82,33 @@ def run_plan(
     on_event: Callable[[Event], None] = lambda event: None,
     stop: StopRequest | None = None,
 ) -> Iterator[Record]:
-    """Run what a plan has left at the places of a pool; each record is on the disk before it is given out.
+    """Run the pending cases of a plan in the slots of a pool; each record is on the disk before it is yielded.
 
-    Places are given the case of the highest estimated cost first, so that no long one starts last; with one place the
-    suite's order stays. The pool is closed at the end, whatever ends it.
+    The case of the longest estimated duration starts first, so that no long case starts last; with one slot the order of the
+    suite is kept. The pool is closed in the end, also after an error.
 
     Args:
-        plan: from `runner.plan`.
-        results: the results directory; `records.prepare` has made it ready.
-        pool: where cases run.
-        device: what the record of a case names whose place died.
-        limits: time and attempts of a case.
-        tell: told what happens, as it happens.
-        stop: once `stop.asked`, no further case starts.
+        plan: from `plan_run`.
+        results: the results directory; `records.prepare` has been called for it.
+        pool: runs the cases.
+        device: stated on the `failed` record of a case whose worker died.
+        limits: time limit and attempts of a case.
+        on_event: called with each event.
+        stop: once `stop.asked` is set, no further case starts.
 
     Raises:
-        TlbenchError: a record can't be written.
+        TlbenchError: a record can't be written, or no worker can start.
     """
-    driver = _Driver(plan, results, pool, device, limits, on_event, stop or StopRequest())
+    scheduler = _Scheduler(plan, results, pool, device, limits, on_event, stop or StopRequest())
     try:
-        yield from driver.run()
+        yield from scheduler.run()
     finally:
         pool.close()
-        driver.claims.close()
+        scheduler.locks.close()
 
 
-class _Driver:
-    """One run: what waits, what runs where, and what is ready to be given out."""
+class _Scheduler:
+    """The state of one run: queued jobs, running jobs, and records to be yielded."""
 
     def __init__(
         self,
@@ -117,110 +117,116 @@ class _Driver:
         pool: Pool,
         device: torch.device,
         limits: Limits,
-        tell: Callable[[Event], None],
+        on_event: Callable[[Event], None],
         stop: StopRequest,
     ) -> None:
         self.plan, self.pool, self.device = plan, pool, device
-        self.limits, self.tell, self.stop = limits, tell, stop
+        self.limits, self.on_event, self.stop = limits, on_event, stop
         self.log = plan.log or records.ResultsLog(results, plan.suite.name)
-        self.claims = CaseLocks(results / plan.suite.name)
+        self.locks = CaseLocks(results / plan.suite.name)
         self.checkpoints = checkpoint_folder(results, plan.suite.name)
         for record in plan.on_file:
-            drop_checkpoints(self.checkpoints, record)  # a run was killed after the line and before this
-        self.costs = DurationEstimates(plan.earlier_records)
-        self.waiting = plan.jobs()
-        self.remaining = Counter(CellKey(job.case.entry, job.case.pair) for job in self.waiting)
+            remove_checkpoint(self.checkpoints, record)  # left by a run that was killed between record and removal
+        self.estimates = DurationEstimates(plan.earlier_records)
+        self.queue = plan.jobs()
+        self.remaining = Counter(_cell(job) for job in self.queue)
         self.running: dict[int, Job] = {}
-        self.ends: dict[int, float] = {}
-        self.ready: list[Record] = []
-        self._sort()
+        """The running job of each busy slot."""
+        self.deadlines: dict[int, float] = {}
+        """When a slot is stopped, by the seconds of the clock."""
+        self.unyielded: list[Record] = []
+        self._sort_queue()
 
     def run(self) -> Iterator[Record]:
-        """Records, as they are written."""
-        while self.running or (self.waiting and not self.stop.asked):
+        """Run all queued jobs; yield their records as they are written."""
+        while self.running or (self.queue and not self.stop.asked):
             if not self.stop.asked:
-                self._give()
-            if self.running or (self.waiting and not self.ready):
-                self.pool.wait(POLL_SECONDS, self._hear)
-            self._end_overdue()
-            while self.ready:
-                yield self.ready.pop(0)
+                self._fill_slots()
+            if self.running or (self.queue and not self.unyielded):
+                self.pool.wait(POLL_SECONDS, self._handle)
+            self._stop_overdue()
+            while self.unyielded:
+                yield self.unyielded.pop(0)
 
-    def _sort(self) -> None:
+    def _sort_queue(self) -> None:
         if self.pool.size() > 1:
-            self.waiting = [self.waiting[i] for i in self.costs.longest_first([job.case for job in self.waiting])]
+            self.queue = [self.queue[i] for i in self.estimates.longest_first([job.case for job in self.queue])]
 
-    def _give(self) -> None:
-        for place in self.pool.idle():
-            job = self._next()
+    def _fill_slots(self) -> None:
+        for slot in self.pool.idle():
+            job = self._next_job()
             if job is None:
                 return
-            self.running[place] = job
+            self.running[slot] = job
             if self.limits.timeout_seconds is not None:
-                self.ends[place] = clock.seconds() + self.limits.timeout_seconds + GRACE_SECONDS
-            self.tell(Started(job.case, place, job.attempt))
-            self.pool.start(place, replace(job, siblings=self._siblings(job)))
+                self.deadlines[slot] = clock.seconds() + self.limits.timeout_seconds + GRACE_SECONDS
+            self.on_event(Started(job.case, slot, job.attempt))
+            self.pool.start(slot, replace(job, siblings=self._siblings(job)))
 
-    def _next(self) -> Job | None:
-        """The first waiting job that no other run has or has done."""
-        at = 0
-        while at < len(self.waiting):
-            job = self.waiting[at]
-            if not self.claims.take(job.identity):
-                at += 1
+    def _next_job(self) -> Job | None:
+        """Take the first queued job that no other run has locked or finished."""
+        position = 0
+        while position < len(self.queue):
+            job = self.queue[position]
+            if not self.locks.acquire(job.identity):
+                position += 1
                 continue
-            del self.waiting[at]
-            record = self.log.since(job.case.entry, job.identity)
+            del self.queue[position]
+            record = self.log.record_of_other_run(job.case.entry, job.identity)
             if record is None:
                 return job
             self._finish(job, record, elsewhere=True)
         return None
 
     def _siblings(self, job: Job) -> tuple[Case, ...]:
-        """The waiting cases that may be trained along: all seeds of a case go to one place only where there is but one."""
+        """The queued cases whose seeds may be vmapped with a job: only with a single slot do all seeds of a cell meet."""
         if self.pool.size() != 1 or self.plan.suite.train.vmap_seeds == "off":
             return ()
-        alike = job.case.model_copy(update={"seed": 0})
-        return tuple(one.case for one in self.waiting if one.case.model_copy(update={"seed": 0}) == alike)
+        seedless = job.case.model_copy(update={"seed": 0})
+        return tuple(other.case for other in self.queue if other.case.model_copy(update={"seed": 0}) == seedless)
 
-    def _hear(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         job = self.running[message.slot]
         if isinstance(message, Stepped):
-            self.tell(Progressed(job.case, message.slot, message.done, message.total))
+            self.on_event(Progressed(job.case, message.slot, message.done, message.total))
             return
         del self.running[message.slot]
-        self.ends.pop(message.slot, None)
+        self.deadlines.pop(message.slot, None)
         if isinstance(message, Ended):
-            self._keep(job, message.record)
+            self._write(job, message.record)
         elif message.retryable and job.attempt < self.limits.attempts:
-            self.tell(Retried(job.case, message.reason))
-            self.waiting.insert(0, replace(job, attempt=job.attempt + 1))
+            self.on_event(Retried(job.case, message.reason))
+            self.queue.insert(0, replace(job, attempt=job.attempt + 1))
         else:
-            tries = f" (tried {job.attempt} times)" if job.attempt > 1 else ""
-            self._fail(job, f"{message.reason}{tries}")
+            attempts = f" The case was tried {job.attempt} times." if job.attempt > 1 else ""
+            self._fail(job, f"{message.reason}{attempts}")
 
-    def _end_overdue(self) -> None:
-        for place, end in list(self.ends.items()):
-            if clock.seconds() > end:
-                self.pool.stop(place)
-                del self.ends[place]
-                why = f"{PAST} {self.limits.timeout_seconds:g} s, and its worker was ended"
-                self._fail(self.running.pop(place), why)
+    def _stop_overdue(self) -> None:
+        for slot, deadline in list(self.deadlines.items()):
+            if clock.seconds() > deadline:
+                self.pool.stop(slot)
+                del self.deadlines[slot]
+                reason = f"{TIMEOUT_REASON} {self.limits.timeout_seconds:g} s, and its worker was killed."
+                self._fail(self.running.pop(slot), reason)
 
-    def _fail(self, job: Job, why: str) -> None:
-        pair = self.plan.worker_setup().pair(job.case)
-        self._keep(job, engine.failed_record(job.case, self.plan.suite, pair, self.device, why))
+    def _fail(self, job: Job, reason: str) -> None:
+        fingerprints = self.plan.worker_setup().fingerprints_of(job.case)
+        self._write(job, engine.failed_record(job.case, self.plan.suite, fingerprints, self.device, reason))
 
-    def _keep(self, job: Job, record: Record) -> None:
+    def _write(self, job: Job, record: Record) -> None:
         written = self.log.append(record)
-        if self.costs.learn(written):
-            self._sort()
+        if self.estimates.update(written):
+            self._sort_queue()
         self._finish(job, written, elsewhere=written is not record)
 
     def _finish(self, job: Job, record: Record, *, elsewhere: bool) -> None:
-        drop_checkpoints(self.checkpoints, record)
-        self.claims.drop(job.identity)
-        self.remaining[CellKey(job.case.entry, job.case.pair)] -= 1
-        self.ready.append(record)
-        left = self.remaining.total()
-        self.tell(Finished(record, elsewhere, left, self.costs.wall_seconds(self.remaining, self.pool.size())))
+        remove_checkpoint(self.checkpoints, record)
+        self.locks.release(job.identity)
+        self.remaining[_cell(job)] -= 1
+        self.unyielded.append(record)
+        remaining_seconds = self.estimates.wall_seconds(self.remaining, self.pool.size())
+        self.on_event(Finished(record, elsewhere, self.remaining.total(), remaining_seconds))
+
+
+def _cell(job: Job) -> CellKey:
+    return CellKey(job.case.entry, job.case.pair)

@@ -1,4 +1,4 @@
-"""A case that runs too long is ended from within, where that can be done."""
+"""A time limit for a case, raised from within the process that runs it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from types import FrameType
 
 from tlbench.errors import CaseTimeoutError
 
-REPEATED = 5.0
-"""Seconds until it rings again."""
-PAST = "it ran past --timeout"
-"""How the reason of a case begins that took too long."""
+REPEAT_SECONDS = 5.0
+"""The interval at which the alarm repeats: a method may have caught the first exception."""
+TIMEOUT_REASON = "The case ran longer than --timeout"
+"""The start of the reason on the record of a case that ran out of time."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise TimedOut inside after so many seconds, by the process's timer.
+    """Raise CaseTimeoutError inside the block after the given seconds, by the process's alarm signal; None: no limit.
 
-    It comes between two operations of Python: one call of a library that lasts is not cut short (a pool of processes ends
-    the process then). Without effect outside the main thread, and on systems that have no such timer.
+    Python delivers the signal between two of its operations, so a long call into a library is not interrupted (a pool of
+    processes then kills the process). The limit has no effect outside the main thread and on systems without `setitimer`.
+
+    Raises:
+        CaseTimeoutError: the block took longer.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise CaseTimeoutError(f"{PAST} {seconds:g} s")
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        raise CaseTimeoutError(f"{TIMEOUT_REASON} {seconds:g} s.")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, REPEATED)  # a method may have caught the first
+    previous_handler = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)

@@ -1,4 +1,4 @@
-"""What a place needs to run cases, and the one way in which every place runs them: here, in a process, on another machine."""
+"""The setup of a worker, and the one way in which every worker runs a case: in this process, in another, on another machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tlbench.terms import Case, Domain, Record
 
 @dataclass(frozen=True)
 class Limits:
-    """What a case may take."""
+    """Limits of one case: time, threads, checkpoints and attempts."""
 
     timeout_seconds: float | None = None
-    """Longer than this, and the case is a `failed` record."""
+    """A case that takes longer gets a `failed` record; None: no limit."""
     threads: int | None = None
-    """Threads of one case; None leaves torch's own number."""
+    """CPU threads of one case; None: torch's own number."""
     checkpoint_seconds: float | None = None
-    """How often a trained case keeps its state; None: never."""
+    """The interval between checkpoints of a deep case; None: no checkpoints."""
     attempts: int = 3
     """How often a case is tried whose worker dies."""
 
@@ -38,118 +38,124 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """All that a place needs beside the cases themselves. It is small, and goes to other processes by pickle."""
+    """All that a worker needs besides the jobs themselves. It is small, and is pickled to other processes."""
 
     suite: Suite
     root: Path
-    """The data root, as it is called at the place; domains come from there through the cache of that machine."""
+    """The data root, as a path on the worker's machine; domains are loaded from there through that machine's cache."""
     fingerprints: Mapping[str, str]
-    """Of each domain of the plan: a place where a domain holds other data refuses the case."""
+    """The fingerprint of each domain of the plan: a worker whose data differ refuses the case."""
     limits: Limits = NO_LIMITS
     plugins: tuple[Path, ...] = ()
+    """Method files outside the package."""
     checkpoints: Path | None = None
-    """The folder of checkpoints, where the place can write to it."""
+    """The folder of checkpoints, where the worker can write to it."""
     concurrent_cases: int = 1
-    """How many cases run at once on a device, for the records."""
+    """The number of cases that run at once on a device, for the records."""
 
-    def pair(self, case: Case) -> dict[str, str]:
-        """The fingerprints of a case's own domains."""
+    def fingerprints_of(self, case: Case) -> dict[str, str]:
+        """The fingerprints of the domains of a case."""
         return {name: self.fingerprints[name] for name in (*case.sources, case.target)}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A case on its way to a place."""
+    """A case to run, as it is sent to a worker."""
 
     case: Case
     identity: str
     attempt: int = 1
+    """Counts from 1."""
     siblings: tuple[Case, ...] = ()
-    """Waiting cases that differ from this one in their seed alone: they may be trained along with it."""
+    """Pending cases that differ from this one in their seed alone: their seeds may be vmapped with it."""
 
 
 @dataclass
 class Worker:
-    """Runs jobs, one after the other, on one device. A domain is mapped once, and kept."""
+    """Runs jobs one after the other on one device. A domain is loaded once."""
 
-    work: WorkerSetup
+    setup: WorkerSetup
     device: str
     """`cpu` or `cuda:N`."""
     domains: dict[str, Domain] = field(default_factory=dict)
-    _ahead: dict[tuple[str, str, int], Record] = field(default_factory=dict)
-    """Records of cases that were trained along with another, and have not been asked for yet."""
+    _sibling_records: dict[tuple[str, str, int], Record] = field(default_factory=dict)
+    """Records of vmapped seeds whose jobs have not been sent yet, by entry, pair and seed."""
 
     def __post_init__(self) -> None:
-        for file in self.work.plugins:
+        for file in self.setup.plugins:
             methods.register_file(file)
-        if self.work.limits.threads is not None:
-            threads.limit_threads(self.work.limits.threads)
+        if self.setup.limits.threads is not None:
+            threads.limit_threads(self.setup.limits.threads)
 
     def run(self, job: Job, on_step: OnStep | None = None) -> Record:
-        """The record of a job; whatever goes wrong within the case stands in it.
+        """Run a job and return its record; a case that fails returns a record that says why.
 
         Raises:
-            TlbenchError: the data of the case can't be loaded here, or are other data than the driver's.
+            TlbenchError: the data of the case can't be loaded here, or differ from those of the plan.
         """
-        case, suite = job.case, self.work.suite
-        if (known := self._ahead.pop((case.entry, case.pair, case.seed), None)) is not None:
-            return known
+        case, suite = job.case, self.setup.suite
+        if (record := self._sibling_records.pop((case.entry, case.pair, case.seed), None)) is not None:
+            return record
         self._load((*case.sources, case.target))
         device = engine.device_of(self.device)
         start = clock.seconds()
-        keeper = self._keeper(job, device)
-        token = active_checkpointer.set(keeper)
+        checkpointer = self._checkpointer(job, device)
+        token = active_checkpointer.set(checkpointer)
         try:
-            with time_limit(self.work.limits.timeout_seconds):
-                group = [case, *job.siblings]
-                if job.siblings and engine.vmap_pays(group, suite, self.domains, device):
-                    return self._together(group, device, on_step)
+            with time_limit(self.setup.limits.timeout_seconds):
+                cases = [case, *job.siblings]
+                if job.siblings and engine.vmap_pays(cases, suite, self.domains, device):
+                    return self._run_vmapped(cases, device, on_step)
                 record = engine.run_case(case, suite, self.domains, device, on_step)
-                if keeper is not None and keeper.refused:  # from the start: the checkpoint was of something else
+                if checkpointer is not None and checkpointer.refused:  # it was of another program: start from the first step
                     record = engine.run_case(case, suite, self.domains, device, on_step)
-        except CaseTimeoutError as error:  # it rang outside the method
-            record = engine.failed_record(case, suite, self.work.pair(case), device, str(error))
+        except CaseTimeoutError as error:  # the alarm came outside the method's own code
+            record = engine.failed_record(case, suite, self.setup.fingerprints_of(case), device, str(error))
         finally:
             active_checkpointer.reset(token)
-        return self._placed(record, clock.seconds() - start)
+        return self._with_run_facts(record, clock.seconds() - start)
 
-    def _together(self, cases: Sequence[Case], device: torch.device, on_step: OnStep | None) -> Record:
-        """The record of the first of some cases that are trained in one program; the others' are kept until asked for."""
+    def _run_vmapped(self, cases: Sequence[Case], device: torch.device, on_step: OnStep | None) -> Record:
+        """Run cases that differ in their seed alone in one program; return the first record and store the others."""
         start = clock.seconds()
-        made = engine.run_seeds(cases, self.work.suite, self.domains, device, on_step)
-        share = (clock.seconds() - start) / len(cases)
-        first, *others = (self._placed(record, share) for record in made)
-        self._ahead |= {(record.entry, record.pair, record.seed): record for record in others}
+        records = engine.run_seeds(cases, self.setup.suite, self.domains, device, on_step)
+        seconds_per_case = (clock.seconds() - start) / len(cases)
+        first, *others = (self._with_run_facts(record, seconds_per_case) for record in records)
+        self._sibling_records |= {(record.entry, record.pair, record.seed): record for record in others}
         return first
 
-    def _placed(self, record: Record, wall_seconds: float) -> Record:
-        """A record with what is known outside the case."""
+    def _with_run_facts(self, record: Record, wall_seconds: float) -> Record:
+        """Add what is only known outside the case: wall seconds, threads, concurrent cases and devices."""
         cost = record.cost.model_copy(update={"wall_seconds": wall_seconds})
         share = ddp.current_share()
-        devices = None if share is None else share.world
-        where = {"threads": torch.get_num_threads(), "concurrent_cases": self.work.concurrent_cases, "devices": devices}
-        return record.model_copy(update={"cost": cost, "machine": record.machine.model_copy(update=where)})
+        facts = {
+            "threads": torch.get_num_threads(),
+            "concurrent_cases": self.setup.concurrent_cases,
+            "devices": None if share is None else share.world,
+        }
+        return record.model_copy(update={"cost": cost, "machine": record.machine.model_copy(update=facts)})
 
-    def _keeper(self, job: Job, device: torch.device) -> Checkpointer | None:
-        """What keeps the checkpoints of a job. One is gone on with on the same machine, by the same code, and not else."""
-        every = self.work.limits.checkpoint_seconds
-        if every is None or self.work.checkpoints is None:
+    def _checkpointer(self, job: Job, device: torch.device) -> Checkpointer | None:
+        """The checkpointer of a job. A checkpoint is resumed only on the same machine and by the same code."""
+        interval = self.setup.limits.checkpoint_seconds
+        if interval is None or self.setup.checkpoints is None:
             return None
-        made_by = {
+        origin = {
             **machine(device).model_dump(exclude={"driver", "cores"}),
             **code().model_dump(),
             "threads": torch.get_num_threads(),
         }
-        return Checkpointer(self.work.checkpoints / f"{job.identity}.pt", every, made_by)
+        return Checkpointer(self.setup.checkpoints / f"{job.identity}.pt", interval, origin)
 
     def _load(self, names: Iterable[str]) -> None:
         for name in names:
             if name in self.domains:
                 continue
-            domain = data.load(self.work.suite.domains[name], self.work.root, data.cache.cache_folder())
-            if domain.fingerprint != self.work.fingerprints[name]:
+            domain = data.load(self.setup.suite.domains[name], self.setup.root, data.cache.cache_folder())
+            if domain.fingerprint != self.setup.fingerprints[name]:
                 raise TlbenchError(
-                    f"domains.{name}: the data below {self.work.root} here are not those of the run "
-                    f"(fingerprint {domain.fingerprint}, not {self.work.fingerprints[name]}); give every machine the same files"
+                    f"domains.{name}: The data below {self.setup.root} on this machine are not those of the run: their "
+                    f"fingerprint is {domain.fingerprint}, not {self.setup.fingerprints[name]}. "
+                    "Give every machine the same files."
                 )
             self.domains[name] = domain

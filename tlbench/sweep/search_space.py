@@ -1,4 +1,4 @@
-"""What is searched: the ranges that a method's options declare, or those that the caller writes."""
+"""The search space of a method: the ranges that its options declare, or those that the user gives."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from tlbench import methods
 from tlbench.errors import TlbenchError, unknown_name
 
 FACTOR = 10.0
-"""A number that is open above is searched, on a logarithmic scale, from its default / FACTOR to its default * FACTOR."""
-WHOLE_FACTOR = 4
-"""The same for whole numbers."""
-OPEN_AT_ZERO = (1e-3, 10.0)
-"""Where that default is 0."""
+"""A float without an upper bound is searched on a logarithmic scale, from its default / FACTOR to its default * FACTOR."""
+INTEGER_FACTOR = 4
+"""The same for integers."""
+ZERO_DEFAULT_RANGE = (1e-3, 10.0)
+"""The range of a float without an upper bound whose default is 0."""
+SYNTAX = "Write NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A|B."
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that an option may take: some, or all between two ends."""
+    """The values that an option may take: the listed choices, or all between two ends.
+
+    The seed of a study is a hash of the reprs of its ranges: a field that is renamed changes which trials are proposed.
+    """
 
     kind: Literal["float", "int", "choice"]
     low: float = 0.0
@@ -46,29 +50,30 @@ class Range:
 
 
 def search_space(method: str, current: Mapping[str, Any], ranges: Sequence[str] = ()) -> dict[str, Range]:
-    """The ranges to search, by option: those written, or all that the options declare.
+    """The ranges to search, by option: those given, or all that the method's options declare.
 
-    A number with two ends is searched between them; one that is open above, around its value in the suite or its default
-    (`FACTOR`); switches and lists of words, over all their values. Other options keep their value.
+    A number with both bounds is searched between them; one without an upper bound, around its current value or its default
+    (`FACTOR`); booleans and literals, over all their values. Other options keep their value.
 
     Args:
-        method: a method's name.
-        given: the options of the suite's row.
-        written: texts such as "weight=0.1:10:log", "hidden=64:512" or "learner=svm|logistic".
+        method: the name of a method.
+        current: the options of the suite's method entry.
+        ranges: texts such as "weight=0.1:10:log", "hidden=64:512" or "learner=svm|logistic".
 
     Raises:
-        TlbenchError: an unknown option, a range that can't be read or that leaves the option's own bounds, or no option at all.
+        TlbenchError: an unknown option, a range that can't be parsed or that exceeds the option's bounds, or no option at all.
     """
     fields = methods.method_class(method).Options.model_fields
     if ranges:
-        return dict(_written(text, method, fields) for text in ranges)
-    found = {name: range_ for name, field in fields.items() if (range_ := _declared(field, current.get(name)))}
-    if not found:
-        raise TlbenchError(f"method {method} has no option that could be searched")
-    return found
+        return dict(_parse(text, method, fields) for text in ranges)
+    declared = {name: range_ for name, field in fields.items() if (range_ := _declared(field, current.get(name)))}
+    if not declared:
+        raise TlbenchError(f"Method {method!r} has no option that can be searched.")
+    return declared
 
 
-def _declared(field: FieldInfo, given: Any) -> Range | None:
+def _declared(field: FieldInfo, current: Any) -> Range | None:
+    """The range that an option declares by its type and bounds; None where it can't be searched."""
     kind = field.annotation
     if kind is bool:
         return Range("choice", choices=(False, True))
@@ -76,38 +81,39 @@ def _declared(field: FieldInfo, given: Any) -> Range | None:
         return Range("choice", choices=typing.get_args(kind))
     if kind not in (int, float):
         return None
-    value = field.default if given is None else given
-    low, high = _ends(field)
-    whole = kind is int
-    factor = WHOLE_FACTOR if whole else FACTOR
+    value = field.default if current is None else current
+    low, high = _bounds(field)
+    is_integer = kind is int
+    factor = INTEGER_FACTOR if is_integer else FACTOR
     if low is not None and high is not None:
-        return Range("int" if whole else "float", low, high)
-    if value == 0 and not whole:
-        return Range("float", *OPEN_AT_ZERO, log=True)
+        return Range("int" if is_integer else "float", low, high)
+    if value == 0 and not is_integer:
+        return Range("float", *ZERO_DEFAULT_RANGE, log=True)
     if value <= 0:
         return None
-    start = max(value / factor, low or 0.0, 1 if whole else 0.0)
+    start = max(value / factor, low or 0.0, 1 if is_integer else 0.0)
     end = value * factor if high is None else min(value * factor, high)
-    return Range("int", round(start), round(end), log=True) if whole else Range("float", start, end, log=True)
+    return Range("int", round(start), round(end), log=True) if is_integer else Range("float", start, end, log=True)
 
 
-def _ends(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Both ends; an open end is moved inwards by a thousandth of the span (of 1, where the other end is missing)."""
-    ends: dict[str, float] = {}
+def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
+    """The bounds of an option; an exclusive one is moved inwards by 1 for integers, else by 1/1000 of the span."""
+    bounds: dict[str, float] = {}
     for rule in field.metadata:
-        ends.update({key: getattr(rule, key) for key in ("ge", "gt", "le", "lt") if getattr(rule, key, None) is not None})
-    low, high = ends.get("ge", ends.get("gt")), ends.get("le", ends.get("lt"))
-    step = 1.0 if field.annotation is int else 1e-3 * (high - low if low is not None and high is not None else 1.0)
-    return (low + step if "gt" in ends and low is not None else low), (
-        high - step if "lt" in ends and high is not None else high
-    )
+        bounds.update({key: getattr(rule, key) for key in ("ge", "gt", "le", "lt") if getattr(rule, key, None) is not None})
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    span = high - low if low is not None and high is not None else 1.0
+    step = 1.0 if field.annotation is int else 1e-3 * span
+    inner_low = low + step if "gt" in bounds and low is not None else low
+    inner_high = high - step if "lt" in bounds and high is not None else high
+    return inner_low, inner_high
 
 
-def _written(text: str, method: str, fields: Mapping[str, FieldInfo]) -> tuple[str, Range]:
-    rule = "write NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A|B"
+def _parse(text: str, method: str, fields: Mapping[str, FieldInfo]) -> tuple[str, Range]:
+    """The option and the range of a text such as "weight=0.1:10:log"."""
     name, equals, values = text.partition("=")
     if not equals or not values:
-        raise TlbenchError(f"--option {text!r}: {rule}")
+        raise TlbenchError(f"--option {text!r}: The range is missing. {SYNTAX}")
     if name not in fields:
         raise TlbenchError(unknown_name(f"option of {method}", name, fields, f"--option {text}"))
     kind = fields[name].annotation
@@ -117,21 +123,23 @@ def _written(text: str, method: str, fields: Mapping[str, FieldInfo]) -> tuple[s
     high, _, log = rest.partition(":")
     try:
         if rest:
-            made = Range("int" if kind is int else "float", float(low), float(high), log == "log")
-            ends: tuple[Any, ...] = (kind(made.low), kind(made.high)) if kind in (int, float) else ()
-            if log not in ("", "log") or made.low >= made.high or (made.log and made.low <= 0) or not ends:
-                raise ValueError("low must be below high, and above 0 on a logarithmic scale, for an option that is a number")
+            range_ = Range("int" if kind is int else "float", float(low), float(high), log == "log")
+            ends: tuple[Any, ...] = (kind(range_.low), kind(range_.high)) if kind in (int, float) else ()
+            if not ends:
+                raise ValueError("Only the range of a number has a low and a high end")
+            if log not in ("", "log") or range_.low >= range_.high or (range_.log and range_.low <= 0):
+                raise ValueError("The low end must be below the high end, and above 0 on a logarithmic scale")
         else:
-            ends = tuple(_value(part, kind) for part in values.split("|"))
-            made = Range("choice", choices=ends)
+            ends = tuple(_parse_value(choice, kind) for choice in values.split("|"))
+            range_ = Range("choice", choices=ends)
     except ValueError as error:
-        raise TlbenchError(f"--option {text!r}: {error}; {rule}") from error
+        raise TlbenchError(f"--option {text!r}: {error}. {SYNTAX}") from error
     for end in ends:
-        methods.method_options(method, {name: end})  # its own bounds hold for the ends, and so for all between
-    return name, made
+        methods.method_options(method, {name: end})  # the option's own bounds hold for both ends, and so for all between
+    return name, range_
 
 
-def _value(text: str, kind: Any) -> Any:
+def _parse_value(text: str, kind: Any) -> Any:
     if kind is bool:
         return {"true": True, "false": False}[text] if text in ("true", "false") else text
     return kind(text) if kind in (int, float) else text

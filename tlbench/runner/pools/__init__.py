@@ -1,4 +1,4 @@
-"""Pools of worker slots, where cases run: this process, processes of this machine, several devices for each case, a Ray cluster.
+"""Pools of worker slots in which cases run: this process, worker processes, one process for each device, Ray actors.
 
 `protocol` defines what a pool does; the scheduler (`tlbench.runner.scheduler`) decides everything else.
 """

@@ -1,4 +1,4 @@
-"""Each case on several devices of this machine at once: a pool of one place, which is one process for each device."""
+"""A pool of one slot in which each case runs on several devices of this machine, with one process for each device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -15,13 +15,16 @@ from pathlib import Path
 from tlbench import clock, engine
 from tlbench.engine.training import ddp
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools.protocol import Ended, Lost, Message, Stepped
-from tlbench.runner.pools.process_pool import context, die_with_the_driver, exit_reason, signals_blocked
+from tlbench.runner.pools.process_pool import context, exit_reason, exit_with_parent, signals_blocked
+from tlbench.runner.pools.protocol import Ended, Lost, OnMessage, Stepped
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
 GRACE_SECONDS = 5.0
-"""How long after one process has failed the others may take to say the same; one that waits for it in vain never does."""
+"""How long the other processes may take to finish after one has failed; one that waits for it in a collective never does."""
+
+Outcome = Record | str
+"""How a case ended in one process: the record (rank 0), "" (another rank is done), or the reason why it failed."""
 
 
 @dataclass
@@ -29,124 +32,137 @@ class _Rank:
     process: BaseProcess
     pipe: Connection
     ready: bool = False
-    said: Record | str | None = None
-    """Of the case that runs: its record (of the first process), nothing but that it is done (""), or why it failed."""
+    outcome: Outcome | None = None
+    """The outcome of the running case; None until it has ended in this process."""
 
 
 class DdpPool:
-    """One place of several processes, one for each device; the first of them gives the record.
+    """One slot of several processes, one for each device; rank 0 gives the record.
 
     Args:
-        work: from `Plan.work`.
-        devices: such as ("cuda:0", "cuda:1"), or ("cpu", "cpu").
+        setup: from `RunPlan.worker_setup`.
+        devices: the device of each process, such as ("cuda:0", "cuda:1") or ("cpu", "cpu").
     """
 
-    def __init__(self, work: WorkerSetup, devices: Sequence[str]) -> None:
-        self._work, self._devices = work, tuple(devices)
+    def __init__(self, setup: WorkerSetup, devices: Sequence[str]) -> None:
+        self._setup, self._devices = setup, tuple(devices)
         self._folder = tempfile.TemporaryDirectory(prefix="tlbench-ranks-")
-        self._meetings = 0
+        self._group_count = 0
         self._busy = False
-        self._ends: float | None = None
+        self._deadline: float | None = None
+        """When the running case is given up after one process has failed; None while none has."""
         self._ranks = self._spawn()
 
     def size(self) -> int:
-        """One place."""
+        """One slot."""
         return 1
 
     def idle(self) -> Sequence[int]:
-        """Place 0, once all its processes have met."""
+        """Slot 0, once all processes have joined the process group and no case runs."""
         return [0] if not self._busy and all(rank.ready for rank in self._ranks) else []
 
-    def start(self, place: int, job: Job) -> None:
-        """Send a job to all of them."""
-        self._busy, self._ends = True, None
+    def start(self, slot: int, job: Job) -> None:
+        """Send a job to all processes."""
+        self._busy, self._deadline = True, None
         for rank in self._ranks:
-            rank.said = None
+            rank.outcome = None
             try:
                 rank.pipe.send(job)
             except (BrokenPipeError, ConnectionResetError):
-                return  # it died while idle: `wait` says so
+                return  # it died while idle: `wait` notices
 
-    def wait(self, seconds: float, tell: Callable[[Message], None]) -> None:
-        """Hear what they say; where one of them dies or can't go on, none can."""
-        ends = clock.seconds() + seconds
+    def wait(self, seconds: float, on_message: OnMessage) -> None:
+        """Receive messages of the processes; a case ends for all of them when one dies or fails.
+
+        Raises:
+            TlbenchError: a process can't start.
+        """
+        end = clock.seconds() + seconds
         while True:
-            by_pipe = {rank.pipe: rank for rank in self._ranks}
-            heard = wait(list(by_pipe), max(min(ends, self._ends or ends) - clock.seconds(), 0.0))
-            news = [self._hear(by_pipe[pipe], tell) for pipe in heard if isinstance(pipe, Connection) and pipe in by_pipe]
-            if self._ends is not None and clock.seconds() >= self._ends:
-                self._over(tell)
+            rank_of = {rank.pipe: rank for rank in self._ranks}
+            readable = wait(list(rank_of), max(min(end, self._deadline or end) - clock.seconds(), 0.0))
+            pipes = [pipe for pipe in readable if isinstance(pipe, Connection) and pipe in rank_of]
+            changes = [self._receive(rank_of[pipe], on_message) for pipe in pipes]
+            if self._deadline is not None and clock.seconds() >= self._deadline:
+                self._end_case(on_message)
                 return
-            if any(news) or clock.seconds() >= ends:
+            if any(changes) or clock.seconds() >= end:
                 return
 
-    def stop(self, place: int) -> None:
-        """Kill them all, and start as many."""
+    def stop(self, slot: int) -> None:
+        """Kill all processes, and start as many."""
         self._kill()
-        self._busy, self._ends = False, None
+        self._busy, self._deadline = False, None
         self._ranks = self._spawn()
 
     def close(self) -> None:
-        """Kill them all."""
+        """Kill all processes."""
         self._kill()
         self._ranks = []
         self._folder.cleanup()
 
-    def _hear(self, rank: _Rank, tell: Callable[[Message], None]) -> bool:
+    def _receive(self, rank: _Rank, on_message: OnMessage) -> bool:
+        """Receive one message of a process; True where the scheduler should act on it."""
         if rank not in self._ranks:
-            return False  # of those that were killed a moment ago
+            return False  # it belongs to a group that was killed a moment ago
         try:
-            kind, *rest = rank.pipe.recv()
+            kind, *content = rank.pipe.recv()
         except (EOFError, OSError):
-            rank.process.join()
-            why = f"one of its {len(self._ranks)} processes {exit_reason(rank.process.exitcode)}"
-            if not all(one.ready for one in self._ranks):
-                raise TlbenchError(f"--devices: a process can't start here: it {exit_reason(rank.process.exitcode)}") from None
-            busy = self._busy
-            self.stop(0)
-            if busy:
-                tell(Lost(0, why))
+            self._replace_dead(rank, on_message)
             return True
         if kind == "step":
-            tell(Stepped(0, *rest))
+            on_message(Stepped(0, *content))
             return False
         if kind == "ready":
             rank.ready = True
             return all(one.ready for one in self._ranks)
-        rank.said = rest[0]
-        failed = rank.said.status == "failed" if isinstance(rank.said, Record) else rank.said != ""
-        if failed and self._ends is None:
-            self._ends = clock.seconds() + GRACE_SECONDS
-        if any(one.said is None for one in self._ranks):
+        rank.outcome = content[0]
+        failed = rank.outcome.status == "failed" if isinstance(rank.outcome, Record) else rank.outcome != ""
+        if failed and self._deadline is None:
+            self._deadline = clock.seconds() + GRACE_SECONDS
+        if any(one.outcome is None for one in self._ranks):
             return False
-        self._over(tell)
+        self._end_case(on_message)
         return True
 
-    def _over(self, tell: Callable[[Message], None]) -> None:
-        """A case that all have ended, or that one has failed and another waits for in vain: then all are made anew."""
-        first, *others = (rank.said for rank in self._ranks)
-        if first is None or None in others:
+    def _replace_dead(self, rank: _Rank, on_message: OnMessage) -> None:
+        """Restart all processes after one has died."""
+        rank.process.join()
+        reason = exit_reason(rank.process.exitcode)
+        if not all(one.ready for one in self._ranks):
+            raise TlbenchError(
+                f"--devices: A process can't start on this machine: it {reason}. Its own output above says more."
+            ) from None
+        count, was_busy = len(self._ranks), self._busy
+        self.stop(0)
+        if was_busy:
+            on_message(Lost(0, f"One of the {count} processes of the case {reason}."))
+
+    def _end_case(self, on_message: OnMessage) -> None:
+        """Report a case that has ended in all processes, or that is given up because one failed and others wait for it."""
+        outcomes = [rank.outcome for rank in self._ranks]
+        if None in outcomes:
             self.stop(0)
-        self._busy, self._ends = False, None
-        if isinstance(first, Record):
-            tell(Ended(0, first))
+        self._busy, self._deadline = False, None
+        if isinstance(outcomes[0], Record):
+            on_message(Ended(0, outcomes[0]))
         else:
-            tell(Lost(0, next(str(said) for said in (first, *others) if said), retryable=False))
+            on_message(Lost(0, next(str(outcome) for outcome in outcomes if outcome), retryable=False))
 
     def _spawn(self) -> list[_Rank]:
-        self._meetings += 1
-        meeting = Path(self._folder.name) / f"meeting-{self._meetings}"
-        processes = context()
-        made = []
+        self._group_count += 1
+        rendezvous = Path(self._folder.name) / f"meeting-{self._group_count}"
+        start_context = context()
+        ranks = []
         for number, device in enumerate(self._devices):
-            ours, theirs = multiprocessing.Pipe()
-            arguments = (theirs, self._work, number, len(self._devices), meeting, device)
-            process = processes.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
+            parent_end, child_end = multiprocessing.Pipe()
+            arguments = (child_end, self._setup, number, len(self._devices), rendezvous, device)
+            process = start_context.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
             with signals_blocked():
                 process.start()
-            theirs.close()
-            made.append(_Rank(process, ours))
-        return made
+            child_end.close()
+            ranks.append(_Rank(process, parent_end))
+        return ranks
 
     def _kill(self) -> None:
         for rank in self._ranks:
@@ -157,12 +173,21 @@ class DdpPool:
             rank.pipe.close()
 
 
-def _serve(pipe: Connection, work: WorkerSetup, rank: int, world: int, meeting: Path, device: str) -> None:
-    """The life of one of the processes. The first one gives the record; the others say that they are done, or why not."""
+def _serve(pipe: Connection, setup: WorkerSetup, rank: int, world: int, rendezvous: Path, device: str) -> None:
+    """The main function of one process of the group: rank 0 sends the record, the others "" or why the case failed.
+
+    Args:
+        pipe: the connection to the pool.
+        setup: the setup of the worker.
+        rank: this process's number, from 0.
+        world: the number of processes.
+        rendezvous: the file through which the processes find each other.
+        device: this process's device.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=die_with_the_driver, daemon=True).start()
-    worker = Worker(work, device)
-    with ddp.process_group(rank, world, meeting, engine.device_of(device)):
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    worker = Worker(setup, device)
+    with ddp.process_group(rank, world, rendezvous, engine.device_of(device)):
         pipe.send(("ready",))
         while True:
             try:
@@ -174,5 +199,5 @@ def _serve(pipe: Connection, work: WorkerSetup, rank: int, world: int, meeting: 
             except TlbenchError as error:
                 pipe.send(("ended", str(error)))
                 continue
-            why = (record.reason or "it failed") if record.status == "failed" else ""
-            pipe.send(("ended", why if rank else record))
+            reason = (record.reason or "The case failed.") if record.status == "failed" else ""
+            pipe.send(("ended", reason if rank else record))

@@ -1,4 +1,4 @@
-"""What the driver and the places where cases run say to each other."""
+"""The protocol between the scheduler and the pools in which cases run: methods of a pool, and the messages that it sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlbench.terms import Record
 
 @dataclass(frozen=True)
 class Stepped:
-    """A case goes on: `done` of `total` steps."""
+    """A running case has done `done` of `total` training steps."""
 
     slot: int
     done: int
@@ -21,7 +21,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Ended:
-    """A case has its record (`done`, `skipped` or `failed`); its place is free again."""
+    """A case has its record (`done`, `skipped` or `failed`); its worker slot is idle again."""
 
     slot: int
     record: Record
@@ -29,37 +29,38 @@ class Ended:
 
 @dataclass(frozen=True)
 class Lost:
-    """A place died with its case, or could not run it; the pool has a new place of the same number, or one fewer."""
+    """A worker died with its case, or could not run it; the pool has restarted the slot, or has one slot fewer."""
 
     slot: int
     reason: str
     retryable: bool = True
-    """Whether the case may be tried at another place; False where it would fail there in the same way."""
+    """Whether another attempt may succeed; False where the case would fail in the same way."""
 
 
 Message = Stepped | Ended | Lost
+OnMessage = Callable[[Message], None]
 
 
 class Pool(Protocol):
-    """Places where cases run, one case at a time each: this process, processes of this machine, workers of a cluster.
+    """A set of worker slots that run one case at a time each: this process, processes of this machine, actors of a cluster.
 
-    The driver (`schedule.drive`) owns order, retries, time limits, claims and records; a pool only runs what it is given.
+    The scheduler (`scheduler.run_plan`) owns order, retries, time limits, case locks and records; a pool only runs jobs.
     """
 
     def idle(self) -> Sequence[int]:
-        """The places that take a case now. Places may come and go."""
+        """The numbers of the slots that can take a job now. Slots may come and go."""
 
     def size(self) -> int:
-        """How many places there are, busy ones too."""
+        """The number of slots, busy ones included."""
 
-    def start(self, place: int, job: Job) -> None:
-        """Give a job to an idle place."""
+    def start(self, slot: int, job: Job) -> None:
+        """Start a job in an idle slot."""
 
-    def wait(self, seconds: float, tell: Callable[[Message], None]) -> None:
-        """Tell what comes in; return after the first message other than Stepped, or after `seconds`."""
+    def wait(self, seconds: float, on_message: OnMessage) -> None:
+        """Pass on messages of the workers; return after the first one other than Stepped, or after `seconds`."""
 
-    def stop(self, place: int) -> None:
-        """End what a place runs, at once; no message comes of it. The place is made anew."""
+    def stop(self, slot: int) -> None:
+        """Kill the job of a slot at once, without a message, and restart the slot."""
 
     def close(self) -> None:
-        """End all places, and what they run."""
+        """Stop all slots and their jobs."""

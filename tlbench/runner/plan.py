@@ -1,0 +1,141 @@
+"""The plan of a run: the cases of a suite, sorted into those on file and those still to run."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlbench import data, engine, methods, records
+from tlbench.errors import TlbenchError
+from tlbench.records import ResultsLog
+from tlbench.runner.duplicates import duplicate_warnings
+from tlbench.runner.duration_estimates import CellKey, DurationEstimates
+from tlbench.runner.worker import NO_LIMITS, Job, Limits, WorkerSetup
+from tlbench.suite import Suite
+from tlbench.terms import Case, Domain, Record
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The cases that a run has to do, the records that stand for all others, and the loaded domains."""
+
+    suite: Suite
+    pending: list[Case]
+    """The cases without a valid record."""
+    on_file: list[Record]
+    """The records of the cases that are not run again."""
+    domains: dict[str, Domain]
+    earlier_records: list[Record] = field(default_factory=list)
+    """All records of the suite on file, of other versions too: durations are estimated from them."""
+    root: Path = Path()
+    """The data root."""
+    identities: list[str] = field(default_factory=list)
+    """The identities of the `pending` cases, in the same order."""
+    log: ResultsLog | None = None
+    """How far the results files were read, so that the scheduler sees what other runs append."""
+
+    def jobs(self) -> list[Job]:
+        """The pending cases as jobs for the worker slots of a pool."""
+        identities = self.identities or engine.identities(self.pending, self.suite, self.fingerprints)
+        return [Job(case, identity) for case, identity in zip(self.pending, identities, strict=True)]
+
+    def worker_setup(
+        self, limits: Limits = NO_LIMITS, concurrent_cases: int = 1, checkpoints: Path | None = None
+    ) -> WorkerSetup:
+        """The setup of the workers that run the pending cases.
+
+        Args:
+            limits: time, threads and attempts of a case.
+            concurrent_cases: the number of cases that run at once on one device, for the records.
+            checkpoints: the folder of checkpoints; None: no checkpoints are written.
+        """
+        plugins = tuple(methods.registered_files())
+        return WorkerSetup(self.suite, self.root, self.fingerprints, limits, plugins, checkpoints, concurrent_cases)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each domain, by name."""
+        return {name: domain.fingerprint for name, domain in self.domains.items()}
+
+
+def plan_run(
+    suite: Suite,
+    results: Path,
+    root: Path,
+    *,
+    entries: Sequence[str] = (),
+    pairs: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    fresh: bool = False,
+) -> RunPlan:
+    """Load the domains of the selected cases, check their pairs, and sort the cases into on file and pending.
+
+    A case is recognised by its identity; a `failed` one is tried again. Samples that a pair both trains on and scores raise
+    a UserWarning with their count.
+
+    Args:
+        suite: the suite to run.
+        results: the results directory.
+        root: the data root.
+        entries: names of method entries; empty: all.
+        pairs: pairs such as "a+b:c"; empty: all.
+        seeds: seed numbers; empty: those of the suite.
+        fresh: run cases again that are on file.
+
+    Raises:
+        TlbenchError: unknown entries, pairs or seeds, data that can't be loaded, or pairs that can't be run; all errors of one
+            kind are in one message.
+    """
+    with records.gc_paused():
+        cases = suite.cases(entries, pairs, seeds)
+    selected_pairs = list(dict.fromkeys((case.sources, case.target) for case in cases))
+    names = dict.fromkeys(name for sources, target in selected_pairs for name in (*sources, target))
+    domains = load_domains(suite, list(names), root)
+    engine.check_pairs(suite, domains, selected_pairs)
+    for sources, target in selected_pairs:
+        protocol = suite.protocol_of(target)
+        for message in duplicate_warnings([domains[name] for name in sources], domains[target], protocol):
+            warnings.warn(message, UserWarning, stacklevel=2)
+    with records.gc_paused():
+        log = records.ResultsLog(results, suite.name)
+        earlier_records = [record for entry in suite.methods for record in log.read_new(entry)]
+        finished = {record.identity: record for record in earlier_records if record.status != "failed"}
+        fingerprints = {name: domain.fingerprint for name, domain in domains.items()}
+        pending, on_file, pending_identities = [], [], []
+        for case, identity in zip(cases, engine.identities(cases, suite, fingerprints), strict=True):
+            record = finished.get(identity)
+            if record is None or record.entry != case.entry or fresh:
+                pending.append(case)
+                pending_identities.append(identity)
+            else:
+                on_file.append(record)
+    return RunPlan(suite, pending, on_file, domains, earlier_records, root, pending_identities, log)
+
+
+def load_domains(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:
+    """Load the named domains of a suite from the data root.
+
+    Raises:
+        TlbenchError: domains that can't be loaded; the errors of all of them are in one message.
+    """
+    domains, errors = {}, []
+    for name in names:
+        try:
+            domains[name] = data.load(suite.domains[name], root, data.cache.cache_folder())
+        except TlbenchError as error:
+            errors.append(str(error))
+    if errors:
+        raise TlbenchError("\n".join(dict.fromkeys(errors)))
+    return domains
+
+
+def estimate_seconds(cases: Sequence[Case], finished: Sequence[Record]) -> tuple[float, int]:
+    """Estimate the duration of cases from finished records of the same method entry and pair, else of the same entry.
+
+    Returns:
+        The seconds of all cases that can be estimated, one after the other, and the number of cases that can't be.
+    """
+    return DurationEstimates(finished).total(Counter(CellKey(case.entry, case.pair) for case in cases))
