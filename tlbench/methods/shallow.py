@@ -1,4 +1,4 @@
-"""What the solved methods of raw features share: the granted parts as rows (N, D) in float64, and their learners."""
+"""What the shallow methods share: granted splits as samples (N, D) in float64, notes for the record, and the base learner."""
 
 from __future__ import annotations
 
@@ -15,67 +15,82 @@ from tlbench.solvers.base_learners import Scorer
 from tlbench.terms import Labelled, Task
 
 Learner = Literal["auto", "nearest_neighbor", "logistic", "svm", "ridge"]
-"""What is trained on the adapted rows. `auto` is 1-NN for classes, as in the papers of subspaces and transport, and ridge for
-a regression; logistic and svm become ridge there."""
+"""The learner that is fitted on the adapted samples. `auto` is 1-NN for classes, as in the papers of subspaces and transport,
+and ridge for a regression; logistic and svm become ridge there."""
 BOTH_TASKS = frozenset({"classification", "regression"})
-LARGEST = 1e60
-"""Beyond it products of four values, as in the covariance of a kernel, leave float64. Float32 ends long before, at 3e38."""
+MAX_ABSOLUTE_VALUE = 1e60
+"""Beyond it products of four values, as in the covariance of a kernel, overflow float64. Float32 overflows long before."""
 
 
 def source_samples(method: ShallowMethod, task: Task, *, pooled: bool = True) -> Labelled:
-    """Source rows (N, D) in float64 with their labels.
+    """Source samples (N, D) in float64 with their labels.
 
-    The record is told where several sources are pooled, where the source has no row of a class, and where its rows are alike.
+    The record gets a note where several sources are pooled, where a class has no source samples, and where all source samples
+    are identical.
 
     Raises:
-        TlbenchError: a value is not finite, or its square overflows.
+        TlbenchError: A value is not finite, or products of values overflow.
     """
     assert task.source is not None  # the engine grants what `reads` names
-    rows, domain = task.source, task.source.domain
+    source, domain = task.source, task.source.domain
     if pooled and domain is not None and int(domain.max()):
-        method.note(f"{int(domain.max()) + 1} sources pooled")
+        method.note(f"{int(domain.max()) + 1} sources are pooled.")
     if not task.regression:
-        count = torch.bincount(rows.y, minlength=task.classes)
+        count = torch.bincount(source.y, minlength=task.classes)
         if empty := (count == 0).nonzero().flatten().tolist():
-            method.note(f"the source has no row of class {', '.join(map(str, empty))}")
-    x = sample_matrix(rows.x, "source")
+            method.note(f"The source has no samples of class {', '.join(map(str, empty))}.")
+    x = sample_matrix(source.x, "source")
     if len(x) > 1 and bool((x == x[0]).all()):
-        method.note("the source's rows are all alike: nothing can be learnt from them")
-    return Labelled(x, rows.y, domain)
+        method.note("All source samples are identical: nothing can be learnt from them.")
+    return Labelled(x, source.y, domain)
 
 
 def target_samples(task: Task) -> Tensor:
-    """Unlabelled target rows (M, D) in float64.
+    """Unlabelled target samples (M, D) in float64.
 
     Raises:
-        TlbenchError: a value is not finite, or its square overflows.
+        TlbenchError: A value is not finite, or products of values overflow.
     """
     assert task.target is not None
     return sample_matrix(task.target, "target")
 
 
-def sample_matrix(x: Tensor, part: str) -> Tensor:
-    """Rows (N, ...) as (N, D) in float64; `part` names them where they are not finite, or too large to be multiplied."""
-    rows = x.flatten(1).double()
-    largest = float(torch.linalg.vector_norm(rows, torch.inf)) if rows.numel() else 0.0
+def target_labeled_samples(task: Task) -> Labelled:
+    """Labelled target samples (M, D) in float64 with their labels.
+
+    Raises:
+        TlbenchError: A value is not finite, or products of values overflow.
+    """
+    assert task.target_labeled is not None
+    return Labelled(sample_matrix(task.target_labeled.x, "target_labeled"), task.target_labeled.y)
+
+
+def sample_matrix(x: Tensor, split: str) -> Tensor:
+    """Samples (N, ...) as (N, D) in float64.
+
+    Raises:
+        TlbenchError: A value is not finite, or products of values overflow; `split` names the samples.
+    """
+    x_ND = x.flatten(1).double()
+    largest = float(torch.linalg.vector_norm(x_ND, torch.inf)) if x_ND.numel() else 0.0
     if not math.isfinite(largest):
-        raise TlbenchError(f"{part} rows hold values that are not finite; `tlbench data check SUITE` says where")
-    if largest > LARGEST:
+        raise TlbenchError(f"The {split} samples have values that are not finite. `tlbench data check SUITE` says where.")
+    if largest > MAX_ABSOLUTE_VALUE:
         raise TlbenchError(
-            f"{part} rows hold {largest:.0e}: products of such values overflow; scale them (prepare = ['zscore'])"
+            f"The {split} samples have values up to {largest:.0e}, whose products overflow. Scale them (prepare = ['zscore'])."
         )
-    return rows
+    return x_ND
 
 
-def at_most(method: ShallowMethod, wanted: int, there: int, what: str = "components") -> int:
-    """`wanted`, or what there is where that is less; the record is told."""
-    if there < wanted:
-        method.note(f"{what}: {there} instead of {wanted}, there are no more")
-    return min(wanted, there)
+def limit_components(method: ShallowMethod, requested: int, available: int) -> int:
+    """The number of components to take; the record gets a note where fewer are available than requested."""
+    if available < requested:
+        method.note(f"{available} components are used instead of {requested}: there are no more.")
+    return min(requested, available)
 
 
 def fit_learner(method: ShallowMethod, x_ND: Tensor, y: Tensor, task: Task) -> Scorer:
-    """The method's `learner`, of inverse penalty `c`, on rows (N, D) with classes (N,) or columns (N, K)."""
+    """Fit the method's `learner`, of inverse penalty `c`, on samples (N, D) with classes (N,) or columns (N, K)."""
     name, c = method.learner, method.c  # type: ignore[attr-defined]  # options of every method that calls this
     if name == "auto":
         name = "ridge" if task.regression else "nearest_neighbor"
@@ -83,15 +98,27 @@ def fit_learner(method: ShallowMethod, x_ND: Tensor, y: Tensor, task: Task) -> S
 
 
 def note_blocks(method: ShallowMethod, source: int, target: int, size: int) -> None:
-    """The record is told where a plan is solved in blocks."""
+    """Note in the record that a transport plan is solved in blocks, where it is."""
     if max(source, target) > size:
-        method.note(f"{source} and {target} rows transported in blocks of at most {size}")
+        method.note(f"{source} and {target} samples are transported in blocks of at most {size}.")
 
 
-def fit_soft(learner: str, x_MD: Tensor, labels_MC: Tensor, *, c: float, regression: bool) -> Scorer:
-    """A learner on rows whose labels are shares of the classes (M, C), or columns (M, K) of a regression.
+def note_unmet_marginals(method: ShallowMethod, iterations: int) -> None:
+    """Note in the record that Sinkhorn's iteration has not converged."""
+    method.note(f"The marginals of the plan are not met to 1e-8 after {iterations} iterations.")
 
-    A row counts once for each of its classes, by its share; the nearest neighbour has the largest one only.
+
+def fit_soft_labels(learner: str, x_MD: Tensor, labels_MC: Tensor, *, c: float, regression: bool) -> Scorer:
+    """Fit a learner on samples with soft labels.
+
+    A sample counts once for each of its classes, weighted by its share; 1-NN takes the largest share only.
+
+    Args:
+        learner: a name of `Learner`.
+        x_MD: samples (M, D).
+        labels_MC: shares of the classes (M, C), or columns (M, K) of a regression.
+        c: inverse penalty.
+        regression: whether `labels_MC` holds columns.
     """
     classes = labels_MC.shape[1]
     if learner == "auto":
@@ -99,5 +126,5 @@ def fit_soft(learner: str, x_MD: Tensor, labels_MC: Tensor, *, c: float, regress
     if regression or learner == "nearest_neighbor":
         labels = labels_MC if regression else labels_MC.argmax(dim=1)
         return base_learners.fit_learner(learner, x_MD, labels, classes, c=c, regression=regression)
-    row, of_class = (labels_MC > 1e-12).nonzero(as_tuple=True)
-    return base_learners.fit_learner(learner, x_MD[row], of_class, classes, weight_N=labels_MC[row, of_class], c=c)
+    sample, label = (labels_MC > 1e-12).nonzero(as_tuple=True)
+    return base_learners.fit_learner(learner, x_MD[sample], label, classes, weight_N=labels_MC[sample, label], c=c)

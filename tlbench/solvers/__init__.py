@@ -1,1 +1,1 @@
-"""The numerical methods behind the shallow methods: kernels, base learners, density ratios, subspaces, optimal transport."""
+"""The numerical methods behind the shallow methods: kernels, base learners, subspaces, transport plans, source weights."""

@@ -1,4 +1,11 @@
-"""Scale and place of source rows by their labels, such that the rows look like the target's (Zhang et al. 2013)."""
+"""A location-scale map of the source samples by their labels, under which they match the target in MMD.
+
+The objective is minimised by L-BFGS, which stops where a step changes the objective or every parameter by less than 1e-9, where
+no entry of the gradient exceeds 1e-7, or after a number of iterations.
+
+Zhang, Schölkopf, Muandet and Wang, Domain adaptation under target and conditional shift, ICML 2013, section 4.
+https://proceedings.mlr.press/v28/zhang13d.html
+"""
 
 from __future__ import annotations
 
@@ -7,77 +14,90 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlbench.solvers import kernels
-from tlbench.solvers import nystrom as nearby
+from tlbench.solvers import sampling
+from tlbench.solvers.kernels import gaussian, nystrom
 
 
 @dataclass(frozen=True)
-class Moved:
-    """The mapped rows (N, D), the objective before and after, and what was approximated."""
+class LocationScaleMap:
+    """The mapped source samples (N, D), the objective before and after the fit, and remarks for the record."""
 
     samples: Tensor
-    begin: float
-    end: float
-    approximated: str
+    initial_objective: float
+    final_objective: float
+    remarks: tuple[str, ...]
 
 
-def smoother(y_NK: Tensor, count: int = 20) -> Tensor:
-    """The leading directions (N, R) of a Gaussian kernel on the labels, of mean square 1 times their eigenvalue's share."""
+def label_basis(y_NK: Tensor, count: int = 20) -> Tensor:
+    """The leading directions (N, R) of a Gaussian kernel on the labels, each of mean square 1 times its relative eigenvalue."""
     y = y_NK.double()
-    values, vectors = torch.linalg.eigh(kernels.gram(y, y, nearby.median_gamma(y, y))) if len(y) <= 2000 else _few(y)
-    kept = values[-count:] > 1e-10 * values[-1]
-    return vectors[:, -count:][:, kept] * (values[-count:][kept] / values[-1]).sqrt() * len(y) ** 0.5
+    if len(y) <= 2000:
+        values, vectors = torch.linalg.eigh(gaussian.gram(y, y, nystrom.pooled_median_gamma(y, y)))
+    else:
+        values, vectors = _nystrom_spectrum(y)
+    retained = values[-count:] > 1e-10 * values[-1]
+    return vectors[:, -count:][:, retained] * (values[-count:][retained] / values[-1]).sqrt() * len(y) ** 0.5
 
 
-def _few(y: Tensor) -> tuple[Tensor, Tensor]:
-    features = nearby.nystrom(nearby.random_landmarks(y, 200), nearby.median_gamma(y, y))(y)
-    values, turns = torch.linalg.eigh(features.T @ features)
-    return values, features @ turns / values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
+def _nystrom_spectrum(y: Tensor) -> tuple[Tensor, Tensor]:
+    features = nystrom.nystrom_features(sampling.random_subset(y, 200), nystrom.pooled_median_gamma(y, y))(y)
+    values, rotation = torch.linalg.eigh(features.T @ features)
+    return values, features @ rotation / values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
 
 
-def map_source(
+def fit_location_scale(
     source_ND: Tensor,
     target_MD: Tensor,
-    smooth_NR: Tensor,
+    basis_NR: Tensor,
     *,
     gamma: float | None,
     penalty: float,
     iterations: int,
     landmarks: int,
-) -> Moved:
-    """Minimises MMD^2 of (1 + R G) x + R H and the target + penalty (|R G|^2 + |R H|^2) / N over G and H, from 0, by L-BFGS."""
-    rows = torch.cat([source_ND, target_MD])
-    width = kernels.median_gamma(nearby.random_landmarks(rows, 1000)) if gamma is None else gamma
+) -> LocationScaleMap:
+    """Minimise MMD^2 of (1 + B G) x + B H and the target + penalty (|B G|^2 + |B H|^2) / N over G and H, from 0.
+
+    Args:
+        source_ND: source samples x (N, D), float64.
+        target_MD: target samples (M, D), float64.
+        basis_NR: B (N, R), functions of the labels: one-hot classes, or `label_basis`.
+        gamma: kernel exp(-gamma d^2); the median rule where it is None.
+        penalty: of the mean squared change.
+        iterations: of L-BFGS, at most.
+        landmarks: samples of a domain beyond which the kernel goes through so many landmarks.
+    """
+    pooled = torch.cat([source_ND, target_MD])
+    width = gaussian.median_gamma(sampling.random_subset(pooled, 1000)) if gamma is None else gamma
     exact = max(len(source_ND), len(target_MD)) <= landmarks
-    features = None if exact else nearby.nystrom(nearby.random_landmarks(rows, landmarks), width)
-    aim = None if features is None else features(target_MD).mean(dim=0)
-    fixed = kernels.gram(target_MD, target_MD, width).mean() if exact else 0.0
-    change = source_ND.new_zeros((2, smooth_NR.shape[1], source_ND.shape[1]), requires_grad=True)
+    features = None if exact else nystrom.nystrom_features(sampling.random_subset(pooled, landmarks), width)
+    target_mean = None if features is None else features(target_MD).mean(dim=0)
+    target_term = gaussian.gram(target_MD, target_MD, width).mean() if exact else 0.0
+    change = source_ND.new_zeros((2, basis_NR.shape[1], source_ND.shape[1]), requires_grad=True)
     optimizer = torch.optim.LBFGS([change], max_iter=iterations, tolerance_change=1e-9, line_search_fn="strong_wolfe")
 
-    def move() -> tuple[Tensor, Tensor]:
-        scale, place = smooth_NR @ change[0], smooth_NR @ change[1]
-        return (1 + scale) * source_ND + place, (scale.square().sum() + place.square().sum()) / len(source_ND)
+    def apply_map() -> tuple[Tensor, Tensor]:
+        scale, location = basis_NR @ change[0], basis_NR @ change[1]
+        return (1 + scale) * source_ND + location, (scale.square().sum() + location.square().sum()) / len(source_ND)
 
-    def value() -> Tensor:
-        moved, size = move()
+    def objective() -> Tensor:
+        mapped, size = apply_map()
         if features is not None:
-            assert aim is not None
-            return (features(moved).mean(dim=0) - aim).square().sum() + penalty * size
-        within = kernels.gram(moved, moved, width).mean()
-        return within + fixed - 2 * kernels.gram(moved, target_MD, width).mean() + penalty * size
+            assert target_mean is not None
+            return (features(mapped).mean(dim=0) - target_mean).square().sum() + penalty * size
+        within = gaussian.gram(mapped, mapped, width).mean()
+        return within + target_term - 2 * gaussian.gram(mapped, target_MD, width).mean() + penalty * size
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = value()
+        loss = objective()
         loss.backward()
         return loss
 
     with torch.enable_grad():
-        begin = float(value().detach())
+        initial = float(objective().detach())
         optimizer.step(closure)
-        end = float(value().detach())
-    if not end <= begin:  # also where the search left the numbers
-        return Moved(source_ND, begin, begin, "; the search failed, rows as they were")
-    through = "" if exact else f", kernel through {landmarks} landmarks (Nystrom)"
-    return Moved(move()[0].detach(), begin, end, through)
+        final = float(objective().detach())
+    if not final <= initial:  # NaN included
+        return LocationScaleMap(source_ND, initial, initial, ("The search failed: the source samples are used as they are.",))
+    remarks = () if exact else (f"The kernel goes through {landmarks} landmarks (Nystrom).",)
+    return LocationScaleMap(apply_map()[0].detach(), initial, final, remarks)

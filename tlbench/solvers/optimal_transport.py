@@ -1,6 +1,10 @@
-"""Optimal transport plans between rows, solved by POT; beyond a number of rows in blocks of both domains (mini-batches).
+"""Optimal transport plans between the samples of two domains, solved by POT, and what is moved along them.
 
-A plan is only ever held for one block, so that memory grows with the block and time with the rows.
+Beyond a number of samples the plan is solved in random blocks of both domains (mini-batches; Fatras et al., AISTATS 2020,
+https://arxiv.org/abs/1910.04091): only one block's plan is in memory, so that memory grows with the block and time with the
+samples. Each solver's stopping rule stands in its docstring.
+
+Flamary et al., POT: Python optimal transport, JMLR 2021. https://jmlr.org/papers/v22/20-451.html
 """
 
 from __future__ import annotations
@@ -13,19 +17,26 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.solvers.kernels import squared_distances
-from tlbench.solvers.nystrom import content_order
+from tlbench.solvers.kernels.gaussian import squared_distances
+from tlbench.solvers.sampling import content_order
 
-Unit = Literal["median", "mean", "max", "none"]
-Plan = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Cost (N, M) of a block, its source rows' numbers (N,) and target rows' numbers (M,) -> plan (N, M) with uniform margins."""
+CostUnit = Literal["median", "mean", "max", "none"]
+PlanSolver = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Cost (n, m) of a block, indices of its source samples (n,) and target samples (m,) -> plan (n, m) of uniform marginals."""
 
 
-def cost(source_ND: Tensor, target_MD: Tensor, unit: Unit) -> Tensor:
-    """Squared distances (N, M) over their median, mean or largest."""
+def cost_matrix(source_ND: Tensor, target_MD: Tensor, unit: CostUnit) -> Tensor:
+    """Squared distances (N, M), divided by their median, mean or largest.
+
+    Raises:
+        TlbenchError: A distance is not finite.
+    """
     squared = squared_distances(source_ND, target_MD)
     if not bool(torch.isfinite(squared).all()):
-        raise TlbenchError("distances between these rows overflow; scale the columns (prepare = ['zscore']) or the rows ('l2')")
+        raise TlbenchError(
+            "The distances between these samples overflow. "
+            "Scale the columns (prepare = ['zscore']) or the samples (prepare = ['l2'])."
+        )
     if unit == "none":
         return squared
     typical = squared.median() if unit == "median" else squared.mean() if unit == "mean" else squared.max()
@@ -33,30 +44,49 @@ def cost(source_ND: Tensor, target_MD: Tensor, unit: Unit) -> Tensor:
 
 
 def blocks(source_ND: Tensor, target_MD: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
-    """Numbers of the rows of each block: all of them, or parts of at most `size`, at random whatever the order of the rows.
+    """Indices of the source samples and of the target samples of each block.
 
-    Both domains are cut into equally many parts; a domain that fits one block whole is whole in each.
+    There is one block where both domains have at most `size` samples. Otherwise both are split at random into equally many
+    groups; a domain of at most `size` samples is in every block as a whole.
     """
-    rows = source_ND, target_MD
-    if max(map(len, rows)) <= size:
-        return [(torch.arange(len(rows[0]), device=rows[0].device), torch.arange(len(rows[1]), device=rows[1].device))]
-    count = -(-max(map(len, rows)) // size)
+    domains = source_ND, target_MD
+    if max(map(len, domains)) <= size:
+        return [(torch.arange(len(source_ND), device=source_ND.device), torch.arange(len(target_MD), device=target_MD.device))]
+    count = -(-max(map(len, domains)) // size)
 
-    def parts(x: Tensor) -> list[Tensor]:
+    def groups(x: Tensor) -> list[Tensor]:
         order = content_order(x)
         return [order] * count if len(x) <= size else list(order.tensor_split(count))
 
-    return list(zip(parts(rows[0]), parts(rows[1]), strict=True))
+    return list(zip(groups(source_ND), groups(target_MD), strict=True))
 
 
-def plans(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Plan (n, m) of each block with the numbers of its source rows (n,) and target rows (m,)."""
+def plans(
+    source_ND: Tensor, target_MD: Tensor, solve: PlanSolver, size: int, unit: CostUnit
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The plan (n, m) of each block, with the indices of its source samples (n,) and target samples (m,).
+
+    Args:
+        source_ND: source samples (N, D).
+        target_MD: target samples (M, D).
+        solve: gives the plan of a block.
+        size: samples of a domain in a block, at most.
+        unit: of the cost, see `cost_matrix`.
+    """
     for of_source, of_target in blocks(source_ND, target_MD, size):
-        yield solve(cost(source_ND[of_source], target_MD[of_target], unit), of_source, of_target), of_source, of_target
+        yield solve(cost_matrix(source_ND[of_source], target_MD[of_target], unit), of_source, of_target), of_source, of_target
 
 
-def transport(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
-    """Each source row at the mean of the target rows that it is sent to (N, D), over all blocks that it is in."""
+def transport_samples(source_ND: Tensor, target_MD: Tensor, solve: PlanSolver, size: int, unit: CostUnit) -> Tensor:
+    """The barycentric map (N, D): each source sample at the plan's mean of target samples, averaged over its blocks.
+
+    Args:
+        source_ND: source samples (N, D).
+        target_MD: target samples (M, D).
+        solve: gives the plan of a block.
+        size: samples of a domain in a block, at most.
+        unit: of the cost, see `cost_matrix`.
+    """
     total, times = torch.zeros_like(source_ND), source_ND.new_zeros(len(source_ND), 1)
     for plan, of_source, of_target in plans(source_ND, target_MD, solve, size, unit):
         total[of_source] += plan @ target_MD[of_target] / plan.sum(dim=1, keepdim=True)
@@ -64,8 +94,19 @@ def transport(source_ND: Tensor, target_MD: Tensor, solve: Plan, size: int, unit
     return total / times
 
 
-def carry_labels(source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: Plan, size: int, unit: Unit) -> Tensor:
-    """Columns of the source rows, carried to the target rows (M, K): each one's mean over the rows that are sent to it."""
+def propagate_labels(
+    source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: PlanSolver, size: int, unit: CostUnit
+) -> Tensor:
+    """Label columns of the target samples (M, K): the plan's mean of the source's columns, averaged over the blocks.
+
+    Args:
+        source_ND: source samples (N, D).
+        y_NK: their label columns (N, K), one-hot for classes.
+        target_MD: target samples (M, D).
+        solve: gives the plan of a block.
+        size: samples of a domain in a block, at most.
+        unit: of the cost, see `cost_matrix`.
+    """
     total, times = target_MD.new_zeros(len(target_MD), y_NK.shape[1]), target_MD.new_zeros(len(target_MD), 1)
     for plan, of_source, of_target in plans(source_ND, target_MD, solve, size, unit):
         total[of_target] += plan.T @ y_NK[of_source].to(plan) / plan.sum(dim=0)[:, None]
@@ -74,55 +115,80 @@ def carry_labels(source_ND: Tensor, y_NK: Tensor, target_MD: Tensor, solve: Plan
 
 
 def exact_plan(cost_NM: Tensor) -> Tensor:
-    """The plan of least cost, by the network simplex on the CPU, about N^3 log N."""
-    ot = library()
-    margins = [torch.full((n,), 1 / n, dtype=torch.float64).numpy() for n in cost_NM.shape]
+    """The plan (N, M) of least cost, by POT's network simplex on the CPU, in about N^3 log N; it stops at the optimum.
+
+    Raises:
+        TlbenchError: The optimum is not reached within 10,000,000 pivots.
+    """
+    ot = import_pot()
+    marginals = [torch.full((n,), 1 / n, dtype=torch.float64).numpy() for n in cost_NM.shape]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what POT warns of is an error here
-        plan, said = ot.emd(*margins, cost_NM.double().cpu().numpy(), numItermax=10_000_000, log=True)
-    if said["warning"] is not None:
-        raise TlbenchError(f"the transport plan of {tuple(cost_NM.shape)} rows was not found: {said['warning']}")
+        warnings.simplefilter("ignore")  # POT's warning is an error below
+        plan, log = ot.emd(*marginals, cost_NM.double().cpu().numpy(), numItermax=10_000_000, log=True)
+    if log["warning"] is not None:
+        raise TlbenchError(f"The optimal transport plan of {tuple(cost_NM.shape)} samples was not solved: {log['warning']}")
     return torch.from_numpy(plan).to(cost_NM)
 
 
 def sinkhorn_plan(cost_NM: Tensor, weight: float, iterations: int = 1000, tolerance: float = 1e-9) -> tuple[Tensor, bool]:
-    """The plan of least cost + weight sum G (log G - 1), by Sinkhorn's iteration on logarithms, where the cost lies.
+    """The plan (N, M) of least cost + weight sum G (log G - 1), by Sinkhorn's iteration on logarithms, on the cost's device.
 
-    Also whether the margins of the target came out to `tolerance`; those of the source always do.
+    Cuturi, Sinkhorn distances, NIPS 2013. https://arxiv.org/abs/1306.0895
+
+    Args:
+        cost_NM: cost (N, M).
+        weight: of the entropy, in units of the cost.
+        iterations: at most.
+        tolerance: of the target's marginals, where the iteration stops; the source's are always met.
+
+    Returns:
+        The plan, and whether the target's marginals are met to 10 times the tolerance.
     """
-    ot = library()
-    margins = [cost_NM.new_full((n,), 1 / n) for n in cost_NM.shape]
-    plan = ot.sinkhorn(*margins, cost_NM, weight, method="sinkhorn_log", numItermax=iterations, stopThr=tolerance, warn=False)
-    return plan, float((plan.sum(dim=0) - margins[1]).norm()) <= 10 * tolerance
+    ot = import_pot()
+    marginals = [cost_NM.new_full((n,), 1 / n) for n in cost_NM.shape]
+    plan = ot.sinkhorn(*marginals, cost_NM, weight, method="sinkhorn_log", numItermax=iterations, stopThr=tolerance, warn=False)
+    return plan, float((plan.sum(dim=0) - marginals[1]).norm()) <= 10 * tolerance
 
 
 def group_lasso_plan(
     cost_NM: Tensor, onehot_NC: Tensor, weight: float, group: float, *, outer: int = 10, iterations: int = 200
 ) -> tuple[Tensor, bool]:
-    """`entropic` + group sum_j sum_c (mass of class c sent to target row j)^(1/2): each target row draws on few classes.
+    """The entropic plan with group sum_j sum_c (mass of class c sent to target sample j)^(1/2) added to its objective.
 
-    By majorisation: the root's tangent is added to the cost, `outer` times (Courty et al. 2017, algorithm 1).
+    Each target sample then draws on few classes. The root is majorised: its tangent is added to the cost, a fixed number of
+    times (Courty, Flamary, Tuia and Rakotomamonjy, IEEE TPAMI 2017, algorithm 1, https://arxiv.org/abs/1507.00504).
+
+    Args:
+        cost_NM: cost (N, M).
+        onehot_NC: one-hot classes (N, C) of the source samples.
+        weight: of the entropy, in units of the cost.
+        group: of the class term, in units of the cost.
+        outer: majorisation steps.
+        iterations: of Sinkhorn within each step, at most.
+
+    Returns:
+        The plan, and whether the last step's target marginals are met.
     """
-    onehot, slope, done = onehot_NC.to(cost_NM), torch.zeros_like(cost_NM), True
+    onehot, slope, converged = onehot_NC.to(cost_NM), torch.zeros_like(cost_NM), True
     plan = cost_NM
     for _ in range(outer):
-        plan, done = sinkhorn_plan(cost_NM + group * slope, weight, iterations)
+        plan, converged = sinkhorn_plan(cost_NM + group * slope, weight, iterations)
         slope = onehot @ (0.5 * (onehot.T @ plan + 1e-3).rsqrt())
-    return plan, done
+    return plan, converged
 
 
-def library() -> Any:
-    """POT.
+def import_pot() -> Any:
+    """The module `ot`.
 
     Raises:
-        TlbenchError: it is not installed.
+        TlbenchError: POT is not installed.
     """
     import os
 
-    # beside TensorFlow it would load that too, and both compilers in one process end it
+    # POT would also import an installed TensorFlow, and both compilers in one process crash it
     os.environ.setdefault("POT_BACKEND_DISABLE_TENSORFLOW", "1")
     try:
         import ot
     except ModuleNotFoundError as error:
-        raise TlbenchError("optimal transport needs POT; pip install 'tlbench[ot]'") from error
+        raise TlbenchError("POT, which solves optimal transport, is not installed. pip install 'tlbench[ot]'") from error
     return ot

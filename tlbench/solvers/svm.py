@@ -1,4 +1,11 @@
-"""Linear support vector machines of two classes, and the exchange of source rows for target rows of the margin (DASVM)."""
+"""Binary linear support vector machines, and DASVM: the exchange of source samples for target samples in the margin.
+
+The machines are libsvm's, through scikit-learn on the CPU, to a tolerance of 1e-6 or `MAX_ITERATIONS`. DASVM stops where no
+target sample is left in the margin, or after a number of rounds.
+
+Bruzzone and Marconcini, Domain adaptation problems: a DASVM classification technique and a circular validation strategy, IEEE
+TPAMI 2010. https://doi.org/10.1109/TPAMI.2009.57
+"""
 
 from __future__ import annotations
 
@@ -11,40 +18,43 @@ from torch import Tensor
 
 from tlbench.solvers import base_learners
 
-Machine = Callable[[Tensor], Tensor]
-"""Rows (N, D) -> signed distance from the boundary (N,), in units of the margin."""
+DecisionFunction = Callable[[Tensor], Tensor]
+"""Samples (N, D) -> signed distance from the boundary (N,), in units of the margin."""
 
 
-ITERATIONS = 100_000
-"""At most, for one machine: where no line separates the classes libsvm can go on for hours."""
-WHOLE = 6000
-"""Rows of both domains up to which all products of two rows are kept (275 MiB): a round then costs none."""
+MAX_ITERATIONS = 100_000
+"""Of one machine: where no hyperplane separates the classes libsvm can run for hours."""
+MAX_GRAM_SAMPLES = 6000
+"""Samples of both domains up to which their Gram matrix is stored (275 MiB): a round then need not compute products."""
 
 
 @dataclass(frozen=True)
-class DasvmState:
-    """The last machine, the rounds that were run, the source rows that were still there, and machines cut off on the way."""
+class DasvmResult:
+    """The last machine, the rounds that were run, the source samples that remained, and the machines that did not converge."""
 
-    machine: Machine
+    decision: DecisionFunction
     rounds: int
-    source_left: int
-    cut_off: int = 0
+    remaining_sources: int
+    unconverged: int = 0
 
 
-def products(source_ND: Tensor, target_MD: Tensor) -> Tensor | None:
-    """All products of two rows (N + M, N + M), the source's first; None where they are too many to keep."""
-    rows = torch.cat([source_ND, target_MD])
-    return rows @ rows.T if len(rows) <= WHOLE else None
+def gram_matrix(source_ND: Tensor, target_MD: Tensor) -> Tensor | None:
+    """Inner products (N + M, N + M) of all samples, the source's first; None where they are too many to store."""
+    pooled = torch.cat([source_ND, target_MD])
+    return pooled @ pooled.T if len(pooled) <= MAX_GRAM_SAMPLES else None
 
 
-def fit_svm(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None = None) -> tuple[Machine, bool]:
-    """Linear machine of the signs -1 and 1 (libsvm through scikit-learn, on the CPU); rows of one sign give that sign.
+def fit_binary_svm(x_ND: Tensor, sign_N: Tensor, c: float, gram_NN: Tensor | None = None) -> tuple[DecisionFunction, bool]:
+    """Fit a linear machine of the signs -1 and 1, and say whether it converged within `MAX_ITERATIONS`.
 
-    Also whether it was solved within `ITERATIONS`. `products_NN` is x x' where that is known: the machine is the same, and
-    libsvm need not go through the columns.
+    Args:
+        x_ND: samples (N, D), float64.
+        sign_N: signs (N,); where all are equal the decision is that sign.
+        c: cost of a slack.
+        gram_NN: x x' (N, N) where it is known: the machine is the same, and libsvm need not go through the columns.
 
     Raises:
-        TlbenchError: rows too long for libsvm.
+        TlbenchError: A sample is too long for libsvm.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import SVC
@@ -52,15 +62,15 @@ def fit_svm(x_ND: Tensor, sign_N: Tensor, c: float, products_NN: Tensor | None =
     if bool((sign_N == sign_N[0]).all()):
         constant = float(sign_N[0])
         return lambda x: x.new_full((len(x),), constant, dtype=torch.float64), True
-    base_learners.refuse_long(x_ND)
-    kernel, given = ("linear", x_ND) if products_NN is None else ("precomputed", products_NN)
-    # a tight tolerance: which rows lie nearest the edge must not hang on the order of the rows
+    base_learners.check_norms(x_ND)
+    kernel, inputs = ("linear", x_ND) if gram_NN is None else ("precomputed", gram_NN)
+    # the tolerance is tight: which samples lie nearest the edge must not depend on the order of the samples
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is told below
-        fitted = SVC(kernel=kernel, C=c, tol=1e-6, max_iter=ITERATIONS).fit(given.cpu().numpy(), sign_N.cpu().numpy())
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is returned below
+        fitted = SVC(kernel=kernel, C=c, tol=1e-6, max_iter=MAX_ITERATIONS).fit(inputs.cpu().numpy(), sign_N.cpu().numpy())
     normal = torch.tensor(fitted.dual_coef_[0]).to(x_ND) @ x_ND[torch.tensor(fitted.support_, device=x_ND.device).long()]
     offset = float(fitted.intercept_[0])
-    return lambda x: x.double() @ normal + offset, int(fitted.n_iter_[0]) < ITERATIONS
+    return lambda x: x.double() @ normal + offset, int(fitted.n_iter_[0]) < MAX_ITERATIONS
 
 
 def dasvm(
@@ -71,47 +81,49 @@ def dasvm(
     c: float,
     count: int,
     rounds: int,
-    known: Tensor | None = None,
-) -> DasvmState:
-    """From a machine of the source to one of target rows labelled by themselves.
+    gram: Tensor | None = None,
+) -> DasvmResult:
+    """Move from a machine of the source to a machine of the target samples with their own pseudo-labels.
 
     Args:
-        source_ND: rows.
-        sign_N: their signs; where all are one there is nothing to exchange.
-        target_MD: rows without labels.
+        source_ND: source samples (N, D).
+        sign_N: their signs (N,); where all are equal there is nothing to exchange.
+        target_MD: target samples (M, D) without labels.
         c: cost of a slack.
-        count: rows taken in and dropped, a side and round.
+        count: samples that are added and dropped for each side and round.
         rounds: at most.
-        known: `products` of the rows; libsvm computes them in every round where it is None.
+        gram: `gram_matrix` of both domains; libsvm computes the products in every round where it is None.
     """
 
-    def trained(chosen: Tensor, signs: Tensor) -> tuple[Machine, bool]:
-        return fit_svm(pool[chosen], signs, c, None if known is None else known[chosen][:, chosen])
+    def fit(indices: Tensor, signs: Tensor) -> tuple[DecisionFunction, bool]:
+        return fit_binary_svm(pooled[indices], signs, c, None if gram is None else gram[indices][:, indices])
 
-    pool = torch.cat([source_ND, target_MD])
-    every = torch.arange(len(pool), device=pool.device)
-    current, solved = trained(every[: len(source_ND)], sign_N)
-    cut_off = int(not solved)
+    pooled = torch.cat([source_ND, target_MD])
+    all_indices = torch.arange(len(pooled), device=pooled.device)
+    decision, converged = fit(all_indices[: len(source_ND)], sign_N)
+    unconverged = int(not converged)
     if bool((sign_N == sign_N[0]).all()):
-        return DasvmState(current, 0, 0)  # nothing was solved
-    kept_N = torch.ones(len(source_ND), dtype=torch.bool, device=source_ND.device)
-    taken_M = torch.zeros(len(target_MD), dtype=torch.bool, device=target_MD.device)
+        return DasvmResult(decision, 0, 0)  # the decision is constant
+    remaining_N = torch.ones(len(source_ND), dtype=torch.bool, device=source_ND.device)
+    added_M = torch.zeros(len(target_MD), dtype=torch.bool, device=target_MD.device)
     label_M = torch.zeros(len(target_MD)).to(target_MD)
-    done = 0
-    while done < rounds:
-        at_M, at_N = current(target_MD), current(source_ND)
-        taken_M &= torch.sign(at_M) == label_M  # who changed sides goes back
-        waiting = ~taken_M & (at_M.abs() < 1)
-        if not bool(waiting.any()):
+    round_number = 0
+    while round_number < rounds:
+        value_M, value_N = decision(target_MD), decision(source_ND)
+        added_M &= torch.sign(value_M) == label_M  # a sample that changed sides is no longer labelled
+        candidates = ~added_M & (value_M.abs() < 1)
+        if not bool(candidates.any()):
             break
         for side in (1.0, -1.0):
-            here = (waiting & (torch.sign(at_M) == side)).nonzero().squeeze(1)
-            nearest = here[torch.argsort(at_M[here].abs(), descending=True)[:count]]
-            taken_M[nearest], label_M[nearest] = True, side
-            there = (kept_N & (torch.sign(at_N) == side)).nonzero().squeeze(1)
-            kept_N[there[torch.argsort(at_N[there].abs(), descending=True)[:count]]] = False
-        current, solved = trained(every[torch.cat([kept_N, taken_M])], torch.cat([sign_N[kept_N], label_M[taken_M]]))
-        cut_off, done = cut_off + (not solved), done + 1
-    said = torch.where(current(target_MD) >= 0, 1.0, -1.0).to(sign_N)
-    last, solved = trained(every[len(source_ND) :], said)
-    return DasvmState(last, done, int(kept_N.sum()), cut_off + (not solved))
+            on_side = (candidates & (torch.sign(value_M) == side)).nonzero().squeeze(1)
+            nearest = on_side[torch.argsort(value_M[on_side].abs(), descending=True)[:count]]
+            added_M[nearest], label_M[nearest] = True, side
+            sources = (remaining_N & (torch.sign(value_N) == side)).nonzero().squeeze(1)
+            remaining_N[sources[torch.argsort(value_N[sources].abs(), descending=True)[:count]]] = False
+        decision, converged = fit(
+            all_indices[torch.cat([remaining_N, added_M])], torch.cat([sign_N[remaining_N], label_M[added_M]])
+        )
+        unconverged, round_number = unconverged + (not converged), round_number + 1
+    pseudo_labels = torch.where(decision(target_MD) >= 0, 1.0, -1.0).to(sign_N)
+    decision, converged = fit(all_indices[len(source_ND) :], pseudo_labels)
+    return DasvmResult(decision, round_number, int(remaining_N.sum()), unconverged + (not converged))

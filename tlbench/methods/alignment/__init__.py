@@ -1,1 +1,1 @@
-"""Features of the two domains are made alike in some statistic."""
+"""Methods that make the features of the two domains equal in some statistic."""

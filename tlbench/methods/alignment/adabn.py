@@ -1,6 +1,7 @@
-"""AdaBN: keep every weight, replace the statistics of batch normalisation by the target's.
+"""AdaBN: every weight stays, and the statistics of batch normalisation are replaced by the target's.
 
-Li et al., Revisiting batch normalization for practical domain adaptation, 2016. https://arxiv.org/abs/1603.04779
+Li, Wang, Shi, Liu and Hou, Revisiting batch normalization for practical domain adaptation, 2016.
+https://arxiv.org/abs/1603.04779
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from tlbench.terms import Step
 
 
 class AdaBN(DeepMethod):
-    """Source training, then one pass over the target: each statistic is the plain average over its chunks of 512 rows."""
+    """Source training, then one pass over the target: each statistic is the plain average over its chunks of 512 samples."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:
-        """Needs a backbone with batch normalisation."""
+        """Collect the batch-normalisation layers of the network."""
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
 
     def phases(self) -> tuple[Phase, ...]:
-        """Source; then a pass without steps."""
+        """Source training; then a phase without steps, which passes over the target.
+
+        Raises:
+            NotApplicableError: The backbone has no batch normalisation.
+        """
         if not self.norms:
-            raise NotApplicableError("adabn replaces statistics of batch normalisation, and the backbone has none")
+            raise NotApplicableError(
+                "The backbone has no batch normalisation, whose statistics adabn replaces. Choose a backbone with batch norm."
+            )
         source, target = frozenset({"source"}), frozenset({"target"})
         return Phase(self.loss, source), Phase(None, frozenset(), 0.0, begin=self.measure, passes=target)
 
@@ -34,14 +41,14 @@ class AdaBN(DeepMethod):
         """CE(source)."""
         return self.supervised(step)
 
-    def measure(self, rows: Passes) -> None:
-        """All layers at once: each sees the batch statistics of the layers before it."""
+    def measure(self, passes: Passes) -> None:
+        """Measure all layers in one pass: each sees the batch statistics of the layers before it."""
         for norm in self.norms:
             norm.reset_running_stats()
-            norm.momentum = None  # torch's word for the plain average
-        rows.map("target", self._through)
+            norm.momentum = None  # torch then takes the plain average
+        passes.map("target", self._forward)
 
-    def _through(self, x: Tensor) -> Tensor:
+    def _forward(self, x: Tensor) -> Tensor:
         for norm in self.norms:
             norm.train()
         features: Tensor = self.net.backbone(x)

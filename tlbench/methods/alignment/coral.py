@@ -1,6 +1,7 @@
-"""Deep CORAL: make the two domains' feature covariances equal.
+"""Deep CORAL: make the feature covariances of the two domains equal.
 
-Sun and Saenko, Deep CORAL, ECCV workshops 2016. https://arxiv.org/abs/1607.01719
+Sun and Saenko, Deep CORAL: correlation alignment for deep domain adaptation, ECCV workshops 2016.
+https://arxiv.org/abs/1607.01719
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Coral(DeepMethod):
-    """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the backbone's features (the paper takes its last layer)."""
+class CORAL(DeepMethod):
+    """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the features of the backbone (the paper takes its last layer)."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
-    weight: float = Field(1.0, ge=0, description="of the CORAL term; D^2 divides it, so wide features want a large one")
+    weight: float = Field(1.0, ge=0, description="of the CORAL term; D^2 divides it, so that wide features need a large one")
 
     def loss(self, step: Step) -> Tensor:
         """Both terms from one forward."""

@@ -1,4 +1,4 @@
-"""DAN: make the two domains' features alike in a multi-kernel maximum mean discrepancy.
+"""DAN: make the features of the two domains equal in a multi-kernel maximum mean discrepancy.
 
 Long, Cao, Wang and Jordan, Learning transferable features with deep adaptation networks, ICML 2015.
 https://arxiv.org/abs/1502.02791
@@ -14,8 +14,8 @@ from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Dan(DeepMethod):
-    """CE(source) + weight * MMD^2 of the backbone's features, V-statistic, fixed equal kernel weights (the paper learns them)."""
+class DAN(DeepMethod):
+    """CE(source) + weight * MMD^2 of the backbone's features, V-statistic, equal kernel weights (the paper learns them)."""
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})

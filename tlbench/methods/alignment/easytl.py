@@ -1,4 +1,4 @@
-"""EasyTL: each target row to the nearest class mean of the source, with a row at least for every class; nothing to tune.
+"""EasyTL: each target sample takes the nearest class mean of the source, and every class gets one sample at least.
 
 Wang, Chen, Yu, Huang and Yang, Easy transfer learning by exploiting intra-domain structures, ICME 2019.
 https://arxiv.org/abs/1904.01376
@@ -14,44 +14,44 @@ from torch import Tensor
 
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
-from tlbench.solvers import subspaces, transductive
+from tlbench.solvers import nearest_neighbors, subspaces
 from tlbench.terms import Task
 
 
-class Easytl(ShallowMethod):
-    """min sum_cj d_cj m_cj over shares m: each row's sum to 1, each class gets 1 at least, d the distance to the class mean.
+class EasyTL(ShallowMethod):
+    """min sum_cj d_cj m_cj over shares m: those of a sample sum to 1, those of a class to 1 at least; d: distance to the mean.
 
-    The optimum of this linear programme is the nearest mean for all rows but one of each class, and these are a least-cost
-    assignment on what leaving the nearest mean costs. The decisions are for the granted rows; another row takes that of its
-    nearest one. `align = "none"` is the paper's EasyTL(c).
+    The optimum of this linear programme is the nearest mean for all samples but one of each class, and these are a least-cost
+    assignment on the cost of leaving the nearest mean. The decisions are for the granted target samples; any other sample
+    takes that of its nearest one. There is nothing to tune. `align = "none"` is the paper's EasyTL(c).
     """
 
     reads = frozenset({"source", "target"})
-    align: Literal["coral", "none"] = Field("coral", description="CORAL on the source rows first (covariances + I)")
+    align: Literal["coral", "none"] = Field("coral", description="CORAL on the source samples first (covariances + I)")
 
     def fit(self, task: Task) -> Predictor:
-        """In float64; distances to C means, and an assignment of C classes to the target rows on the CPU."""
+        """Distances to C means in float64, and an assignment of C classes to the target samples on the CPU."""
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         x = subspaces.coral(source.x, target, 1.0) if self.align == "coral" else source.x
-        there = source.y.unique()
-        means = torch.stack([x[source.y == c].mean(dim=0) for c in there])
+        present = source.y.unique()
+        means = torch.stack([x[source.y == c].mean(dim=0) for c in present])
         distance_MC = target.new_full((len(target), task.classes), torch.inf)
-        distance_MC[:, there] = torch.cdist(target, means, compute_mode="donot_use_mm_for_euclid_dist")
-        scores = transductive.nearest_decision(target, -self.given(distance_MC, there))
+        distance_MC[:, present] = torch.cdist(target, means, compute_mode="donot_use_mm_for_euclid_dist")
+        scores = nearest_neighbors.fit_nearest_sample(target, -self.assigned_distances(distance_MC, present))
         return lambda x: scores(x.flatten(1))
 
-    def given(self, distance_MC: Tensor, there: Tensor) -> Tensor:
-        """Distances in which the class that a row is given comes first: it trades places with the nearest one."""
+    def assigned_distances(self, distance_MC: Tensor, present: Tensor) -> Tensor:
+        """Distances (M, C) in which the assigned class of a sample is the nearest: the two classes swap their distances."""
         from scipy.optimize import linear_sum_assignment
 
-        if len(distance_MC) < len(there):
-            self.note(f"{len(distance_MC)} target rows for {len(there)} classes: nearest class means")
+        if len(distance_MC) < len(present):
+            self.note(f"{len(distance_MC)} target samples are fewer than {len(present)} classes: each takes the nearest mean.")
             return distance_MC
         nearest, best = distance_MC.min(dim=1)
-        gaps = (distance_MC[:, there] - nearest[:, None]).T
-        order, rows = (torch.as_tensor(found).to(there) for found in linear_sum_assignment(gaps.cpu().numpy()))
-        given = best.clone()
-        given[rows] = there[order]
-        traded = distance_MC.clone()
-        traded.scatter_(1, best[:, None], distance_MC.gather(1, given[:, None]))
-        return traded.scatter_(1, given[:, None], nearest[:, None])
+        gaps = (distance_MC[:, present] - nearest[:, None]).T
+        classes, samples = (torch.as_tensor(indices).to(present) for indices in linear_sum_assignment(gaps.cpu().numpy()))
+        assigned = best.clone()
+        assigned[samples] = present[classes]
+        swapped = distance_MC.clone()
+        swapped.scatter_(1, best[:, None], distance_MC.gather(1, assigned[:, None]))
+        return swapped.scatter_(1, assigned[:, None], nearest[:, None])

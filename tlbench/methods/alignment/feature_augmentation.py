@@ -1,4 +1,4 @@
-"""Feature augmentation (EasyAdapt): every domain has a copy of the columns to itself beside one that all share.
+"""Feature augmentation (EasyAdapt): every domain has its own copy of the columns beside a copy that all domains share.
 
 Daumé III, Frustratingly easy domain adaptation, ACL 2007. https://arxiv.org/abs/0907.1815
 """
@@ -15,37 +15,33 @@ from tlbench.terms import Task
 
 
 class FeatureAugmentation(ShallowMethod):
-    """Source s: (x, 0.., x at s, ..0), target: (x, 0.., x); learnt on source and few together, several sources each apart.
+    """A sample of source s becomes (x, 0.., x at s, ..0), a target sample (x, 0.., x); several sources have a copy each.
 
-    With ridge it is multi-task ridge towards a common mean. Rows are centred by the mean of all, so that the copies need no
+    With ridge it is multi-task ridge towards a common mean. Samples are centred by the mean of all, so that the copies need no
     intercepts of their own.
     """
 
     reads = frozenset({"source", "target_labeled"})
     tasks = shallow.BOTH_TASKS
     common: float = Field(1.0, ge=0, description="scale of the shared copy; 0: the target on its own")
-    own: float = Field(1.0, ge=0, description="scale of each domain's copy; 0: all rows pooled")
-    learner: shallow.Learner = Field("logistic", description="trained on the augmented rows")
+    own: float = Field(1.0, ge=0, description="scale of each domain's copy; 0: all samples pooled")
+    learner: shallow.Learner = Field("logistic", description="fitted on the augmented samples")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
-        """In float64, on rows of D (2 + number of sources) columns."""
-        assert task.target_labeled is not None
-        source, few = (
-            shallow.source_samples(self, task, pooled=False),
-            shallow.sample_matrix(task.target_labeled.x, "target_labeled"),
-        )
+        """One fit in float64, on D (2 + number of sources) columns."""
+        source, target = shallow.source_samples(self, task, pooled=False), shallow.target_labeled_samples(task)
         domain = torch.zeros(len(source), dtype=torch.long) if source.domain is None else source.domain
         sources = int(domain.max()) + 1
-        rows = torch.cat([source.x, few])
-        mean = rows.mean(dim=0)
-        where = torch.cat([domain.to(rows.device), torch.full((len(few),), sources, device=rows.device)])
+        pooled = torch.cat([source.x, target.x])
+        mean = pooled.mean(dim=0)
+        domains = torch.cat([domain.to(pooled.device), torch.full((len(target.x),), sources, device=pooled.device)])
 
-        def wide(x: Tensor, of: Tensor) -> Tensor:
-            copies = torch.nn.functional.one_hot(of, sources + 1).to(x)
+        def augment(x: Tensor, domain_of: Tensor) -> Tensor:
+            copies = torch.nn.functional.one_hot(domain_of, sources + 1).to(x)
             own = (self.own * copies[:, :, None] * x[:, None, :]).flatten(1)
             return torch.cat([self.common * x, own], dim=1)
 
-        y = torch.cat([source.y, task.target_labeled.y])
-        scores = shallow.fit_learner(self, wide(rows - mean, where), y, task)
-        return lambda x: scores(wide(x.flatten(1).double() - mean, where.new_full((len(x),), sources)))
+        y = torch.cat([source.y, target.y])
+        scores = shallow.fit_learner(self, augment(pooled - mean, domains), y, task)
+        return lambda x: scores(augment(x.flatten(1).double() - mean, domains.new_full((len(x),), sources)))

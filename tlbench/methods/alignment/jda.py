@@ -1,6 +1,7 @@
-"""Joint distribution adaptation: transfer components that bring the classes of both domains together too, by pseudo-labels.
+"""Joint distribution adaptation: transfer components in which the classes of both domains agree too, by pseudo-labels.
 
 Long, Wang, Ding, Sun and Yu, Transfer feature learning with joint distribution adaptation, ICCV 2013.
+https://doi.org/10.1109/ICCV.2013.274
 """
 
 from __future__ import annotations
@@ -12,61 +13,62 @@ from torch import Tensor
 
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
-from tlbench.solvers.kernel_columns import Kernel, kernel_columns
-from tlbench.solvers.transfer_components import Scatter, class_contrasts, components, contrasts, scaled, unit
+from tlbench.solvers import transfer_components as components
+from tlbench.solvers.kernels.design import Kernel, kernel_design
 from tlbench.terms import Labelled, Task
 
 
-class Jda(ShallowMethod):
-    """TCA with M = C e_0 e_0' + sum_c e_c e_c' of Frobenius norm 1, solved again with each round's labels of the target rows.
+class JDA(ShallowMethod):
+    """TCA with M = C e_0 e_0' + sum_c e_c e_c' of Frobenius norm 1, solved again with each round's pseudo-labels.
 
-    A class that no target row is given keeps its source half only; the factor C, the first round without classes, and the
-    scaling of rows before and after to unit length are those of the authors' code. Defaults: the paper's, on objects.
+    A class that no target sample is assigned to has source terms only; the factor C, the first round without classes, and the
+    scaling of samples to unit length before and after are those of the authors' code. Defaults: the paper's, on objects.
     """
 
     reads = frozenset({"source", "target"})
-    kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the rows (dual); primal: of the columns")
+    kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the samples (dual); primal: of the columns")
     gamma: float | None = Field(None, gt=0, description="rbf: exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(100, ge=1, description="components")
     penalty: float = Field(1.0, gt=0, description="weight of the coefficients' length; the paper's 0.1 on digits")
     rounds: int = Field(10, ge=1, description="rounds of pseudo-labels, fewer where they repeat themselves")
-    unit_rows: bool = Field(True, description="rows and their components divided by their length")
-    landmarks: int = Field(1000, ge=1, description="rbf: rows that stand for all beyond `exact` rows")
-    exact: int = Field(10_000, ge=1, description="rbf: up to so many rows the kernel is whole; more take the Nystrom form")
+    unit_rows: bool = Field(True, description="samples and their components divided by their length")
+    landmarks: int = Field(1000, ge=1, description="rbf: landmarks of the Nystrom form beyond `exact` samples")
+    exact: int = Field(10_000, ge=1, description="rbf: up to so many samples the kernel is exact; more take the Nystrom form")
     learner: shallow.Learner = Field("auto", description="gives the pseudo-labels, and the scores at the end")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
-    def contrasts(self, marginal: Tensor, conditional: Tensor | None, y: Tensor, said: Tensor | None) -> Tensor:
-        """E of M = E E', from root C e_0 (N, 1) and, once the target rows have labels `said`, from e_c (N, C)."""
+    def contrasts(self, marginal: Tensor, conditional: Tensor | None, y: Tensor, pseudo_labels: Tensor | None) -> Tensor:
+        """E of M = E E', from root C e_0 (N, 1) and e_c (N, C), source classes and pseudo-labels; None before there are any."""
         return marginal if conditional is None else torch.cat([marginal, conditional], dim=1)
 
     def fit(self, task: Task) -> Predictor:
-        """In float64; Z'HZ is the same in every round, only the C + 1 columns of the mismatch change."""
+        """Rounds in float64; Z'HZ is the same in every round, only the C + 1 columns of the mismatch change."""
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
-        rows = self.unit(torch.cat([source.x, target]))
-        made = kernel_columns(rows, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
-        if made.why_not_exact:
-            self.note(made.why_not_exact)
-        scatter, count = Scatter(made), shallow.at_most(self, self.components, made.width)
-        marginal = task.classes**0.5 * contrasts(len(source), len(target), rows)
-        said = self.first(source, target, task)
-        before: Tensor | None = None
+        samples = self.normalize(torch.cat([source.x, target]))
+        design = kernel_design(samples, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
+        if design.approximation:
+            self.note(design.approximation)
+        scatter, count = components.Scatter(design), shallow.limit_components(self, self.components, design.width)
+        marginal = task.classes**0.5 * components.mean_contrast(len(source), len(target), samples)
+        labels = self.initial_pseudo_labels(source, target, task)
+        vectors: Tensor | None = None
         for _ in range(self.rounds):
-            classes = None if said is None else class_contrasts(source.y, said, task.classes, marginal)
-            mismatch = made.gather(unit(self.contrasts(marginal, classes, source.y, said)))
-            values, found = components(scatter, mismatch, self.penalty, count, start=before)
-            before, weights = found, scaled(values, found, "coefficients")
-            features = self.unit(made.map(weights))
+            classes = None if labels is None else components.class_contrasts(source.y, labels, task.classes, marginal)
+            contrasts = components.normalize_contrasts(self.contrasts(marginal, classes, source.y, labels))
+            mismatch = design.transpose_matmul(contrasts)
+            values, vectors = components.leading_components(scatter, mismatch, self.penalty, count, start=vectors)
+            weights = components.scale_components(values, vectors, "coefficients")
+            features = self.normalize(design.matmul(weights))
             scores = shallow.fit_learner(self, features[: len(source)], source.y, task)
-            last, said = said, scores(features[len(source) :]).argmax(dim=1)
-            if last is not None and torch.equal(last, said):
+            previous, labels = labels, scores(features[len(source) :]).argmax(dim=1)
+            if previous is not None and torch.equal(previous, labels):
                 break
-        return lambda x: scores(self.unit(made.at(self.unit(x.flatten(1).double())) @ weights))
+        return lambda x: scores(self.normalize(design.columns(self.normalize(x.flatten(1).double())) @ weights))
 
-    def first(self, source: Labelled, target: Tensor, task: Task) -> Tensor | None:
-        """Labels of the target rows before the first round; none here."""
+    def initial_pseudo_labels(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor | None:
+        """Labels of the target samples (M,) before the first round; JDA has none."""
         return None
 
-    def unit(self, rows: Tensor) -> Tensor:
-        """Rows of length 1 where the option says so."""
-        return F.normalize(rows) if self.unit_rows else rows
+    def normalize(self, x: Tensor) -> Tensor:
+        """Samples of length 1 where the option `unit_rows` is set."""
+        return F.normalize(x) if self.unit_rows else x

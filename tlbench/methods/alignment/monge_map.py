@@ -1,8 +1,9 @@
-"""Linear Monge map: the optimal transport between two Gaussians moves the source rows, then a plain learner.
+"""Linear Monge map: the source samples move by the optimal transport map between two Gaussians, then a learner is fitted.
 
-Knott and Smith, On the optimal mapping of distributions, Journal of Optimization Theory and Applications 1984; for adaptation
-Flamary, Lounici and Ferrari, Concentration bounds for linear Monge mapping estimation and optimal transport domain
-adaptation, 2019. https://arxiv.org/abs/1905.10155
+Knott and Smith, On the optimal mapping of distributions, Journal of Optimization Theory and Applications 1984.
+https://doi.org/10.1007/BF00934745
+Flamary, Lounici and Ferrari, Concentration bounds for linear Monge mapping estimation and optimal transport domain adaptation,
+2019. https://arxiv.org/abs/1905.10155
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from tlbench.terms import Task
 class MongeMap(ShallowMethod):
     """x_s -> m_t + (x_s - m_s) A with A = C_s^(-1/2) (C_s^(1/2) C_t C_s^(1/2))^(1/2) C_s^(-1/2), covariances divided by N.
 
-    Of all maps that give the source the target's mean and covariance it moves the rows least.
+    Of all maps that give the source the target's mean and covariance it moves the samples least.
     """
 
     reads = frozenset({"source", "target"})
     tasks = shallow.BOTH_TASKS
     ridge: float = Field(1e-8, gt=0, description="added to both covariances, in units of their mean diagonal")
-    learner: shallow.Learner = Field("logistic", description="trained on the mapped source rows")
+    learner: shallow.Learner = Field("logistic", description="fitted on the mapped source samples")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def fit(self, task: Task) -> Predictor:
-        """In float64; where there are more columns than rows, in the span of both domains' rows."""
+        """Two eigenproblems in float64; with more columns than samples, in the span of both domains."""
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
-        mapped = subspaces.monge(source.x, target, self.ridge)
+        mapped = subspaces.linear_monge_map(source.x, target, self.ridge)
         scores = shallow.fit_learner(self, mapped, source.y, task)
         return lambda x: scores(x.flatten(1))

@@ -1,1 +1,1 @@
-"""Learners without transfer and without a network, for reference."""
+"""Reference learners without transfer and without a network."""

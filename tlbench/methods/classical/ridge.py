@@ -1,6 +1,7 @@
-"""Ridge on the raw inputs of the source: the linear baseline of regression, and least squares on -1 and 1 for classes.
+"""Ridge on the raw inputs of the source: the linear baseline of a regression, and least squares on -1 and 1 for classes.
 
 Hoerl and Kennard, Ridge regression: biased estimation for nonorthogonal problems, Technometrics 1970.
+https://doi.org/10.1080/00401706.1970.10488634
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from tlbench.terms import Task
 
 
 class Ridge(ShallowMethod):
-    """Minimises |y - W x - b|^2 + |W|^2 / c, the intercept free."""
+    """Minimises |y - W x - b|^2 + |W|^2 / c over the source samples, the intercept free."""
 
     reads = frozenset({"source"})
     tasks = shallow.BOTH_TASKS
     c: float = Field(1.0, gt=0, description="inverse penalty")
 
     def fit(self, task: Task) -> Predictor:
-        """In float64, in the smaller of the two spaces, columns or rows."""
+        """One linear system in float64, in the smaller of the two spaces, columns or samples."""
         source = shallow.source_samples(self, task)
         scores = base_learners.fit_learner("ridge", source.x, source.y, task.classes, c=self.c, regression=task.regression)
         return lambda x: scores(x.flatten(1))

@@ -1,1 +1,1 @@
-"""Rows or labels are carried from the source to the target at the least cost."""
+"""Methods that carry samples or labels from the source to the target at the least cost."""

@@ -1,1 +1,1 @@
-"""The source's fitted weights are where the target's start from."""
+"""Methods in which the source's fitted weights are the prior or the starting point of the target's."""

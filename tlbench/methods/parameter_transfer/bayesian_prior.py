@@ -1,30 +1,29 @@
-"""Bayesian prior transfer: the posterior of a linear model after the source is its prior before the few labelled target rows.
+"""Bayesian prior transfer: the posterior of a linear model given the source is the prior for the labelled target samples.
 
-The source's likelihood counts to a power, so that many source rows do not drown the few: Ibrahim and Chen, Power prior
-distributions for regression models, Statistical Science 2000. Classes by Laplace's approximation at the source's mode.
+The source's likelihood is raised to a power, so that many source samples do not outweigh the target: Ibrahim and Chen, Power
+prior distributions for regression models, Statistical Science 2000. https://doi.org/10.1214/ss/1009212673
 """
 
 from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
-from tlbench.solvers import base_learners, gaussian_priors
+from tlbench.solvers import base_learners, cross_validation, gaussian_priors
 from tlbench.terms import Labelled, Task
 
-WIDE = 1000
-"""Columns up to which the source's curvature is whole: C x D x D numbers."""
-FREE = 1e-6
-"""Precision of the intercept before the source."""
+MAX_FULL_COLUMNS = 1000
+"""Columns up to which the source's curvature is a full matrix: C x D x D numbers."""
 
 
 class BayesianPrior(ShallowMethod):
-    """Precision of the prior: power x the source's curvature + I / tau2. Several sources are pooled.
+    """The prior precision is power x the source's curvature + I / tau2. Several sources are pooled.
 
-    Regression: tau2 and the noise are those of the largest evidence of the source; the power is that of the largest evidence of
-    the few. Classes: tau2 is c; the power is that of the least loss over 3 folds of the few.
+    Regression: tau2 and the noise maximise the evidence of the source, the power that of the labelled target samples. Classes:
+    Laplace's approximation at the source's mode; tau2 is c, the power is chosen by 3 folds of the labelled target samples.
     """
 
     reads = frozenset({"source", "target_labeled"})
@@ -33,51 +32,49 @@ class BayesianPrior(ShallowMethod):
     c: float = Field(1.0, gt=0, description="classes: prior variance of a weight before the source")
 
     def fit(self, task: Task) -> Predictor:
-        """The intercept is a column of ones whose prior is nearly flat."""
-        assert task.target_labeled is not None
-        source = shallow.source_samples(self, task)
-        few = Labelled(shallow.sample_matrix(task.target_labeled.x, "target_labeled"), task.target_labeled.y)
-        w_CD = self._regression(source, few) if task.regression else self._classes(source, few, task.classes)
-        return lambda x: gaussian_priors.with_ones(x.flatten(1)) @ w_CD.T
+        """One posterior of the source, one of the target; the intercept is the weight of a column of ones."""
+        source, target = shallow.source_samples(self, task), shallow.target_labeled_samples(task)
+        w_CD = self._regression(source, target) if task.regression else self._classification(source, target, task.classes)
+        return lambda x: gaussian_priors.with_intercept_column(x.flatten(1)) @ w_CD.T
 
-    def _regression(self, source: Labelled, few: Labelled) -> torch.Tensor:
-        x, y = gaussian_priors.with_ones(source.x), source.y.double()
-        near, said = gaussian_priors.with_ones(few.x), few.y.double()
-        tau2, noise = gaussian_priors.evidence(source.x, y)
-        flat = torch.full((x.shape[1],), 1 / tau2).to(x)
-        flat[-1] = FREE
-        nothing = x.new_zeros(x.shape[1], y.shape[1])
+    def _regression(self, source: Labelled, target: Labelled) -> Tensor:
+        x, y = gaussian_priors.with_intercept_column(source.x), source.y.double()
+        x_target, y_target = gaussian_priors.with_intercept_column(target.x), target.y.double()
+        tau2, noise = gaussian_priors.maximize_evidence(source.x, y)
+        precision = gaussian_priors.prior_precision(1 / tau2, x).diag()
+        zeros = x.new_zeros(x.shape[1], y.shape[1])
 
-        def prior(power: float) -> tuple[torch.Tensor, torch.Tensor]:
-            return gaussian_priors.posterior(x, y, flat.diag(), nothing, noise, power)
+        def prior(power: float) -> tuple[Tensor, Tensor]:
+            return gaussian_priors.posterior(x, y, precision, zeros, noise, power)
 
-        tried = [self.power] if self.power is not None else [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 1e-4]
-        power = (
-            max(tried, key=lambda a: gaussian_priors.log_evidence(near, said, *prior(a), noise)) if len(tried) > 1 else tried[0]
-        )
-        return gaussian_priors.posterior(near, said, *prior(power), noise)[1].T
+        def evidence(power: float) -> float:
+            return gaussian_priors.log_evidence(x_target, y_target, *prior(power), noise)
 
-    def _classes(self, source: Labelled, few: Labelled, classes: int) -> torch.Tensor:
-        near = gaussian_priors.with_ones(few.x)
+        candidates = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 1e-4]
+        power = max(candidates, key=evidence) if self.power is None else self.power
+        return gaussian_priors.posterior(x_target, y_target, *prior(power), noise)[1].T
+
+    def _classification(self, source: Labelled, target: Labelled, classes: int) -> Tensor:
+        x_target = gaussian_priors.with_intercept_column(target.x)
         weights, intercept = base_learners.softmax_regression(source.x, source.y, classes, penalty=1 / self.c)
         mode = torch.cat([weights, intercept[:, None]], dim=1)
-        diagonal = mode.shape[1] > WIDE
+        diagonal = mode.shape[1] > MAX_FULL_COLUMNS
         if diagonal:
-            self.note(f"{mode.shape[1] - 1} columns: the source's precision by its diagonal")
-        curvature = gaussian_priors.laplace_curvature(gaussian_priors.with_ones(source.x), mode, diagonal)
-        flat = torch.full((mode.shape[1],), 1 / self.c).to(mode)
-        flat[-1] = FREE
+            self.note(f"The source's precision is diagonal: there are {mode.shape[1] - 1} columns.")
+        curvature = gaussian_priors.laplace_curvature(gaussian_priors.with_intercept_column(source.x), mode, diagonal)
+        prior = gaussian_priors.prior_precision(1 / self.c, mode)
 
-        def fit(power: float, rows: torch.Tensor) -> base_learners.Scorer:
-            precision = power * curvature + (flat if diagonal else flat.diag())
-            w = gaussian_priors.most_likely(
-                near[rows], few.y[rows], mode, precision, iterations=gaussian_priors.EVIDENCE_TOLERANCE
-            )
+        def coefficients(power: float, indices: Tensor, iterations: int = 200) -> Tensor:
+            precision = power * curvature + (prior if diagonal else prior.diag())
+            return gaussian_priors.map_coefficients(x_target[indices], target.y[indices], mode, precision, iterations)
+
+        def fit(power: float, indices: Tensor) -> base_learners.Scorer:
+            w = coefficients(power, indices, cross_validation.SELECTION_ITERATIONS)
             return lambda x: x @ w.T
 
         power = self.power
         if power is None:
-            tried = [1.0, 0.1, 0.01, 0.001]
-            power = gaussian_priors.leave_one_out(near, few.y, False, tried, fit, folds=3) if len(near) >= 3 else 1.0
-        precision = power * curvature + (flat if diagonal else flat.diag())
-        return gaussian_priors.most_likely(near, few.y, mode, precision)
+            candidates = [1.0, 0.1, 0.01, 0.001]
+            choose = cross_validation.choose_candidate
+            power = choose(x_target, target.y, False, candidates, fit, folds=3) if len(x_target) >= 3 else 1.0
+        return coefficients(power, torch.arange(len(x_target), device=x_target.device))

@@ -1,4 +1,4 @@
-"""Source rows count as much as they resemble the target."""
+"""Methods that weight the source samples by how much they resemble the target."""
 
 from __future__ import annotations
 
@@ -11,45 +11,53 @@ from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.terms import Labelled, Task
 
-THIN, FEW = 0.02, 5
-"""The effective number of source rows, as a share and as a count, below which the record says so."""
+MIN_EFFECTIVE_SHARE, MIN_EFFECTIVE_COUNT = 0.02, 5
+"""The effective number of source samples, as a share and as a count, below which the record gets a note."""
 
 
 class ReweightingMethod(ShallowMethod):
-    """A weight for each source row, then a learner on the weighted rows: what the solved methods of this family share.
+    """A weight for each source sample, then a learner on the weighted samples: the base of this family's shallow methods.
 
-    Weights are scaled to mean 1 before the learner sees them. Where all of them vanish the rows count alike, and the record
-    says so. Rows of several sources are pooled.
+    Weights are scaled to mean 1 before the learner sees them. Where all of them vanish the samples are weighted equally, and
+    the record gets a note. Several sources are pooled.
     """
 
     reads = frozenset({"source", "target"})
     tasks = shallow.BOTH_TASKS
-    learner: base_learners.Weighted = Field("logistic", description="trained on the weighted rows; in a regression it is ridge")
+    learner: base_learners.WeightedLearner = Field("logistic", description="fitted on the weighted samples; regression: ridge")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, for weights of mean 1")
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
-        """Weights (N,) of any scale, none negative: source.x (N, D) and target rows (M, D) in float64."""
+        """Weights (N,) of any scale, none negative.
+
+        Args:
+            source: x (N, D) in float64, with labels.
+            target_MD: target samples (M, D) in float64.
+            task: its classes and whether it is a regression.
+        """
         raise NotImplementedError
 
     def fit(self, task: Task) -> Predictor:
-        """Weigh the source rows, train on them."""
+        """Compute the weights, then fit the learner."""
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
-        weights = self.usable(self.weights(source, target, task))
+        weights = self.normalize(self.weights(source, target, task))
         scores = base_learners.fit_learner(
             self.learner, source.x, source.y, task.classes, weight_N=weights, c=self.c, regression=task.regression
         )
         return lambda x: scores(x.flatten(1))
 
-    def usable(self, weight_N: Tensor) -> Tensor:
-        """Mean 1, whatever came out; the record says where the weights were no weights, or where few rows hold them all."""
+    def normalize(self, weight_N: Tensor) -> Tensor:
+        """The weights at mean 1, or equal weights where all vanish or one is not finite; the record gets a note.
+
+        It also gets one where the weights rest on few samples.
+        """
         total = float(weight_N.sum())
         if not total > 0 or not bool(torch.isfinite(weight_N / total).all()):
-            self.note(
-                "all weights vanish: source rows count alike" if total == 0 else "weights not finite: source rows count alike"
-            )
+            reason = "All weights vanish" if total == 0 else "The weights are not finite"
+            self.note(f"{reason}: the source samples are weighted equally.")
             return torch.ones_like(weight_N)
         scaled = weight_N * (len(weight_N) / total)
         effective = float(scaled.sum().square() / scaled.square().sum())
-        if effective < max(THIN * len(scaled), FEW):
-            self.note(f"weights rest on few rows: effectively {effective:.1f} of {len(scaled)} (Kish)")
+        if effective < max(MIN_EFFECTIVE_SHARE * len(scaled), MIN_EFFECTIVE_COUNT):
+            self.note(f"The weights rest on few samples: the effective number is {effective:.1f} of {len(scaled)} (Kish).")
         return scaled

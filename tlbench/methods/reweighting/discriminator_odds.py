@@ -1,7 +1,8 @@
-"""Discriminator odds, solved: weights from a domain classifier's odds, then a plain learner on the weighted rows.
+"""Discriminator odds, shallow: a domain classifier's odds weight the source samples, then a learner is fitted.
 
-Bickel, Brueckner and Scheffer, Discriminative learning for differing training and test distributions, ICML 2007 (the
-two-step form). `discriminator_reweight` is the same in front of a network.
+Bickel, Brückner and Scheffer, Discriminative learning for differing training and test distributions, ICML 2007 (the two-step
+form). https://doi.org/10.1145/1273496.1273507
+`discriminator_reweight` has the same weights for a network.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.reweighting import ReweightingMethod
-from tlbench.solvers import domain_classifier
+from tlbench.solvers.reweighting import domain_classifier
 from tlbench.terms import Labelled, Task
 
 
@@ -22,16 +23,19 @@ class DiscriminatorOdds(ReweightingMethod):
         None, gt=0, description="L2 penalty of the domain classifier; by default by cross-validated likelihood"
     )
     effective: float = Field(
-        0.5, ge=0, lt=1, description="least effective share of the source rows (Kish): log weights are shrunk until it is met"
+        0.5,
+        ge=0,
+        lt=1,
+        description="least effective share of the source samples (Kish): log weights are shrunk until it is met",
     )
-    folds: int = Field(3, ge=2, description="parts for the out-of-fold odds")
+    folds: int = Field(3, ge=2, description="folds of the out-of-fold odds")
     iterations: int = Field(50, ge=1, description="Newton or L-BFGS steps of the domain classifier")
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
-        """The odds of the source rows, tempered where too few rows would hold them."""
-        penalty = self.penalty or domain_classifier.best_penalty(source.x, target_MD, self.folds, self.iterations)
+        """The odds of the source samples, tempered where too few samples would have all the weight."""
+        penalty = self.penalty or domain_classifier.choose_penalty(source.x, target_MD, self.folds, self.iterations)
         logs = domain_classifier.log_odds(source.x, target_MD, penalty, self.folds, self.iterations)
-        power = domain_classifier.tempering(logs, self.effective)
+        power = domain_classifier.tempering_power(logs, self.effective)
         if power < 1:
-            self.note(f"log weights times {power:.2g}, else fewer than {self.effective:.0%} of the rows would hold the weight")
+            self.note(domain_classifier.tempering_note(power, self.effective))
         return torch.softmax(power * logs, dim=0)

@@ -1,7 +1,7 @@
-"""Instance reweighting by the odds of a domain classifier: source rows that look like target rows count more.
+"""Instance reweighting by the odds of a domain classifier: source samples that resemble target samples are weighted more.
 
-Bickel, Brueckner and Scheffer, Discriminative learning for differing training and test distributions, ICML 2007 (the
-two-step form).
+Bickel, Brückner and Scheffer, Discriminative learning for differing training and test distributions, ICML 2007 (the two-step
+form). https://doi.org/10.1145/1273496.1273507
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import DeepMethod, Passes, Phase
-from tlbench.solvers import domain_classifier
+from tlbench.solvers.reweighting import domain_classifier
 from tlbench.terms import Step
 
 
 class DiscriminatorReweight(DeepMethod):
     """w(x) = (N_s / N_t) P(target | x) / P(source | x), capped, then of mean 1; the loss is the weighted cross-entropy.
 
-    P is a logistic regression on the raw inputs, fitted out of fold: else a flexible one gives every row away. Where the
-    domains are told apart nearly for certain (raw pixels), few rows would hold all the weight: log weights are shrunk.
+    P is a logistic regression on the raw inputs, fitted out of fold: a flexible one would overfit the domain of its own
+    samples. Where the domains are separable (raw pixels) few samples would have all the weight: log weights are shrunk.
     """
 
     reads = frozenset({"source", "target"})
@@ -30,29 +30,32 @@ class DiscriminatorReweight(DeepMethod):
         None, gt=0, description="L2 penalty of the domain classifier; by default by cross-validated likelihood"
     )
     effective: float = Field(
-        0.5, ge=0, lt=1, description="least effective share of the source rows (Kish): log weights are shrunk until it is met"
+        0.5,
+        ge=0,
+        lt=1,
+        description="least effective share of the source samples (Kish): log weights are shrunk until it is met",
     )
-    folds: int = Field(3, ge=2, description="parts for the out-of-fold odds")
+    folds: int = Field(3, ge=2, description="folds of the out-of-fold odds")
     iterations: int = Field(50, ge=1, description="Newton or L-BFGS steps of the domain classifier")
 
     def phases(self) -> tuple[Phase, ...]:
-        """Weights first, then the training."""
-        return (Phase(self.loss, frozenset({"source"}), begin=self.weigh, passes=frozenset({"target"})),)
+        """One phase, which computes the weights before its first step."""
+        return (Phase(self.loss, frozenset({"source"}), begin=self.compute_weights, passes=frozenset({"target"})),)
 
-    def weigh(self, rows: Passes) -> None:
-        """Fit the domain classifier on all granted rows, out of fold."""
-        source, target = (rows.map(part, lambda x: x.flatten(1)) for part in ("source", "target"))
+    def compute_weights(self, passes: Passes) -> None:
+        """Fit the domain classifier on all granted samples, out of fold."""
+        source, target = (passes.map(split, lambda x: x.flatten(1)) for split in ("source", "target"))
         source, target = source.double(), target.double()
-        penalty = self.penalty or domain_classifier.best_penalty(source, target, self.folds, self.iterations)
+        penalty = self.penalty or domain_classifier.choose_penalty(source, target, self.folds, self.iterations)
         logs = domain_classifier.log_odds(source, target, penalty, self.folds, self.iterations)
-        power = domain_classifier.tempering(logs, self.effective)
+        power = domain_classifier.tempering_power(logs, self.effective)
         if power < 1:
-            self.note(f"log weights times {power:.2g}, else fewer than {self.effective:.0%} of the rows would hold the weight")
+            self.note(domain_classifier.tempering_note(power, self.effective))
         weights = torch.softmax(power * logs, dim=0) * len(logs)
         capped = weights.clamp_max(self.cap)
         self.weight_N = (capped / capped.mean()).float()
 
     def loss(self, step: Step) -> Tensor:
-        """Mean of w times the loss of the row over the batch."""
+        """The mean of w times the loss of the sample over the batch."""
         losses = self.criterion(self.net(step.source.x), step.source.y, reduction="none")
         return (self.weight_N[step.indices["source"]] * losses).mean()

@@ -1,0 +1,66 @@
+"""Leading eigenvectors of a symmetric operator by a block Krylov space with restarts, and a sign convention for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MAX_KRYLOV_COLUMNS = 600
+"""Columns that the space grows to (six blocks at least): a restart costs more products than a wide space."""
+
+
+def leading_eigenpairs(
+    apply: Callable[[Tensor], Tensor],
+    width: int,
+    count: int,
+    *,
+    like: Tensor,
+    tolerance: float = 1e-8,
+    start: Tensor | None = None,
+    rounds: int = 60,
+) -> tuple[Tensor, Tensor]:
+    """The leading eigenvalues (K,), the largest first, and eigenvectors (R, K) of a symmetric operator.
+
+    The space grows by the residuals of a whole block, orthogonalised twice. The iteration stops where the residuals of the K
+    leading vectors are below `tolerance` times the largest eigenvalue, or after `rounds`.
+
+    Args:
+        apply: vectors (R, B) -> the operator times the vectors (R, B).
+        width: R.
+        count: K; fewer come back where R is smaller.
+        like: a tensor of the dtype and the device to work in.
+        tolerance: of the residuals, relative to the largest eigenvalue.
+        start: vectors (R, K) to start from; the rest of the first block is drawn from a fixed seed.
+        rounds: at most.
+    """
+    count = min(count, width)
+    block = min(count + max(4, count // 10), width)
+    initial = torch.randn(width, block, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(like)
+    if start is not None:
+        initial[:, : start.shape[1]] = start[:, :block]
+    basis, _ = torch.linalg.qr(initial)
+    images = apply(basis)
+    for _ in range(rounds):
+        projected = basis.T @ images
+        values, rotation = torch.linalg.eigh((projected + projected.T) / 2)
+        values, rotation = values[-block:].flip(0), rotation[:, -block:].flip(1)
+        vectors, mapped = basis @ rotation, images @ rotation
+        residuals = mapped - vectors * values
+        if float(residuals[:, :count].norm(dim=0).max()) <= tolerance * float(values[0].abs()) or basis.shape[1] == width:
+            break
+        if basis.shape[1] + block > min(max(MAX_KRYLOV_COLUMNS, 6 * block), width):
+            basis, images = vectors, mapped
+        for _ in range(2):
+            residuals = residuals - basis @ (basis.T @ residuals)
+            residuals, _ = torch.linalg.qr(residuals)
+        residuals = residuals[:, : width - basis.shape[1]]
+        basis, images = torch.cat([basis, residuals], dim=1), torch.cat([images, apply(residuals)], dim=1)
+    return values[:count], vectors[:, :count]
+
+
+def fix_signs(vectors_RK: Tensor) -> Tensor:
+    """Each column with its largest entry positive: an eigenvector has no sign of its own."""
+    largest = vectors_RK.abs().argmax(dim=0, keepdim=True)
+    return vectors_RK * vectors_RK.gather(0, largest).sign()
