@@ -38,7 +38,7 @@ def these_pairs(pairs: int, seeds: int, kind: str, rng: np.random.Generator, tab
 def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Generator, tables: int) -> dict[str, float]:
     """Of tables of deltas in which half of the cells have no effect and half hurt by `effect` of their own noise deviations.
 
-    The coverage of the cells' moderated intervals, the false "hurts" among cells without effect (in these tables, and in
+    The coverage of the cells' moderated intervals, the false "worse" among cells without effect (in these tables, and in
     tables without any effect), the share of harmful cells marked, and the share of such tables' rows with a verdict.
     """
     covered, false, false_alone, results, verdicts = [], [], [], [], []
@@ -48,12 +48,12 @@ def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Gener
         noise = sigma_RP[..., None] * _of_deltas((METHODS, pairs, seeds), rng)
         truth_RP = np.where(harmful_RP, -effect * sigma_RP, 0.0)
         marked = moderated.moderated_t(truth_RP[..., None] + noise)
-        covered.append((np.abs(marked.mean - truth_RP) <= marked.half).mean())
+        covered.append((np.abs(marked.mean - truth_RP) <= marked.margin).mean())
         false.append((marked.mark[~harmful_RP] == -1).mean())
         results.append((marked.mark[harmful_RP] == -1).mean())
         false_alone.append((moderated.moderated_t(noise).mark == -1).mean())
         verdicts.append((intervals.verdicts(intervals.over_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
-    columns = ("covered", "false hurts", "false, no effect anywhere", "power of a pair", "power of the mean")
+    columns = ("covered", "false worse", "false, no effect anywhere", "power of a pair", "power of the mean")
     return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, results, verdicts))), strict=True))
 
 

@@ -72,7 +72,7 @@ def test_a_cell_that_is_missing_is_not_nought():
     assert heat_map(tables([one for one in made() if one.entry in ("dann", "coral")], "transfer")[0]) is None
 
 
-def test_blue_helps_also_where_lower_is_better():
+def test_blue_is_better_also_where_lower_is_better():
     for metric, better in (("target_accuracy", 1), ("rmse", -1)):
         some = [
             one.model_copy(update={"metric": metric, "scores": Scores(target_accuracy=0.5, rmse=one.scores.target_accuracy)})
@@ -95,7 +95,7 @@ def test_the_critical_difference_diagram_has_every_rank_and_group():
     for row, rank in zip(table.cells.index, table.cells["average rank"], strict=True):
         assert style.name(row) in shown and rank in shown
     assert "critical difference" in shown and "Friedman p" in shown
-    groups = table.data.loc[table.data["quantity"] == "group", "part"].nunique()
+    groups = table.data.loc[table.data["quantity"] == "group", "subgroup"].nunique()
     bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.6]
     assert len(bars) == groups > 0
 
@@ -114,7 +114,7 @@ def test_the_front_is_that_of_the_table_and_names_do_not_cover_each_other():
         assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
 
 
-def test_a_ladder_is_a_panel_with_its_steps_in_order():
+def test_a_sweep_is_a_panel_with_its_levels_in_order():
     pairs = [("clean", f"noise_s{step}") for step in (10, 1, 2)] + [
         ("clean", "blur_s1"),
         ("clean", "blur_s2"),
@@ -134,11 +134,11 @@ def test_a_ladder_is_a_panel_with_its_steps_in_order():
     assert curves.sweep_curves(tables(made(), "accuracy")[0]) is None
 
 
-def test_a_ladder_of_labels_is_drawn_against_labelled_rows():
+def test_a_sweep_of_labels_is_drawn_against_labelled_samples():
     steps = (10, 1, 3)
     (table,) = tables(made([("clean", f"noisy_l{step}") for step in steps]), "accuracy")
     (panel,) = curves.sweep_curves(table).axes
-    assert panel.get_xlabel() == "labelled target rows per class" and panel.get_xscale() == "log"
+    assert panel.get_xlabel() == "labelled target samples per class" and panel.get_xscale() == "log"
     assert panel.get_title() == "clean:noisy" and "per cent" in panel.get_ylabel()
     assert panel.get_xticks().tolist() == [1, 3, 10]
     line = next(line for line in panel.lines if line.get_label() == "dann")
@@ -146,11 +146,11 @@ def test_a_ladder_of_labels_is_drawn_against_labelled_rows():
     assert line.get_ydata().tolist() == [cell[f"clean:noisy_l{step}"] for step in sorted(steps)]
     both = made([("clean", name) for name in ("noisy_l1", "noisy_l2", "noisy_s1", "noisy_s2")])
     panels = curves.sweep_curves(tables(both, "accuracy")[0]).axes
-    assert [axes.get_xlabel() for axes in panels] == ["labelled target rows per class", "severity"]
+    assert [axes.get_xlabel() for axes in panels] == ["labelled target samples per class", "severity"]
     of_errors = [
         one.model_copy(update={"metric": "r2", "scores": Scores(r2=0.5)}) for one in made([("a", "b_l1"), ("a", "b_l2")])
     ]
-    assert curves.sweep_curves(tables(of_errors, "accuracy")[0]).axes[0].get_xlabel() == "labelled target rows"
+    assert curves.sweep_curves(tables(of_errors, "accuracy")[0]).axes[0].get_xlabel() == "labelled target samples"
 
 
 def test_a_name_of_endless_digits_is_no_step():
@@ -167,7 +167,7 @@ def test_training_curves_are_medians_and_quartiles_of_the_traces():
     assert long.loc[("loss", 10), ["median", "low", "high"]].tolist() == [2.0, 1.5, 5.5]
     figure = curves.training_curves(traces(some), ["dann"])
     loss, entropy = figure.axes
-    assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0] and entropy.get_title() == "entropy on target rows (nats)"
+    assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0] and entropy.get_title() == "entropy on target samples (nats)"
     assert curves.training_curves(traces(made()), ["dann"]) is None
 
 
@@ -176,7 +176,7 @@ def test_every_picture_is_written_as_png_and_svg_and_looks_the_same_twice(tmp_pa
     some = made([("clean", f"noise_s{step}") for step in range(2)], rows)
     first = plots.draw_plots(some, tmp_path / "one")
     assert [path.name for path in first] == [
-        f"toy-v1-{kind}.{ending}" for kind in ("ladder", "ranks", "delta", "cost") for ending in ("png", "svg")
+        f"toy-v1-{kind}.{ending}" for kind in ("sweep", "ranks", "delta", "cost") for ending in ("png", "svg")
     ]
     again = plots.draw_plots(some, tmp_path / "two")
     for one, two in zip(first, again, strict=True):

@@ -102,14 +102,14 @@ def test_open_sort_filter_follow_and_download(page, folder):
     page.locator("#records tbody th a").nth(3).click()
     assert page.locator("#case-3 pre").is_visible() and '"seed": 0' in page.locator("#case-3 pre").inner_text()
     page.get_by_role("link", name="dann", exact=True).click()
-    assert page.get_by_role("heading", name="Where it helps, where it hurts").is_visible()
+    assert page.get_by_role("heading", name="Where it is better, where it is worse").is_visible()
 
 
 @AT_A_DESK
 def test_numbers_sort_as_numbers_and_verdicts_by_their_meaning(page, folder):
     page.goto((folder / "suites" / "toy-v1.html").as_uri())
     order = [name for name in sorted_by(page, "table-0", "verdict") if name in ("dann", SHOWN)]
-    assert order == ["dann", SHOWN]  # hurts before helps, as -1 before 1
+    assert order == ["dann", SHOWN]  # worse before better, as -1 before 1
     page.goto((folder / "records" / "toy-v1" / "dann.html").as_uri())
     sorted_by(page, "records", "seed")
     seeds = page.locator("#records tbody tr td:nth-child(2)").all_inner_texts()

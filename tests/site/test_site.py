@@ -82,7 +82,7 @@ def test_a_page_for_each_suite_method_and_row(pages):
     kinds = [PurePosixPath(path).parts[0] for path in pages]
     assert {kind: kinds.count(kind) for kind in kinds} == {"index.html": 1, "suites": 2, "methods": 3, "records": 6}
     suite = pages["suites/toy-v1.html"]
-    assert {"hurts", "helps", "-10.0 ± 0.0", "69.6 ± 0.1"} <= set(suite.cells)
+    assert {"worse", "better", "-10.0 ± 0.0", "69.6 ± 0.1"} <= set(suite.cells)
     assert suite.tags.count("table") == suite.tags.count("caption") >= 4
     assert suite.tags.count("img") >= 2 and all(dict(suite.attributes).get(name) for name in ("alt", "width", "height"))
 
@@ -142,7 +142,7 @@ def test_downloads_hold_the_numbers_of_the_table(folder):
     held = json.loads(files[0].with_suffix(".json").read_text(encoding="utf-8"))
     assert held["tables"][0]["kind"] == "accuracy"
     summary = json.loads((folder / "tables" / "toy-v1-0-summary.json").read_text(encoding="utf-8"))
-    assert [row["method"] for row in summary][-1] == "dann" and summary[-1]["verdict"] == "hurts"
+    assert [row["method"] for row in summary][-1] == "dann" and summary[-1]["verdict"] == "worse"
 
 
 def test_no_download_holds_a_formula(tmp_path):
@@ -174,9 +174,9 @@ def test_records_sort_by_the_time_they_finished(tmp_path):
     assert ">target accuracy %</th>" in text and ">source accuracy %</th>" in text
 
 
-def test_the_summary_names_its_question_and_counts_what_is_incomplete():
+def test_the_summary_names_its_interval_and_counts_what_is_incomplete():
     text = site.leaderboard_markdown([*records(), record("late", 0.4, 0)])
-    assert "would other seeds give it on these pairs?" in text
+    assert "± margin of error of the 95 % CI over seeds" in text
     assert "Incomplete, without mean and rank: late (0 of 2 pairs)." in text
     few = site.leaderboard_markdown([one for one in records() if one.seed < 2])
     assert "±" not in few and "Incomplete" not in few
@@ -260,7 +260,7 @@ def test_mistakes_are_said_in_words(tmp_path):
 def test_the_leaderboard_has_a_table_for_each_suite():
     text = site.leaderboard_markdown([*records(), *records("other")])
     assert text.count("\n## ") == 2 and "## toy v1\n" in text
-    assert re.search(r"\| source_only +\| +2 \|", text) and "hurts" in text
+    assert re.search(r"\| source_only +\| +2 \|", text) and "worse" in text
     assert "<img" not in text
 
 

@@ -73,9 +73,9 @@ def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFr
         elif kind == "accuracy":
             figure, said = (
                 sweep_curves(table),
-                "Each panel is a ladder; bands (up to five methods) are 95 % intervals over seeds.",
+                "Each panel is a sweep; bands (up to five methods) are 95 % CIs over seeds.",
             )
-            kind = "ladder"
+            kind = "sweep"
         if figure is not None:
             yield Picture(kind, table.title, said, f"{said} {table.caption}", figure)
     if tables:

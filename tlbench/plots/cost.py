@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tlbench.plots import style
 from tlbench.reports import Table
-from tlbench.reports.tables.cost import pareto
+from tlbench.reports.tables.cost import pareto_front
 from tlbench.terms import METRICS
 
 COSTS: Mapping[str, tuple[str, float]] = {
@@ -51,7 +51,10 @@ def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | Non
     figure = Figure(figsize=(6.8, 3.1))
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=_PLACE)
     for axes, (quantity, (words, less)) in zip((left, right), COSTS.items(), strict=True):
-        front = pareto(better * wide["score"].to_numpy(dtype=np.float64), less * wide[quantity].to_numpy(dtype=np.float64)) == 1
+        front = (
+            pareto_front(better * wide["score"].to_numpy(dtype=np.float64), less * wide[quantity].to_numpy(dtype=np.float64))
+            == 1
+        )
         _points(axes, wide, quantity, front, baseline)
         axes.set_xscale("log")
         span = wide[quantity].max() / wide[quantity].min()

@@ -15,14 +15,14 @@ from tlbench.reports import Table
 
 def critical_difference(table: Table) -> Figure | None:
     """The diagram of a table of ranks; None without ranks."""
-    of_row = table.data[table.data["part"].isna()]
+    of_row = table.data[table.data["subgroup"].isna()]
     rank = of_row[of_row["quantity"] == "average_rank"].set_index("entry")["value"]
     if rank.empty:
         return None
     critical = float(of_row.loc[of_row["quantity"] == "critical_difference", "value"].iloc[0])
     p = float(of_row.loc[of_row["quantity"] == "friedman_p", "value"].iloc[0])
     members = table.data[table.data["quantity"] == "group"]
-    bars = [rank[part["entry"]] for _, part in members.groupby("part", sort=False)]
+    bars = [rank[group["entry"]] for _, group in members.groupby("subgroup", sort=False)]
     count, half = len(rank), (len(rank) + 1) // 2
     step, top = 0.21, 0.42
     bar_step = 0.1

@@ -1,4 +1,4 @@
-"""Curves: the metric against the steps of a ladder, and what the traces say while a method trains."""
+"""Curves: the metric against the levels of a sweep, and the traces of training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from tlbench.plots import style
 from tlbench.reports import Table
-from tlbench.reports.sweeps import sweep_groups as climbed
+from tlbench.reports.sweeps import sweep_groups
 from tlbench.reports.tables.traces import QUANTITIES
 from tlbench.terms import REGRESSION_METRICS
 
@@ -27,16 +27,16 @@ _SIZES = {1: (4.6, 2.9), 2: (3.2, 2.4)}
 
 
 def sweep_curves(table: Table) -> Figure | None:
-    """The metric of a table of accuracy against severity or labelled target rows, a panel per ladder of pairs.
+    """The metric of a table of accuracy against severity or labelled target samples, a panel per sweep.
 
-    None where no two pairs stand on one ladder.
+    None where no two pairs belong to one sweep.
     """
     cell = table.data[table.data["pair"].notna() & table.data["quantity"].isin(("mean", "low", "high"))]
-    found = climbed(cell["pair"].unique())
+    found = sweep_groups(cell["pair"].unique())
     if not found:
         return None
     unit = str(cell["unit"].iloc[0])
-    of_labels = f"labelled target rows{'' if table.metric in REGRESSION_METRICS else ' per class'}"
+    of_labels = f"labelled target samples{'' if table.metric in REGRESSION_METRICS else ' per class'}"
     figure, panels = _panels(len(found), share_y=True)
     for axes, (of, steps) in zip(panels, found.items(), strict=True):
         for number, row in enumerate(table.cells.index):

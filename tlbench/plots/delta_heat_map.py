@@ -1,4 +1,4 @@
-"""The heat map of deltas: a row per pair, a column per method, the number in each cell, a mark where it is sure."""
+"""The heat map of deltas: a row per pair, a column per method, the number in each cell, a mark where it is significant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tlbench.reports import Table
 from tlbench.terms import METRICS
 
 MARK = {1.0: "\N{THIN SPACE}▲", -1.0: "\N{THIN SPACE}▼"}
-"""Helps and hurts, by the marks of the table; black and white print shows them too."""
+"""The signs of significantly better and worse cells, by the marks of the table; they show in black and white too."""
 
 BLANK = "\N{EN DASH}"
 
@@ -27,7 +27,7 @@ MEAN = "mean of all pairs"
 def heat_map(table: Table) -> Figure | None:
     """Pairs x methods of a table of deltas, the mean of all pairs on top; None where no cell has a value."""
     data = table.data
-    cell, whole = data[data["pair"].notna()], data[data["pair"].isna() & data["part"].isna()]
+    cell, whole = data[data["pair"].notna()], data[data["pair"].isna() & data["subgroup"].isna()]
     if cell[cell["quantity"] == "mean"].empty:
         return None
     rows = table.cells.index
@@ -58,7 +58,7 @@ def heat_map(table: Table) -> Figure | None:
     axes.tick_params(length=0)
     axes.set_ylabel("pair (source:target)")
     axes.spines[:].set_visible(False)
-    axes.text(0, len(value) + 0.35, f"▲ surely helps   ▼ surely hurts   {BLANK} not there", va="top", fontsize=7)
+    axes.text(0, len(value) + 0.35, f"▲ significantly better   ▼ significantly worse   {BLANK} missing", va="top", fontsize=7)
     clipped = bool((np.nan_to_num(np.abs(value)) > largest).any())
     below = figure.add_axes((0, -0.5 / height, max(width, 2.5) / width, 0.11 / height))
     bar = figure.colorbar(image, cax=below, orientation="horizontal", extend="both" if clipped else "neither", extendfrac=0.03)

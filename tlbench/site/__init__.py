@@ -184,7 +184,7 @@ def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, Meth
 
 def _renamed(column: str) -> str:
     """The metrics of different suites stand in one column on a method's page."""
-    known = {"rank", "mean delta", "verdict", "pairs helped", "pairs hurt", "worst pair", "train seconds", "Pareto front"}
+    known = {"rank", "mean delta", "verdict", "pairs better", "pairs worse", "worst pair", "train seconds", "Pareto front"}
     return column if column in known else "metric"
 
 
@@ -207,13 +207,13 @@ def _front(
                     cell(suite.about.title, "text"),
                     *(cell(text) for text in (*counts, str(len(suite.records)))),
                     cell(best),
-                    cell(str(verdicts.count("helps"))),
-                    cell(str(verdicts.count("hurts"))),
+                    cell(str(verdicts.count("better"))),
+                    cell(str(verdicts.count("worse"))),
                 ],
             )
         )
-    columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "help", "hurt"]
-    caption = "Help, hurt: how many of the methods surely do, on the mean of all pairs, against the suite's baseline."
+    columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "better", "worse"]
+    caption = "Better, worse: the number of methods whose mean delta against the baseline has a 95 % CI above or below zero."
     made = table_cells.at(table_cells.plain_table("suites-table", "Suites", caption, columns, lines), "tables/suites")
     verdict: dict[str, list[str]] = {name: [] for name in methods}
     for suite in suites:
@@ -231,9 +231,7 @@ def _front(
         )
         for name, path in methods.items()
     ]
-    caption = (
-        "How many rows of how many suites the method surely helps, surely hurts or leaves undecided, on the mean of all pairs."
-    )
+    caption = "The number of entries of suites whose mean delta against the baseline has this verdict (by its 95 % CI)."
     of = table_cells.at(
         table_cells.plain_table("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known),
         "tables/methods",
@@ -247,4 +245,4 @@ def _front(
 _ENDLESS = 10_000
 """Columns: the table of a suite goes on in no second block."""
 
-_VERDICTS = ("helps", "hurts", "undecided")
+_VERDICTS = ("better", "worse", "undecided")

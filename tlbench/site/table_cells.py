@@ -16,8 +16,8 @@ from tlbench.reports import Table
 from tlbench.reports.tables import captions
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
-_WORDS = {"hurts": "-1", "undecided": "0", "helps": "1"}
-_CLASSES = {"helps", "hurts", "best", "second", "text"}
+_WORDS = {"worse": "-1", "undecided": "0", "better": "1"}
+_CLASSES = {"better", "worse", "best", "second", "text"}
 _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
 """What a spreadsheet would run, and no number, delta or interval."""
 
@@ -102,16 +102,16 @@ def summary(tables: Sequence[Table]) -> Table:
     title = f"{accuracy.title.split(': ', 1)[-1]}"
     parts = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
     marks = [] if accuracy.marks is None else [accuracy.marks.reindex(columns=["rank", "mean"]).rename(columns={"mean": title})]
-    half = any("±" in text for text in accuracy.cells["mean"])
-    asks = " ± half of the 95 % interval, here and of the deltas: would other seeds give it on these pairs?" if half else "."
-    said = [f"{title}, mean over pairs and seeds{asks}", _incomplete(accuracy)]
+    has_margins = any("±" in text for text in accuracy.cells["mean"])
+    margin = ", ± margin of error of the 95 % CI over seeds, as of the deltas" if has_margins else ""
+    said = [f"{title}, mean over pairs and seeds{margin}.", _incomplete(accuracy)]
     if delta is not None:
-        shown = [name for name in ("mean delta", "verdict", "pairs helped", "pairs hurt", "worst pair") if name in delta.cells]
+        shown = [name for name in ("mean delta", "verdict", "pairs better", "pairs worse", "worst pair") if name in delta.cells]
         parts.append(delta.cells[shown])
         if delta.marks is not None:
             marks.append(delta.marks.reindex(columns=shown))
-        said.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. Helps and hurts by its interval.")
-        said.append("Of the pairs helped and hurt, those that surely are stand before the star.")
+        said.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. The verdict is by its 95 % CI.")
+        said.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, 5 % FDR).")
     if len(costs) == 1:
         shown = [name for name in ("train seconds", "Pareto front") if name in costs[0].cells]
         parts.append(costs[0].cells[shown])
@@ -126,7 +126,14 @@ def summary(tables: Sequence[Table]) -> Table:
     marked = marked.where(marked.notna(), "")
     name = accuracy.title.split(": ", 1)[0]
     return Table(
-        name, "summary", f"{name}: summary", captions.joined(*said), cells, accuracy.data.iloc[:0], accuracy.metric, marked
+        name,
+        "summary",
+        f"{name}: summary",
+        captions.join_sentences(*said),
+        cells,
+        accuracy.data.iloc[:0],
+        accuracy.metric,
+        marked,
     )
 
 
@@ -136,18 +143,18 @@ def _incomplete(accuracy: Table) -> str:
     whole, pairs = data.loc[data["quantity"] == "mean", "entry"].value_counts(), data["pair"].nunique()
     some = {str(row): int(whole.get(row, 0)) for row in accuracy.cells.index}
     named = [f"{row} ({count} of {pairs} pairs)" for row, count in some.items() if count < pairs]
-    return f"Incomplete, without mean and rank: {captions.listed(named)}." if named else ""
+    return f"Incomplete, without mean and rank: {captions.short_list(named)}." if named else ""
 
 
 def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
-    """For each row the pairs on which it surely helps, surely hurts, or neither, each with its delta in words."""
+    """For each entry the pairs on which it is significantly better, significantly worse, or neither, with their deltas."""
     pairs = set(delta.data.loc[delta.data["pair"].notna(), "pair"])
     marks = delta.marks if delta.marks is not None else pd.DataFrame("", delta.cells.index, delta.cells.columns)
     found: dict[str, dict[str, list[str]]] = {}
     for pair in (column for column in delta.cells.columns if column in pairs):
         for row, text, mark in zip(delta.cells.index, delta.cells[pair], marks[pair], strict=True):
             if text:
-                of = found.setdefault(str(row), {"helps": [], "hurts": [], "undecided": []})
+                of = found.setdefault(str(row), {"better": [], "worse": [], "undecided": []})
                 of[mark or "undecided"].append(f"{pair} ({text.partition(' ')[0]})")
     return found
 
