@@ -13,11 +13,11 @@ from scipy.stats import norm
 
 from tlbench import data
 from tlbench.data.readers import simulated
-from tlbench.data.readers.simulated import Options, bayes_accuracy, drawn, mixture
+from tlbench.data.readers.simulated import Options, bayes_accuracy, draw_samples, mixture
 
 SHIFTS = ("covariate", "target", "concept", "subspace")
 AMOUNTS = {"covariate": 1.0, "target": 3.0, "concept": 0.4, "subspace": 1.3}
-ROWS = 200_000
+COUNT = 200_000
 
 
 def options(shift: Any, part: Any = "source", **more: Any) -> Options:
@@ -25,15 +25,15 @@ def options(shift: Any, part: Any = "source", **more: Any) -> Options:
 
 
 def densities(of: Options, x_N2: Any) -> Any:
-    """p(x, c) of rows (N, 2) for every class (N, C), written out once more."""
+    """p(x, c) of samples (N, 2) for every class (N, C), by the formula of the mixture."""
     mix = mixture(of)
     bells = np.exp(-0.5 * np.square(x_N2[:, None] - mix.means).sum(axis=2)) / (2 * np.pi) * mix.weights
     return np.stack([bells[:, mix.classes == c].sum(axis=1) for c in range(of.labels)], axis=1)
 
 
-def accuracy(of: Options, rows_of: Options) -> float:
-    """Of the best classifier of one domain on rows of another."""
-    x, y, _ = drawn(rows_of)
+def accuracy(of: Options, samples_of: Options) -> float:
+    """The accuracy of the best classifier of one domain on samples of another."""
+    x, y, _ = draw_samples(samples_of)
     return float((densities(of, x).argmax(axis=1) == y).mean())
 
 
@@ -42,9 +42,9 @@ def accuracy(of: Options, rows_of: Options) -> float:
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_the_bayes_accuracy_is_that_of_the_best_classifier(shift: str, part: str, labels: int) -> None:
     """By Monte Carlo: within four standard errors."""
-    of = options(shift, part, labels=labels, count=ROWS)
+    of = options(shift, part, labels=labels, count=COUNT)
     stated = bayes_accuracy(of)
-    assert abs(accuracy(of, of) - stated) < 4 * np.sqrt(stated * (1 - stated) / ROWS)
+    assert abs(accuracy(of, of) - stated) < 4 * np.sqrt(stated * (1 - stated) / COUNT)
 
 
 @given(separation=st.floats(0.1, 8), labels=st.integers(2, 5))
@@ -97,55 +97,55 @@ def test_what_stays_under_a_shift_stays(labels: int) -> None:
 
 
 def test_what_a_shift_costs_is_what_it_should() -> None:
-    """The source's best classifier on target rows, against the target's own."""
-    lost = {}
+    """The source's best classifier on target samples, against the target's own."""
+    loss_of = {}
     for shift in SHIFTS:
         source, target = (options(shift, part, count=50_000) for part in ("source", "target"))
-        lost[shift] = bayes_accuracy(target) - accuracy(source, target)
-    assert abs(lost["covariate"]) < 0.005  # the labels' relation to the features is the same: only fitting suffers
-    assert 0.03 < lost["target"] < 0.06
-    assert 0.3 < lost["concept"] < 0.4  # nearly the share that is moved
-    assert lost["subspace"] > 0.5  # worse than chance
+        loss_of[shift] = bayes_accuracy(target) - accuracy(source, target)
+    assert abs(loss_of["covariate"]) < 0.005  # the labels' relation to the features is the same: only fitting suffers
+    assert 0.03 < loss_of["target"] < 0.06
+    assert 0.3 < loss_of["concept"] < 0.4  # nearly the share that is moved
+    assert loss_of["subspace"] > 0.5  # worse than chance
     # the line half-way, which the two share, tells the classes apart in both
-    x, y, _ = drawn(options("subspace", "target", count=50_000))
+    x, y, _ = draw_samples(options("subspace", "target", count=50_000))
     assert ((x[:, 0] > 0) == y).mean() == pytest.approx(norm.cdf(1.5 * np.cos(1.3 * np.pi / 4)), abs=0.01)
 
 
 def test_many_dimensions_hold_the_plane_and_noise(tmp_path: Path) -> None:
     of = options("subspace", dimensions=20, count=20_000, seed=4)
     x, y = simulated.read(of, tmp_path)
-    inside, labels, _ = drawn(of)
+    inside, labels, _ = draw_samples(of)
     assert x.shape == (20_000, 20) and np.array_equal(y, labels)
-    frame, *_ = np.linalg.lstsq(x, inside, rcond=None)
-    np.testing.assert_allclose(x @ frame, inside, atol=1e-8)
-    np.testing.assert_allclose(frame.T @ frame, np.eye(2), atol=1e-8)
+    basis, *_ = np.linalg.lstsq(x, inside, rcond=None)
+    np.testing.assert_allclose(x @ basis, inside, atol=1e-8)
+    np.testing.assert_allclose(basis.T @ frame, np.eye(2), atol=1e-8)
     other, _ = simulated.read(of.model_copy(update={"part": "target"}), tmp_path)
-    turned = drawn(of.model_copy(update={"part": "target"}))[0]
-    np.testing.assert_allclose(other @ frame, turned, atol=1e-8)  # both parts lie in the same space
-    noise = x - inside @ frame.T
+    turned = draw_samples(of.model_copy(update={"part": "target"}))[0]
+    np.testing.assert_allclose(other @ basis, turned, atol=1e-8)  # source and target share the plane
+    noise = x - inside @ basis.T
     assert np.linalg.eigvalsh(np.cov(noise.T))[2:] == pytest.approx(np.ones(18), abs=0.07)
 
 
-def test_rows_follow_their_seed_and_part(tmp_path: Path) -> None:
+def test_samples_follow_their_seed_and_part(tmp_path: Path) -> None:
     table = {"reader": "simulated", "shift": "target", "part": "source", "count": 50}
-    prints = set()
+    fingerprints = set()
     for more in ({}, {"part": "target"}, {"seed": 1}, {"labels": 3}, {"dimensions": 3}):
-        found = []
+        repeated = []
         for _ in range(2):
-            declaration, wrong = data.declare("d", {**table, **more}, {})
-            assert declaration is not None, wrong
-            found.append(data.load(declaration, tmp_path).fingerprint)
-        assert found[0] == found[1]
-        prints.add(found[0])
-    assert len(prints) == 5
+            declaration, errors = data.declare("d", {**table, **more}, {})
+            assert declaration is not None, errors
+            repeated.append(data.load(declaration, tmp_path).fingerprint)
+        assert repeated[0] == repeated[1]
+        fingerprints.add(repeated[0])
+    assert len(fingerprints) == 5
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
-        ({"shift": "concpet"}, "shift = 'concpet' should be 'covariate'"),
-        ({"part": "both"}, "part = 'both' should be"),
-        ({"shift": "concept", "amount": 1.5}, "must be a share of the rows, from 0 to 1"),
+        ({"shift": "concpet"}, "shift: Unknown value 'concpet'. Did you mean 'concept'?"),
+        ({"part": "both"}, "part: Unknown value 'both'. Available: source, target."),
+        ({"shift": "concept", "amount": 1.5}, "must be a share of the samples, from 0 to 1"),
         ({"amount": -1.0}, "amount = -1.0 should be greater than or equal to 0"),
         ({"labels": 1}, "labels = 1 should be greater than or equal to 2"),
         ({"dimensions": 1}, "dimensions = 1 should be"),
@@ -153,6 +153,6 @@ def test_rows_follow_their_seed_and_part(tmp_path: Path) -> None:
         ({"sigma": 1.0}, "Unknown key 'sigma'"),
     ],
 )
-def test_a_mistake_is_said(more: dict[str, Any], said: str) -> None:
-    declaration, wrong = data.declare("d", {"reader": "simulated", "shift": "target", "part": "source", **more}, {})
-    assert declaration is None and said in " ".join(wrong)
+def test_an_error_is_reported(more: dict[str, Any], message: str) -> None:
+    declaration, errors = data.declare("d", {"reader": "simulated", "shift": "target", "part": "source", **more}, {})
+    assert declaration is None and message in " ".join(errors)
