@@ -111,14 +111,14 @@ def test_what_a_shift_costs_is_what_it_should() -> None:
     assert ((x[:, 0] > 0) == y).mean() == pytest.approx(norm.cdf(1.5 * np.cos(1.3 * np.pi / 4)), abs=0.01)
 
 
-def test_many_dimensions_hold_the_plane_and_noise(tmp_path: Path) -> None:
+def test_many_dimensions_are_the_plane_and_noise(tmp_path: Path) -> None:
     of = options("subspace", dimensions=20, count=20_000, seed=4)
     x, y = simulated.read(of, tmp_path)
     inside, labels, _ = draw_samples(of)
     assert x.shape == (20_000, 20) and np.array_equal(y, labels)
     basis, *_ = np.linalg.lstsq(x, inside, rcond=None)
     np.testing.assert_allclose(x @ basis, inside, atol=1e-8)
-    np.testing.assert_allclose(basis.T @ frame, np.eye(2), atol=1e-8)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(2), atol=1e-8)
     other, _ = simulated.read(of.model_copy(update={"part": "target"}), tmp_path)
     turned = draw_samples(of.model_copy(update={"part": "target"}))[0]
     np.testing.assert_allclose(other @ basis, turned, atol=1e-8)  # source and target share the plane
