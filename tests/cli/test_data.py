@@ -45,9 +45,9 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
             code: Any = 0
         except SystemExit as end:
             code = end.code or 0
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err + said.out
-        return SimpleNamespace(code=code, out=said.out, err=said.err)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err + captured.out
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
 
     return typed
 
