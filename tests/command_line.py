@@ -21,7 +21,7 @@ Completed = subprocess.CompletedProcess[str]
 
 
 def start_tlbench(*words: str | Path, cwd: Path, files_up_to: int | None = None, **environment: str) -> subprocess.Popen[str]:
-    """`tlbench WORDS` as a real process, which is not waited for; with `files_up_to` no file may grow beyond so many bytes."""
+    """`tlbench WORDS` as a real process that runs on; with `files_up_to` no file may grow beyond so many bytes."""
 
     def before() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C, and so would their children
@@ -59,55 +59,55 @@ class CommandServer:
         atexit.register(self.close)
         self.until("ready")
 
-    def until(self, *wanted: str) -> list[str]:
-        """The first line that starts with one of the wanted words."""
+    def until(self, *events: str) -> list[str]:
+        """The words of the first answer that is one of some events."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             words = line.split()
-            if words[0] in wanted:
+            if words[0] in events:
                 return words
-        raise AssertionError("the command_server ended")
+        raise AssertionError("the command server ended")
 
     def start(self, folder: Path) -> int:
-        """A run in a folder; its process id."""
+        """Start a run in a folder; its process id."""
         return self._ask({"run": str(folder)})
 
     def ended(self) -> int:
-        """How the next run ends."""
+        """Wait for the end of the next run; its exit status."""
         return int(self.until("ended")[2])
 
     def command(self, *words: str | Path, cwd: Path, **environment: str) -> Completed:
-        """`tlbench WORDS` to its end."""
-        with self.lock, self.begun(*words, cwd=cwd, **environment) as (_, end):
+        """Run `tlbench WORDS` to its end."""
+        with self.lock, self.started(*words, cwd=cwd, **environment) as (_, end):
             return end()
 
     @contextlib.contextmanager
-    def begun(self, *words: str | Path, cwd: Path, **environment: str) -> Iterator[tuple[int, Callable[[], Completed]]]:
-        """`tlbench WORDS`, as it begins: its process id, and what waits for its end."""
+    def started(self, *words: str | Path, cwd: Path, **environment: str) -> Iterator[tuple[int, Callable[[], Completed]]]:
+        """Start `tlbench WORDS`; its process id, and a function that waits for its end."""
         with tempfile.TemporaryDirectory() as folder:
             files = {name: str(Path(folder, name)) for name in ("out", "err")}
-            given = {"words": [*map(str, words)], "cwd": str(cwd), "environment": variables(environment)}
+            request = {"words": [*map(str, words)], "cwd": str(cwd), "environment": variables(environment)}
 
             def end() -> Completed:
                 status = self.ended()
                 out, err = (Path(file).read_text(encoding="utf-8") for file in files.values())
                 return Completed(words, status, out, err)
 
-            yield self._ask({**given, **files}), end
+            yield self._ask({**request, **files}), end
 
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
 
-    def _ask(self, what: dict[str, Any]) -> int:
+    def _ask(self, request: dict[str, Any]) -> int:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.write(json.dumps(request) + "\n")
         return int(self.until("started")[1])
 
 
 @functools.cache
 def command_server() -> CommandServer:
-    """One for all tests."""
+    """The server that all tests share."""
     return CommandServer()
 
 

@@ -1,8 +1,10 @@
-"""A process that has imported everything and forks what it is asked for, so that a run or a command costs milliseconds.
+"""A server that has imported everything and forks a process for each request, so that a run or a command costs milliseconds.
 
-Run: python tests/command_server_process.py      each line on standard input is a JSON object: {"run": FOLDER} runs its tiny.toml; with
-"words", "cwd", "environment", "out" and "err" it is `tlbench WORDS`, its output in two files. The answer is "started ID", of a
-run "planned ID" once its plan is made, and "ended ID STATUS" when it is over (negative: killed by that signal).
+Run: python tests/command_server_process.py
+
+Each line on standard input is a JSON object: {"run": FOLDER} runs the folder's tiny.toml; with "words", "cwd", "environment",
+"out" and "err" it runs `tlbench WORDS`, with its output in two files. The answers are "started ID", for a run "planned ID" once
+its plan is ready, and "ended ID STATUS" (negative: killed by that signal).
 """
 
 from __future__ import annotations
@@ -25,32 +27,32 @@ from tlbench.engine.training import optimizer
 from tlbench.runner import local, resources
 
 IMPORTED = (checks, resources, progress, reports, site)
-"""What commands import once they run."""
+"""Modules that commands import only when they run."""
 
 
-def say(*words: object) -> None:
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())  # in one piece, from whichever process
+def answer(*words: object) -> None:
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())  # a single write, for several processes answer
 
 
-def go(folder: Path) -> None:
+def run(folder: Path) -> None:
     suite = api.load_suite(folder / "tiny.toml")
     results = folder / "results"
     records.prepare(results, suite.name)
     plan = runner.plan_run(suite, results, folder)
-    say("planned", os.getpid())
+    answer("planned", os.getpid())
     for _ in local.run(plan, results, torch.device("cpu")):
         pass
 
 
-def command(asked: dict[str, Any]) -> int:
-    """`tlbench WORDS` in this process; its exit code."""
-    os.chdir(asked["cwd"])
+def command(request: dict[str, Any]) -> int:
+    """Run `tlbench WORDS` in this process; its exit code."""
+    os.chdir(request["cwd"])
     os.environ.clear()
-    os.environ.update(asked["environment"])
+    os.environ.update(request["environment"])
     for number, name in ((1, "out"), (2, "err")):
-        file = os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        file = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
-    sys.argv = ["tlbench", *asked["words"]]
+    sys.argv = ["tlbench", *request["words"]]
     sys.path.insert(0, "")
     status = 0
     try:
@@ -66,7 +68,7 @@ def command(asked: dict[str, Any]) -> int:
 
 
 def warm_up() -> None:
-    """What the first case of a process takes seconds for; no gradient, for torch's threads of those survive no fork."""
+    """Do what takes the first case of a process seconds; without gradients, whose torch threads survive no fork."""
     code()
     optimizer.import_optimizers()
     device_limits.peak_matmul_flops(torch.device("cpu"), "fp32")
@@ -78,7 +80,7 @@ def warm_up() -> None:
 def main() -> None:
     torch.set_num_threads(1)
     warm_up()
-    say("ready")
+    answer("ready")
     running: set[int] = set()
     while True:
         if select.select([0], [], [], 0.002 if running else None)[0]:
@@ -89,17 +91,17 @@ def main() -> None:
             if child == 0:
                 status = 1
                 try:
-                    asked = json.loads(line)
-                    status = command(asked) if "words" in asked else go(Path(asked["run"])) or 0
+                    request = json.loads(line)
+                    status = command(request) if "words" in request else run(Path(request["run"])) or 0
                 finally:
                     os._exit(status)
             running.add(child)
-            say("started", child)
+            answer("started", child)
         for child in list(running):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 running.discard(child)
-                say("ended", child, os.waitstatus_to_exitcode(status))
+                answer("ended", child, os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

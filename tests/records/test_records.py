@@ -10,7 +10,7 @@ import sys
 import pytest
 from tiny_suite import CPU, blobs, case, domain, record, suite
 
-from tlbench import checks, engine, records
+from tlbench import engine, records
 from tlbench.errors import TlbenchError
 from tlbench.records import append, file_of, from_line, prepare, read, read_all, to_line
 from tlbench.runner import plan
@@ -249,41 +249,6 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
         pool.join()
     written = read(file_of(tmp_path, "tiny", "source_only"))
     assert sorted(r.seed for r in written) == list(range(100))
-
-
-# --- checks of a results file ---------------------------------------------------------------------------------------
-
-
-def test_checks_of_a_results_file(tmp_path):
-    append_all(tmp_path, record(0), record(1, status="skipped", reason="not granted", scores=Scores()))
-    file = file_of(tmp_path, "tiny", "source_only")
-    assert checks.check_results(file) == ["2 records, 1 done"]
-    append_all(
-        tmp_path,
-        record(0),
-        record(2, status="failed", scores=Scores()),
-        record(3, scores=Scores()),
-        record(4, scores=Scores(target_accuracy=50.0)),
-        record(5, finished="2023-01-01T00:00:00.000+00:00"),
-    )
-    with pytest.raises(TlbenchError) as raised:
-        checks.check_results(file)
-    said = str(raised.value)
-    for sentence in (
-        "2 records of one case (identity 0000000000000000)",
-        "record 4: failed without a reason",
-        "record 5: status done, target_accuracy None",
-        "record 6: a score outside 0 to 1",
-        "record 7: finished before it started",
-    ):
-        assert sentence in said
-    file.rename(file.with_name("coral.jsonl"))
-    with pytest.raises(TlbenchError, match="of row 'source_only' of suite 'tiny', which belongs in another file"):
-        checks.check_results(file.with_name("coral.jsonl"))
-    empty = tmp_path / "tiny" / "none.jsonl"
-    empty.write_text("")
-    with pytest.raises(TlbenchError, match="no record in it"):
-        checks.check_results(empty)
 
 
 def test_a_torn_line_of_another_process_is_set_aside_before_the_next_record(tmp_path):

@@ -80,7 +80,7 @@ def test_workers_exit_with_their_parent(tmp_path):
     text = SUITE.partition("[methods.source_only]")[0].replace("seeds = [0]", 'seeds = [0, 1]\nbaseline = "sleepy"')
     (tmp_path / "tiny.toml").write_text(text + "[methods.sleepy]\n")
     words = ("run", "tiny.toml", "--plugin", "sleepy.py", "--workers", "2")
-    with command_server().begun(*words, cwd=tmp_path) as (process, end):
+    with command_server().started(*words, cwd=tmp_path) as (process, end):
         workers = until(lambda: [*tmp_path.glob("pid-*")], 2)
         os.kill(process, signal.SIGKILL)
         end()

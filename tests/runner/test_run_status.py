@@ -47,4 +47,4 @@ def test_status_and_prune_from_the_command_line(tmp_path):
     assert len(found := records.read_all(results)) == 5 and first in found
     assert records.predictions(results, first) is not None
     done = tlbench("status", "nowhere", cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.startswith("tlbench: no results directory nowhere")
+    assert done.returncode == 2 and done.stderr.startswith("tlbench: There is no results directory nowhere")

@@ -96,7 +96,14 @@ def test_written_ranges_are_searched_and_no_others():
 def test_a_sweep_selects_what_is_best_on_held_out_source_samples(suite_file, tmp_path):
     suite, reported = api.load_suite(suite_file), []
     result = sweep.run_sweep(
-        suite, "peak", 25, tmp_path / "study", suite_file.parent, run_here, on_trial=lambda *trial: reported.append(trial), parallel_trials=2
+        suite,
+        "peak",
+        25,
+        tmp_path / "study",
+        suite_file.parent,
+        run_here,
+        on_trial=lambda *trial: reported.append(trial),
+        parallel_trials=2,
     )
     assert result.trials == 25 and len(reported) == 25 and result.failed == 0
     assert abs(result.options["x"] - 2) < 0.5 and result.value > 0.9
@@ -154,7 +161,9 @@ def test_a_stopped_sweep_resumes(suite_file, tmp_path):
 
 def test_a_rule_that_the_suite_does_not_allow(suite_file, tmp_path):
     suite = api.load_suite(suite_file)
-    with pytest.raises(TlbenchError, match=r"Unknown selection rule 'target_entropy'.*allows source_validation \(protocol.selection\)"):
+    with pytest.raises(
+        TlbenchError, match=r"Unknown selection rule 'target_entropy'.*allows source_validation \(protocol.selection\)"
+    ):
         sweep.run_sweep(suite, "peak", 1, tmp_path / "study", suite_file.parent, run_here, rule="target_entropy")
     suite_file.write_text(suite_file.read_text().replace("[net]", 'selection = ["target_entropy"]\n[net]'))
     result = sweep.run_sweep(api.load_suite(suite_file), "dann", 1, tmp_path / "other", suite_file.parent, run_here, seeds=[0])
@@ -186,4 +195,4 @@ def test_the_command(suite_file, tmp_path):
     assert entry.method == "coral" and 1 <= entry.options["weight"] <= 100
     assert done.stdout == (tmp_path / "study" / "chosen.toml").read_text()
     done = tlbench(*words, cwd=tmp_path)
-    assert done.returncode == 2 and "there is a row coral_tuned already" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "There is a method entry coral_tuned already" in done.stderr and "Traceback" not in done.stderr

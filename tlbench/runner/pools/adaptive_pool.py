@@ -43,7 +43,7 @@ def peak_memory_bytes(record: Record) -> int | None:
 
 def ran_alone(record: Record) -> bool:
     """Whether a case had its device to itself, and its training rate is that of one seed."""
-    vmapped = any(re.match(r"\d+ (vmapped )?seeds ", note) for note in record.notes)
+    vmapped = any(re.match(r"\d+ (vmapped )?seeds\b", note) for note in record.notes)
     return record.machine.concurrent_cases == 1 and not vmapped
 
 
