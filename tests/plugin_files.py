@@ -1,4 +1,4 @@
-"""Method files written for a test, and known under their name while it runs."""
+"""Plugin files that a test writes and registers while it runs: methods and backbones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tlbench import methods
+from tlbench.nn import backbones
 
-HEADER = '''"""{name}: made for a test."""
+LOSS = "    def loss(self, step: Step) -> Tensor:\n        {}\n"
+PLAIN_LOSS = LOSS.format("return self.supervised(step)")
+READS_BOTH = '    reads = frozenset({"source", "target"})\n'
+"""Lines of a method's class."""
+
+HEADER = '''"""{name}: a method of a test."""
 from __future__ import annotations
 import torch
 import torch.nn.functional as F
@@ -27,24 +33,24 @@ LOOKS = """class Looks(DeepMethod):
         loss = self.supervised(step)
         return loss * (1.0 if float(loss.detach()) < 1e9 else 2.0)
 """
-"""A method whose last line reads a value; `LOOKS_AT` is its place in a file with the header."""
+"""A method whose last line reads a value of the device; `LOOKS_AT` is that line in a file with the header."""
 
 
 LOOKS_AT = f"looks.py:{HEADER.count(chr(10)) + LOOKS.count(chr(10))}"
 
 
 class Cut(BaseException):
-    """A case ends here, as by a signal."""
+    """Ends a case as a signal would."""
 
 
 @contextlib.contextmanager
 def plugged(folder: Path, name: str, body: str, header: str = HEADER) -> Iterator[str]:
-    """A method of a test, known under its name inside the block and forgotten after it."""
+    """Write and register a plugin file; it is unregistered at the end of the block, which gets its name."""
     file = folder / f"{name}.py"
     file.write_text(header.format(name=name) + body, encoding="utf-8")
-    methods.register_file(file)
     try:
-        yield name
+        yield methods.register_file(file)
     finally:
         methods._registered.pop(name, None)
+        backbones._registered.pop(name, None)
         sys.modules.pop(f"tlbench_plugin_{name}", None)

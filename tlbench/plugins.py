@@ -107,4 +107,4 @@ def _definitions(file: Path) -> set[str]:
 
 
 def _syntax_tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))

@@ -26,7 +26,7 @@ def test_a_suite_that_fails_its_checks_is_refused(tmp_path):
     for words in (
         "'tiny' is not the file's name, 'other'",
         "target_only reads target_labeled",
-        "methods.again: the same method",
+        "methods.again: This is the same method",
     ):
         assert words in message
 
@@ -35,5 +35,5 @@ def test_what_a_suite_will_show_is_reported_beforehand(tmp_path):
     file = tmp_path / "tiny.toml"
     file.write_text(SUITE + "[methods.target_only]\n", encoding="utf-8")
     report = checks.check_suite(api.load_suite(file))
-    assert "target_only will be skipped: it reads target_labeled, which is not granted" in report
-    assert "1 seeds: too few for an interval, which needs three" in report
+    assert "target_only will be skipped: it reads target_labeled, which the suite does not grant." in report
+    assert "1 seeds are too few for a 95 % CI, which takes 3 seeds." in report

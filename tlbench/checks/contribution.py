@@ -1,173 +1,194 @@
-"""What a results file must keep to stand on a leaderboard: its suite's protocol, in full, from clean code, on the same data."""
+"""Contract checks of a results file against its suite, before it goes on a leaderboard.
+
+The file must follow the suite's protocol in full: all pairs, at least three seeds, the suite's options, committed code, and the
+data of the suite's other results.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tlbench import engine, methods, records
-from tlbench.checks import files
+from tlbench.checks.results import result_errors
+from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
 from tlbench.suite import Suite
 from tlbench.terms import Record
 
-SEEDS_NEEDED = 3
-"""Fewer seeds give no interval."""
-
 
 def check_contribution(file: Path, suite: Suite) -> list[str]:
-    """Hold a results file to its suite; the other files of its folder say which data the suite was run on so far.
+    """Check a results file, `<results>/<suite>/<entry>.jsonl`, against its suite.
+
+    The other files of its folder tell on which data the suite has been run so far.
 
     Returns:
-        The promises kept.
+        A sentence for each group of checks.
 
     Raises:
-        TlbenchError: with all that is wrong.
+        TlbenchError: with all errors.
     """
-    found = records.read(file)
-    now = [record for record in found if record.suite_version == suite.version]
-    wrong = files.result_errors(file, found)
-    wrong += _version(found, suite)
-    wrong += _asked(now, suite)
-    wrong += _complete(now, suite)
-    wrong += _code(now)
-    wrong += _data(file, now)
-    for number, record in enumerate(found, 1):
-        wrong += [f"record {number}: {what}" for what in _predictions(file, record)]
-    if wrong:
-        raise TlbenchError(f"{file}:\n  " + "\n  ".join(wrong))
-    counts = f"{len(found)} records, {sum(r.status == 'done' for r in found)} done"
-    earlier = f"; {len(found) - len(now)} of earlier versions" if len(found) > len(now) else ""
+    on_file = records.read(file)
+    current = [record for record in on_file if record.suite_version == suite.version]
+    errors = result_errors(file, on_file)
+    errors += _version_errors(on_file, suite)
+    errors += _protocol_errors(current, suite)
+    errors += _completeness_errors(current, suite)
+    errors += _code_errors(current)
+    errors += _data_errors(file, current)
+    for number, record in enumerate(on_file, 1):
+        errors += [f"record {number}: {error}" for error in _prediction_errors(file, record)]
+    if errors:
+        raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
+    done = sum(record.status == "done" for record in on_file)
+    earlier = f", {len(on_file) - len(current)} of earlier versions of the suite" if len(on_file) > len(current) else ""
+    committed = any(record.code.commit for record in current)
     return [
-        f"{counts}: schema, scores, costs and machine are plausible{earlier}",
-        f"suite {suite.name} v{suite.version}, hash {suite.hash}, options as in the suite",
-        f"{len(suite.pairs)} pairs, {len({r.seed for r in now})} seeds each, no case twice",
-        f"clean commit{'' if any(r.code.commit for r in now) else ' not known: run from an installed tlbench'}",
-        "data and counts agree with each other and with the other rows of the suite",
+        f"The records are plausible: {len(on_file)} in all, {done} done{earlier}.",
+        f"Protocol, budget and options are those of suite {suite.name} v{suite.version} (hash {suite.hash}).",
+        f"All {len(suite.pairs)} pairs have {len({record.seed for record in current})} seeds each, and no case stands twice.",
+        "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
+        "Data and numbers of samples agree with each other and with the other entries of the suite.",
     ]
 
 
-def _version(found: list[Record], suite: Suite) -> Iterator[str]:
-    versions = Counter(record.suite_version for record in found)
-    if found and suite.version not in versions:
-        there = ", ".join(map(str, sorted(versions)))
-        yield f"suite_version: records of version {there}, and suite {suite.name} is at version {suite.version}"
-    yield from (f"suite_version: {v} is later than the suite's, {suite.version}" for v in versions if v > suite.version)
+def _version_errors(on_file: Sequence[Record], suite: Suite) -> Iterator[str]:
+    versions = Counter(record.suite_version for record in on_file)
+    if on_file and suite.version not in versions:
+        available = ", ".join(map(str, sorted(versions)))
+        yield f"suite_version: The records are of version {available}, and suite {suite.name} has version {suite.version}."
+    for version in versions:
+        if version > suite.version:
+            yield f"suite_version: {version} is later than the suite's version, {suite.version}. Update tlbench or the suite."
 
 
-def _asked(now: list[Record], suite: Suite) -> Iterator[str]:
-    """Was it the suite's own question: its protocol, its baseline, its row with its options?"""
-    for what, asked in (("suite_hash", suite.hash), ("baseline", suite.protocol.baseline), ("metric", suite.protocol.metric)):
-        other = Counter(getattr(record, what) for record in now if getattr(record, what) != asked)
-        yield from (f"{what}: {count} records have {said!r}, the suite has {asked!r}" for said, count in other.items())
-    for row in dict.fromkeys(record.entry for record in now):
-        of_row = [record for record in now if record.entry == row]
-        if row not in suite.methods:
-            yield f"methods: the suite has no row {row!r}; add [methods.{row}] to it, so that others can run the row too"
-            continue
-        name = suite.methods[row].method or row
-        try:
-            options = methods.method_options(name, suite.methods[row].options)
-        except TlbenchError as error:
-            yield f"{error}; a method of yours is named with --plugin"
-            continue
-        if strange := sorted({record.method for record in of_row} - {name}):
-            yield f"methods.{row}: the records are of {', '.join(strange)}, in the suite it is {name}"
-            continue
-        default = methods.method_options(name, {})
-        strayed = [r for r in of_row if {**default, **r.options} != options]  # options younger than a record had their default
-        if strayed:
-            said = {k: v for k, v in {**default, **strayed[0].options}.items() if options.get(k) != v}
-            yield f"methods.{row}: {len(strayed)} records have other options than the suite, such as {said}"
-            continue
-        foreign = [r for r in of_row if r.suite_hash == suite.hash and engine.identity(r, suite, r.data) != r.identity]
-        if foreign:
-            yield f"identity: {len(foreign)} records are not of the case that they say, such as {_cell(foreign[0])}"
+def _protocol_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
+    """Errors where the records do not follow the suite's protocol, its baseline, or an entry and its options."""
+    protocol = {"suite_hash": suite.hash, "baseline": suite.protocol.baseline, "metric": suite.protocol.metric}
+    for key, expected in protocol.items():
+        others = Counter(getattr(record, key) for record in current if getattr(record, key) != expected)
+        for value, count in others.items():
+            yield f"{key}: {count} records have {value!r}, and the suite has {expected!r}."
+    for entry in dict.fromkeys(record.entry for record in current):
+        if entry not in suite.methods:
+            yield f"methods: The suite has no entry {entry!r}. Add [methods.{entry}] to it, so that others can run it, too."
+        else:
+            yield from _entry_errors([record for record in current if record.entry == entry], entry, suite)
 
 
-def _complete(now: list[Record], suite: Suite) -> Iterator[str]:
-    known = [f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs]
-    seeds: dict[str, set[int]] = {pair: set() for pair in known}
-    failed: dict[tuple[str, int], Record] = {}
-    for record in now:
+def _entry_errors(current: Sequence[Record], entry: str, suite: Suite) -> Iterator[str]:
+    """The first error of the records of one entry: another method, other options, or another case than they say."""
+    method = suite.methods[entry].method or entry
+    try:
+        options = methods.method_options(method, suite.methods[entry].options)
+    except TlbenchError as error:
+        yield f"{error} Name the file of a third-party method with --plugin."
+        return
+    if others := sorted({record.method for record in current} - {method}):
+        yield f"methods.{entry}: The records are of {', '.join(others)}, and the entry's method is {method}."
+        return
+    defaults = methods.method_options(method, {})
+    # an option that is younger than a record had its default
+    deviating = [record for record in current if {**defaults, **record.options} != options]
+    if deviating:
+        recorded = {**defaults, **deviating[0].options}
+        example = {key: value for key, value in recorded.items() if options.get(key) != value}
+        yield f"methods.{entry}: {len(deviating)} records have other options than the suite, such as {example}."
+        return
+    same_protocol = [record for record in current if record.suite_hash == suite.hash]
+    foreign = [record for record in same_protocol if engine.identity(record, suite, record.data) != record.identity]
+    if foreign:
+        yield (
+            f"identity: {len(foreign)} records have an identity that does not follow from their case, such as "
+            f"{_case_name(foreign[0])}."
+        )
+
+
+def _completeness_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
+    """Errors where pairs or seeds are missing, or a case was run in several ways."""
+    pairs = [f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs]
+    seeds: dict[str, set[int]] = {pair: set() for pair in pairs}
+    failures: dict[tuple[str, int], Record] = {}
+    for record in current:
         if record.pair not in seeds:
-            yield f"pairs: {record.pair!r} is none of suite {suite.name}"
+            yield f"pairs: {record.pair!r} is no pair of suite {suite.name}."
         elif record.status == "failed":
-            failed[record.pair, record.seed] = record
+            failures[record.pair, record.seed] = record
         else:
             seeds[record.pair].add(record.seed)
-    for pair, some in seeds.items():
-        if not some and not any(of == pair for of, _ in failed):
-            yield f"pairs: no record of {pair}"
-        elif len(some) < SEEDS_NEEDED:
-            yield f"seeds: {pair} has {len(some)} that did not fail; {SEEDS_NEEDED} at least"
-        elif missing := sorted(set().union(*seeds.values()) - some):
-            yield f"seeds: {pair} lacks {', '.join(map(str, missing))}, which other pairs have"
-    for (pair, seed), record in failed.items():
+    for pair, own in seeds.items():
+        if not own and not any(failed_pair == pair for failed_pair, _ in failures):
+            yield f"pairs: There is no record of {pair}."
+        elif len(own) < LEAST_SEEDS:
+            yield f"seeds: {pair} has {len(own)} seeds that did not fail. It takes {LEAST_SEEDS} at least."
+        elif missing := sorted(set().union(*seeds.values()) - own):
+            yield f"seeds: {pair} lacks {', '.join(map(str, missing))}, which other pairs have."
+    for (pair, seed), record in failures.items():
         if seed not in seeds[pair]:
             yield f"{pair} seed {seed} failed: {record.reason}"
-    cases = Counter((record.pair, record.seed, record.identity) for record in now if record.status != "failed")
-    asked = Counter((pair, seed) for pair, seed, _ in cases)
-    yield from (
-        f"{pair} seed {seed} was asked in {count} ways (data, method version or options changed between): keep one"
-        for (pair, seed), count in asked.items()
-        if count > 1
-    )
+    cases = {(record.pair, record.seed, record.identity) for record in current if record.status != "failed"}
+    for (pair, seed), count in Counter((pair, seed) for pair, seed, _ in cases).items():
+        if count > 1:
+            yield f"{pair} seed {seed} was run in {count} ways: data, method version or options changed in between. Keep one."
 
 
-def _code(now: list[Record]) -> Iterator[str]:
-    if dirty := [record for record in now if record.code.dirty]:
-        yield f"commit: {len(dirty)} records are of uncommitted code, such as {_cell(dirty[0])}; commit, then run again"
+def _code_errors(current: Sequence[Record]) -> Iterator[str]:
+    if uncommitted := [record for record in current if record.code.dirty]:
+        yield (
+            f"commit: {len(uncommitted)} records are of uncommitted code, such as {_case_name(uncommitted[0])}. Commit it "
+            "and run the cases again."
+        )
 
 
-def _data(file: Path, now: list[Record]) -> Iterator[str]:
-    """One content of each domain over all rows of the suite; of one content one count of scored rows and one set of classes."""
-    beside = [r for other in sorted(file.absolute().parent.glob("*.jsonl")) if other.stem != file.stem for r in _others(other)]
-    version = {record.suite_version for record in now}
-    beside = [record for record in beside if record.suite_version in version]
-    for name in sorted({name for record in now for name in record.data}):
-        here = {record.data[name] for record in now if name in record.data}
-        if len(here) > 1:
-            yield f"data: {len(here)} different contents of domain {name}; all records must be of the same data"
-        there = {record.data[name] for record in beside if name in record.data}
-        if there and not here & there:
-            yield f"data: domain {name} is not that of the other rows of the suite ({', '.join(sorted(there))})"
-    own: dict[tuple[str, ...], dict[tuple[object, ...], Record]] = defaultdict(dict)
-    for record in (*beside, *now):  # so that of two that differ it is the one in this file that is named
+def _data_errors(file: Path, current: Sequence[Record]) -> Iterator[str]:
+    """Errors where a domain has several contents, or one content several numbers of scored samples or sets of classes."""
+    versions = {record.suite_version for record in current}
+    siblings = [path for path in sorted(file.absolute().parent.glob("*.jsonl")) if path.stem != file.stem]
+    others = [record for path in siblings for record in _readable_records(path) if record.suite_version in versions]
+    for name in sorted({name for record in current for name in record.data}):
+        own = {record.data[name] for record in current if name in record.data}
+        if len(own) > 1:
+            yield f"data: Domain {name} has {len(own)} different contents. All records must be of the same data."
+        fingerprints = {record.data[name] for record in others if name in record.data}
+        if fingerprints and not own & fingerprints:
+            yield f"data: Domain {name} is not that of the suite's other entries ({', '.join(sorted(fingerprints))})."
+    shapes: dict[tuple[str, str, str], set[tuple[int | None, tuple[str, ...]]]] = defaultdict(set)
+    for record in (*others, *current):
         if record.status == "done":
             shape = (record.scores.scored_samples, tuple(record.scores.per_class_accuracy or ()))
-            own[record.data.get(record.target, ""), record.pair, record.suite_hash or ""][shape] = record
-    for (print_, pair, _), shapes in own.items():
-        if len(shapes) > 1:
-            counts = ", ".join(f"{rows} rows in {len(names)} classes" for rows, names in shapes)  # type: ignore[arg-type]
-            yield f"scored_rows: of one and the same target data ({pair}, fingerprint {print_}) there are {counts}"
+            shapes[record.data.get(record.target, ""), record.pair, record.suite_hash or ""].add(shape)
+    for (fingerprint, pair, _), variants in shapes.items():
+        if len(variants) > 1:
+            counts = ", ".join(sorted(f"{samples} samples of {len(classes)} classes" for samples, classes in variants))
+            yield f"scored_rows: Records of the same target data ({pair}, fingerprint {fingerprint}) scored {counts}."
 
 
-def _others(file: Path) -> list[Record]:
+def _readable_records(file: Path) -> list[Record]:
     try:
         return records.read(file)
     except TlbenchError:
-        return []  # another row's file is checked by itself
+        return []  # the file of another entry is checked by itself
 
 
-def _predictions(file: Path, record: Record) -> Iterator[str]:
+def _prediction_errors(file: Path, record: Record) -> Iterator[str]:
+    """Errors where the stored predictions of a record are missing, or contradict its scores."""
     name = record.scores.predictions
     if name is None:
         return
-    kept = records.predictions(file.absolute().parent.parent, record)
-    if kept is None:
-        yield f"its predictions {name} are not beside it, or do not hold what their name says"
+    predictions = records.predictions(file.absolute().parent.parent, record)
+    if predictions is None:
+        yield f"Its predictions {name} are not beside it, or their content does not have this hash."
         return
-    right = int(np.count_nonzero(kept[1]))
-    if len(kept[0]) != record.scores.scored_samples:
-        yield f"its predictions are of {len(kept[0])} rows, it says {record.scores.scored_samples}"
-    elif record.scores.target_accuracy is not None and round(record.scores.target_accuracy * len(kept[0])) != right:
-        said = f"its target_accuracy is {record.scores.target_accuracy:g}"
-        yield f"its predictions have {right} of {len(kept[0])} rows right, {said}"
+    classes, is_correct = predictions
+    correct, accuracy = int(np.count_nonzero(is_correct)), record.scores.target_accuracy
+    if len(classes) != record.scores.scored_samples:
+        yield f"It has predictions of {len(classes)} samples, and scored_rows is {record.scores.scored_samples}."
+    elif accuracy is not None and round(accuracy * len(classes)) != correct:
+        yield f"{correct} of its {len(classes)} predictions are correct, and target_accuracy is {accuracy:g}."
 
 
-def _cell(record: Record) -> str:
+def _case_name(record: Record) -> str:
     return f"{record.pair} seed {record.seed}"

@@ -1,4 +1,4 @@
-"""A small task with a shift, on which promises are tried."""
+"""A small task with a shift, on which the contract checks of methods run."""
 
 from __future__ import annotations
 
@@ -14,46 +14,47 @@ from tlbench.suite import Network, Protocol, Suite, Training
 from tlbench.terms import STREAM_SPLIT, Case, Labelled, Task
 
 STEPS = 100
+"""Of a training, unless a check says otherwise."""
 CPU = torch.device("cpu")
 CLASSES = 3
 
 
-def toy_samples(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
-    """Three well separated classes in six columns; `shift` moves them all."""
-    source = torch.Generator().manual_seed(part)
-    y = torch.arange(rows) % CLASSES
+def toy_samples(seed: int, count: int = 120, shift: float = 0.0) -> Labelled:
+    """Samples (N, 6) of three well separated classes; `shift` is added to all values."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(count) % CLASSES
     centres = 2.5 * torch.eye(CLASSES, 6)
-    x = centres[y] + 0.5 * torch.randn(rows, 6, generator=source) + shift
+    x = centres[y] + 0.5 * torch.randn(count, 6, generator=generator) + shift
     return Labelled(x, y, torch.zeros_like(y))
 
 
 def toy_task(swapped: str | None = None) -> Task:
-    """All parts granted; the swapped one holds other rows, and other labels where it has any."""
+    """A task with all splits granted; the swapped split has other inputs, and other labels where it has any."""
 
-    def other(name: str, rows: Labelled) -> Labelled:
-        if name != swapped:
-            return rows
-        return Labelled(rows.x.flip(1) * 1.5 + 0.3, (rows.y + 1) % CLASSES, rows.domain)
+    def swap(split: str, samples: Labelled) -> Labelled:
+        if split != swapped:
+            return samples
+        return Labelled(samples.x.flip(1) * 1.5 + 0.3, (samples.y + 1) % CLASSES, samples.domain)
 
     return Task(
         CLASSES,
-        other("source", toy_samples(1)),
-        other("target", toy_samples(2, shift=0.7)).x,
-        other("target_labeled", toy_samples(3, 15, shift=0.7)),
+        swap("source", toy_samples(1)),
+        swap("target", toy_samples(2, shift=0.7)).x,
+        swap("target_labeled", toy_samples(3, 15, shift=0.7)),
     )
 
 
-def toy_regression(part: int, rows: int = 120, shift: float = 0.0) -> Labelled:
-    """Two target columns, linear in six columns, with a little noise; `shift` moves the inputs."""
-    source = torch.Generator().manual_seed(part)
-    x = torch.randn(rows, 6, generator=source)
+def toy_regression(seed: int, count: int = 120, shift: float = 0.0) -> Labelled:
+    """Samples (N, 6) with two target columns (N, 2), linear in them with a little noise; `shift` is added to the inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 6, generator=generator)
     weights = torch.tensor([[2.0, -1.0, 0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, -2.0, 0.0]])
-    y = 10 * x @ weights.T + 50 + 0.5 * torch.randn(rows, 2, generator=source)
-    return Labelled(x + shift, y, torch.zeros(rows, dtype=torch.int64))
+    y = 10 * x @ weights.T + 50 + 0.5 * torch.randn(count, 2, generator=generator)
+    return Labelled(x + shift, y, torch.zeros(count, dtype=torch.int64))
 
 
 def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification") -> Suite:
-    """A suite without files for the toy task."""
+    """A suite of the toy task, which needs no files."""
     protocol = {"grants": ["source", "target", STREAM_SPLIT], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
     return Suite(
         name="toy",
@@ -69,24 +70,24 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
     )
 
 
-def outcome(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
-    """Class scores (N, C) of a method on fixed rows after its training on a task."""
-    return scores(fit(name, task, options, steps), toy_samples(4, 90, shift=0.7).x)
+def scores_after_fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
+    """Class scores (90, C) of a method on fixed samples, after it was fitted to a task."""
+    return predict_scores(fit_method(name, task, options, steps), toy_samples(4, 90, shift=0.7).x)
 
 
-def scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
-    """Class scores of rows x (N, D), those that learn on the stream 32 at a time."""
+def predict_scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
+    """Class scores (N, C) of samples x (N, D); methods that learn on the stream get 32 at a time."""
     return engine.predict_scored(fitted, x, 32, 0, clock.Clock(CPU))
 
 
 def stream_scores(name: str, shift: float) -> Tensor:
-    """Scores of fixed rows whose fellows on the stream are moved by `shift`."""
+    """Class scores (90, C) of fixed samples that come after 90 others on the stream, which are moved by `shift`."""
     fixed, others = toy_samples(4, 90, shift=0.7).x, toy_samples(6, 90, shift=shift).x
-    return scores(fit(name, toy_task()), torch.cat([others, fixed]))[90:]
+    return predict_scores(fit_method(name, toy_task()), torch.cat([others, fixed]))[90:]
 
 
-def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
-    """Train or solve a method on a task; on a backbone with batch normalisation if it does not apply to one without."""
+def fit_method(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
+    """Fit a method to a task; on a backbone with batch normalisation where the method needs one."""
     case = Case(
         suite="toy",
         suite_version=1,
@@ -104,5 +105,5 @@ def fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: 
     kind = "regression" if task.regression else "classification"
     try:
         return engine.fit(case, toy_suite(steps, task=kind), task, clock.Clock(CPU), seed, CPU)
-    except NotApplicableError:  # some methods are about batch normalisation
+    except NotApplicableError:  # some methods adapt batch normalisation
         return engine.fit(case, toy_suite(steps, batch_norm=True, task=kind), task, clock.Clock(CPU), seed, CPU)

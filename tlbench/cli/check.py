@@ -11,21 +11,23 @@ from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.checks.rerun import Again
+    from tlbench.checks.rerun import RerunResult
     from tlbench.suite import Suite
 
-FILES = "Give a suite (.toml), a method (.py) or a results file (.jsonl)."
+FILES = "Give a suite (.toml), a method or backbone (.py) or a results file (.jsonl)."
 
 
 def check(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Suites (.toml), methods (.py) and results files (.jsonl).", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="Suites (.toml), methods and backbones (.py), results files (.jsonl).", show_default=False
+        ),
     ],
     suite: options.SuiteOfResults = None,
     plugin: options.Plugins = None,
 ) -> None:
-    """Validate suites, methods and results files by the contract checks that the shipped ones pass."""
+    """Validate suites, methods, backbones and results files by the contract checks that the shipped ones pass."""
     from tlbench import session
 
     session.register_plugins(plugin or ())
@@ -59,7 +61,7 @@ def _check_file(path: Path, suite: str | None) -> list[str]:
     if path.suffix == ".toml":
         return checks.check_suite(session.load_suite(path))
     if path.suffix == ".py":
-        return _check_method(path)
+        return _check_plugin(path)
     if (loaded := _suite_of(path, suite)) is not None:
         return checks.check_contribution(path, loaded)
     name = path.absolute().parent.name
@@ -67,12 +69,13 @@ def _check_file(path: Path, suite: str | None) -> list[str]:
     return checks.check_results(path)
 
 
-def _check_method(path: Path) -> list[str]:
-    """The contract checks that a method passes; lines at which a step waits for the device are noted."""
-    from tlbench import checks, methods
+def _check_plugin(path: Path) -> list[str]:
+    """The contract checks that a method or a backbone passes; lines at which a method's step waits for the device are noted."""
+    from tlbench import checks, methods, plugins
 
-    shipped = [name for name, file in methods.method_files().items() if file == path.resolve()]
-    name = shipped[0] if shipped else methods.register_file(path)
+    name = methods.register_file(path)
+    if plugins.is_backbone(path):
+        return checks.check_backbone(name)
     passed = checks.check_method(name)
     for line in checks.host_syncs(name):
         console.warn(
@@ -106,23 +109,23 @@ def verify(
     for one in rerun.verify(file, loaded, resolve_data_root(data, loaded.path), engine.device_of(device), sample):
         _print_comparison(one)
         compared.append(one)
-    if not compared[0].machine:
+    if not compared[0].machine_differences:
         typer.echo("the machine is the same in all that is recorded of it")
-    for name, (on_file, here) in compared[0].machine.items():
+    for name, (on_file, here) in compared[0].machine_differences.items():
         typer.echo(f"another machine: {name} on file {on_file}, here {here}")
-    typer.echo(rerun.RULE)
+    typer.echo(rerun.NOISE_RULE)
     if different := sum(one.verdict == "different" for one in compared):
         console.warn(f"{different} of {len(compared)} cases come out different here")
         raise typer.Exit(1)
 
 
-def _print_comparison(one: Again) -> None:
+def _print_comparison(one: RerunResult) -> None:
     """Print a case on file beside the same case run here."""
     from tlbench.terms import METRICS
 
-    metric = METRICS[one.filed.metric]
+    metric = METRICS[one.on_file.metric]
     on_file, here = ("none" if value is None else f"{metric.factor * value:.2f}" for value in one.values)
-    case = f"{one.filed.entry} {one.filed.pair} seed {one.filed.seed}"
+    case = f"{one.on_file.entry} {one.on_file.pair} seed {one.on_file.seed}"
     noise = f"(noise: {metric.factor * one.noise:.2f})" if one.verdict != "same" else ""
     typer.echo(f"{one.verdict:12}  {case}: {metric.title} on file {on_file}, here {here} {noise}".rstrip())
     if one.here.status != "done":

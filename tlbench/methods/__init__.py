@@ -49,7 +49,7 @@ def method_summary(name: str) -> str:
 def register_file(file: Path) -> str:
     """Register the method or the backbone that a file outside the package defines, and return its name, that of the file.
 
-    A file with `Options` or `build` at its top level defines a backbone, any other a method.
+    A file with `Options` or `build` at its top level defines a backbone, any other a method. A shipped file keeps its name.
 
     Raises:
         TlbenchError: the file does not exist, cannot be parsed, breaks the contract of a backbone, or its name is taken.
@@ -57,6 +57,9 @@ def register_file(file: Path) -> str:
     plugins.check_file(file)
     if plugins.is_backbone(file):
         return backbones.register_file(file)
+    shipped = _shipped().get(file.stem)
+    if shipped is not None and shipped.resolve() == file.resolve():
+        return file.stem
     if file.stem in method_files() and method_files()[file.stem].resolve() != file.resolve():
         raise TlbenchError(f"plugin {file}: There is already a method {file.stem!r}. Rename the file.")
     _registered[file.stem] = file.resolve()

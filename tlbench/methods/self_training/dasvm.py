@@ -38,17 +38,17 @@ class DASVM(ShallowMethod):
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         exchanged = self.exchanged or max(3, max(len(source), len(target)) // 50)
         classes = [1] if task.classes == 2 else range(task.classes)
-        exchanges, known = [], svm.gram_matrix(source.x, target)
+        exchanges, gram = [], svm.gram_matrix(source.x, target)
         for positive in classes:
             sign = torch.where(source.y == positive, 1.0, -1.0).double()
-            exchanges.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, known=known))
+            exchanges.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, gram=gram))
         if cut_off := sum(exchange.rounds == self.rounds for exchange in exchanges):
             self.note(f"{cut_off} of {len(exchanges)} exchanges were cut off after {self.rounds} rounds")
-        if unconverged := sum(exchange.cut_off for exchange in exchanges):
+        if unconverged := sum(exchange.unconverged for exchange in exchanges):
             self.note(f"{unconverged} SVMs were cut off after {svm.MAX_ITERATIONS} iterations of their solver")
 
         def scores(x: Tensor) -> Tensor:
-            values = torch.stack([exchange.machine(x.flatten(1).double()) for exchange in exchanges], dim=1)
+            values = torch.stack([exchange.decision(x.flatten(1).double()) for exchange in exchanges], dim=1)
             return torch.cat([-values, values], dim=1) if task.classes == 2 else values
 
         return scores

@@ -49,7 +49,7 @@ def backbone_summary(name: str) -> str:
 def register_file(file: Path) -> str:
     """Register the backbone that a file outside the package defines, and return its name, that of the file.
 
-    Records do not hold the content of the file: rename it when its numbers change.
+    A shipped file keeps its name. Records do not hold the content of the file: rename it when its numbers change.
 
     Raises:
         TlbenchError: the file does not exist or lacks `Options` or `build`, or the name is taken.
@@ -61,6 +61,8 @@ def register_file(file: Path) -> str:
             f"plugin {file}: A backbone's file defines a class Options and a function build(shape, options); this one lacks "
             f"{' and '.join(missing)}. Define both, or, in a method's file, neither at its top level."
         )
+    if name in _shipped() and file.resolve().parent == Path(__file__).resolve().parent:
+        return name
     if name == "auto" or name in _shipped():
         raise TlbenchError(f"plugin {file}: There is already a backbone {name!r}. Rename the file.")
     if name in _registered and _registered[name] != file.resolve():
