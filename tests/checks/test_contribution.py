@@ -1,0 +1,150 @@
+"""Contract checks of a results file against its suite: all errors are reported at once, each as a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import tlbench
+from tiny_results import results_file_of, rewrite, run_tiny_suite
+from typer.testing import CliRunner
+
+from tlbench import api, checks, cli
+from tlbench.errors import TlbenchError
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory) -> Path:
+    """A folder with the tiny suite, its data and its results."""
+    return run_tiny_suite(tmp_path_factory.mktemp("ran"))
+
+
+@pytest.fixture
+def file(ran, tmp_path) -> Path:
+    """A copy of coral's results with a clean commit, and source_only's results beside it."""
+    return results_file_of(ran, tmp_path)
+
+
+def error_of(file, suite) -> str:
+    with pytest.raises(TlbenchError) as raised:
+        checks.check_contribution(file, suite)
+    return str(raised.value)
+
+
+def test_a_file_that_follows_the_protocol_passes(ran, file):
+    report = checks.check_contribution(file, api.load_suite(ran / "tiny.toml"))
+    assert report[0] == "The records are plausible: 6 in all, 6 done."
+    assert "All 2 pairs have 3 seeds each, and no case stands twice." in report
+
+
+CHANGES = {
+    "another hash": (lambda n, r: r.update(suite_hash="x"), "suite_hash: 6 records have 'x', and the suite has"),
+    "another baseline": (
+        lambda n, r: r.update(baseline="dann"),
+        "baseline: 6 records have 'dann', and the suite has 'source_only'.",
+    ),
+    "another version": (lambda n, r: r.update(suite_version=7), "suite_version: 7 is later than the suite's version, 1."),
+    "no such version": (lambda n, r: r.update(suite_version=7), "The records are of version 7, and suite tiny has version 1."),
+    "an option": (
+        lambda n, r: r["options"].update(weight=3.0),
+        "6 records have other options than the suite, such as {'weight': 3.0}",
+    ),
+    "another method": (lambda n, r: r.update(method="dann"), "The records are of dann, and the entry's method is coral."),
+    "an identity": (
+        lambda n, r: r.update(identity=f"{n}"),
+        "6 records have an identity that does not follow from their case, such as a:b seed 0.",
+    ),
+    "a missing pair": (lambda n, r: r["target"] != "a", "pairs: There is no record of b:a."),
+    "a missing seed": (lambda n, r: n != 0, "seeds: a:b has 2 seeds that did not fail. It takes 3 at least."),
+    "a strange pair": (
+        lambda n, r: n == 0 and r.update(target="c", data={"a": "1", "c": "2"}),
+        "pairs: 'a:c' is no pair of suite tiny.",
+    ),
+    "a failure": (
+        lambda n, r: n == 0 and r.update(status="failed", why="it diverged", scores={}, cost={}),
+        "a:b seed 0 failed: it diverged",
+    ),
+    "uncommitted code": (lambda n, r: r["code"].update(dirty=True), "commit: 6 records are of uncommitted code"),
+    "other data": (lambda n, r: n == 0 and r["data"].update(a="0" * 16), "data: Domain a has 2 different contents."),
+    "data of another suite": (
+        lambda n, r: r["data"].update(a="0" * 16),
+        "data: Domain a is not that of the suite's other entries",
+    ),
+    "fewer scored samples": (
+        lambda n, r: r["scores"].update(scored_rows=30, target_accuracy=0.5, predictions=None),
+        "scored_rows: Records of the same target data (a:b",
+    ),
+    "no whole number of samples": (
+        lambda n, r: r["scores"].update(target_accuracy=0.123),
+        "target_accuracy 0.123 of 60 scored samples is no whole number",
+    ),
+    "a score": (lambda n, r: r["scores"].update(macro_f1=1.5), "record 3: A score lies outside 0 to 1."),
+    "other predictions": (
+        lambda n, r: r["scores"].update(target_accuracy=(61 - n) / 60 - 1 / 60),
+        "of its 60 predictions are correct, and target_accuracy is",
+    ),
+    "lost predictions": (
+        lambda n, r: r["scores"].update(predictions="0" * 16),
+        "Its predictions 0000000000000000 are not beside it",
+    ),
+    "no machine": (lambda n, r: r["machine"].update(cores=0, torch="new"), "record 1: torch = 'new' is no version."),
+    "no cores": (lambda n, r: r["machine"].update(cores=0), "record 1: The machine has 0 processor cores"),
+    "a GPU without a driver": (
+        lambda n, r: r["machine"].update(device="H200", cuda=None),
+        "The device 'H200' has neither a driver nor CUDA.",
+    ),
+    "time": (lambda n, r: r["cost"].update(train_seconds=1e6), "The training took 1000000.0 s of a case that took"),
+    "speed": (
+        lambda n, r: r["cost"].update(train_samples_per_second=-1.0),
+        "train_samples_per_second is -1, and it cannot be negative.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_error_is_reported(ran, file, name):
+    change, words = CHANGES[name]
+    rewrite(
+        file,
+        lambda number, facts: (
+            change(number, facts) if name in ("a missing pair", "a missing seed") else [change(number, facts)]
+        ),
+    )
+    assert words in error_of(file, api.load_suite(ran / "tiny.toml"))
+
+
+def test_all_errors_are_reported_at_once(ran, file):
+    def change(number, facts):
+        facts["code"]["dirty"] = True
+        facts["suite_hash"] = "x"
+        facts["scores"]["macro_f1"] = 2.0
+        return number != 5
+
+    rewrite(file, change)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
+    message = error_of(file, api.load_suite(ran / "tiny.toml"))
+    for words in ("uncommitted code", "suite_hash", "A score lies outside", "2 records of one case", "b:a has 2 seeds"):
+        assert words in message, words
+
+
+def test_check_on_the_command_line_takes_the_suite_by_name_or_by_folder(ran, file):
+    done = CliRunner().invoke(cli.app, ["check", str(file), "--suite", str(ran / "tiny.toml")])
+    assert done.exit_code == 0 and "ok  All 2 pairs have 3 seeds each" in done.output
+    done = CliRunner().invoke(cli.app, ["check", str(file)])
+    assert done.exit_code == 0 and "'tiny' is no shipped suite" in done.output
+    moved = file.parent.with_name("quickstart")
+    file.parent.rename(moved)
+    done = tlbench("check", moved / "coral.jsonl", cwd=ran)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for words in ("belongs in another file", "There is no record of upright:rotated", "'a:b' is no pair of suite quickstart"):
+        assert words in done.stderr
+
+
+def test_check_takes_several_files_and_reports_the_errors_of_all(ran, file):
+    other = file.with_name("other.jsonl")
+    other.write_text("no record\n", encoding="utf-8")
+    done = tlbench("check", ran / "tiny.toml", other, "none.toml", file, cwd=ran)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{other}:" in done.stderr and "There is no file none.toml" in done.stderr
+    assert "ok  Suite tiny" in done.stdout and f"{file}\nok  " in done.stdout

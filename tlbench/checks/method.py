@@ -1,0 +1,260 @@
+"""Contract checks of methods: functions that take a method's name and raise TlbenchError where it breaks its contract.
+
+The first line of a check's docstring is the sentence that `tlbench check` prints for it. The checks run on a small task with a
+shift (toy_task.py), on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlbench import methods
+from tlbench.checks.toy_task import (
+    CLASSES,
+    CPU,
+    fit_method,
+    predict_scores,
+    scores_after_fit,
+    stream_scores,
+    toy_regression,
+    toy_samples,
+    toy_suite,
+    toy_task,
+)
+from tlbench.engine.data import splits
+from tlbench.engine.data.inputs import draw_batches
+from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime.seeds import seeded_rng
+from tlbench.errors import TlbenchError
+from tlbench.methods.base import DeepMethod, ShallowMethod
+from tlbench.terms import SPLITS, STREAM_SPLIT, Domain, Labelled, Step, Task
+
+LEAST_ACCURACY = 0.9
+LEAST_R2 = 0.8
+"""What a method must reach on the toy task where source and target have the same distribution."""
+
+
+def declares_its_contract(name: str) -> None:
+    """The file defines one method with a docstring, `reads`, and a default and a description for each option."""
+    kind = methods.method_class(name)
+    try:
+        kind.check()
+    except ValueError as error:
+        raise TlbenchError(str(error)) from error
+    if not methods.method_summary(name).strip():
+        raise TlbenchError("The file has no docstring. Begin it with one that says what the method does and names its source.")
+    fields = kind.Options.model_fields
+    if missing := [option for option, field in fields.items() if field.is_required()]:
+        raise TlbenchError(f"These options have no default: {', '.join(missing)}.")
+    if missing := [option for option, field in fields.items() if not field.description]:
+        raise TlbenchError(f"These options have no description: {', '.join(missing)}. Write Field(..., description=...).")
+
+
+def rejects_invalid_options(name: str) -> None:
+    """Unknown options and values of a wrong type are rejected."""
+    invalid: list[dict[str, Any]] = [
+        {"no_such_option": 1},
+        *({option: object()} for option in methods.method_class(name).Options.model_fields),
+    ]
+    for options in invalid:
+        try:
+            methods.method_options(name, options)
+        except TlbenchError:
+            continue
+        raise TlbenchError(f"The invalid option {options} is accepted. Declare its type and range.")
+
+
+def predicts_finite_scores(name: str) -> None:
+    """Predictions are class scores of shape (N, C), none of which is NaN."""
+    scores = scores_after_fit(name, toy_task())
+    if scores.shape != (90, CLASSES):
+        raise TlbenchError(f"Predictions have the shape {tuple(scores.shape)}. For 90 samples it must be (90, {CLASSES}).")
+    if bool(torch.isnan(scores).any()):
+        raise TlbenchError("Some predictions are NaN.")
+
+
+def depends_exactly_on_reads(name: str) -> None:
+    """The result depends on every split that `reads` names, and on no other."""
+    before = scores_after_fit(name, toy_task())
+    influential = {split for split in SPLITS if not torch.equal(before, scores_after_fit(name, toy_task(swapped=split)))}
+    if not torch.allclose(stream_scores(name, 0.7), stream_scores(name, 3.0), rtol=1e-4, atol=1e-5):
+        influential.add(STREAM_SPLIT)
+    reads = methods.method_class(name).reads
+    if influential != reads:
+        raise TlbenchError(f"`reads` names {sorted(reads)}, but the result depends on {sorted(influential)}.")
+
+
+def is_deterministic(name: str) -> None:
+    """Two runs of the same case give the same predictions, bit for bit."""
+    if not torch.equal(scores_after_fit(name, toy_task()), scores_after_fit(name, toy_task())):
+        raise TlbenchError(
+            "A second run of the same case gives other predictions. Draw random numbers from torch's generator only."
+        )
+
+
+def classifies_without_shift(name: str) -> None:
+    """A classifier reaches an accuracy of 0.9 where source and target have the same distribution."""
+    if "classification" not in methods.method_class(name).tasks:
+        return
+    task = Task(CLASSES, toy_samples(1), toy_samples(2).x, toy_samples(3, 30))
+    test = toy_samples(4, 90)
+    scores = predict_scores(fit_method(name, task, steps=200), test.x)
+    accuracy = float((scores.argmax(1) == test.y).double().mean())
+    if accuracy < LEAST_ACCURACY:
+        raise TlbenchError(f"Without a shift the accuracy is {accuracy:.2f}. It must be at least {LEAST_ACCURACY}.")
+
+
+def regresses_without_shift(name: str) -> None:
+    """A regression of two columns reaches an R2 of 0.8 where source and target have the same distribution."""
+    if "regression" not in methods.method_class(name).tasks:
+        return
+    task = Task(2, toy_regression(1), toy_regression(2).x, toy_regression(3, 30), regression=True)
+    test = toy_regression(4, 90)
+    predictions = predict_scores(fit_method(name, task, steps=400), test.x)
+    if predictions.shape != (90, 2):
+        raise TlbenchError(f"Predictions have the shape {tuple(predictions.shape)}. For 90 samples it must be (90, 2).")
+    r2 = metrics.regression_scores(predictions, test.y, ("first", "second"))["r2"]
+    if not isinstance(r2, float) or r2 < LEAST_R2:
+        raise TlbenchError(f"Without a shift R2 is {r2}. It must be at least {LEAST_R2}.")
+
+
+def every_parameter_gets_a_gradient(name: str) -> None:
+    """Every parameter of a deep method gets a gradient during the training."""
+    kind = methods.method_class(name)
+    if not issubclass(kind, DeepMethod):
+        return
+    initial: dict[str, Tensor] = {}
+    init, is_inherited = kind.__init__, "__init__" not in vars(kind)
+
+    def init_and_copy(self: DeepMethod, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        initial.update({key: parameter.detach().clone() for key, parameter in self.named_parameters()})
+
+    kind.__init__ = init_and_copy  # type: ignore[method-assign]
+    try:
+        fitted = fit_method(name, toy_task())
+    finally:
+        if is_inherited:
+            del kind.__init__
+        else:
+            kind.__init__ = init  # type: ignore[method-assign]
+    assert isinstance(fitted.method, DeepMethod)
+    # the toy suite has neither weight decay nor momentum: without a gradient a parameter keeps its value
+    unchanged = [key for key, parameter in fitted.method.named_parameters() if torch.equal(parameter, initial[key])]
+    if unchanged:
+        raise TlbenchError(
+            f"These parameters never get a gradient: {', '.join(unchanged)}. Use them in the loss, or remove them."
+        )
+
+
+def weight_zero_is_source_only(name: str) -> None:
+    """A deep method on source and target with an option `weight` equals source_only at weight 0, bit for bit."""
+    kind = methods.method_class(name)
+    if not issubclass(kind, DeepMethod) or kind.reads != {"source", "target"} or "weight" not in kind.Options.model_fields:
+        return
+    if not torch.equal(scores_after_fit(name, toy_task(), {"weight": 0.0}), scores_after_fit("source_only", toy_task())):
+        raise TlbenchError(
+            "At weight = 0 the result is not that of source_only. Return self.supervised(step) before anything else is "
+            "computed or drawn."
+        )
+
+
+def is_invariant_to_sample_order(name: str) -> None:
+    """The order of the samples in a batch, or in a split of a shallow method, changes nothing beyond rounding."""
+    kind, task = methods.method_class(name), toy_task()
+    if issubclass(kind, ShallowMethod):
+        assert task.source is not None and task.target is not None and task.target_labeled is not None
+        order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+        target_labeled = task.target_labeled[torch.arange(14, -1, -1)]
+        permuted = Task(CLASSES, task.source[order], task.target[order], target_labeled)
+        if not torch.allclose(scores_after_fit(name, task), scores_after_fit(name, permuted), rtol=1e-4, atol=1e-6):
+            raise TlbenchError("The result depends on the order of the samples.")
+        return
+    if kind.draws_per_sample:
+        return  # a permuted batch draws other values: the losses agree in distribution only
+    fitted = fit_method(name, task)
+    assert isinstance(fitted.method, DeepMethod)
+    *_, phase = (phase for phase in fitted.method.phases() if phase.loss is not None)
+    indices = {split: draw_batches(len(getattr(task, split)), 1, 32, 7, CPU)[0] for split in SPLITS if split in phase.reads}
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
+
+    def loss(indices: Mapping[str, Tensor]) -> Tensor:
+        batches = {split: getattr(task, split)[index] for split, index in indices.items()}
+        step = Step(**batches, indices=indices, progress=0.5)
+        assert phase.loss is not None
+        with seeded_rng(5, CPU):
+            if isinstance(phase.loss, tuple):
+                return torch.stack([update.loss(step) for update in phase.loss])
+            value = phase.loss(step)
+        return torch.stack(value) if isinstance(value, tuple) else value
+
+    permuted_indices = {split: index[order] for split, index in indices.items()}
+    if not torch.allclose(loss(indices), loss(permuted_indices), rtol=1e-4, atol=1e-6):
+        raise TlbenchError("The loss depends on the order of the samples in a batch.")
+
+
+def ignores_scored_labels(name: str) -> None:
+    """The labels of the scored samples have no influence on the predictions, bit for bit."""
+    sources = [Domain("a", toy_samples(1), ("0", "1", "2"), "a")]
+    scores = []
+    for order in (torch.arange(60), torch.arange(59, -1, -1)):
+        test = toy_samples(5, 60, shift=0.7)
+        target = Domain("b", toy_samples(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
+        case_data = splits.make_case_data(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
+        scores.append(scores_after_fit(name, case_data.granted.task()))
+    if not torch.equal(*scores):
+        raise TlbenchError("The predictions change with the labels of the scored samples.")
+
+
+METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
+    declares_its_contract,
+    rejects_invalid_options,
+    predicts_finite_scores,
+    depends_exactly_on_reads,
+    is_deterministic,
+    classifies_without_shift,
+    regresses_without_shift,
+    every_parameter_gets_a_gradient,
+    weight_zero_is_source_only,
+    is_invariant_to_sample_order,
+    ignores_scored_labels,
+)
+
+
+def check_method(name: str) -> list[str]:
+    """Run all contract checks on a method.
+
+    Raises:
+        TlbenchError: with a line for every check that fails.
+
+    Returns:
+        A sentence for each check.
+    """
+    return run_checks(METHOD_CHECKS, name, f"method {name}")
+
+
+def run_checks(checks: tuple[Callable[[str], None], ...], name: str, where: str) -> list[str]:
+    """Run contract checks on a method or a backbone; where the first fails, the others have no meaning and do not run.
+
+    Raises:
+        TlbenchError: with a line for every check that fails.
+
+    Returns:
+        A sentence for each check, the first line of its docstring.
+    """
+    errors = []
+    for check in checks:
+        try:
+            check(name)
+        except Exception as error:  # third-party code may raise anything
+            kind = "" if isinstance(error, TlbenchError) else f"{type(error).__name__}: "
+            errors.append(f"{check.__name__}: {kind}{error}")
+            if check is checks[0]:
+                break
+    if errors:
+        raise TlbenchError(f"{where}:\n  " + "\n  ".join(errors))
+    return [(check.__doc__ or check.__name__).partition("\n")[0] for check in checks]
