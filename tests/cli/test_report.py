@@ -25,13 +25,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_main_tables_come_without_asking_and_captions_say_what_a_half_width_takes(folder):
-    done = tlbench("report", "--results", "before", "--half-width", "0.5", cwd=folder)
+def test_the_main_tables_come_without_asking_and_captions_say_what_a_margin_takes(folder):
+    done = tlbench("report", "--results", "before", "--margin", "0.5", cwd=folder)
     assert done.returncode == 0 and done.stderr == ""
     titles = (
         "Target accuracy",
         "adaptation delta against source_only",
-        "harm behind the adaptation delta",
+        "negative transfer behind the adaptation delta",
         "throughput on cpu",
     )
     places = [done.stdout.index(f"toy v1: {title}") for title in titles]
@@ -52,7 +52,7 @@ def test_two_directories_are_compared(folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--half-width", "0"), "--half-width 0: give a number above 0"),
+        (("--margin", "0"), "--margin 0 is not a positive number"),
         (("--compare", "before", "nowhere"), "no results directory nowhere"),
         (("--results", "before", "tyo"), "no records of tyo; there are those of toy"),
         (("--results", "."), "no records yet"),
