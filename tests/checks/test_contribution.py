@@ -34,7 +34,7 @@ def error_of(file, suite) -> str:
 def test_a_file_that_follows_the_protocol_passes(ran, file):
     report = checks.check_contribution(file, api.load_suite(ran / "tiny.toml"))
     assert report[0] == "The records are plausible: 6 in all, 6 done."
-    assert "All 2 pairs have 3 seeds each, and no case stands twice." in report
+    assert "It has 2 pairs with 3 seeds each, and no case twice." in report
 
 
 CHANGES = {
@@ -130,7 +130,7 @@ def test_all_errors_are_reported_at_once(ran, file):
 
 def test_check_on_the_command_line_takes_the_suite_by_name_or_by_folder(ran, file):
     done = CliRunner().invoke(cli.app, ["check", str(file), "--suite", str(ran / "tiny.toml")])
-    assert done.exit_code == 0 and "ok  All 2 pairs have 3 seeds each" in done.output
+    assert done.exit_code == 0 and "ok  It has 2 pairs with 3 seeds each" in done.output
     done = CliRunner().invoke(cli.app, ["check", str(file)])
     assert done.exit_code == 0 and "'tiny' is no shipped suite" in done.output
     moved = file.parent.with_name("quickstart")

@@ -16,6 +16,7 @@ from tlbench import engine, methods, records
 from tlbench.checks.results import result_errors
 from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
+from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 from tlbench.terms import Record
 
@@ -45,11 +46,12 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
     done = sum(record.status == "done" for record in on_file)
     earlier = f", {len(on_file) - len(current)} of earlier versions of the suite" if len(on_file) > len(current) else ""
+    seeds = len({record.seed for record in current})
     committed = any(record.code.commit for record in current)
     return [
         f"The records are plausible: {len(on_file)} in all, {done} done{earlier}.",
         f"Protocol, budget and options are those of suite {suite.name} v{suite.version} (hash {suite.hash}).",
-        f"All {len(suite.pairs)} pairs have {len({record.seed for record in current})} seeds each, and no case stands twice.",
+        f"It has {plural(len(suite.pairs), 'pair')} with {plural(seeds, 'seed')} each, and no case twice.",
         "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
         "Data and numbers of samples agree with each other and with the other entries of the suite.",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tlbench import methods
 from tlbench.errors import TlbenchError
+from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 
 LEAST_SEEDS = 3
@@ -26,8 +27,9 @@ def check_suite(suite: Suite) -> list[str]:
     if errors := _errors(suite, lacking):
         raise TlbenchError(f"{suite.path or suite.name}:\n  " + "\n  ".join(errors))
     report = [
-        f"Suite {suite.name} has {len(suite.domains)} domains, {len(suite.pairs)} pairs, {len(suite.methods)} method entries "
-        f"and {len(suite.cases())} cases; `tlbench data check` checks its data."
+        f"Suite {suite.name} has {plural(len(suite.domains), 'domain')}, {plural(len(suite.pairs), 'pair')}, "
+        f"{plural(len(suite.methods), 'method')} and {plural(len(suite.cases()), 'case')}; `tlbench data check` checks its "
+        "data."
     ]
     report += [
         f"{entry} will be skipped: it reads {', '.join(splits)}, which the suite does not grant."
@@ -35,7 +37,7 @@ def check_suite(suite: Suite) -> list[str]:
         if splits
     ]
     if len(suite.protocol.seeds) < LEAST_SEEDS:
-        report.append(f"{len(suite.protocol.seeds)} seeds are too few for a 95 % CI, which takes {LEAST_SEEDS} seeds.")
+        report.append(f"The suite has {plural(len(suite.protocol.seeds), 'seed')}, and a 95 % CI takes {LEAST_SEEDS}.")
     return report
 
 
