@@ -1,4 +1,4 @@
-"""Tables that declare a domain: loaded, or refused with one line."""
+"""Tables that declare a domain: declared, loaded, or refused with one line."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 
 
-def load_domain(table: dict[str, Any], root: Path, name: str = "d") -> Domain:
-    """The domain of a table that declares it without a mistake, read from below `root` past any cache."""
-    declaration, wrong = data.declare(name, table, {})
-    assert declaration is not None, wrong
-    return data.load(declaration, root)
-
-
-def refused_domain(table: dict[str, Any], root: Path) -> str:
-    """What is said of bad files whose table is declared without a mistake: one line that names the domain."""
-    with pytest.raises(TlbenchError) as caught:
-        load_domain(table, root)
-    said = str(caught.value)
-    assert said.startswith("domains.d") and "Traceback" not in said and "\n" not in said and len(said) < 1500, said
-    return said
+def declare_domain(table: dict[str, Any], name: str = "d", defaults: dict[str, Any] | None = None) -> data.Declaration:
+    """The Declaration of a table without errors."""
+    declaration, errors = data.declare(name, table, defaults or {})
+    assert declaration is not None, errors
+    return declaration
 
 
 def declaration_errors(table: dict[str, Any], defaults: dict[str, Any] | None = None) -> list[str]:
-    """All that is wrong with a table that declares a domain."""
+    """All errors of a table that declares a domain."""
     return data.declare("d", table, defaults or {})[1]
+
+
+def load_domain(table: dict[str, Any], root: Path, name: str = "d", cache: Path | None = None) -> Domain:
+    """The domain of a table without errors, read from below `root`, by default without a cache."""
+    return data.load(declare_domain(table, name), root, cache)
+
+
+def refused_domain(table: dict[str, Any], root: Path) -> str:
+    """The error of loading a domain whose table has no errors and whose files do: one line that names the domain."""
+    with pytest.raises(TlbenchError) as caught:
+        load_domain(table, root)
+    message = str(caught.value)
+    assert message.startswith("domains.d") and "Traceback" not in message, message
+    assert "\n" not in message and len(message) < 1500, message
+    return message

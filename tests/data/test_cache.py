@@ -1,8 +1,7 @@
-"""The cache of decoded domains: a hit is the same domain, a change is never a hit, and no harm to it does any harm."""
+"""The cache of decoded domains: a hit is the same domain, a change is never a hit, and a damaged entry is never read."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -13,19 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from domain_tables import declare_domain
 
 from tlbench import data
-from tlbench.data import cache, loading, source_files
+from tlbench.data import cache, cache_entries, loading
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
 TABLE = {"reader": "npz", "path": "a.npz", "x": "x", "y": "y", "test": {"path": "b.npz"}}
 
 
-def write(file: Path, seed: int, rows: int = 400) -> None:
+def write(file: Path, seed: int, count: int = 400) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.integers(0, 256, (rows, 1, 8, 8), dtype=np.uint8)
-    np.savez(file, x=x, y=np.arange(rows) % 3)
+    x = rng.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+    np.savez(file, x=x, y=np.arange(count) % 3)
 
 
 @pytest.fixture
@@ -43,21 +43,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def declared(table: dict[str, Any], name: str = "d") -> data.Declaration:
-    declaration, wrong = data.declare(name, table, {})
-    assert declaration is not None, wrong
-    return declaration
-
-
 def load(root: Path, folder: Path | None, **changes: Any) -> Domain:
-    return data.load(declared(TABLE | changes), root, folder)
+    return data.load(declare_domain(TABLE | changes), root, folder)
 
 
 def same(one: Domain, other: Domain) -> bool:
-    def parts(domain: Domain) -> list[Labelled]:
-        return [part for part in (domain.samples, domain.test) if part is not None]
+    def subsets(domain: Domain) -> list[Labelled]:
+        return [subset for subset in (domain.samples, domain.test) if subset is not None]
 
-    pairs = list(zip(parts(one), parts(other), strict=True))
+    pairs = list(zip(subsets(one), subsets(other), strict=True))
     equal = all(torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and a.x.dtype == b.x.dtype for a, b in pairs)
     return equal and (one.classes, one.fingerprint) == (other.classes, other.fingerprint)
 
@@ -88,27 +82,27 @@ def test_a_second_load_maps_what_the_first_one_decoded(root: Path, folder: Path,
     assert load(root, folder, licence="CC0").fingerprint == plain.fingerprint and len(decodings) == 2
 
 
-def test_what_is_written_to_mapped_rows_stays_out_of_the_cache(root: Path, folder: Path) -> None:
+def test_writes_to_mapped_samples_stay_out_of_the_cache(root: Path, folder: Path) -> None:
     first = load(root, folder)
     before = first.samples.x.clone()
     first.samples.x.zero_()
     assert torch.equal(load(root, folder).samples.x, before)
 
 
-def test_a_file_changed_while_it_is_read_is_not_kept(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_changed_while_it_is_read_is_not_cached(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = loading.decode
 
     def disturbed(declaration: data.Declaration, root: Path) -> Domain:
-        write(root / "a.npz", 9, rows=401)
+        write(root / "a.npz", 9, count=401)
         return decode(declaration, root)
 
     monkeypatch.setattr(loading, "decode", disturbed)
     assert len(load(root, folder).samples) == 401 and cache.entries(folder) == []
 
 
-def test_another_name_finds_the_same_rows(root: Path, folder: Path, decodings: list[str]) -> None:
+def test_a_domain_of_another_name_shares_the_entry(root: Path, folder: Path, decodings: list[str]) -> None:
     load(root, folder)
-    assert data.load(declared(TABLE, "other"), root, folder).name == "other" and decodings == ["d"]
+    assert data.load(declare_domain(TABLE, "other"), root, folder).name == "other" and decodings == ["d"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ def test_other_content_of_the_same_size_is_another_entry(root: Path, folder: Pat
     assert same(load(root, folder), load(root, None)) and not same(load(root, folder), old)
 
 
-def test_two_files_that_change_places_are_another_entry(root: Path, folder: Path) -> None:
+def test_swapped_files_are_another_entry(root: Path, folder: Path) -> None:
     old = load(root, folder)
     (root / "a.npz").rename(root / "c")
     (root / "b.npz").rename(root / "a.npz")
@@ -146,70 +140,64 @@ def test_other_code_is_another_entry(root: Path, folder: Path, decodings: list[s
     assert len(decodings) == 2
 
 
-def test_an_old_file_is_not_hashed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"rows")
-    known = source_files.file_hashes([file], tmp_path)
-    (note,) = (tmp_path / "notes").iterdir()
-    stamp = file.stat().st_mtime_ns + 3 * 10**9
-    os.utime(note, ns=(stamp, stamp))  # as if it had been noted three seconds after the file was written
-    monkeypatch.setattr(source_files.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
-    assert source_files.file_hashes([file], tmp_path) == known
-    monkeypatch.undo()
-    file.write_bytes(b"ROWS")
-    assert source_files.file_hashes([file], tmp_path) != known
+@pytest.mark.parametrize(
+    ("module", "changes"),
+    [
+        ("loading.py", True),
+        ("decoding/arrays.py", True),
+        ("shifts/images.py", True),
+        ("readers/npz.py", True),
+        ("preview.py", False),
+    ],
+)
+def test_the_key_follows_the_code_that_makes_a_domain(module: str, changes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = cache._code_digest.__wrapped__
+    before = digest("npz")
+    changed = Path(data.__file__).parent / module
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path) + (b"#" if path == changed else b""))
+    assert (digest("npz") != before) == changes
 
 
-def test_a_file_changed_within_a_tick_is_hashed_again(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"rows")
-    facts = file.stat()
-    known = source_files.file_hashes([file], tmp_path)
-    file.write_bytes(b"ROWS")
-    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert source_files.file_hashes([file], tmp_path) != known
+def test_only_modules_without_effect_are_left_out_of_the_key() -> None:
+    package = Path(data.__file__).parent
+    left_out = {file.relative_to(package).as_posix() for file in set(package.rglob("*.py")) - cache._code_files("npz")}
+    assert left_out == {"cache.py", "cache_entries.py", "divergence.py", "duplicates.py", "preview.py"}
 
 
-def test_a_damaged_note_says_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"rows")
-    known = source_files.file_hashes([file], tmp_path)
-    (note,) = (tmp_path / "notes").iterdir()
-    for damage in ("", "[]", "{", json.dumps({str(file): "x"}), json.dumps({str(file): []})):
-        note.write_text(damage)
-        assert source_files.file_hashes([file], tmp_path) == known
-
-
-@pytest.mark.parametrize("victim", ["samples.x.npy", "samples.y.npy", "test.x.npy", "entry.json"])
-@pytest.mark.parametrize("harm", ["gone", "empty", "cut", "longer", "junk"])
-def test_a_damaged_entry_is_made_anew(root: Path, folder: Path, decodings: list[str], victim: str, harm: str) -> None:
+@pytest.mark.parametrize("damaged", ["samples.x.npy", "samples.y.npy", "test.x.npy", "entry.json"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "longer", "junk"])
+def test_a_damaged_entry_is_written_again(root: Path, folder: Path, decodings: list[str], damaged: str, damage: str) -> None:
     first = load(root, folder)
-    file = entry(folder) / victim
-    held = file.read_bytes()
+    file = entry(folder) / damaged
+    content = file.read_bytes()
     del first
-    if harm == "gone":
+    if damage == "gone":
         file.unlink()
     else:
-        file.write_bytes({"empty": b"", "cut": held[:-1], "longer": held + b"x", "junk": b"\0" * len(held)}[harm])
+        file.write_bytes({"empty": b"", "cut": content[:-1], "longer": content + b"x", "junk": b"\0" * len(content)}[damage])
     assert same(load(root, folder), load(root, None))
     assert len(decodings) == 3
     load(root, folder)
     assert len(decodings) == 3  # whole again
 
 
-@pytest.mark.parametrize("card", ["[]", "{}", '{"format": 1}', '{"format": 1, "arrays": 3, "facts": [], "said": []}'])
-def test_a_card_of_another_make_is_no_entry(root: Path, folder: Path, card: str) -> None:
+@pytest.mark.parametrize(
+    "metadata",
+    ["[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 2, "arrays": 3, "facts": [], "warnings": []}'],
+)
+def test_metadata_of_another_format_is_no_entry(root: Path, folder: Path, metadata: str) -> None:
     load(root, folder)
-    (entry(folder) / "entry.json").write_text(card)
+    (entry(folder) / "entry.json").write_text(metadata)
     assert same(load(root, folder), load(root, None))
 
 
-def test_what_a_killed_process_left_is_never_read_and_goes(root: Path, folder: Path) -> None:
+def test_what_a_killed_process_left_is_never_read_and_is_removed(root: Path, folder: Path) -> None:
     load(root, folder)
     whole = entry(folder)
-    half = whole.with_name(f"{whole.name}.tmpkilled")
-    whole.rename(half)
-    (half / "entry.json").unlink()
+    incomplete = whole.with_name(f"{whole.name}.tmpkilled")
+    whole.rename(incomplete)
+    (incomplete / "entry.json").unlink()
     assert cache.entries(folder) == []
     load(root, folder)
     assert entry(folder) == whole
@@ -222,31 +210,31 @@ from tlbench import data
 from tlbench.data import cache, loading
 cache.SMALL_BYTES = 1
 decode = loading.decode
-def noted(declaration, root):
+def logged(declaration, root):
     print("decoded")
     return decode(declaration, root)
-loading.decode = noted
+loading.decode = logged
 declaration, _ = data.declare("d", {"reader": "npz", "path": "a.npz", "x": "x", "y": "y"}, {})
 print(data.load(declaration, Path(sys.argv[1]), Path(sys.argv[2])).fingerprint)
 """
 
 
-def test_processes_at_once_decode_once(root: Path, folder: Path) -> None:
+def test_concurrent_processes_decode_once(root: Path, folder: Path) -> None:
     command = [sys.executable, "-c", CHILD, str(root), str(folder)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=120)[0].split() for process in started]
+    outputs = [process.communicate(timeout=120)[0].split() for process in started]
     assert all(process.returncode == 0 for process in started)
-    assert sum(words.count("decoded") for words in said) == 1
-    assert len({words[-1] for words in said}) == 1
+    assert sum(words.count("decoded") for words in outputs) == 1
+    assert len({words[-1] for words in outputs}) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_said_once(
+def test_an_unwritable_cache_is_warned_of_once(
     root: Path, tmp_path: Path, decodings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert same(load(root, tmp_path / "file"), loading.decode(declared(TABLE), root))
+            assert same(load(root, tmp_path / "file"), loading.decode(declare_domain(TABLE), root))
     assert len(caplog.records) == 1 and "can't be written" in caplog.text and "TLBENCH_CACHE=DIR" in caplog.text
 
 
@@ -256,37 +244,23 @@ def test_a_full_disk_is_no_failure(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.os, "fsync", full)
+    monkeypatch.setattr(cache_entries.os, "fsync", full)
     assert len(load(root, folder).samples) == 400 and "No space left" in caplog.text
     assert cache.entries(folder) == [] and not list((folder / "domains").glob("*/"))
 
 
-def test_small_domains_and_those_without_files_are_not_kept(tmp_path: Path, folder: Path) -> None:
+def test_small_domains_and_those_without_files_are_not_cached(tmp_path: Path, folder: Path) -> None:
     write(tmp_path / "a.npz", 0)
     write(tmp_path / "b.npz", 1)
-    data.load(declared(TABLE), tmp_path, folder)
-    data.load(declared({"reader": "scikit_learn", "name": "iris"}), tmp_path, folder)
+    data.load(declare_domain(TABLE), tmp_path, folder)
+    data.load(declare_domain({"reader": "scikit_learn", "name": "iris"}), tmp_path, folder)
     assert cache.entries(folder) == []
 
 
 def test_a_missing_file_is_still_a_clear_error(root: Path, folder: Path) -> None:
     (root / "b.npz").unlink()
-    with pytest.raises(TlbenchError, match=r"domains\.d\.test: file 'b\.npz' is not there"):
+    with pytest.raises(TlbenchError, match=r"domains\.d\.test: The file 'b\.npz' is not there"):
         load(root, folder)
-
-
-def test_a_folder_counts_with_all_that_is_in_it(tmp_path: Path) -> None:
-    declaration = declared(TABLE | {"path": "folder"})
-    (tmp_path / "folder" / "cat").mkdir(parents=True)
-    for name in ("folder/cat/1.png", "folder/2.png", "b.npz"):
-        (tmp_path / name).write_bytes(b"x")
-    found = source_files.files_of(declaration, tmp_path)
-    assert found is not None and {str(path.relative_to(tmp_path)) for path in found} == {
-        "folder/cat/1.png",
-        "folder/2.png",
-        "b.npz",
-    }
-    assert source_files.files_of(declared(TABLE | {"path": "../b.npz"}), tmp_path) is None
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -301,30 +275,30 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache.cache_folder() == Path.home() / ".cache" / "tlbench"
 
 
-def test_pruning_takes_the_old_or_all(root: Path, folder: Path) -> None:
+def test_pruning_removes_old_entries_or_all(root: Path, folder: Path) -> None:
     load(root, folder)
     old = entry(folder)
     os.utime(old / "entry.json", (1000, 1000))
     young = load(root, folder, samples=50)
-    kept = young.samples.x.clone()
+    before = young.samples.x.clone()
     assert [one.samples for one in cache.entries(folder)] == [50, 400]
     assert cache.prune(folder, before=2000) > 400 * 64 and not old.exists()
     assert [one.samples for one in cache.entries(folder)] == [50]
     assert cache.prune(folder) > 0 and cache.entries(folder) == []
-    assert torch.equal(young.samples.x, kept)  # mapped, and still whole
+    assert torch.equal(young.samples.x, before)  # still mapped
     assert cache.prune(folder / "nowhere") == 0
 
 
-def test_what_was_said_of_a_domain_is_said_again(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_of_decoding_are_repeated_on_each_load(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import warnings
 
     decode = loading.decode
 
-    def spoken(declaration: data.Declaration, root: Path) -> Domain:
+    def warning_decode(declaration: data.Declaration, root: Path) -> Domain:
         warnings.warn("domains.d: 3 images were skipped", UserWarning, stacklevel=2)
         return decode(declaration, root)
 
-    monkeypatch.setattr(loading, "decode", spoken)
+    monkeypatch.setattr(loading, "decode", warning_decode)
     for _ in range(2):
         with pytest.warns(UserWarning, match="3 images were skipped"):
             load(root, folder)

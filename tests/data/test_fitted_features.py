@@ -1,4 +1,4 @@
-"""What is learned from rows is learned from the source rows of each pair: words, categories, fillings; sentence encoders."""
+"""Features fitted on the source samples of each pair: n-grams, categories, imputed values; sentence encoders."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_alone_a_domain_learns_from_its_own_rows(root: Path) -> None:
+def test_alone_a_domain_is_fitted_on_its_own_samples(root: Path) -> None:
     domain = load(TABLE | {"path": "s.csv"}, root)
     assert domain.unfitted is not None
     assert domain.samples.x.tolist()[2] == [pytest.approx(7 / 3), 1, 0]
 
 
-def test_in_a_pair_the_source_decides(root: Path) -> None:
+def test_in_a_pair_features_are_fitted_on_the_source(root: Path) -> None:
     one, two, three = (load(TABLE | {"path": f"{name}.csv"}, root, name) for name in "stu")
     (source,), target = data.fit_features([one], two)
     assert torch.equal(source.samples.x, one.samples.x) and source.name == "s" and target.name == "t"
@@ -46,7 +46,7 @@ def test_in_a_pair_the_source_decides(root: Path) -> None:
         [9, 0, 1],
         [9, 0, 0],
         [9, 0, 1],
-    ]  # r and a missing one are neither p nor q
+    ]  # r and a missing value are neither p nor q
     assert target.samples.y.tolist() == two.samples.y.tolist()
     (_, _), pooled = data.fit_features([one, three], two)
     assert pooled.samples.x.shape == (4, 5) and pooled.samples.x[0, 0] == pytest.approx((1 + 3 + 3 + 5 + 7 + 5 + 7) / 7)
@@ -55,8 +55,8 @@ def test_in_a_pair_the_source_decides(root: Path) -> None:
     assert data.fit_features([one], two)[1] is target  # the cases of a pair share it
 
 
-def test_other_rows_of_the_target_change_nothing_that_is_learned(root: Path) -> None:
-    """Neither does any third domain: only the source's rows that are left after its own choices."""
+def test_target_samples_do_not_change_what_is_fitted(root: Path) -> None:
+    """Features are fitted on the source samples that are left after the source's own selections, and on nothing else."""
     one, two = (load(TEXT | {"path": f"{name}.csv"}, root, name) for name in "ab")
     (before,), target = data.fit_features([one], two)
     (root / "b.csv").write_text("words,y\nfine tea,1\nfine cake,0\nbook tea cake,0\n")
@@ -76,18 +76,20 @@ def test_numbers_are_scaled_by_the_source(root: Path) -> None:
     np.testing.assert_allclose(target.samples.x[:, 0], (np.array([5, 7, 5, 7]) - n.mean()) / n.std(), rtol=1e-5)
 
 
-def test_halves_of_one_file_learn_nothing_from_each_other(root: Path) -> None:
+def test_two_splits_of_one_file_are_fitted_independently(root: Path) -> None:
     (root / "d.csv").write_text("n,c,y\n" + "".join(f"{i},{'pqrs'[i]},{i % 2}\n" for i in range(4)))
-    halves = [
-        load(TABLE | {"path": "d.csv", "shifts": [{"kind": "part", "index": i, "of": 2}]}, root, f"half{i}") for i in (0, 1)
+    splits = [
+        load(TABLE | {"path": "d.csv", "shifts": [{"kind": "part", "index": i, "of": 2}]}, root, f"split{i}") for i in (0, 1)
     ]
-    (source,), target = data.fit_features(halves[:1], halves[1])
-    assert source.samples.x[:, 1:].sum() == 2 and target.samples.x[:, 1:].sum() == 0  # no category of the other half is known
+    (source,), target = data.fit_features(splits[:1], splits[1])
+    assert (
+        source.samples.x[:, 1:].sum() == 2 and target.samples.x[:, 1:].sum() == 0
+    )  # the categories of the other split are unknown
     limited = load(TABLE | {"path": "d.csv", "samples": 2}, root)
     assert limited.samples.x.shape == (2, 3)
 
 
-def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
+def test_test_samples_are_encoded_and_never_fitted_on(root: Path) -> None:
     one = load(TABLE | {"path": "s.csv"}, root, "s")
     two = load(TABLE | {"path": "u.csv", "test": {"path": "t.csv"}}, root, "u")
     (_,), target = data.fit_features([one], two)
@@ -95,19 +97,19 @@ def test_test_rows_are_encoded_and_never_learned_from(root: Path) -> None:
     assert two.test is not None and two.test.x.shape == (4, 3)  # alone: r and s of its own main rows
 
 
-def test_shifts_and_preparations_come_after_what_is_learned(root: Path) -> None:
+def test_shifts_and_preparations_follow_the_encoding(root: Path) -> None:
     scaled = {"shifts": [{"kind": "scaling", "factor": 10.0}], "prepare": [{"kind": "scale", "divide": 2.0}]}
     plain, changed = (load(TABLE | {"path": "s.csv"} | more, root, "s") for more in ({}, scaled))
     assert torch.allclose(changed.samples.x, plain.samples.x * 5)
 
 
-def test_the_fingerprint_follows_the_rows_that_are_not_yet_numbers(root: Path) -> None:
+def test_the_fingerprint_covers_unencoded_samples(root: Path) -> None:
     before = load(TEXT | {"path": "a.csv", "size": 1}, root)
     (root / "a.csv").write_text("words,y\nfine book,1\ndull book,0\nfine night,1\n")
     assert load(TEXT | {"path": "a.csv", "size": 1}, root).fingerprint != before.fingerprint
 
 
-def test_what_learns_nothing_is_the_same_object_in_every_pair(root: Path) -> None:
+def test_domains_without_fitted_features_are_the_same_object_in_every_pair(root: Path) -> None:
     for table in (
         {"reader": "csv", "label": "y", "features": ["c"], "categories": {"c": ["", "p", "q", "r", "s"]}},
         TABLE | {"fit": {"path": "s.csv"}},
@@ -117,22 +119,22 @@ def test_what_learns_nothing_is_the_same_object_in_every_pair(root: Path) -> Non
         assert source is one and target is two and one.unfitted is None
 
 
-def test_mixed_pairs_and_shifts_by_features_are_mistakes(root: Path) -> None:
+def test_mixed_pairs_and_feature_based_shifts_are_errors(root: Path) -> None:
     one, two = load(TABLE | {"path": "s.csv"}, root, "s"), load(TABLE | {"path": "t.csv", "fit": {"path": "s.csv"}}, root, "t")
-    with pytest.raises(TlbenchError, match=r"pair s:t: t has features of its own, and others learn theirs from the source"):
+    with pytest.raises(TlbenchError, match="pair s:t: The domain t has features of its own, and others fit theirs"):
         data.fit_features([one], two)
-    with pytest.raises(TlbenchError, match="pair s:a: features of different kinds"):
+    with pytest.raises(TlbenchError, match="pair s:a: The features are of different kinds"):
         data.fit_features([one], load(TEXT | {"path": "a.csv"}, root, "a"))
     (root / "w.csv").write_text("n,m,y\n1,2,0\n,3,1\n")
-    with pytest.raises(TlbenchError, match=r"pair s:w: .*the rows that are learned from have other columns: c, m"):
+    with pytest.raises(TlbenchError, match=r"pair s:w: .*The samples that features are fitted on have other columns: c, m"):
         data.fit_features([one], load(TABLE | {"path": "w.csv"}, root, "w"))
     shift = {"shifts": [{"kind": "covariate_shift", "strength": 1.0}]}
-    _, wrong = data.declare("d", TABLE | {"path": "s.csv"} | shift, {})
-    assert "goes by the features of rows, which are learned from the source of each pair" in wrong[0]
+    _, errors = data.declare("d", TABLE | {"path": "s.csv"} | shift, {})
+    assert "This shift needs features, and here they are fitted on the source of each pair" in errors[0]
     assert data.declare("d", TABLE | {"path": "s.csv", "fit": {"path": "s.csv"}} | shift, {})[1] == []
 
 
-def test_such_domains_are_not_kept_in_the_cache(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_domains_with_fitted_features_are_not_cached(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SMALL_BYTES", 1)
     declaration, _ = data.declare("d", TABLE | {"path": "s.csv"}, {})
     assert declaration is not None
@@ -140,7 +142,7 @@ def test_such_domains_are_not_kept_in_the_cache(root: Path, tmp_path: Path, monk
     assert cache.entries(tmp_path / "cache") == []
 
 
-def test_a_run_learns_anew_for_each_direction(root: Path) -> None:
+def test_a_run_fits_features_for_each_direction(root: Path) -> None:
     suite = tiny_suite.suite(train={"steps": 3})
     domains = {name: load(TABLE | {"path": f"{path}.csv"}, root, name) for name, path in (("a", "s"), ("b", "t"))}
     engine.check_pairs(suite, domains, [(("a",), "b"), (("b",), "a")])
@@ -192,18 +194,18 @@ def test_a_sentence_encoder_reads_texts_from_a_local_folder(encoder: Path) -> No
     assert torch.allclose(load(hub, encoder).samples.x, x, atol=1e-6)
 
 
-def test_an_encoder_that_is_none_is_a_clear_error(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_damaged_encoder_is_a_clear_error(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (encoder / "empty").mkdir(exist_ok=True)
-    for folder, said in (
+    for folder, message in (
         ("empty", "not a whole sentence encoder"),
         ("none", "folder 'none' is not there"),
         ("../x", "leaves the"),
     ):
-        with pytest.raises(TlbenchError, match=said):
+        with pytest.raises(TlbenchError, match=message):
             load(ENCODED | {"encoder": folder}, encoder)
     weights = encoder / "bert" / "model.safetensors"
-    held = weights.read_bytes()
-    weights.write_bytes(held[: len(held) // 2])
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
     with pytest.raises(TlbenchError, match="not a whole sentence encoder"):
         load(ENCODED, encoder)
     weights.unlink()
@@ -211,20 +213,20 @@ def test_an_encoder_that_is_none_is_a_clear_error(encoder: Path, monkeypatch: py
     with pytest.raises(TlbenchError, match="not a whole sentence encoder"):
         load(ENCODED, encoder)  # pickled weights are not looked at
     (encoder / "bert" / "pytorch_model.bin").unlink()
-    weights.write_bytes(held)
+    weights.write_bytes(content)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(TlbenchError, match=r"pip install 'tlbench\[text\]'"):
         load(ENCODED, encoder)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"encoder": None}, "features = 'encoder' and encoder = a folder belong together"),
-        ({"features": "hashed"}, "features = 'encoder' and encoder = a folder belong together"),
-        ({"fit": {"a": "b"}}, "a table needs column and label, and takes neither tag nor fit"),
+        ({"encoder": None}, "features = 'encoder' needs encoder = a folder"),
+        ({"features": "hashed"}, "features = 'encoder' needs encoder = a folder"),
+        ({"fit": {"a": "b"}}, "A table needs column and label, and takes neither tag nor fit"),
     ],
 )
-def test_mistakes_of_encoders(change: dict[str, Any], said: str) -> None:
+def test_errors_in_the_options_of_encoders(change: dict[str, Any], message: str) -> None:
     table = {key: value for key, value in (ENCODED | change).items() if value is not None}
-    assert any(said in sentence for sentence in data.declare("d", table, {})[1])
+    assert any(message in sentence for sentence in data.declare("d", table, {})[1])

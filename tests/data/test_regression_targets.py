@@ -1,4 +1,4 @@
-"""Targets of a regression: numbers in one column or several, from every reader that has labels; and groups that follow rows."""
+"""Targets of a regression: numbers in one column or several, from every reader that has labels; and groups of samples."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCh
 
 
 def declared(table: dict[str, Any]) -> data.Declaration:
-    declaration, wrong = data.declare("d", table, {"task": "regression"})
-    assert declaration is not None, wrong
+    declaration, errors = data.declare("d", table, {"task": "regression"})
+    assert declaration is not None, errors
     return declaration
 
 
@@ -93,46 +93,49 @@ def test_one_array_may_hold_them_all(root: Path) -> None:
         assert load(table, root).targets == ("target_0", "target_1")
 
 
-def test_without_the_task_several_columns_are_a_mistake(root: Path) -> None:
+def test_without_the_task_several_columns_are_an_error(root: Path) -> None:
     declaration, _ = data.declare("d", BOTH[0], {})
     assert declaration is not None
-    with pytest.raises(TlbenchError, match="2 columns of labels are targets of a regression; set task = 'regression'"):
+    with pytest.raises(TlbenchError, match=r"2 columns of labels are targets of a regression\. Set task = 'regression'"):
         data.load(declaration, root)
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "message"),
     [
-        (["x"] * 12, "target 'mark' holds 'x' in row 0"),
-        ([*MARKS[:-1], "late"], "target 'mark' holds 'late' in row 11"),
+        (["x"] * 12, "target 'mark' holds 'x' in sample 0"),
+        ([*MARKS[:-1], "late"], "target 'mark' holds 'late' in sample 11"),
         ([*MARKS[:-1], None], "column 'mark' lacks a label in 1 of 12 rows"),
-        ([*MARKS[:-1], np.inf], "1 targets are missing or not finite in single precision, first 'mark' in row 11"),
+        ([*MARKS[:-1], np.inf], "1 targets are missing or not finite in single precision, first 'mark' in sample 11"),
         ([*MARKS[:-1], 1e300], "1 targets are missing or not finite"),
     ],
 )
-def test_targets_are_finite_numbers(tmp_path: Path, column: list[Any], said: str) -> None:
+def test_targets_are_finite_numbers(tmp_path: Path, column: list[Any], message: str) -> None:
     pd.DataFrame({"a": X[:, 0], "mark": column}).to_csv(tmp_path / "d.csv", index=False)
-    assert said in refused({"reader": "csv", "path": "d.csv", "label": "mark"}, tmp_path)
+    assert message in refused({"reader": "csv", "path": "d.csv", "label": "mark"}, tmp_path)
     with pytest.raises(TlbenchError, match=r"y holds complex128; the targets of a regression must be numbers"):
-        arrays.targets(np.ones(3) * 1j)
-    with pytest.raises(TlbenchError, match="one number a row"):
-        arrays.targets(np.ones((3, 2, 2)))
+        arrays.target_array(np.ones(3) * 1j)
+    with pytest.raises(TlbenchError, match="one number per sample"):
+        arrays.target_array(np.ones((3, 2, 2)))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"classes": [0, 1]}, "classes is for class labels; with task = 'regression' labels are numbers"),
-        ({"label_map": {"a": "b"}}, "label_map is for class labels"),
-        ({"shifts": [{"kind": "label_shift", "alpha": 1.0}]}, "shifts[0] (label_shift): is for class labels"),
-        ({"shifts": ["inversion", {"kind": "concept_shift", "share": 0.1}]}, "shifts[1] (concept_shift): is for class labels"),
-        ({"task": "ranking"}, "task = 'ranking' should be 'classification' or 'regression'"),
+        ({"classes": [0, 1]}, "The key 'classes' is for class labels, and with task = 'regression' labels are numbers"),
+        ({"label_map": {"a": "b"}}, "The key 'label_map' is for class labels"),
+        ({"shifts": [{"kind": "label_shift", "alpha": 1.0}]}, "shifts[0] (label_shift): This shift is for class labels"),
+        (
+            {"shifts": ["inversion", {"kind": "concept_shift", "share": 0.1}]},
+            "shifts[1] (concept_shift): This shift is for",
+        ),
+        ({"task": "ranking"}, "task: Unknown value 'ranking'. Available: classification, regression"),
         ({"label": []}, "label = [] "),
     ],
 )
-def test_mistakes_of_a_regression(change: dict[str, Any], said: str) -> None:
-    _, wrong = data.declare("d", BOTH[0] | {"task": "regression"} | change, {})
-    assert any(said in sentence for sentence in wrong), wrong
+def test_errors_in_the_table_of_a_regression(change: dict[str, Any], message: str) -> None:
+    _, errors = data.declare("d", BOTH[0] | {"task": "regression"} | change, {})
+    assert any(message in sentence for sentence in errors), errors
 
 
 @given(
@@ -148,34 +151,34 @@ def test_mistakes_of_a_regression(change: dict[str, Any], said: str) -> None:
         ),
         max_size=3,
     ),
-    rows=st.integers(6, 12),
+    limit=st.integers(6, 12),
     regression=st.booleans(),
 )
 @quick
-def test_labels_targets_and_groups_follow_their_rows(root: Path, shifts: list[Any], rows: int, regression: bool) -> None:
-    """Whatever chooses rows: the label, the targets and the group of a row are those that stood beside it."""
-    table = {"reader": "csv", "path": "d.csv", "features": ["a", "b"], "group": "school", "samples": rows, "shifts": shifts}
+def test_labels_targets_and_groups_stay_with_their_samples(root: Path, shifts: list[Any], limit: int, regression: bool) -> None:
+    """Whatever selects samples, each keeps its own label, targets and group."""
+    table = {"reader": "csv", "path": "d.csv", "features": ["a", "b"], "group": "school", "samples": limit, "shifts": shifts}
     label = {"task": "regression", "label": ["mark", "hours"]} if regression else {"label": "hours"}
-    declaration, wrong = data.declare("d", table | label, {})
-    assert declaration is not None, wrong
+    declaration, errors = data.declare("d", table | label, {})
+    assert declaration is not None, errors
     try:
         domain = data.load(declaration, root)
     except TlbenchError as error:
-        assert "leaves no row" in str(error)
+        assert "leaves none of" in str(error)
         return
-    place = (domain.samples.x[:, 0] / 2).long()
-    assert len(set(place.tolist())) == len(place) <= rows and domain.groups == ("p", "q")
-    assert domain.samples.group is not None and torch.equal(domain.samples.group, place % 2)
+    index = (domain.samples.x[:, 0] / 2).long()
+    assert len(set(index.tolist())) == len(index) <= limit and domain.groups == ("p", "q")
+    assert domain.samples.group is not None and torch.equal(domain.samples.group, index % 2)
     if regression:
-        assert torch.allclose(domain.samples.y[:, 1], place * 1.5)
+        assert torch.allclose(domain.samples.y[:, 1], index * 1.5)
     else:
-        assert [float(domain.classes[y]) for y in domain.samples.y.tolist()] == (place * 1.5).tolist()
+        assert [float(domain.classes[y]) for y in domain.samples.y.tolist()] == (index * 1.5).tolist()
 
 
 def test_a_regression_is_shown_and_compared(root: Path, tmp_path: Path) -> None:
     domain = load(BOTH[0], root)
-    said = preview.summary_text(declared(BOTH[0]), domain)
-    assert "targets      2: mark 0 ± 1.883 (-3 to 3), hours 8.25 ± 5.178 (0 to 16.5)" in said
+    text = preview.summary_text(declared(BOTH[0]), domain)
+    assert "targets      2: mark 0 ± 1.883 (-3 to 3), hours 8.25 ± 5.178 (0 to 16.5)" in text
     assert measure_divergence([domain], domain).label_shift is None
     for shape in (None, [1, 2, 1], [2, 1]):
         table = BOTH[0] if shape is None else BOTH[0] | {"shape": shape}
@@ -192,8 +195,8 @@ def test_cells_of_matlab_are_tasks(tmp_path: Path) -> None:
     domain = load(table, tmp_path)
     assert domain.samples.x[:, 0].tolist() == [2, 0, 0] and domain.samples.y[:, 0].tolist() == [20, 0, 0]
     assert domain.groups == ("1", "3") and domain.samples.group is not None and domain.samples.group.tolist() == [1, 0, 0]
-    assert "y has 3 cells, and cells names 4" in refused(table | {"cells": [4], "x": "y"}, tmp_path)
-    assert "odd has 1 cells, and cells names 2" in refused(table | {"cells": [2], "x": "odd"}, tmp_path)
-    assert "plain is (2, 2) numbers, no cell array" in refused(table | {"x": "plain"}, tmp_path)
+    assert "'y' has 3 cells, and cells names 4" in refused(table | {"cells": [4], "x": "y"}, tmp_path)
+    assert "'odd' has 1 cells, and cells names 2" in refused(table | {"cells": [2], "x": "odd"}, tmp_path)
+    assert "'plain' is no cell array, but numbers (2, 2)" in refused(table | {"x": "plain"}, tmp_path)
     bare = {key: value for key, value in table.items() if key != "cells"}
-    assert "x is a cell array of 3" in refused(bare, tmp_path)
+    assert "'x' is a cell array of 3" in refused(bare, tmp_path)
