@@ -48,7 +48,7 @@ def test_a_budget_gives_the_scores_of_a_suite_with_that_many_labels() -> None:
 def test_budgets_score_the_same_samples_and_each_grants_those_of_the_smaller_ones() -> None:
     samples = {"a": domain("a", blobs(1, 60)), **dict.fromkeys(("b_l1", "b_l3", "b_l6"), domain("b", blobs(2, 60)))}
     suite = budgeted([1, 3, 6])
-    splits = [PreparedCase(case, suite, samples, CPU).parts for case in suite.cases(entries=["fine_tune"], seeds=[0])]
+    splits = [PreparedCase(case, suite, samples, CPU).case_data for case in suite.cases(entries=["fine_tune"], seeds=[0])]
     labeled = [
         set(split.granted.target_labeled.indices.tolist()) for split in splits if split.granted.target_labeled is not None
     ]

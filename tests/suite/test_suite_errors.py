@@ -68,7 +68,7 @@ ONE_ERROR = {
         {"net": {"backbone": "torchvision:resnet188"}},
         "Did you mean 'resnet18'?",
     ),
-    "options of an automatic backbone": ({"net__backbone": "auto"}, "net.hidden: unknown; backbone = 'auto' has no options"),
+    "options of an automatic backbone": ({"net__backbone": "auto"}, "net.hidden: The backbone 'auto' has no options."),
     "a misspelt metric": (
         {"protocol__metric": "target_acuracy"},
         "protocol.metric: Unknown value 'target_acuracy'. Did you mean 'target_accuracy'?",
