@@ -74,7 +74,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
 def pool(plan: runner.RunPlan, most: int | None = None) -> Pool:
     from tlbench.runner.pools.ray_pool import RayPool
 
-    records = RayPool(plan.worker_setup(Limits(threads=1)), "local", most=most)
+    records = RayPool(plan.worker_setup(Limits(threads=1)), "local", max_workers=most)
     while not records.idle():
         records.wait(1.0, lambda message: None)
     return records

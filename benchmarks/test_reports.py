@@ -31,7 +31,7 @@ import json, resource, sys, time
 from pathlib import Path
 start = time.process_time()  # of this process alone: other programs on the machine do not count
 from tlbench import records, reports
-frame = reports.frame(records.each(Path(sys.argv[1])))
+frame = reports.frame(records.iterate_records(Path(sys.argv[1])))
 read = time.process_time()
 made = reports.tables(frame, "main")
 tables = time.process_time()

@@ -3,7 +3,7 @@
 Run: python -m pytest benchmarks/test_resume.py -s -p no:cacheprovider     (most of its time goes into writing the records)
 
 The records are those of a suite of 10 rows, 20 pairs and 251 seeds, all but one seed of which are on file, with traces and
-scores per class as real ones have. What is timed is `records.prepare` and `runner.plan`, as `tlbench run` calls them, up to
+scores per class as real ones have. What is timed is `records.prepare` and `runner.plan_run`, as `tlbench run` calls them, up to
 the moment at which the first case could start; imports and the data of the suite, which cost the same without records, are
 timed apart.
 """

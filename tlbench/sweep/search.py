@@ -197,8 +197,8 @@ class _Search:
             complete = sum(trial.state == TrialState.COMPLETE for trial in study.trials)
             failed = sum(trial.state == TrialState.FAIL and bool(trial.params) for trial in study.trials)
             while len(batch) < self.parallel_trials and complete + failed + len(batch) < trials:
-                trial = study.ask()
-                batch[trial.number] = {name: range_.suggest(trial, name) for name, range_ in self.ranges.items()}
+                new_trial = study.ask()
+                batch[new_trial.number] = {name: range_.suggest(new_trial, name) for name, range_ in self.ranges.items()}
             if not batch:
                 return
             for number, value in self._run_batch(batch).items():
