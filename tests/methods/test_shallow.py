@@ -1,6 +1,6 @@
-"""Every method in closed form at once: bad input ends in numbers or in a sentence, single precision is enough, devices agree.
+"""All shallow methods: bad input ends in numbers or in a sentence, single precision is enough, devices agree.
 
-What each of them computes is held in test_alignment, test_transport, test_reweighting and test_parameter_transfer.
+What each of them computes is tested in the test files of its family and of tests/solvers.
 """
 
 from __future__ import annotations
@@ -20,65 +20,69 @@ from tlbench.methods.base import ShallowMethod
 from tlbench.terms import Labelled, Task
 
 pytest.importorskip("ot", reason="POT is not installed (extra `ot`)")
-FORMS = [name for name in methods.method_names() if issubclass(methods.method_class(name), ShallowMethod)]
-REGRESSIONS = [name for name in FORMS if "regression" in methods.method_class(name).tasks]
-COMPONENTS = [name for name in FORMS if "components" in methods.method_class(name).Options.model_fields]
-KINDS = [*((name, False) for name in FORMS), *((name, True) for name in REGRESSIONS)]
+SHALLOW = [name for name in methods.method_names() if issubclass(methods.method_class(name), ShallowMethod)]
+REGRESSIONS = [name for name in SHALLOW if "regression" in methods.method_class(name).tasks]
+COMPONENTS = [name for name in SHALLOW if "components" in methods.method_class(name).Options.model_fields]
+KINDS = [*((name, False) for name in SHALLOW), *((name, True) for name in REGRESSIONS)]
 
-Rows = tuple[Labelled, Tensor, Labelled]
-"""Source, target, and the few."""
-
-
-def rows(columns: int = 4, source: int = 60, target: int = 60, few: int = 12) -> Rows:
-    """Three separated classes; the target is moved."""
-    near = blobs(2, max(target, few), 0.5, columns=columns)
-    return blobs(1, source, columns=columns), near.x[:target], blobs(3, few, 0.5, columns=columns)
+Splits = tuple[Labelled, Tensor, Labelled]
+"""Source, target and labelled target samples."""
 
 
-def changed(change: Callable[[Tensor], Tensor], of: Rows | None = None) -> Rows:
-    """All rows changed alike."""
-    source, target, few = of or rows()
-    return Labelled(change(source.x), source.y), change(target), Labelled(change(few.x), few.y)
+def splits(columns: int = 4, source: int = 60, target: int = 60, target_labeled: int = 12) -> Splits:
+    """Three separated classes; the target is shifted."""
+    shifted = blobs(2, max(target, target_labeled), 0.5, columns=columns)
+    return blobs(1, source, columns=columns), shifted.x[:target], blobs(3, target_labeled, 0.5, columns=columns)
 
 
-def far_apart() -> Rows:
-    source, target, few = rows()
-    return source, target + 1e4, Labelled(few.x + 1e4, few.y)
+def changed(change: Callable[[Tensor], Tensor], of: Splits | None = None) -> Splits:
+    """The same change of all samples."""
+    source, target, target_labeled = of or splits()
+    return Labelled(change(source.x), source.y), change(target), Labelled(change(target_labeled.x), target_labeled.y)
 
 
-FAULTS: dict[str, Callable[[], Rows]] = {
-    "fewer rows than components": lambda: rows(source=4, target=5, few=3),
-    "more columns than rows": lambda: rows(columns=50, source=9, target=7, few=3),
+def far_apart() -> Splits:
+    source, target, target_labeled = splits()
+    return source, target + 1e4, Labelled(target_labeled.x + 1e4, target_labeled.y)
+
+
+FAULTS: dict[str, Callable[[], Splits]] = {
+    "fewer samples than components": lambda: splits(source=4, target=5, target_labeled=3),
+    "more columns than samples": lambda: splits(columns=50, source=9, target=7, target_labeled=3),
     "columns that are copies": lambda: changed(lambda x: torch.cat([x, x, x[:, :1] + x[:, 1:2]], dim=1)),
     "some columns of zeros": lambda: changed(lambda x: torch.cat([x, torch.zeros(len(x), 3)], dim=1)),
-    "rows that are all alike": lambda: changed(lambda x: torch.ones_like(x)),
+    "samples that are all identical": lambda: changed(lambda x: torch.ones_like(x)),
     "all columns of zeros": lambda: changed(torch.zeros_like),
     "domains far apart": far_apart,
     "values near the end of float32": lambda: changed(lambda x: x * 1e37),
     "values near its beginning": lambda: changed(lambda x: x * 1e-30),
-    "one row of each": lambda: rows(source=1, target=1, few=1),
+    "one sample of each": lambda: splits(source=1, target=1, target_labeled=1),
 }
 """Each ends in numbers, or in one sentence."""
 
 
-def labels(of: Labelled, regression: bool) -> Labelled:
+def labels(samples: Labelled, regression: bool) -> Labelled:
     """Two columns that follow the class in place of the classes."""
-    return Labelled(of.x, torch.stack([2.0 * of.y + 1, 5.0 - of.y], dim=1)) if regression else of
+    return Labelled(samples.x, torch.stack([2.0 * samples.y + 1, 5.0 - samples.y], dim=1)) if regression else samples
 
 
-def fit(name: str, given: Rows, regression: bool = False, **options: Any) -> tuple[ShallowMethod, Tensor]:
-    """The method, and its scores of the target rows."""
+def fit(name: str, given: Splits, regression: bool = False, **options: Any) -> tuple[ShallowMethod, Tensor]:
+    """The method, and its scores of the target samples."""
     torch.manual_seed(0)
     method = methods.method_class(name)(**methods.method_options(name, options))
     assert isinstance(method, ShallowMethod)
-    all_parts = {"source": labels(given[0], regression), "target": given[1], "target_labeled": labels(given[2], regression)}
-    task = Task(2 if regression else 3, **{part: all_parts[part] for part in method.reads}, regression=regression)
+    all_splits = {
+        "source": labels(given[0], regression),
+        "target": given[1],
+        "target_labeled": labels(given[2], regression),
+    }
+    task = Task(2 if regression else 3, **{split: all_splits[split] for split in method.reads}, regression=regression)
     with torch.no_grad():
         return method, method.fit(task)(given[1])
 
 
 def numbers(scores: Tensor, count: int) -> None:
-    """Scores that can be scored: no NaN, and a finite one for each row (a class without rows may have minus infinity)."""
+    """Scores that can be scored: no NaN, and a finite one for each sample (a class without samples may have minus infinity)."""
     assert len(scores) == count and not bool(scores.isnan().any()) and not bool(scores.isposinf().any())
     assert bool(scores.isfinite().any(dim=1).all())
 
@@ -90,34 +94,34 @@ def test_bad_input_ends_in_numbers_or_in_one_sentence(name, regression, fault):
     try:
         _, scores = fit(name, given, regression)
     except TlbenchError as error:
-        assert fault not in {"fewer rows than components", "columns that are copies", "some columns of zeros"}, error
+        assert fault not in {"fewer samples than components", "columns that are copies", "some columns of zeros"}, error
         assert len(str(error)) > 20
         return
     numbers(scores, len(given[1]))
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_more_components_than_there_are_are_said(name):
-    method, _ = fit(name, rows(source=4, target=5), components=100)
-    assert any(note.startswith("components: ") and "instead of 100" in note for note in method.notes)
+def test_more_components_than_there_are_are_noted(name):
+    method, _ = fit(name, splits(source=4, target=5), components=100)
+    assert any("components are used instead of 100" in note for note in method.notes)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.method_class(name).reads])
-def test_a_class_without_source_rows_is_said(name):
-    source, target, few = rows()
-    method, scores = fit(name, (source[source.y != 2], target, few))
+@pytest.mark.parametrize("name", [name for name in SHALLOW if "source" in methods.method_class(name).reads])
+def test_a_class_without_source_samples_is_noted(name):
+    source, target, target_labeled = splits()
+    method, scores = fit(name, (source[source.y != 2], target, target_labeled))
     numbers(scores, len(target))
-    assert "the source has no row of class 2" in method.notes
+    assert "The source has no samples of class 2." in method.notes
     if "target_labeled" not in method.reads:
         assert not bool((scores.argmax(dim=1) == 2).any())
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if "source" in methods.method_class(name).reads])
-def test_source_rows_that_are_all_alike_are_said(name):
-    source, target, few = rows()
-    method, scores = fit(name, (Labelled(torch.ones_like(source.x), source.y), target, few))
+@pytest.mark.parametrize("name", [name for name in SHALLOW if "source" in methods.method_class(name).reads])
+def test_source_samples_that_are_all_identical_are_noted(name):
+    source, target, target_labeled = splits()
+    method, scores = fit(name, (Labelled(torch.ones_like(source.x), source.y), target, target_labeled))
     numbers(scores, len(target))
-    assert "the source's rows are all alike: nothing can be learnt from them" in method.notes
+    assert "All source samples are identical: nothing can be learnt from them." in method.notes
 
 
 @pytest.mark.parametrize(
@@ -132,12 +136,12 @@ def test_source_rows_that_are_all_alike_are_said(name):
     ids=str,
 )
 @pytest.mark.parametrize("regression", [False, True])
-def test_weights_that_vanish_are_said(name, options, regression):
-    """No target row is near a source row: every kernel between them is 0."""
+def test_weights_that_vanish_are_noted(name, options, regression):
+    """No target sample is near a source sample: every kernel between them is 0."""
     given = far_apart()
     method, scores = fit(name, given, regression, **options)
     numbers(scores, len(given[1]))
-    assert any("vanish" in note or "rest on few rows" in note or "kernel's reach" in note for note in method.notes)
+    assert any("vanish" in note or "rest on few samples" in note or "kernel's reach" in note for note in method.notes)
 
 
 @pytest.mark.parametrize(("name", "regression"), KINDS)
@@ -147,21 +151,21 @@ def test_values_whose_squares_overflow_are_an_error(name, regression):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", SHALLOW)
 def test_values_that_are_not_finite_are_an_error(name, value):
-    for part in methods.method_class(name).reads:
-        source, target, few = rows()
-        broken = {"source": source.x, "target": target, "target_labeled": few.x}[part]
+    for split in methods.method_class(name).reads:
+        source, target, target_labeled = splits()
+        broken = {"source": source.x, "target": target, "target_labeled": target_labeled.x}[split]
         broken[1, 2] = value
         with pytest.raises(TlbenchError, match="not finite"):
-            fit(name, (source, target, few))
+            fit(name, (source, target, target_labeled))
 
 
 @pytest.mark.parametrize(("name", "regression"), KINDS)
 def test_single_and_double_precision_agree(name, regression):
-    """Rows drawn in float64, and the same rounded to float32: equal decisions, scores to 1e-4 of their spread."""
-    drawn = torch.Generator().manual_seed(5)
-    noisy = functools.partial(torch.randn, dtype=torch.float64, generator=drawn)
+    """Samples drawn in float64, and the same rounded to float32: equal decisions, scores to 1e-4 of their spread."""
+    generator = torch.Generator().manual_seed(5)
+    noisy = functools.partial(torch.randn, dtype=torch.float64, generator=generator)
     double = changed(lambda x: x.double() + 0.1 * noisy(x.shape))
     single = changed(lambda x: x.float(), double)
     (_, one), (_, two) = (fit(name, given, regression) for given in (single, double))
@@ -172,7 +176,7 @@ def test_single_and_double_precision_agree(name, regression):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: torch.cuda.is_available() is False")
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", SHALLOW)
 def test_cpu_and_cuda_agree(name):
     """To 1e-3 of a score, or 1e-4: both are float64, what differs is the order of sums."""
     task, new = checks.toy_task(), checks.toy_samples(4, 90, shift=0.7).x
@@ -180,12 +184,12 @@ def test_cpu_and_cuda_agree(name):
 
     def scores(device: str) -> Tensor:
         torch.manual_seed(0)
-        made = methods.method_class(name)(**methods.method_options(name, {}))
-        assert isinstance(made, ShallowMethod)
+        method = methods.method_class(name)(**methods.method_options(name, {}))
+        assert isinstance(method, ShallowMethod)
         moved: dict[str, Any] = {"target": task.target.to(device)}
-        for part, of in (("source", task.source), ("target_labeled", task.target_labeled)):
-            moved[part] = Labelled(of.x.to(device), of.y.to(device))
+        for split, samples in (("source", task.source), ("target_labeled", task.target_labeled)):
+            moved[split] = Labelled(samples.x.to(device), samples.y.to(device))
         with torch.no_grad():
-            return made.fit(Task(3, **{part: moved[part] for part in made.reads}))(new.to(device)).cpu()
+            return method.fit(Task(3, **{split: moved[split] for split in method.reads}))(new.to(device)).cpu()
 
     assert torch.allclose(scores("cpu"), scores("cuda"), rtol=1e-3, atol=1e-4)
