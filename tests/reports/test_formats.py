@@ -1,4 +1,4 @@
-"""How tables are written: real LaTeX, a schema that holds, HTML and terminals that hostile names can't break."""
+"""Output formats: real LaTeX, the JSON schema, and HTML and terminals that hostile names can't break."""
 
 import io
 import json
@@ -24,11 +24,10 @@ LEVELS = {"source_only": 0.5, "dann": 0.4, "coral": 0.7, "deep_adaptation_networ
 
 def made(levels=None, which="all"):
     noise = [0.0, 0.01, -0.012]
-    rows = levels or LEVELS
     records = [
         one
-        for row, level in rows.items()
-        for one in cells(row, {pair: [level + n * (1 + i) for n in noise] for i, pair in enumerate(PAIRS)})
+        for entry, level in (levels or LEVELS).items()
+        for one in cells(entry, {pair: [level + n * (1 + i) for n in noise] for i, pair in enumerate(PAIRS)})
     ]
     return reports.tables(reports.frame(records), which)
 
@@ -64,7 +63,7 @@ def test_hostile_names_are_set_by_a_real_latex_as_they_are(tmp_path):
     assert "\\texttt{U+4E2D}" in text and "Müller ß" in text
 
 
-def test_latex_marks_best_second_and_surely():
+def test_latex_marks_best_second_and_significant():
     accuracy, transfer = (made(which=which)[0] for which in ("accuracy", "transfer"))
     text = reports.render([accuracy], "latex")
     assert re.search(r"deep\\_adaptation\\_network +& +\\textbf\{71\.\d", text)
@@ -79,11 +78,11 @@ def test_latex_marks_best_second_and_surely():
 
 
 def test_the_schema_in_the_docs_is_the_one_in_force():
-    stale = "write it anew: python -c 'from tlbench.reports import schema; print(schema.schema(), end=str())'"
+    stale = "write it anew: python -c 'from tlbench.reports.formats import json_schema; print(json_schema.schema(), end=str())'"
     assert (DOCS / "reports.schema.json").read_text(encoding="utf-8") == json_schema.schema(), stale
 
 
-def test_json_keeps_to_its_schema_and_gives_the_tables_back():
+def test_json_follows_its_schema_and_gives_the_tables_back():
     tables = made()
     facts = json.loads(reports.render(tables, "json"))
     back = json_schema.Tables.model_validate(facts)
@@ -94,9 +93,9 @@ def test_json_keeps_to_its_schema_and_gives_the_tables_back():
         assert len(one.data) == len(table.data)
         assert (one.suite_name, one.suite_version, one.metric.name) == ("toy", 1, "target_accuracy")
     transfer = next(table for table in back.tables if table.kind == "transfer")
-    assert transfer.cells.marks[transfer.cells.index.index("dann")][:2] == ["hurts", "hurts"]
+    assert transfer.cells.marks[transfer.cells.index.index("dann")][:2] == ["worse", "worse"]
     documented = json.loads((DOCS / "reports.schema.json").read_text(encoding="utf-8"))
-    assert set(documented["$defs"]["OneTable"]["required"]) == set(facts["tables"][0])
+    assert set(documented["$defs"]["JsonTable"]["required"]) == set(facts["tables"][0])
 
 
 def test_every_kind_and_quantity_is_documented():
@@ -131,8 +130,8 @@ def test_html_escapes_names_and_marks_cells_by_class():
     page.feed(reports.render(made({"source_only": 0.5, image: 0.4, "coral": 0.9}), "html"))
     assert page.tags == {"table", "caption", "strong", "thead", "tbody", "tr", "th", "td"}
     assert image in page.text
-    assert {"transfer", "accuracy", "best", "helps", "hurts"} <= page.classes
-    assert reports.render([], "html").startswith("<p>No such table")
+    assert {"transfer", "accuracy", "best", "better", "worse"} <= page.classes
+    assert reports.render([], "html").startswith("<p>There is no such table")
 
 
 # --- CSV
@@ -140,8 +139,8 @@ def test_html_escapes_names_and_marks_cells_by_class():
 
 def test_csv_lets_no_name_be_a_formula():
     text = reports.render(made({"source_only": 0.5, "=1+1": 0.4, "@sum": 0.4}, "accuracy"), "csv")
-    rows = set(pd.read_csv(io.StringIO(text))["entry"])
-    assert rows == {"source_only", "'=1+1", "'@sum"}
+    entries = set(pd.read_csv(io.StringIO(text))["entry"])
+    assert entries == {"source_only", "'=1+1", "'@sum"}
     assert pd.read_csv(io.StringIO(text))["value"].dtype == float
 
 
@@ -159,7 +158,7 @@ def test_a_terminal_shows_no_line_that_is_too_long(width):
     for table in tables:
         for cell in table.cells.to_numpy().ravel():
             assert cell in plain
-    assert "\x1b[1;32m" in console.file.getvalue()  # the best of the deltas helps: bold and green
+    assert "\x1b[1;32m" in console.file.getvalue()  # the best of the deltas is better: bold and green
 
 
 def test_markup_in_a_name_is_not_obeyed_by_the_terminal():
