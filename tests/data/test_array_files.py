@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_files import IDX, MAT, NPZ, SVM, X, Y, quick, write_small_files
 
-from tlbench.data.decoding import arrays
+from tlbench.data.decoding import arrays, labels
 from tlbench.data.readers import mat
 from tlbench.errors import TlbenchError
 
@@ -112,7 +112,7 @@ def test_no_damaged_byte_of_a_matlab_file_ends_the_process(root: Path, x: Any) -
         (root / "damaged.mat").write_bytes(whole[:position] + bytes([whole[position] ^ 0x6B]) + whole[position + 1 :])
         try:
             result = mat.read(mat.Options(path="damaged.mat", x="x", y=["y"]), root)
-            arrays.validate_arrays(result.x, result.y, None)
+            arrays.sample_array(result.x, len(labels.label_array(result.y)), None)
         except TlbenchError:
             refusals += 1
     assert refusals > 50

@@ -13,7 +13,7 @@ from domain_tables import load_domain, refused_domain
 from scipy import sparse
 from small_files import IRIS, MAT, NPZ, X, Y, write_npz, write_small_files
 
-from tlbench.data.decoding import arrays
+from tlbench.data.decoding import arrays, labels
 from tlbench.errors import TlbenchError
 
 
@@ -50,13 +50,13 @@ def test_mixed_shapes_are_refused(root: Path) -> None:
     scipy.io.savemat(root / "mixed.mat", {"x": cells, "y": Y})
     assert "samples of mixed shapes" in refused_domain(MAT | {"path": "mixed.mat"}, root)
     with pytest.raises(TlbenchError, match="labels must be numbers or texts"):
-        arrays.encode_labels(np.array([[1], None], dtype=object))
+        labels.encode_labels(np.array([[1], None], dtype=object))
 
 
 def test_infinite_features_of_sparse_samples_are_counted() -> None:
     x = sparse.csr_array(np.where(X == 38, np.inf, X))
     with pytest.raises(TlbenchError, match=r"1 features .* in 1 samples, first in sample 7 "):
-        arrays.validate_arrays(x, Y, None)
+        arrays.sample_array(x, len(Y), None)
 
 
 def test_sparse_samples_too_large_for_dense_ones_are_refused() -> None:
@@ -86,9 +86,9 @@ def test_shape_makes_images_of_vectors(root: Path) -> None:
     ],
 )
 def test_labels_become_sorted_texts(y: Any, names: list[str]) -> None:
-    label_names, indices = arrays.encode_labels(y)
+    label_names, indices = labels.encode_labels(y)
     assert label_names == names
-    assert [label_names[i] for i in indices] == [arrays._label_text(label) for label in y]
+    assert [label_names[i] for i in indices] == [labels._label_text(label) for label in y]
 
 
 def test_declared_classes_fix_the_order(root: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tlbench import data
 from tlbench.data import preview
-from tlbench.data.decoding import arrays
+from tlbench.data.decoding import labels
 from tlbench.data.divergence import measure_divergence
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
@@ -114,9 +114,9 @@ def test_targets_are_finite_numbers(tmp_path: Path, column: list[Any], message: 
     pd.DataFrame({"a": X[:, 0], "mark": column}).to_csv(tmp_path / "d.csv", index=False)
     assert message in refused({"reader": "csv", "path": "d.csv", "label": "mark"}, tmp_path)
     with pytest.raises(TlbenchError, match=r"y holds complex128; the targets of a regression must be numbers"):
-        arrays.target_array(np.ones(3) * 1j)
+        labels.target_array(np.ones(3) * 1j)
     with pytest.raises(TlbenchError, match="one number per sample"):
-        arrays.target_array(np.ones((3, 2, 2)))
+        labels.target_array(np.ones((3, 2, 2)))
 
 
 @pytest.mark.parametrize(

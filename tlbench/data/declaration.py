@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tlbench.data import preparation, readers, shifts
-from tlbench.data.decoding.arrays import UNKNOWN
+from tlbench.data.decoding.labels import UNKNOWN
 from tlbench.data.domain_keys import COMMON_KEYS, TEST_KEYS, CommonKeys
 from tlbench.data.function_registry import FunctionRegistry
 from tlbench.data.validation import check

@@ -17,6 +17,7 @@ from tlbench.data.cache import load_cached
 from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
 from tlbench.data.decoding.arrays import Array, UnencodedSamples
+from tlbench.data.decoding.labels import UNKNOWN, encode_labels, label_array, rename_labels, select_classes, target_array
 from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
@@ -54,10 +55,10 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         raw = _read(declaration.main, root, declaration)
         classes = () if declaration.task == "regression" else declaration.classes or raw.names
         main = _select_classes(raw, classes, declaration)
-        absent = [name for name in classes if name not in raw.names and name != arrays.UNKNOWN]
+        absent = [name for name in classes if name not in raw.names and name != UNKNOWN]
         if absent and declaration.keep is None:
             raise TlbenchError(f"No sample has the class {absent[0]!r}. The labels are {', '.join(raw.names)}.")
-        groups = () if main.group is None else tuple(arrays.encode_labels(np.asarray(main.group))[0])
+        groups = () if main.group is None else tuple(encode_labels(np.asarray(main.group))[0])
     test = None
     if declaration.test is not None:
         with files.error_prefix(f"{where}.test"):
@@ -139,14 +140,14 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
     y: NDArray[Any]
     if declaration.task == "regression":
-        y, names = arrays.target_array(result.y, result.targets, result.x.shape[0] if hasattr(result.x, "shape") else None)
+        y, names = target_array(result.y, result.targets, result.x.shape[0] if hasattr(result.x, "shape") else None)
     else:
         if np.ndim(result.y) == 2 and 1 not in np.shape(result.y) and len(result.targets) > 1:
             raise TlbenchError(
                 f"{len(result.targets)} columns of labels are targets of a regression. Set task = 'regression', or name one."
             )
-        read_names, read_y = arrays.encode_labels(arrays.label_array(result.y))
-        label_names, y = arrays.rename_labels(read_names, read_y, declaration.label_map)
+        read_names, read_y = encode_labels(label_array(result.y))
+        label_names, y = rename_labels(read_names, read_y, declaration.label_map)
         names = tuple(label_names)
     x = result.x
     if isinstance(x, UnencodedSamples):
@@ -161,7 +162,7 @@ def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declar
     """The samples of the declared classes, their labels (N,) as indices into these classes."""
     if declaration.task == "regression":
         return raw
-    indices, y = arrays.select_classes(raw.names, raw.y, classes, declaration.others)
+    indices, y = select_classes(raw.names, raw.y, classes, declaration.others)
     if declaration.keep is not None:
         mask_N = np.isin(y, [list(classes).index(name) for name in declaration.keep])
         if not mask_N.any():
@@ -185,7 +186,7 @@ def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | Non
     """The group of each sample (N,) as indices into the groups of the main samples."""
     if group is None or not groups:
         return None
-    names, indices = arrays.encode_labels(np.asarray(group))
+    names, indices = encode_labels(np.asarray(group))
     if unknown := [name for name in names if name not in groups]:
         raise TlbenchError(f"The group {unknown[0]!r} is not among those of the main samples: {', '.join(groups)}.")
     return np.array([list(groups).index(name) for name in names], dtype=np.int64)[indices]

@@ -1,29 +1,23 @@
-"""Arrays that a reader returns -> checked samples of plain numbers, and labels as class indices or regression targets.
-
-Samples are NumPy arrays (N, ...) or SciPy sparse arrays (N, D). Labels come in as numbers or texts; class names are texts.
-"""
+"""Arrays that a reader returns -> checked samples of plain numbers: NumPy arrays (N, ...) or SciPy sparse arrays (N, D)."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data.decoding import mapped_arrays
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError
 
 Array = NDArray[Any]
 
 DENSE_LIMIT_BYTES = 8 * 2**30
 """Sparse samples that would take more than this as a dense array are refused."""
-
-UNKNOWN = "unknown"
-"""The class of all labels outside the class list, where a declaration sets `unknown`."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +84,6 @@ def dense(x: Any) -> Array:
     return np.asarray(x.toarray())
 
 
-def validate_arrays(x: Any, y: Any, shape: Sequence[int] | None) -> tuple[Any, Array]:
-    """Samples and labels as a reader returned them -> samples (N, *shape) and labels (N,).
-
-    Raises:
-        TlbenchError: as `sample_array` and `label_array`.
-    """
-    y = label_array(y)
-    return sample_array(x, len(y), shape), y
-
-
-def label_array(y: Any) -> Array:
-    """Labels as a reader returned them, (N,), (N, 1) or (1, N) -> (N,).
-
-    Raises:
-        TlbenchError: more than one label per sample.
-    """
-    y = np.asarray(y)
-    if y.ndim == 2 and 1 in y.shape:
-        y = y.reshape(-1)
-    if y.ndim != 1:
-        raise TlbenchError(f"y has the shape {y.shape}; it must hold one label per sample, as (N,) or (N, 1).")
-    return y
-
-
 def sample_array(x: Any, count: int, shape: Sequence[int] | None) -> Any:
     """Samples as a reader returned them -> `count` samples of finite numbers, of the declared shape.
 
@@ -150,48 +120,6 @@ def sample_array(x: Any, count: int, shape: Sequence[int] | None) -> Any:
     return x
 
 
-def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Labels as a reader returned them -> regression targets (N, K) and the names of the K targets.
-
-    Args:
-        y: (N,) or (N, K), numbers or texts of numbers.
-        names: the K names; without any, "target", or "target_0", "target_1"... where K > 1.
-        count: the number of samples N where it is known; then (1, N), as MATLAB stores a vector, is one target.
-
-    Raises:
-        TlbenchError: targets that are not numbers, missing or not finite, or of more than two axes.
-    """
-    y = np.asarray(y)
-    y = y.reshape(-1) if y.ndim == 2 and count is not None and y.shape == (1, count) else y
-    if y.ndim not in (1, 2) or 0 in y.shape:
-        raise TlbenchError(
-            f"y has the shape {y.shape}; targets of a regression are one number per sample, (N,), or K of them, (N, K)."
-        )
-    y = y[:, None] if y.ndim == 1 else y
-    names = tuple(names) or (("target",) if y.shape[1] == 1 else tuple(f"target_{k}" for k in range(y.shape[1])))
-    if y.dtype.kind in "SUO":
-        for k, name in enumerate(names):
-            for i, value in enumerate(y[:, k]):
-                try:
-                    float(value)
-                except (TypeError, ValueError) as error:
-                    raise TlbenchError(
-                        f"The target {name!r} holds {_label_text(value)[:40]!r} in sample {i} (counted from 0); "
-                        "a regression needs numbers."
-                    ) from error
-    elif y.dtype.kind not in "biuf":
-        raise TlbenchError(f"y holds {y.dtype}; the targets of a regression must be numbers.")
-    with np.errstate(over="ignore"):
-        y = y.astype(np.float32)
-    if not (is_finite := np.isfinite(y)).all():
-        i, k = np.argwhere(~is_finite)[0]
-        raise TlbenchError(
-            f"{int((~is_finite).sum())} targets are missing or not finite in single precision, "
-            f"first {names[k]!r} in sample {i} (counted from 0). Correct them, or select other samples."
-        )
-    return y, names
-
-
 def check_finite(x: Any, when: str) -> None:
     """Check that all features of x (N, ...) are finite; `when` says at which point, such as "as read".
 
@@ -213,99 +141,3 @@ def check_finite(x: Any, when: str) -> None:
             f"{count} features are NaN or infinite {when}, in {len(np.unique(indices))} samples, first in sample "
             f"{indices.min()} (counted from 0). Correct them in the file, or leave these samples out."
         )
-
-
-def _label_text(label: Any) -> str:
-    if isinstance(label, bytes):
-        return label.decode("utf-8", errors="replace").strip()
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label).strip()
-
-
-def encode_labels(y: Array) -> tuple[list[str], NDArray[np.int64]]:
-    """Labels (N,) of any type -> their sorted distinct names, and the index (N,) of each label among the names.
-
-    1.0 and 1 both have the name "1". Names that are all numbers are sorted as numbers.
-
-    Raises:
-        TlbenchError: labels that are neither numbers nor texts, or not finite.
-    """
-    if y.dtype.kind == "O":
-        if not all(isinstance(label, str | bytes | int | float | np.generic) for label in y):
-            raise TlbenchError("y holds objects; labels must be numbers or texts.")
-        y = np.array([_label_text(label) for label in y])
-    if y.dtype.kind not in "biufSU":
-        raise TlbenchError(f"y holds {y.dtype}; labels must be numbers or texts.")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        indices = np.flatnonzero(~np.isfinite(y))
-        raise TlbenchError(
-            f"{len(indices)} labels are NaN or infinite, first in sample {indices[0]} (counted from 0). "
-            "Correct them, or leave these samples out."
-        )
-    values, inverse = np.unique(y, return_inverse=True)
-    texts = [_label_text(value) for value in values]
-    names = sorted(set(texts), key=_sort_key(texts))
-    index_of = {name: i for i, name in enumerate(names)}
-    return names, np.array([index_of[text] for text in texts], dtype=np.int64)[inverse.reshape(-1)]
-
-
-def _sort_key(names: Sequence[str]) -> Callable[[str], Any]:
-    """The sort key of class names: their numbers if all of them are finite numbers, else their texts."""
-    try:
-        if all(math.isfinite(float(name)) for name in names):
-            return lambda name: (float(name), name)
-    except ValueError:
-        pass
-    return lambda name: name
-
-
-def class_indices(names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Labels (N,) as indices into `names` -> as indices into `classes`.
-
-    Raises:
-        TlbenchError: a name that is not among the classes.
-    """
-    for i, name in enumerate(names):
-        if name not in classes:
-            raise TlbenchError(
-                f"Label {name!r} ({int((y == i).sum())} samples) is not among the {len(classes)} classes. "
-                f"{did_you_mean(name, classes)}"
-            )
-    return np.array([classes.index(name) for name in names], dtype=np.int64)[y]
-
-
-def rename_labels(
-    names: Sequence[str], y: NDArray[np.int64], label_map: Mapping[str, str]
-) -> tuple[list[str], NDArray[np.int64]]:
-    """Label names and indices (N,) into them, after `label_map` renamed some; two names may become one."""
-    renamed = [label_map.get(name, name) for name in names]
-    distinct = sorted(set(renamed), key=_sort_key(renamed))
-    return distinct, np.array([distinct.index(name) for name in renamed], dtype=np.int64)[y]
-
-
-def select_classes(
-    names: Sequence[str], y: NDArray[np.int64], classes: Sequence[str], others: Literal["refuse", "drop", "unknown"]
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The indices (M,) of the samples of some classes, and their labels (M,) as indices into `classes`.
-
-    Args:
-        names: the names of the labels that occur.
-        y: labels (N,) as indices into `names`.
-        classes: the class list.
-        others: what happens to samples with other labels: an error, they are dropped, or they get the class "unknown",
-            which is then one of `classes`.
-
-    Raises:
-        TlbenchError: a label outside the classes that is refused, or no sample is left.
-    """
-    if others == "refuse":
-        return np.arange(len(y)), class_indices(names, y, classes)
-    other_class = -1 if others == "drop" else list(classes).index(UNKNOWN)
-    labels = np.array([classes.index(name) if name in classes else other_class for name in names], dtype=np.int64)[y]
-    indices = np.flatnonzero(labels >= 0)
-    if not len(indices):
-        raise TlbenchError(
-            f"drop_others leaves no samples, for no label is among the classes. The labels are {', '.join(names)}."
-        )
-    return indices, labels[indices]

@@ -64,19 +64,20 @@ class TableOptions(Strict, strict=True):
     features: Annotated[list[Column], Field(min_length=1, description="the columns of the features")] | None = None
     """None: all columns of numbers (with encode = "onehot": all columns) but label, group and those in `where`."""
     group: Annotated[Column, Field(description="the column of the groups, for worst-group accuracy")] | None = None
-    where: Annotated[Where, Field(description="rows to keep: column = value, list of values or { min, max }")] = Field(
+    where: Annotated[Where, Field(description="rows to select: column = value, list of values or { min, max }")] = Field(
         default_factory=dict
     )
     encode: Annotated[Literal["onehot"], Field(description="one column for each category of each text column")] | None = None
-    categories: Annotated[dict[str, list[str | int]], Field(description="the categories of a column; []: those there are")] = (
+    categories: Annotated[dict[str, list[str | int]], Field(description="the categories of a column; []: those that occur")] = (
         Field(default_factory=dict)
     )
-    impute: Annotated[Literal["mean", "median", "most_frequent"], Field(description="what fills a missing number")] | None = (
-        None
-    )
-    standardise: Annotated[bool, Field(description="whether numbers get mean 0 and deviation 1, learned as `fit` says")] = False
+    impute: (
+        Annotated[Literal["mean", "median", "most_frequent"], Field(description="what replaces a missing number")] | None
+    ) = None
+    standardise: Annotated[bool, Field(description="whether numbers get mean 0 and deviation 1, fitted as `fit` says")] = False
     fit: Annotated[
-        Literal["source"] | Fit, Field(description="what categories and fillings are learned from: the source, or named rows")
+        Literal["source"] | Fit,
+        Field(description="what categories, imputed values and scales are fitted on: the source, or named rows"),
     ] = "source"
 
 
