@@ -11,9 +11,7 @@ from reweighting_samples import FAMILY, mean_one, method, shifted_pair, weights
 
 from tlbench.solvers import sampling
 from tlbench.solvers.kernels import gaussian, nystrom
-from tlbench.solvers.reweighting import (
-    kernel_mean_matching,
-)
+from tlbench.solvers.reweighting import kernel_mean_matching
 from tlbench.terms import Labelled, Task
 
 theirs = GoldenArrays("reweighting")

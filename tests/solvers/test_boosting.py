@@ -7,15 +7,13 @@ import torch
 from golden_arrays import GoldenArrays
 
 from tlbench.solvers import base_learners
-from tlbench.solvers.reweighting import (
-    boosting,
-)
+from tlbench.solvers.reweighting import boosting
 
 theirs = GoldenArrays("reweighting")
 
 
 def adapt_beta(error: float) -> float:
-    """e / (2 - e) in atom of the paper's e / (1 - e)."""
+    """e / (2 - e) in place of the paper's e / (1 - e)."""
     return error / (2 - error)
 
 

@@ -7,9 +7,7 @@ import torch
 from golden_arrays import GoldenArrays
 
 from tlbench.solvers import base_learners
-from tlbench.solvers.reweighting import (
-    domain_classifier,
-)
+from tlbench.solvers.reweighting import domain_classifier
 
 theirs = GoldenArrays("reweighting")
 

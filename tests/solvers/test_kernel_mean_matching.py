@@ -9,9 +9,7 @@ from reweighting_samples import shifted_pair
 from scipy.optimize import minimize
 
 from tlbench.solvers.kernels import gaussian
-from tlbench.solvers.reweighting import (
-    kernel_mean_matching,
-)
+from tlbench.solvers.reweighting import kernel_mean_matching
 
 
 @pytest.mark.parametrize("bound", [1.2, 50.0])

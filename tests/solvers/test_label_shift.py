@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tlbench.solvers.reweighting import (
-    label_shift,
-)
+from tlbench.solvers.reweighting import label_shift
 
 
 def test_class_weights_from_a_confusion_of_known_shares():
