@@ -59,7 +59,7 @@ def test_a_heat_map_has_the_numbers_and_marks_of_its_table():
     shown = texts(figure)
     assert shown.count("\N{MINUS SIGN}10.0\N{THIN SPACE}▼") == 4 and shown.count("+10.0\N{THIN SPACE}▲") == 4
     names = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
-    assert names == [style.name(row) for row in table.cells.index] and r"$\frac$" in names
+    assert names == [style.display_name(row) for row in table.cells.index] and r"$\frac$" in names
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["mean of all pairs", "a:b", "b:a", "a:c"]
     assert "percentage points" in figure.axes[1].get_xlabel()
 
@@ -93,7 +93,7 @@ def test_the_critical_difference_diagram_has_every_rank_and_group():
     figure = critical_difference(table)
     shown = " ".join(texts(figure))
     for row, rank in zip(table.cells.index, table.cells["average rank"], strict=True):
-        assert style.name(row) in shown and rank in shown
+        assert style.display_name(row) in shown and rank in shown
     assert "critical difference" in shown and "Friedman p" in shown
     groups = table.data.loc[table.data["quantity"] == "group", "subgroup"].nunique()
     bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.6]
@@ -106,7 +106,7 @@ def test_the_front_is_that_of_the_table_and_names_do_not_cover_each_other():
     left, right = figure.axes
     assert left.get_xscale() == right.get_xscale() == "log"
     assert "samples/s" in left.get_xlabel() and "(s)" in right.get_xlabel() and "per cent" in left.get_ylabel()
-    front = {style.name(row, 22) for row in table.cells.index[table.cells["Pareto front"] == "yes"]}
+    front = {style.display_name(row, 22) for row in table.cells.index[table.cells["Pareto front"] == "yes"]}
     assert {text.get_text() for text in right.texts if text.get_fontweight() == "bold"} == front
     for axes in (left, right):
         boxes = [super(type(text), text).get_window_extent() for text in axes.texts]
@@ -203,7 +203,7 @@ def test_colours_differ_for_the_colour_blind():
         shown = np.clip(colours @ seen.T, 0, 1) ** (1 / 2.2)
         apart = [np.linalg.norm(one - two) for one, two in combinations(shown[:6], 2)]
         assert min(apart) > 0.12
-    looks = {(tuple(sorted(style.line(n).items()))) for n in range(32)}
+    looks = {(tuple(sorted(style.line_style(n).items()))) for n in range(32)}
     assert len(looks) == 32  # beyond eight, the dashes differ
 
 
@@ -211,5 +211,5 @@ def test_mistakes_are_said_in_words(tmp_path):
     with pytest.raises(TlbenchError, match="no records"):
         plots.draw_plots([], tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(TlbenchError, match="can't write pictures"):
+    with pytest.raises(TlbenchError, match="Plots can't be written"):
         plots.draw_plots(made(), tmp_path / "file" / "out")

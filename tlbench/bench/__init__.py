@@ -1,4 +1,4 @@
-"""Throughput without accuracy: every trained method on made-up data, beside the limits that the device shows.
+"""Throughput without accuracy: every deep method on synthetic data, beside the limits measured on the device.
 
-What is timed is the engine itself, a case at a time; nothing of it is written a second time here.
+The engine itself is timed, one case at a time.
 """

@@ -1,4 +1,4 @@
-"""Two saved benches -> what got slower, and by how much."""
+"""Two saved benches -> which times got slower, and by how much."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ THRESHOLD = 0.05
 
 @dataclass(frozen=True)
 class Change:
-    """One thing in both files."""
+    """One measurement in both files."""
 
     name: str
     old: Time
@@ -41,22 +41,22 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two files say of each other."""
+    """The comparison of two saved benches."""
 
     changes: tuple[Change, ...]
     gone: tuple[str, ...]
     added: tuple[str, ...]
     unlike: tuple[str, ...]
-    """Facts of machine and settings that differ: then a change of times says nothing about the code."""
+    """Facts of machine and settings that differ; where there are any, the times say nothing about the code."""
 
     @property
     def slower(self) -> list[Change]:
-        """What got slower beyond the threshold, worst first."""
+        """Changes that are slower beyond the threshold, the worst first."""
         return sorted((c for c in self.changes if c.verdict == "slower"), key=lambda c: -c.ratio)
 
 
 def compare(old: Saved, new: Saved, threshold: float = THRESHOLD) -> Comparison:
-    """What is in both files, in the order of the new one, and what is in one alone."""
+    """Compare the measurements that are in both files, in the order of the new one; name those that are in one alone."""
     return Comparison(
         changes=tuple(Change(name, old.times[name], new.times[name], threshold) for name in new.times if name in old.times),
         gone=tuple(name for name in old.times if name not in new.times),
@@ -69,19 +69,19 @@ def compare(old: Saved, new: Saved, threshold: float = THRESHOLD) -> Comparison:
     )
 
 
-def format_comparison(found: Comparison) -> str:
-    """The comparison as text: a line for each thing, slowest change first, then what could not be compared."""
-    width = max((len(c.name) for c in found.changes), default=0)
-    ordered = sorted(found.changes, key=lambda c: -c.ratio)
+def format_comparison(comparison: Comparison) -> str:
+    """The comparison as text: one line per measurement, the slowest change first, then what could not be compared."""
+    width = max((len(c.name) for c in comparison.changes), default=0)
+    ordered = sorted(comparison.changes, key=lambda c: -c.ratio)
     lines = [
         f"{c.name:{width}}  {duration(c.old.median):>10} -> {duration(c.new.median):>10}  {c.ratio - 1:+7.1%}  {c.verdict}"
         for c in ordered
     ]
-    lines += [f"{name}: no longer there" for name in found.gone]
-    lines += [f"{name}: new" for name in found.added]
-    lines += [f"not the same conditions: {fact}" for fact in found.unlike]
-    slower = len(found.slower)
-    counted = f"{slower} of {len(found.changes)} slower" if found.changes else "nothing is in both files"
+    lines += [f"{name}: no longer there" for name in comparison.gone]
+    lines += [f"{name}: new" for name in comparison.added]
+    lines += [f"not the same conditions: {fact}" for fact in comparison.unlike]
+    slower = len(comparison.slower)
+    counted = f"{slower} of {len(comparison.changes)} slower" if comparison.changes else "nothing is in both files"
     threshold = f" beyond {ordered[0].threshold:.0%}" if ordered else ""
     return "\n".join([*lines, counted + threshold])
 

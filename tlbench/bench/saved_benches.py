@@ -1,4 +1,4 @@
-"""Saved benches: ours and those of pytest-benchmark, read into times by name, so that two files can be compared."""
+"""Saved benches, ours and those of pytest-benchmark, read as times by name, so that two files can be compared."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 from tlbench.errors import TlbenchError
 
+_SETTINGS_OF_OLD = {"trunk": "backbone", "rows": "samples"}
+"""Settings of schema 1, and what they are called now."""
 KIND = "tlbench bench"
-"""Says in a JSON file what it is."""
+"""Identifies a saved bench of tlbench among JSON files."""
 
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of one thing: the median, and quartiles where the file has them."""
+    """Seconds of one measurement: the median, and quartiles where the file has them."""
 
     median: float
     low: float | None = None
@@ -25,12 +27,12 @@ class Time:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file of times."""
+    """The times of a saved bench."""
 
     path: Path
     times: dict[str, Time]
     where: dict[str, Any]
-    """What must be alike for times to be compared: the machine and the settings."""
+    """Machine and settings; times are comparable where they agree."""
 
 
 def read_bench(path: Path) -> Saved:
@@ -42,31 +44,49 @@ def read_bench(path: Path) -> Saved:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise TlbenchError(f"no file {path}; `tlbench bench --out FILE` and `make bench` write one") from error
+        raise TlbenchError(f"There is no file {path}. `tlbench bench --out FILE` and `make bench` write one.") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TlbenchError(f"{path}: cannot be read as JSON: {error}") from error
+        raise TlbenchError(f"{path}: The file can't be read as JSON: {error}.") from error
     try:
         if isinstance(raw, dict) and raw.get("kind") == KIND:
             return _ours(path, raw)
         if isinstance(raw, dict) and "benchmarks" in raw:
             return _pytest_benchmark(path, raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise TlbenchError(f"{path}: a saved bench with a part missing or of another kind: {error!r}") from error
-    raise TlbenchError(f"{path}: neither by `tlbench bench --out` nor by pytest-benchmark (`--benchmark-json`)")
+        raise TlbenchError(f"{path}: The saved bench lacks a key or holds a value of another type: {error!r}.") from error
+    raise TlbenchError(
+        f"{path}: The file is neither from `tlbench bench --out` nor from pytest-benchmark (`--benchmark-json`)."
+    )
 
 
 def _ours(path: Path, raw: dict[str, Any]) -> Saved:
-    """Seconds a row of training and of prediction, by method."""
+    """Seconds of a training step and of a prediction, by method."""
+    raw = upgraded(raw)
     times = {}
-    for row in raw["rows"]:
-        cost, name = row["cost"], row["method"]
+    for measured in raw["methods"]:
+        cost, name = measured["cost"], measured["method"]
         if cost["step_seconds_median"] is not None:
             times[f"{name}: training step"] = Time(cost["step_seconds_median"])
-        for at_once, rate in (cost["predict_rates"] or {}).items():
-            if int(at_once) <= 64:  # the largest that fits is another number on another day
-                times[f"{name}: prediction, {at_once} at once"] = Time(int(at_once) / rate)
+        for batch, rate in (cost["predict_rates"] or {}).items():
+            if int(batch) <= 64:  # the largest batch that fits differs from day to day
+                times[f"{name}: prediction, {batch} at once"] = Time(int(batch) / rate)
     machine = {key: raw["machine"][key] for key in ("device", "cpu", "cores", "torch")}
     return Saved(path, times, {**machine, "threads": raw["threads"], **raw["settings"]})
+
+
+def upgraded(bench: dict[str, Any]) -> dict[str, Any]:
+    """A saved bench of any schema, with the keys of today's."""
+    if bench["schema"] >= 2:
+        return bench
+    settings = {_SETTINGS_OF_OLD.get(key, key): value for key, value in bench["settings"].items()}
+    methods = [
+        {
+            **{("reason" if key == "why" else key): value for key, value in row.items()},
+            "cost": {key.replace("optimiser", "optimizer"): value for key, value in row["cost"].items()},
+        }
+        for row in bench["rows"]
+    ]
+    return {**bench, "settings": settings, "methods": methods}
 
 
 def _pytest_benchmark(path: Path, raw: dict[str, Any]) -> Saved:

@@ -1,4 +1,4 @@
-"""The facts of a bench -> a table: fastest training first, the device's limits on the last row."""
+"""A bench -> a table: fastest training first, the device's limits on the last row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MIB = 2**20
 
 
 def render(bench: Mapping[str, Any], format: str = "text") -> str:
-    """The table with what it was measured on above, and what its columns mean below; `format` is one of `FORMATS`."""
-    rows = sorted(bench["rows"], key=lambda row: -(row["cost"]["train_samples_per_second"] or 0.0))
+    """The table of a bench, its conditions above and the meaning of its columns below; `format` is one of `FORMATS`."""
+    rows = sorted(bench["methods"], key=lambda row: -(row["cost"]["train_samples_per_second"] or 0.0))
     done = [row for row in rows if row["status"] == "done"]
     header = [
         *("method", "train/s", "step ms", "p95", "data %", "fwd+bwd %", "optim %"),
-        *("predict/s: 1", "64", "most", "rows", "peak MiB", "MFLOP", "GFLOP/s", "limit %"),
+        *("predict/s: 1", "64", "largest", "batch", "peak MiB", "MFLOP", "GFLOP/s", "limit %"),
     ]
     gpu = any(row["cost"]["energy_joules"] is not None for row in done)
     header += ["reserved MiB", "J"] if gpu else []
@@ -31,13 +31,14 @@ def render(bench: Mapping[str, Any], format: str = "text") -> str:
         cells, headers=header, tablefmt=FORMATS[format], disable_numparse=True, colalign=("left", *["right"] * width)
     )
     left_out = [
-        f"{row['method']}: {row['status']}, {escape_control(row['why'] or '')}" for row in rows if row["status"] != "done"
+        f"{row['method']}: {row['status']}, {escape_control(row['reason'] or '')}" for row in rows if row["status"] != "done"
     ]
     notes = [f"{row['method']}: {escape_control(note)}" for row in done for note in row["notes"]]
     return "\n\n".join(filter(None, [_title(bench), table, _caption(bench), "\n".join([*left_out, *notes])])) + "\n"
 
 
 def table_values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
+    """The numbers of a method in the order of the table's columns; None where nothing was measured."""
     step = cost["step_seconds_median"]
     rates = {int(n): rate for n, rate in (cost["predict_rates"] or {}).items()}
     most = max((n for n in rates if n > 64), default=None)
@@ -49,8 +50,8 @@ def table_values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
         _product(step, 1e3),
         _product(cost["step_seconds_p95"], 1e3),
         *(
-            None if mean is None else _product(cost[f"step_{part}_seconds"], 100 / mean)
-            for part in ("data", "forward_backward", "optimizer")
+            None if mean is None else _product(cost[f"step_{stage}_seconds"], 100 / mean)
+            for stage in ("data", "forward_backward", "optimizer")
         ),
         rates.get(1),
         rates.get(64),
@@ -65,9 +66,9 @@ def table_values(cost: Mapping[str, Any], gpu: bool) -> list[float | None]:
 
 
 def _mean_step(cost: Mapping[str, Any]) -> float | None:
-    """Seconds of the steps that were taken apart: their parts together, or a median step where that is longer."""
-    parts = [cost[f"step_{part}_seconds"] for part in ("data", "forward_backward", "optimizer")]
-    known = [part for part in parts if part is not None]
+    """Mean seconds of a step: the sum of its timed stages, or the median step where that is longer."""
+    stages = [cost[f"step_{stage}_seconds"] for stage in ("data", "forward_backward", "optimizer")]
+    known = [seconds for seconds in stages if seconds is not None]
     return max(sum(known), cost["step_seconds_median"] or 0.0) if known else None
 
 
@@ -84,7 +85,7 @@ def _title(bench: Mapping[str, Any]) -> str:
     shape = "x".join(map(str, s["shape"]))
     device = f"{machine['device']} ({machine['cpu']}, {bench['threads']} threads)"
     return escape_control(
-        f"backbone {s['backbone']}, rows of {shape}, batch {s['batch']} a part, {s['steps']} steps; {device}, "
+        f"backbone {s['backbone']}, samples of {shape}, batch {s['batch']} of each split, {s['steps']} steps; {device}, "
         f"torch {machine['torch']}"
     )
 
@@ -94,10 +95,10 @@ def _caption(bench: Mapping[str, Any]) -> str:
     products = ", ".join(f"{name} {figure(v / 1e9)} GFLOP/s" for name, v in limits["flops_per_second"].items())
     lines = [
         f"Limits measured on the device: matrix product {products}; copy {figure(limits['copy_bytes_per_second'] / 1e9)} GB/s.",
-        "train/s: source and target rows a second through the backbone; warm-up, compiling and capturing are left out. Step:",
-        "median and 95th percentile. data, fwd+bwd, optim: shares of a step. predict/s: rows a second at 1, at 64 and at the",
-        "most rows at once that the device holds. MFLOP: of a row, forward and backward. limit: GFLOP/s of a large product.",
-        "Blank: not measured, such as the parts of a step that runs in one piece.",
+        "train/s: source and target samples per second through the backbone, without warm-up, compilation and capture. Step:",
+        "median and 95th percentile. data, fwd+bwd, optim: shares of a step. predict/s: samples per second at batch 1, at 64",
+        "and at the largest batch that the device holds. MFLOP: of one sample, forward and backward. limit: GFLOP/s of a large",
+        "matrix product. Blank: not measured, such as the stages of a step that runs as one graph.",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Tables -> pictures, as PNG for slides and SVG for print and pages; nothing is computed here that a table does not hold."""
+"""Tables -> plots, as PNG for slides and SVG for print and pages; every number in a plot is in its table."""
 
 from __future__ import annotations
 
@@ -16,77 +16,81 @@ from tlbench.plots.cost import accuracy_and_cost
 from tlbench.plots.critical_difference import critical_difference
 from tlbench.plots.curves import sweep_curves, training_curves
 from tlbench.plots.delta_heat_map import heat_map
-from tlbench.plots.style import size, styled, svg, write
+from tlbench.plots.style import styled, svg, svg_size, write_figure
 from tlbench.reports import Table
 from tlbench.reports.tables.traces import traces
 from tlbench.terms import Record
 
-__all__ = ["Picture", "draw_plots", "size", "styled", "suite_plots", "svg", "traces"]
+__all__ = ["Plot", "draw_plots", "styled", "suite_plots", "svg", "svg_size", "traces"]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture of one suite: `kind` names its file, `said` what is seen, `caption` that of its table."""
+class Plot:
+    """A plot of one suite: `kind` names its file, `description` says what it shows, `caption` is that of its table."""
 
     kind: str
     title: str
-    said: str
+    description: str
     caption: str
     figure: Figure
 
 
 def draw_plots(records: Sequence[Record], out: Path) -> list[Path]:
-    """Write all pictures of all suites to `out`/<suite>-v<version>-<kind>.png and .svg.
+    """Write all plots of all suites to `out`/<suite>-v<version>-<kind>.png and .svg.
 
-    Raises TlbenchError for no record at all and for a place that can't be written to.
+    Raises:
+        TlbenchError: there is no record, or `out` can't be written to.
     """
     reports.frame(records)
-    made = reports.tables(reports.frame(records))
-    written: list[Path] = []
+    tables = reports.tables(reports.frame(records))
+    paths: list[Path] = []
     with styled():
-        for suite, of_suite in groupby(made, key=lambda table: table.suite):
-            own = [r for r in records if f"{r.suite} v{r.suite_version}" == suite]
-            for picture in suite_plots(list(of_suite), own[-1].baseline, traces(own)):
-                stem = out / _file_name(f"{suite.replace(' v', '-v')}-{picture.kind}")
-                written += write(picture.figure, stem, picture.title, picture.caption)
-    return written
+        for suite, suite_tables in groupby(tables, key=lambda table: table.suite):
+            suite_records = [r for r in records if f"{r.suite} v{r.suite_version}" == suite]
+            for plot in suite_plots(list(suite_tables), suite_records[-1].baseline, traces(suite_records)):
+                stem = out / _file_name(f"{suite.replace(' v', '-v')}-{plot.kind}")
+                paths += write_figure(plot.figure, stem, plot.title, plot.caption)
+    return paths
 
 
-def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> Iterator[Picture]:
-    """The pictures of one suite, one at a time, from all its tables, its baseline and its `traces`.
+def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> Iterator[Plot]:
+    """The plots of one suite, one at a time, from all its tables, its baseline and its `traces`; call it inside `styled()`.
 
-    Inside `styled()`. A picture that there is nothing for is left out.
+    A plot without data is left out.
     """
     number = {"delta": 0, "cost": 0}
     for table in tables:
-        figure, kind, said = None, table.kind, ""
+        figure, kind, description = None, table.kind, ""
         if kind == "transfer":
             number["delta"] += 1
-            figure, said = heat_map(table), "Each cell is a method on a pair."
+            figure, description = heat_map(table), "Each cell is a method on a pair."
             kind = "delta" if number["delta"] == 1 else f"delta-{number['delta']}"
         elif kind == "frontier":
             number["cost"] += 1
-            figure, said = accuracy_and_cost(table, baseline), "Each point is a method; the dashed line is the Pareto front."
+            figure, description = (
+                accuracy_and_cost(table, baseline),
+                "Each point is a method; the dashed line is the Pareto front.",
+            )
             kind = "cost" if number["cost"] == 1 else f"cost-{number['cost']}"
         elif kind == "ranks":
-            figure, said = critical_difference(table), "Methods under one bar are not told apart."
+            figure, description = critical_difference(table), "Method entries under one bar do not differ significantly."
         elif kind == "accuracy":
-            figure, said = (
+            figure, description = (
                 sweep_curves(table),
                 "Each panel is a sweep; bands (up to five methods) are 95 % CIs over seeds.",
             )
             kind = "sweep"
         if figure is not None:
-            yield Picture(kind, table.title, said, f"{said} {table.caption}", figure)
+            yield Plot(kind, table.title, description, f"{description} {table.caption}", figure)
     if tables:
-        order = [str(row) for table in tables if table.kind == "accuracy" for row in table.cells.index]
+        order = [str(entry) for table in tables if table.kind == "accuracy" for entry in table.cells.index]
         figure = training_curves(curves, order)
         if figure is not None:
-            said = (
+            description = (
                 "Medians over all pairs and seeds of a method, bands (up to five methods) from quartile to quartile. "
                 "No target label is in them."
             )
-            yield Picture("training", f"{tables[0].suite}: while they train", said, said, figure)
+            yield Plot("training", f"{tables[0].suite}: while they train", description, description, figure)
 
 
 def _file_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Accuracy against cost: a point per method, and the Pareto front of those that no other beats in both."""
+"""Accuracy against cost: a point per method entry, and the Pareto front of those that no other dominates."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ COSTS: Mapping[str, tuple[str, float]] = {
 }
 """Quantity -> (the axis in words, 1 where less is better)."""
 
-_PLACE = {"left": 0.08, "right": 0.99, "bottom": 0.24, "top": 0.98, "wspace": 0.08}
-"""Of the two axes in the figure, in shares of it."""
+_AXES_POSITION = {"left": 0.08, "right": 0.99, "bottom": 0.24, "top": 0.98, "wspace": 0.08}
+"""The position of the two axes in the figure, in shares of it."""
 
 NAMED = 16
-"""With more methods than this only those on the front and the baseline are named."""
+"""With more method entries than this only those on the front and the baseline are named."""
 
-_PLACES = tuple(
+_LABEL_OFFSETS = tuple(
     (dx * r, dy * r)
     for r in (1.0, 1.7, 2.6)
     for dx, dy in ((5, 0), (-5, 0), (4, 5), (4, -5), (-4, 5), (-4, -5), (0, 7), (0, -7))
 )
-"""Offsets in points at which a name is tried, the nearest first."""
+"""Offsets in points at which a label is tried, the nearest first."""
 
 
 def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | None:
@@ -49,17 +49,17 @@ def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | Non
     metric = METRICS[table.metric]
     better = 1.0 if metric.higher_is_better else -1.0
     figure = Figure(figsize=(6.8, 3.1))
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=_PLACE)
+    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=_AXES_POSITION)
     for axes, (quantity, (words, less)) in zip((left, right), COSTS.items(), strict=True):
         front = (
             pareto_front(better * wide["score"].to_numpy(dtype=np.float64), less * wide[quantity].to_numpy(dtype=np.float64))
             == 1
         )
-        _points(axes, wide, quantity, front, baseline)
+        _plot_points(axes, wide, quantity, front, baseline)
         axes.set_xscale("log")
         span = wide[quantity].max() / wide[quantity].min()
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 50 else (1,)))
-        axes.xaxis.set_major_formatter(FuncFormatter(style.plain))
+        axes.xaxis.set_major_formatter(FuncFormatter(style.plain_number))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(words)
         axes.grid(visible=True)
@@ -69,28 +69,28 @@ def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | Non
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels))
     for axes in (left, right):
-        _untangle(figure, axes)
+        _place_labels(figure, axes)
     return figure
 
 
-def _points(axes: Axes, wide: pd.DataFrame, quantity: str, front: npt.NDArray[np.bool_], baseline: str | None) -> None:
-    base = np.array([row == baseline for row in wide.index])
+def _plot_points(axes: Axes, wide: pd.DataFrame, quantity: str, front: npt.NDArray[np.bool_], baseline: str | None) -> None:
+    base = np.array([entry == baseline for entry in wide.index])
     kinds: tuple[tuple[str, npt.NDArray[np.bool_], dict[str, Any]], ...] = (
         ("on the Pareto front", front & ~base, {"color": style.COLOURS[0], "marker": "o"}),
-        ("beaten in both", ~front & ~base, {"color": style.COLOURS[6], "marker": "o", "markerfacecolor": "none"}),
-        (f"baseline ({style.name(str(baseline))})", base, {"color": style.COLOURS[1], "marker": "D"}),
+        ("dominated", ~front & ~base, {"color": style.COLOURS[6], "marker": "o", "markerfacecolor": "none"}),
+        (f"baseline ({style.display_name(str(baseline))})", base, {"color": style.COLOURS[1], "marker": "D"}),
     )
     for label, of, look in kinds:
         if of.any():
             axes.plot(wide.loc[of, quantity], wide.loc[of, "score"], linestyle="none", markersize=4.5, label=label, **look)
-    on = wide[front].sort_values(quantity)
-    axes.plot(on[quantity], on["score"], color=style.COLOURS[0], linewidth=0.9, linestyle="--", zorder=1)
-    for (row, point), is_front, is_base in zip(wide.iterrows(), front, base, strict=True):
+    front_points = wide[front].sort_values(quantity)
+    axes.plot(front_points[quantity], front_points["score"], color=style.COLOURS[0], linewidth=0.9, linestyle="--", zorder=1)
+    for (entry, point), is_front, is_base in zip(wide.iterrows(), front, base, strict=True):
         if len(wide) <= NAMED or is_front or is_base:
             axes.annotate(
-                style.name(str(row), 22),
+                style.display_name(str(entry), 22),
                 (point[quantity], point["score"]),
-                xytext=_PLACES[0],
+                xytext=_LABEL_OFFSETS[0],
                 textcoords="offset points",
                 fontsize=6.5,
                 fontweight="bold" if is_front else "normal",
@@ -99,8 +99,8 @@ def _points(axes: Axes, wide: pd.DataFrame, quantity: str, front: npt.NDArray[np
             )
 
 
-def _untangle(figure: Figure, axes: Axes) -> None:
-    """Move each name to the first place where it covers no point and no earlier name, or to the least bad one."""
+def _place_labels(figure: Figure, axes: Axes) -> None:
+    """Move each label to the nearest offset where it covers neither a point nor an earlier label, or to the best available one."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     axes.autoscale_view()  # else what follows is placed by limits that are not yet those of the points
     names = [text for text in axes.texts if isinstance(text, Annotation)]
@@ -119,7 +119,7 @@ def _untangle(figure: Figure, axes: Axes) -> None:
     taken: list[tuple[float, ...]] = []
     for text in sorted(names, key=lambda t: t.get_fontweight() != "bold"):
         tried: list[tuple[float, int, tuple[float, float], tuple[float, ...]]] = []
-        for dx, dy in _PLACES:
+        for dx, dy in _LABEL_OFFSETS:
             text.set_position((dx, dy))
             text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
             text.set_verticalalignment("center" if dy == 0 else "bottom" if dy > 0 else "top")

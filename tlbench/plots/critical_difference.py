@@ -1,6 +1,7 @@
-"""The critical-difference diagram: average ranks on a line, and bars over rows that the test does not tell apart.
+"""The critical-difference diagram: average ranks on a line, and bars over method entries that do not differ significantly.
 
-Demsar, Journal of Machine Learning Research 7, 2006, figure 1.
+Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7, 2006, figure 1.
+https://www.jmlr.org/papers/v7/demsar06a.html
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from tlbench.reports import Table
 
 def critical_difference(table: Table) -> Figure | None:
     """The diagram of a table of ranks; None without ranks."""
-    of_row = table.data[table.data["subgroup"].isna()]
-    rank = of_row[of_row["quantity"] == "average_rank"].set_index("entry")["value"]
+    entry_values = table.data[table.data["subgroup"].isna()]
+    rank = entry_values[entry_values["quantity"] == "average_rank"].set_index("entry")["value"]
     if rank.empty:
         return None
-    critical = float(of_row.loc[of_row["quantity"] == "critical_difference", "value"].iloc[0])
-    p = float(of_row.loc[of_row["quantity"] == "friedman_p", "value"].iloc[0])
+    critical = float(entry_values.loc[entry_values["quantity"] == "critical_difference", "value"].iloc[0])
+    p = float(entry_values.loc[entry_values["quantity"] == "friedman_p", "value"].iloc[0])
     members = table.data[table.data["quantity"] == "group"]
     bars = [rank[group["entry"]] for _, group in members.groupby("subgroup", sort=False)]
-    count, half = len(rank), (len(rank) + 1) // 2
+    count, left_count = len(rank), (len(rank) + 1) // 2
     step, top = 0.21, 0.42
     bar_step = 0.1
     depth = top + bar_step * len(bars)
-    height = depth + step * half + 0.25
+    height = depth + step * left_count + 0.25
     figure = Figure(figsize=(6.3, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -41,27 +42,27 @@ def critical_difference(table: Table) -> Figure | None:
         axes.text(tick, top - 0.08, str(tick), ha="center", va="bottom", fontsize=7)
     shown = min(critical, high - low)
     axes.plot([low, low + shown], [0.12, 0.12], linewidth=1.6, **ink)
-    cut = "" if critical <= high - low else ", wider than the axis: no two can be told apart"
+    cut = "" if critical <= high - low else ", wider than the axis: no difference is significant"
     axes.text(
         low + shown + 0.02 * (high - low), 0.12, f"critical difference {critical:.2f}{cut}", ha="left", va="center", fontsize=7
     )
     for number, of in enumerate(bars):
         at = top + 0.09 + bar_step * number
         axes.plot([of.min() - 0.02 * count / 10, of.max() + 0.02 * count / 10], [at, at], linewidth=2.6, **ink)
-    for place, (row, value) in enumerate(rank.items()):
-        left = place < half
-        at = depth + step * ((place if left else count - 1 - place) + 0.6)
+    for position, (entry, value) in enumerate(rank.items()):
+        left = position < left_count
+        at = depth + step * ((position if left else count - 1 - position) + 0.6)
         edge = low - 0.04 * (high - low) if left else high + 0.04 * (high - low)
         axes.plot([value, value, edge], [top, at, at], linewidth=0.6, **ink)
-        text = f"{style.name(str(row))}  {value:.2f}" if left else f"{value:.2f}  {style.name(str(row))}"
-        apart: Any = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points"}
+        text = f"{style.display_name(str(entry))}  {value:.2f}" if left else f"{value:.2f}  {style.display_name(str(entry))}"
+        offset: Any = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points"}
         axes.annotate(
-            text, (edge, at), ha="right" if left else "left", va="center", fontsize=7.5, annotation_clip=False, **apart
+            text, (edge, at), ha="right" if left else "left", va="center", fontsize=7.5, annotation_clip=False, **offset
         )
     axes.text(
         (low + high) / 2,
         height - 0.02,
-        f"average rank over pairs, 1 the best (Friedman p = {p:.2g}; bars: not told apart)",
+        f"average rank over pairs, 1 the best (Friedman p = {p:.2g}; bars: no significant difference)",
         ha="center",
         va="bottom",
         fontsize=7,

@@ -32,26 +32,26 @@ def sweep_curves(table: Table) -> Figure | None:
     None where no two pairs belong to one sweep.
     """
     cell = table.data[table.data["pair"].notna() & table.data["quantity"].isin(("mean", "low", "high"))]
-    found = sweep_groups(cell["pair"].unique())
-    if not found:
+    groups = sweep_groups(cell["pair"].unique())
+    if not groups:
         return None
     unit = str(cell["unit"].iloc[0])
     of_labels = f"labelled target samples{'' if table.metric in REGRESSION_METRICS else ' per class'}"
-    figure, panels = _panels(len(found), share_y=True)
-    for axes, (of, steps) in zip(panels, found.items(), strict=True):
-        for number, row in enumerate(table.cells.index):
-            wide = cell[(cell["entry"] == row) & cell["pair"].isin(list(steps))]
+    figure, panels = _panels(len(groups), share_y=True)
+    for axes, (of, steps) in zip(panels, groups.items(), strict=True):
+        for number, entry in enumerate(table.cells.index):
+            wide = cell[(cell["entry"] == entry) & cell["pair"].isin(list(steps))]
             wide = wide.pivot(index="pair", columns="quantity", values="value").reindex(columns=["mean", "low", "high"])
             wide = wide.assign(step=[steps[pair] for pair in wide.index]).sort_values("step").dropna(subset=["mean"])
-            _curve(axes, number, str(row), wide["step"], wide, band=len(table.cells) <= BANDED)
-        axes.set_title(style.name(of.pair, 44))
+            _curve(axes, number, str(entry), wide["step"], wide, band=len(table.cells) <= BANDED)
+        axes.set_title(style.display_name(of.pair, 44))
         axes.set_xlabel(of_labels if of.kind == "labels" else "severity")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if of.kind == "labels":  # each label counts for less than the one before
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(FixedLocator(sorted(steps.values())))
             axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(style.plain))
+            axes.xaxis.set_major_formatter(FuncFormatter(style.plain_number))
     if unit == "per cent" and table.metric != "r2":  # an interval may reach beyond what is possible
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2), min(high, 102))
@@ -60,17 +60,17 @@ def sweep_curves(table: Table) -> Figure | None:
 
 
 def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
-    """Median and quartiles by step of `reports.traces`, a panel per quantity; None without any. `order` is that of the rows."""
-    found = [quantity for quantity in QUANTITIES if (frame["quantity"] == quantity).any()]
-    if not found:
+    """Median and quartiles by step of `reports.traces`, a panel per quantity; None without any. `order` is that of the method entries."""
+    quantities = [quantity for quantity in QUANTITIES if (frame["quantity"] == quantity).any()]
+    if not quantities:
         return None
-    figure, panels = _panels(len(found), share_y=False)
-    rows = [row for row in order if (frame["entry"] == row).any()]
-    for axes, quantity in zip(panels, found, strict=True):
-        for row in rows:
-            number = order.index(row)  # the colour that it has in the other pictures
-            of = frame[(frame["entry"] == row) & (frame["quantity"] == quantity)].sort_values("step")
-            _curve(axes, number, row, of["step"], of.rename(columns={"median": "mean"}), band=len(rows) <= BANDED)
+    figure, panels = _panels(len(quantities), share_y=False)
+    entries = [entry for entry in order if (frame["entry"] == entry).any()]
+    for axes, quantity in zip(panels, quantities, strict=True):
+        for entry in entries:
+            number = order.index(entry)  # the colour that it has in the other pictures
+            of = frame[(frame["entry"] == entry) & (frame["quantity"] == quantity)].sort_values("step")
+            _curve(axes, number, entry, of["step"], of.rename(columns={"median": "mean"}), band=len(entries) <= BANDED)
         axes.set_title(QUANTITIES[quantity])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if (
@@ -79,7 +79,7 @@ def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
             and positive.max() > 20 * positive.min()
         ):
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(style.plain))
+            axes.yaxis.set_major_formatter(FuncFormatter(style.plain_number))
             axes.yaxis.set_minor_formatter(NullFormatter())
     _label(figure, panels, "training step", "")
     return figure
@@ -97,9 +97,9 @@ def _panels(count: int, *, share_y: bool) -> tuple[Figure, list[Axes]]:
     return figure, panels[:count]
 
 
-def _curve(axes: Axes, number: int, row: str, x: pd.Series[Any], of: pd.DataFrame, *, band: bool) -> None:
-    look = style.line(number)
-    axes.plot(x, of["mean"], label=style.name(row, 24), **look)
+def _curve(axes: Axes, number: int, entry: str, x: pd.Series[Any], of: pd.DataFrame, *, band: bool) -> None:
+    look = style.line_style(number)
+    axes.plot(x, of["mean"], label=style.display_name(entry, 24), **look)
     if not band:
         return
     low, high = of["low"].to_numpy(dtype=np.float64), of["high"].to_numpy(dtype=np.float64)

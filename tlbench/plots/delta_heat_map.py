@@ -30,17 +30,17 @@ def heat_map(table: Table) -> Figure | None:
     cell, whole = data[data["pair"].notna()], data[data["pair"].isna() & data["subgroup"].isna()]
     if cell[cell["quantity"] == "mean"].empty:
         return None
-    rows = table.cells.index
+    entries = table.cells.index
     there = set(cell["pair"])
     pairs = pd.Index([column for column in table.cells.columns if column in there], dtype=object)
-    value = _wide(cell, "mean", rows, pairs)
-    mark = _wide(cell, "mark", rows, pairs)
-    mean = whole[whole["quantity"] == "mean"].set_index("entry")["value"].reindex(rows).to_numpy(dtype=np.float64)
-    verdict = whole[whole["quantity"] == "verdict"].set_index("entry")["value"].reindex(rows).to_numpy(dtype=np.float64)
+    value = _wide(cell, "mean", entries, pairs)
+    mark = _wide(cell, "mark", entries, pairs)
+    mean = whole[whole["quantity"] == "mean"].set_index("entry")["value"].reindex(entries).to_numpy(dtype=np.float64)
+    verdict = whole[whole["quantity"] == "verdict"].set_index("entry")["value"].reindex(entries).to_numpy(dtype=np.float64)
     higher = METRICS[table.metric].higher_is_better
     unit = str(cell.loc[cell["quantity"] == "mean", "unit"].iloc[0])
     value, mark = np.vstack([mean, value]), np.vstack([verdict, mark])
-    width, height = _CELL[0] * len(rows), _CELL[1] * len(value)
+    width, height = _CELL[0] * len(entries), _CELL[1] * len(value)
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))  # names and scale stand around it: what is written is cut to fit
     largest = float(np.nanquantile(np.abs(value), 0.98)) or 1.0  # one collapsed pair must not bleach all others
@@ -50,9 +50,13 @@ def heat_map(table: Table) -> Figure | None:
     _numbers(axes, value, mark, colours(scale(value)), METRICS[table.metric].unit == "per cent")
     axes.invert_yaxis()
     axes.axhline(1, color="white", linewidth=3)
-    axes.set_yticks(np.arange(len(value)) + 0.5, [MEAN, *(style.name(pair, 56) for pair in pairs)])
+    axes.set_yticks(np.arange(len(value)) + 0.5, [MEAN, *(style.display_name(pair, 56) for pair in pairs)])
     axes.set_xticks(
-        np.arange(len(rows)) + 0.5, [style.name(row) for row in rows], rotation=40, ha="left", rotation_mode="anchor"
+        np.arange(len(entries)) + 0.5,
+        [style.display_name(entry) for entry in entries],
+        rotation=40,
+        ha="left",
+        rotation_mode="anchor",
     )
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
@@ -67,10 +71,12 @@ def heat_map(table: Table) -> Figure | None:
     return figure
 
 
-def _wide(cell: pd.DataFrame, quantity: str, rows: pd.Index[str], pairs: pd.Index[str]) -> npt.NDArray[np.float64]:
+def _wide(cell: pd.DataFrame, quantity: str, entries: pd.Index[str], pairs: pd.Index[str]) -> npt.NDArray[np.float64]:
     """One quantity as an array (pairs, methods)."""
     of = cell[cell["quantity"] == quantity]
-    return of.pivot(index="pair", columns="entry", values="value").reindex(index=pairs, columns=rows).to_numpy(dtype=np.float64)
+    return (
+        of.pivot(index="pair", columns="entry", values="value").reindex(index=pairs, columns=entries).to_numpy(dtype=np.float64)
+    )
 
 
 def _numbers(

@@ -1,4 +1,4 @@
-"""How all pictures look: small sans-serif type, thin axes, colours that the colour-blind tell apart, and safe names."""
+"""The style of all plots: small sans-serif type, thin axes, colours that are safe for the colour-blind, and escaped names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":", "-.")
 
 INK, GRID = "#1b1e22", "#b9bec4"
-"""Text and axes, and what stands behind them. An SVG takes them from the page's light or dark scheme."""
+"""The colours of text and axes, and of grid lines. An SVG takes them from the page's light or dark scheme."""
 
 HELPS, HURTS = "#2166ac", "#b2182b"
 """The ends of ColorBrewer's RdBu, which is safe for the colour-blind."""
@@ -69,28 +69,28 @@ _SCHEMES = (
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Pictures are made and written inside this block."""
+    """Apply the style; plots are drawn and written inside this block."""
     with mpl.rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # names may be of any script
         yield
 
 
-def name(text: str, longest: int = 32) -> str:
-    """A name from records as a picture shows it: on one line, cut where it would push the picture aside."""
+def display_name(text: str, longest: int = 32) -> str:
+    """A name from records as a plot shows it: escaped, on one line, cut to `longest` characters."""
     text = escape_control(str(text))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def plain(value: float, place: int | None = None) -> str:
-    """A tick of a logarithmic axis, without powers: as in 0.01, 500, 20k and 3M. `place` is what formatters are given too."""
+def plain_number(value: float, position: int | None = None) -> str:
+    """A tick of a logarithmic axis, without powers: as in 0.01, 500, 20k and 3M. Matplotlib passes `position` too."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= size:
             return f"{value / (1e3 if letter == 'k' else size):g}{letter}"
     return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
-def line(number: int) -> dict[str, Any]:
-    """Colour, marker and dashes of the n-th line of a picture: eight colours, then other dashes."""
+def line_style(number: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the n-th line of a plot: eight colours, then other dashes."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],
@@ -101,43 +101,50 @@ def line(number: int) -> dict[str, Any]:
 
 
 def svg(figure: Figure, title: str, description: str) -> str:
-    """The picture as SVG text, titled for screen readers, its ink following the light or dark scheme of the page."""
+    """The figure as SVG text, titled for screen readers, its ink following the light or dark scheme of the page."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
     text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), count=1, flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
-    said = f"<title>{_xml(title)}</title><desc>{_xml(description)}</desc>"
-    return re.sub(r"(<svg\b[^>]*)(>)", lambda m: f'{m[1]} role="img"{m[2]}{said}{_SCHEMES}', text, count=1)
+    description_tags = f"<title>{_xml(title)}</title><desc>{_xml(description)}</desc>"
+    return re.sub(r"(<svg\b[^>]*)(>)", lambda m: f'{m[1]} role="img"{m[2]}{description_tags}{_SCHEMES}', text, count=1)
 
 
-def size(vector: str) -> tuple[int, int]:
+def svg_size(vector: str) -> tuple[int, int]:
     """Width and height of an SVG of `svg` in CSS pixels."""
     points = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', vector)
     width, height = points.groups() if points else ("640", "480")
     return round(float(width) * 4 / 3), round(float(height) * 4 / 3)
 
 
-def write(figure: Figure, stem: Path, title: str, description: str) -> list[Path]:
-    """`stem`.png (200 dots per inch, on white) and `stem`.svg.
+def write_figure(figure: Figure, stem: Path, title: str, description: str) -> list[Path]:
+    """Write `stem`.png (200 dots per inch, on white) and `stem`.svg.
 
-    Raises TlbenchError for a place that can't be written to.
+    Args:
+        figure: the plot.
+        stem: the path without a suffix; its folder is created.
+        title: for screen readers and PNG metadata.
+        description: likewise.
+
+    Raises:
+        TlbenchError: the folder can't be written to.
     """
     png, vector = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         for path in (png, vector):
-            part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 if path is png:
                     metadata = {"Software": None, "Title": title, "Description": description}
-                    figure.savefig(part, format="png", dpi=200, bbox_inches="tight", facecolor="white", metadata=metadata)
+                    figure.savefig(temporary, format="png", dpi=200, bbox_inches="tight", facecolor="white", metadata=metadata)
                 else:
-                    part.write_text(svg(figure, title, description), encoding="utf-8")
-                part.replace(path)
+                    temporary.write_text(svg(figure, title, description), encoding="utf-8")
+                temporary.replace(path)
             finally:
-                part.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise TlbenchError(f"can't write pictures to {stem.parent}: {error.strerror}; name another directory") from error
+        raise TlbenchError(f"Plots can't be written to {stem.parent}: {error.strerror}. Name another directory.") from error
     return [png, vector]
 
 
