@@ -70,7 +70,7 @@ NEUTRAL: dict[str, Any] = {
 
 def apply(kind: str, x: Any, y: Any, seed: int = 0, **options: Any) -> tuple[Any, Any]:
     """Samples and labels after a shift."""
-    result = shifts.kinds.function(kind)(x, y, shifts.generator(kind, seed), **options)
+    result = shifts.registry.function(kind)(x, y, shifts.generator(kind, seed), **options)
     assert isinstance(result, tuple) == (kind not in shifts.SELECTION_KINDS)
     return result if isinstance(result, tuple) else (x[result], y[result])
 

@@ -101,7 +101,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     key_errors = _common_errors(merged)
     options, option_errors = _reader_options(values)
     errors = [f"{path(key)}: {text}" for key, text in (*key_errors.items(), *option_errors.items())]
-    shift_list, shift_errors = _operations(shifts.kinds, values.get("shifts", []), f"{path('shifts')}.shifts")
+    shift_list, shift_errors = _operations(shifts.registry, values.get("shifts", []), f"{path('shifts')}.shifts")
     prepare_list, prepare_errors = _operations(preparation.registry, values.get("prepare", []), f"{path('prepare')}.prepare")
     errors += shift_errors + prepare_errors
     test = None

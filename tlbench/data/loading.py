@@ -22,6 +22,9 @@ from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
+SUBSAMPLE_USE = "rows"
+"""Seeds the generator of the sample limit; every recorded fingerprint depends on this name."""
+
 
 def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Domain:
     """The domain of a declaration: decoded from the files below the data root, or mapped from the cache folder.
@@ -195,10 +198,6 @@ def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | Non
 def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
     """The strata of stratified subsamples (N,): the classes; all samples of a regression are one stratum."""
     return y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
-
-
-SUBSAMPLE_USE = "rows"
-"""Seeds the generator of the sample limit; every recorded fingerprint depends on this name."""
 
 
 def _resampled_indices(declaration: Declaration, raw: RawSamples, root: Path) -> NDArray[np.int64]:

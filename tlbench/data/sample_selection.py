@@ -19,13 +19,15 @@ def _check_conditions(where: dict[str, Any]) -> dict[str, Any]:
         if isinstance(condition, dict):
             bounds = [value for key, value in condition.items() if key in ("min", "max")]
             if not bounds or len(bounds) < len(condition) or not all(type(b) in (int, float, str) for b in bounds):
-                raise ValueError(f"for {column!r} a range is {{ min = ..., max = ... }}, or one of the two")
+                raise ValueError(f"The range for {column!r} must be {{ min = ..., max = ... }}, or one of the two.")
             if len({isinstance(bound, str) for bound in bounds}) > 1:
-                raise ValueError(f"for {column!r} min and max must both be numbers or both texts")
+                raise ValueError(f"The bounds for {column!r} must both be numbers or both texts.")
         else:
             values = condition if isinstance(condition, list) else [condition]
             if not values or not all(isinstance(value, str | int | float) for value in values):
-                raise ValueError(f"for {column!r} must be a value, a list of values, or {{ min = ..., max = ... }}")
+                raise ValueError(
+                    f"The condition for {column!r} must be a value, a list of values, or {{ min = ..., max = ... }}."
+                )
     return where
 
 

@@ -120,10 +120,10 @@ def test_bad_tables_are_named(root: Path, change: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"where": {"a": {"mim": 1}}}, "for 'a' a range is { min = ..., max = ... }"),
-        ({"where": {"a": {"min": 1, "max": "b"}}}, "min and max must both be numbers or both texts"),
-        ({"where": {"a": []}}, "for 'a' must be a value, a list of values"),
-        ({"where": {"a": [[1]]}}, "for 'a' must be a value, a list of values"),
+        ({"where": {"a": {"mim": 1}}}, "The range for 'a' must be { min = ..., max = ... }"),
+        ({"where": {"a": {"min": 1, "max": "b"}}}, "The bounds for 'a' must both be numbers or both texts"),
+        ({"where": {"a": []}}, "The condition for 'a' must be a value, a list of values"),
+        ({"where": {"a": [[1]]}}, "The condition for 'a' must be a value, a list of values"),
         ({"path": []}, "path = [] "),
         ({"encode": "hot"}, "encode: Unknown value 'hot'. Did you mean 'onehot'?"),
         ({"drop_others": True}, "drop_others, unknown and keep need the key classes"),

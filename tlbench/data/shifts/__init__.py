@@ -1,10 +1,10 @@
 """Declared distribution shifts: several domains from one data set.
 
-A shift is a function `(x, y, rng, *, options)` that leaves its inputs unchanged. It returns changed samples and labels
-`(x, y)`, or it selects: then it returns the indices of the selected samples. A shift that reads files takes the data root as a
-fourth parameter `root`. To add a shift, add a function to a module of this package and its name below. The random generator
-follows from the kind and the seed alone, so that the parts of `part` are disjoint whatever their index, and the domains of a
-severity sweep differ in severity alone.
+A shift is a function `(x, y, rng, *, options)` of samples x (N, ...), class labels y (N,) and a random generator; it leaves its
+inputs unchanged. It returns changed samples and labels `(x, y)`, or it selects: then it returns the indices (M,) of the selected
+samples. A shift that reads files takes the data root as a fourth parameter `root`. To add a shift, add a function to a module of
+this package and its name below. The random generator follows from the kind and the seed alone, so that the parts of `part` are
+disjoint whatever their index, and the domains of a severity sweep differ in severity alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ __all__ = [
     "drift",
     "generator",
     "inversion",
-    "kinds",
     "label_shift",
     "missing",
     "names",
@@ -48,6 +47,7 @@ __all__ = [
     "occlusion",
     "part",
     "rate_change",
+    "registry",
     "rotation",
     "scaling",
     "sensor_rotation",
@@ -71,9 +71,9 @@ FEATURE_BASED_KINDS = frozenset({"biased_sample", "covariate_shift", "concept_sh
 SELECTION_KINDS = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})
 """Shifts that select samples and change none."""
 
-kinds = FunctionRegistry(__name__, ("x", "y", "rng"), SeededOptions)
-names = kinds.names
-summaries = kinds.summaries
+registry = FunctionRegistry(__name__, ("x", "y", "rng"), SeededOptions)
+names = registry.names
+summaries = registry.summaries
 
 
 def generator(kind: str, seed: int) -> np.random.Generator:
@@ -99,7 +99,7 @@ def apply_shift(kind: str, options: Mapping[str, Any], x: Any, y: Labels, root: 
         TlbenchError: the shift does not apply to such samples, no sample remains, or files of the data root can't be read.
     """
     own = {name: value for name, value in options.items() if name != "seed"}
-    function = kinds.function(kind)
+    function = registry.function(kind)
     arguments: tuple[Any, ...] = (x, y, generator(kind, options["seed"]))
     if "root" in inspect.signature(function).parameters:
         arguments = (*arguments, root)

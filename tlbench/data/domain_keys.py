@@ -1,0 +1,68 @@
+"""The keys that every domain table of a suite may have, whatever its reader is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from tlbench.data.decoding.labels import UNKNOWN
+from tlbench.errors import did_you_mean
+from tlbench.terms import Strict
+
+
+def _distinct(labels: list[Any]) -> list[Any]:
+    texts = [str(label) for label in labels]
+    if duplicates := sorted({text for text in texts if texts.count(text) > 1}):
+        raise ValueError(f"Each class must be named once, and {duplicates[0]!r} is there twice.")
+    return labels
+
+
+class CommonKeys(Strict, strict=True):
+    """The keys that every domain table may have; all others belong to the reader."""
+
+    reader: str
+    task: Literal["classification", "regression"] = "classification"
+    """For regression the labels are targets: numbers in one column or several; there are no classes then."""
+    shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    samples: PositiveInt | None = None
+    classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    label_map: dict[str, str | int] = Field(default_factory=dict)
+    """Label in the files -> label of the suite; labels that are not named stay as they are."""
+    drop_others: bool = False
+    """Samples whose label is outside `classes` are left out."""
+    unknown: bool = False
+    """Labels outside `classes` become one more class, "unknown" (open-set targets)."""
+    keep: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    """The classes whose samples stay; the others stay in the class list, without samples (partial targets)."""
+    shifts: list[Any] = Field(default_factory=list)
+    prepare: list[Any] = Field(default_factory=list)
+    licence: str | None = None
+    citation: str | None = None
+    source: str | None = None
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    """File below the data root -> its checksum; a run stops at a file with another one."""
+    test: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_label_set(self) -> Self:
+        names = {str(label) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
+        class_keys = {"classes": self.classes, "label_map": self.label_map, "keep": self.keep}
+        if self.task == "regression" and (given := [key for key, value in class_keys.items() if value]):
+            raise ValueError(
+                f"The key {given[0]!r} is for class labels, and with task = 'regression' labels are numbers. Leave it out."
+            )
+        if self.drop_others and self.unknown:
+            raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown.")
+        if (self.drop_others or self.unknown or self.keep) and self.classes is None:
+            raise ValueError("drop_others, unknown and keep need the key classes.")
+        if self.keep and (absent := [str(label) for label in self.keep if str(label) not in names]):
+            raise ValueError(
+                f"keep names {absent[0]!r}, which is not among the classes. {did_you_mean(absent[0], sorted(names))}"
+            )
+        return self
+
+
+COMMON_KEYS = frozenset(CommonKeys.model_fields)
+TEST_KEYS = frozenset({"reader", "shape", "samples"})
+"""The common keys that a `test` table may override."""
