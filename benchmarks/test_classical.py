@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from benchmarks.timing import SHORT, Alternation, rounds
-from tlbench.solvers import base_learners, subspaces, svm
+from tlbench.solvers import nearest_neighbors, subspaces, svm
 from tlbench.solvers import transfer_components as components
 from tlbench.solvers.kernels import design, gaussian
 
@@ -56,10 +56,10 @@ def transfer_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]
     # skada's I + mu K e e'K is that times 1 / (mu |e|^2), beside M of norm 1
     penalty = 1 / (MU * float(e.square().sum()))
     results = components.leading_components(
-        components.Scatter(records), records.gather(components.normalize_contrasts(e)), penalty, COUNT
+        components.Scatter(records), records.transpose_matmul(components.normalize_contrasts(e)), penalty, COUNT
     )
     weights = components.scale_components(*results, "coefficients")
-    return weights, records.map(weights)
+    return weights, records.matmul(weights)
 
 
 def skada_components(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,8 +83,8 @@ def objective(weights: Tensor, source: Tensor, target: Tensor) -> float:
 
 
 def accuracy(embedded: Tensor, y: Tensor, truth: Tensor) -> float:
-    text = base_learners.fit_nearest_neighbor(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
-    return float((text == truth).double().mean())
+    predicted = nearest_neighbors.fit_nearest_neighbor(embedded[: len(y)], y, 10)(embedded[len(y) :]).argmax(dim=1)
+    return float((predicted == truth).double().mean())
 
 
 @beside_skada
@@ -166,7 +166,7 @@ def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
     def contender(name: str) -> Callable[[], Callable[[], Any]]:
         def run() -> None:
             known = svm.gram_matrix(source, target) if name == "known" else None
-            records[name] = svm.dasvm(source, sign, target, c=1.0, count=8, rounds=200, known=known)
+            records[name] = svm.dasvm(source, sign, target, c=1.0, count=8, rounds=200, gram=known)
 
         return lambda: run
 
@@ -175,6 +175,6 @@ def test_an_exchange_with_products_known(benchmark: BenchmarkFixture) -> None:
     alternation.add_ratios(benchmark, 1)
     seconds = {name: round(alternation.median(name), 2) for name in records}
     print(f"\nDASVM, 400 + 400 rows of 5,000 counts, {records['known'].rounds} rounds: {seconds}")
-    one, two = (records[name].machine(target) for name in ("known", "columns"))
+    one, two = (records[name].decision(target) for name in ("known", "columns"))
     assert records["known"].rounds == records["columns"].rounds > 5
     assert torch.equal(one > 0, two > 0) and torch.allclose(one, two, atol=1e-8)

@@ -75,6 +75,10 @@ ALLOWED = {
     ("tlbench/data/declaration.py", "keep"): "the key `keep` of domain tables",
     ("tlbench/data/domain_keys.py", "keep"): "the key `keep` of domain tables",
     ("tlbench/data/preparation.py", "row"): "the preparation `row_sum`, which suites name",
+    ("tlbench/methods/alignment/jda.py", "rows"): "the option `unit_rows` of suites",
+    ("tlbench/methods/alignment/tca.py", "rows"): "the option `unit_rows` of suites",
+    ("tlbench/methods/reweighting/kmm.py", "rows"): "the option `exact_rows` of suites",
+    ("tlbench/methods/reweighting/mmd_target_shift.py", "rows"): "the option `exact_rows` of suites",
 }
 IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas"}
 

@@ -279,7 +279,7 @@ class Record(Case):
     finished: str
     """UTC, ISO 8601."""
     notes: tuple[str, ...] = ()
-    """What ran otherwise than asked, and why: "2 sources pooled", "compile off: ..."."""
+    """What ran otherwise than asked, and why: "2 sources are pooled.", "compile off: ..."."""
 
     @field_validator("kind", mode="before")
     @classmethod

@@ -30,7 +30,7 @@ class Method:
     `[methods.<entry>]`, pydantic checks its type and range before anything runs, and the instance holds its value as
     `self.name`:
 
-        class Coral(DeepMethod):
+        class CORAL(DeepMethod):
             reads = frozenset({"source", "target"})
             weight: float = Field(1.0, ge=0, description="of the alignment term")
     """
