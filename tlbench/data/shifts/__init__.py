@@ -1,10 +1,10 @@
 """Declared distribution shifts: several domains from one data set.
 
-A shift is a function `(x, y, rng, *, options)` of samples x (N, ...), class labels y (N,) and a random generator; it leaves its
-inputs unchanged. It returns changed samples and labels `(x, y)`, or it selects: then it returns the indices (M,) of the selected
-samples. A shift that reads files takes the data root as a fourth parameter `root`. To add a shift, add a function to a module of
-this package and its name below. The random generator follows from the kind and the seed alone, so that the parts of `part` are
-disjoint whatever their index, and the domains of a severity sweep differ in severity alone.
+A shift is a function `(x, y, rng, *, options)` of samples x (N, ...), class labels y (N,) and a random generator; it leaves
+its inputs unchanged. It returns changed samples and labels `(x, y)`, or it selects: then it returns the indices (M,) of the
+selected samples. A shift that reads files takes the data root as a fourth parameter `root`. To add a shift, add a function
+to a module of this package and its name below. The random generator follows from the kind and the seed alone, so that the
+parts of `part` are disjoint whatever their index, and the domains of a severity sweep differ in severity alone.
 """
 
 from __future__ import annotations
