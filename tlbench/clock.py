@@ -1,7 +1,7 @@
-"""The one clock of the house: device seconds, step times, peak memory, energy. Nothing else may time.
+"""The only clock of the package: device seconds, step times, peak memory and energy. No other module may time anything.
 
-A device runs behind the program: both ends of a measured stretch wait for it, else queued work is billed to someone else.
-Inside a stretch nothing waits: steps are told apart by marks that pass through the device's own queue.
+A GPU runs asynchronously: both ends of a measured interval synchronise with it, or queued work would be billed to the next
+interval. Inside an interval nothing synchronises: steps are separated by marks (CUDA events) in the device's own queue.
 """
 
 from __future__ import annotations
@@ -16,82 +16,82 @@ from typing import Any, Protocol
 
 import torch
 
-STEADY = 1.25
-"""A step up to this many times the usual one is steady, see `warm_up`."""
-IN_A_ROW = 5
-"""Steady steps that end the warm-up."""
-SAMPLED = 8
-"""Every so many-th step is taken apart: on a GPU a mark costs the program about as much as the start of a kernel."""
+STEADY_RATIO = 1.25
+"""A step of up to this many times the median is steady, see `warm_up_steps`."""
+STEADY_STEPS = 5
+"""Consecutive steady steps that end the warm-up."""
+STAGE_INTERVAL = 8
+"""The stages of every eighth step are timed: on a GPU a mark costs the host about as much as a kernel launch."""
 
 
 def utc() -> str:
-    """Now, as ISO 8601 in UTC."""
+    """The current time in UTC, as ISO 8601 with milliseconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def seconds() -> float:
-    """A clock that only runs forward, for progress and time left; not for results."""
+    """Seconds of a monotonic clock, for progress and remaining time; results are timed by `Clock`."""
     return time.monotonic()
 
 
-class Queue(Protocol):
-    """Where work waits for a device: marks pass through it in order with the work."""
+class DeviceQueue(Protocol):
+    """The queue of work of a device: marks pass through it in order with the work."""
 
-    sampled: int
-    """Of how many steps one is taken apart."""
+    stage_interval: int
+    """The stages of one step in this many are timed."""
 
-    def wait(self) -> None:
-        """Return when the device has done all that was asked of it."""
+    def synchronize(self) -> None:
+        """Return when the device has done all queued work."""
 
     def mark(self) -> Any:
-        """A mark behind all work asked for so far; nothing waits."""
+        """Put a mark behind all work that is queued so far, without synchronisation."""
 
-    def between(self, first: Any, then: Any) -> float:
-        """Device seconds between two marks that have both been passed."""
+    def seconds_between(self, first: Any, last: Any) -> float:
+        """Device seconds between two marks that the device has passed."""
 
 
-class Host:
-    """The queue of a CPU: there is none, work is done when the call returns."""
+class HostQueue:
+    """The queue of a CPU, which is always empty: work is done when its call returns."""
 
-    sampled = SAMPLED
+    stage_interval = STAGE_INTERVAL
 
-    def wait(self) -> None:
-        """Nothing is left to wait for."""
+    def synchronize(self) -> None:
+        """Return at once."""
 
     def mark(self) -> float:
-        """The time."""
+        """The time in seconds."""
         return time.perf_counter()
 
-    def between(self, first: float, then: float) -> float:
-        """Their difference."""
-        return then - first
+    def seconds_between(self, first: float, last: float) -> float:
+        """The difference of two times in seconds."""
+        return last - first
 
 
-class Cuda:
-    """The queue of a CUDA device: the current stream, its marks are events with a time."""
+class CudaQueue:
+    """The queue of a CUDA device: its current stream, with timed events as marks."""
 
-    sampled = SAMPLED
+    stage_interval = STAGE_INTERVAL
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def wait(self) -> None:
-        """Wait for every stream of the device."""
+    def synchronize(self) -> None:
+        """Synchronise with every stream of the device."""
         torch.cuda.synchronize(self.device)
 
     def mark(self) -> torch.cuda.Event:
-        """An event in the current stream."""
+        """Record an event in the current stream."""
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event
 
-    def between(self, first: torch.cuda.Event, then: torch.cuda.Event) -> float:
-        """Seconds, from the device's milliseconds (resolution about half a microsecond)."""
-        return float(first.elapsed_time(then)) / 1000
+    def seconds_between(self, first: torch.cuda.Event, last: torch.cuda.Event) -> float:
+        """Seconds, from the device's milliseconds (with a resolution of about half a microsecond)."""
+        return float(first.elapsed_time(last)) / 1000
 
 
 class Clock:
-    """Adds up the seconds of the stretches that run under it, apart by name.
+    """Adds up, by name, the device seconds of the intervals that it measures.
 
     >>> clock = Clock(torch.device("cpu"))
     >>> with clock.measure("train"):
@@ -99,99 +99,99 @@ class Clock:
     >>> clock.seconds["train"]
     """
 
-    def __init__(self, device: torch.device, queue: Queue | None = None) -> None:
+    def __init__(self, device: torch.device, queue: DeviceQueue | None = None) -> None:
         self.device = device
-        self.queue = queue or (Cuda(device) if device.type == "cuda" else Host())
+        self.queue = queue or (CudaQueue(device) if device.type == "cuda" else HostQueue())
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Bill everything that the device does inside to `name`."""
+        """Bill all work of the device inside the block to `name`."""
         start = self._now()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self._now() - start
 
-    def steps(self) -> Steps:
-        """For the steps of one phase."""
-        return Steps(self.queue)
+    def step_timer(self) -> StepTimer:
+        """A timer for the steps of one phase."""
+        return StepTimer(self.queue)
 
     def _now(self) -> float:
-        self.queue.wait()
+        self.queue.synchronize()
         return time.perf_counter()
 
 
-class Steps:
-    """The seconds of every step of a phase, and of the parts of some: read from marks, so that no step waits.
+class StepTimer:
+    """The seconds of every step of a phase, and of the stages of some, read from marks so that no step synchronises.
 
-    >>> steps = clock.steps()
+    >>> timer = clock.step_timer()
     >>> with clock.measure("train"):
-    ...     steps.start()
+    ...     timer.start()
     ...     for batch in batches:
-    ...         steps.part("data")
+    ...         timer.end_stage("data")
     ...         work(batch)
-    ...         steps.part("work")
-    ...         steps.end()
-    >>> steps.read()
-    >>> steps.seconds, steps.parts["data"]
+    ...         timer.end_stage("work")
+    ...         timer.end_step()
+    >>> timer.read()
+    >>> timer.seconds, timer.stages["data"]
     """
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: DeviceQueue) -> None:
         self.seconds: list[float] = []
-        self.parts: dict[str, dict[int, float]] = {}
-        """Part -> number of the step -> seconds, for the steps that were taken apart; a part met twice in one adds up."""
+        self.stages: dict[str, dict[int, float]] = {}
+        """Stage -> index of the step -> seconds, for the steps whose stages were timed; repetitions in one step add up."""
         self._queue, self._mark = queue, queue.mark
         self._marks: list[tuple[Any, str, int]] = []
         self._steps = 0
 
     def start(self) -> None:
-        """A stretch of steps begins now; what went before is billed to no step."""
+        """Begin a sequence of steps; earlier work is billed to no step."""
         self._marks.append((self._mark(), "start", 0))
 
-    def part(self, name: str) -> None:
-        """What ran since the last part or step of a stretch was `name`."""
-        if self._steps % self._queue.sampled == 0:
+    def end_stage(self, name: str) -> None:
+        """Bill the work since the end of the last stage or step to the stage `name`."""
+        if self._steps % self._queue.stage_interval == 0:
             self._marks.append((self._mark(), name, 0))
 
-    def end(self, steps: int = 1) -> None:
-        """A step ends here, or several that the device ran as one: each then took an equal share."""
+    def end_step(self, steps: int = 1) -> None:
+        """End one step, or several that the device ran as one; each of them then took an equal share."""
         self._marks.append((self._mark(), "end", steps))
         self._steps += steps
 
     def read(self) -> None:
-        """Turn the marks into seconds; the device must have passed them (`Clock.measure` waits at its end)."""
-        begun = last = None
+        """Turn the marks into seconds; the device must have passed them (`Clock.measure` synchronises at its end)."""
+        begin = last = None
         for mark, name, steps in self._marks:
             if name == "end":
-                self.seconds += [self._queue.between(begun, mark) / steps] * steps
-                begun = mark
+                self.seconds += [self._queue.seconds_between(begin, mark) / steps] * steps
+                begin = mark
             elif name == "start":
-                begun = mark
+                begin = mark
             else:
-                of_step = self.parts.setdefault(name, {})
-                at = len(self.seconds)
-                of_step[at] = of_step.get(at, 0.0) + self._queue.between(last, mark)
+                seconds_by_step = self.stages.setdefault(name, {})
+                step = len(self.seconds)
+                seconds_by_step[step] = seconds_by_step.get(step, 0.0) + self._queue.seconds_between(last, mark)
             last = mark
         self._marks.clear()
 
 
-def warm_up(seconds: Sequence[float]) -> int:
-    """How many steps at the start of a phase are its warm-up, from the seconds of all its steps.
+def warm_up_steps(seconds: Sequence[float]) -> int:
+    """The number of warm-up steps at the start of a phase, from the seconds of all its steps.
 
-    It ends where five steps in a row each take at most 1.25 times the median of the phase's later half, and after half of
-    the steps at the latest. Fewer than ten steps have no warm-up.
+    The warm-up ends where five consecutive steps each take at most 1.25 times the median of the second 50 % of the phase,
+    and after 50 % of the steps at the latest. Fewer than ten steps have no warm-up.
     """
-    half = len(seconds) // 2
-    if half < IN_A_ROW:
+    middle = len(seconds) // 2
+    if middle < STEADY_STEPS:
         return 0
-    limit = STEADY * statistics.median(seconds[half:])
+    limit = STEADY_RATIO * statistics.median(seconds[middle:])
     steady = 0
-    for at, one in enumerate(seconds):
-        steady = steady + 1 if one <= limit else 0
-        if steady == IN_A_ROW:
-            return min(at + 1 - IN_A_ROW, half)
-    return half
+    for step, step_seconds in enumerate(seconds):
+        steady = steady + 1 if step_seconds <= limit else 0
+        if steady == STEADY_STEPS:
+            return min(step + 1 - STEADY_STEPS, middle)
+    return middle
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -200,8 +200,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[max(-int(-share * len(ordered) // 1), 1) - 1]
 
 
-class Memory:
-    """Peak memory in bytes since `__init__`."""
+class PeakMemory:
+    """Peak memory in bytes since this object was made."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -214,15 +214,15 @@ class Memory:
             self._resettable = True
 
     def peak(self) -> int | None:
-        """What the work took: allocated on a GPU, resident in this process elsewhere."""
+        """Bytes allocated on a GPU; on a CPU, bytes resident in this process."""
         return int(torch.cuda.max_memory_allocated(self.device)) if self.device.type == "cuda" else self.resident()
 
     def reserved(self) -> int | None:
-        """What the GPU's allocator held for it; None elsewhere."""
+        """Bytes reserved by the GPU's allocator; None on a CPU."""
         return int(torch.cuda.max_memory_reserved(self.device)) if self.device.type == "cuda" else None
 
     def resident(self) -> int | None:
-        """What this process held of the CPU's memory; None where it can't be read (outside Linux)."""
+        """Bytes of host memory resident in this process; None where they can't be read (outside Linux)."""
         if not self._resettable:
             return None
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -232,14 +232,14 @@ class Memory:
 
 
 class Energy:
-    """Joules that a GPU's own counter has seen since `__init__` (all processes on it); None where it can't be read."""
+    """Joules by a GPU's own counter since this object was made, over all processes on the GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._start = self._millijoules()
 
     def joules(self) -> float | None:
-        """Joules so far."""
+        """Joules so far; None where the counter can't be read."""
         now = self._millijoules()
         return None if now is None or self._start is None else (now - self._start) / 1000
 
@@ -253,5 +253,5 @@ class Energy:
             uuid = str(torch.cuda.get_device_properties(self.device).uuid)
             handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid.removeprefix('GPU-')}")
             return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-        except Exception:  # no library, no driver, a card without the counter: energy is not measured, and so null
+        except Exception:  # without the library, the driver or the counter, energy is not measured, and the record holds null
             return None

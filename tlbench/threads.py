@@ -1,4 +1,4 @@
-"""How torch's threads wait for each other: decided before torch is imported, and so in a file that does not import it."""
+"""The thread policy of torch. It must be set before torch is imported, so that this module does not import torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 def set_wait_policy() -> None:
-    """Beside other programs, let threads sleep while they wait, unless OMP_WAIT_POLICY says otherwise.
+    """Let idle threads sleep when the machine is busy with other programs, unless OMP_WAIT_POLICY is set.
 
-    Threads that wait in a loop are a third faster on an idle machine, and ten times as slow on a busy one.
+    Threads that spin while they wait are a third faster on an idle machine, and ten times as slow on a busy one.
     """
-    if others_run():
+    if is_machine_busy():
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def limit_threads(threads: int) -> None:
-    """So many threads from now on, for torch and for the libraries of linear algebra that SciPy and scikit-learn call."""
+    """Set the number of threads of torch and of the linear-algebra libraries that SciPy and scikit-learn call."""
     import threadpoolctl
     import torch
 
@@ -24,10 +24,10 @@ def limit_threads(threads: int) -> None:
     threadpoolctl.threadpool_limits(threads)
 
 
-def others_run() -> bool:
-    """Whether other programs keep half of the cores busy at this moment, where that can be told (Linux)."""
+def is_machine_busy() -> bool:
+    """Whether other programs keep at least half of the cores busy now; False where that can't be read (outside Linux)."""
     try:
         running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0]
     except OSError:
         return False
-    return int(running) - 1 >= max((os.cpu_count() or 1) // 2, 1)  # one of them is this program
+    return int(running) - 1 >= max((os.cpu_count() or 1) // 2, 1)  # this program is one of the running ones

@@ -1,12 +1,13 @@
-"""Case -> Record: build, train or fit, predict, score, and measure the cost."""
+"""Case -> Record: build, fit, predict, score, and measure the cost."""
 
 from __future__ import annotations
 
 from tlbench.engine.case import check_pairs, failed_record, run_case, run_seeds
 from tlbench.engine.fitting import FittedMethod, fit, predict_scored
+from tlbench.engine.measurement import is_vmapped
 from tlbench.engine.runtime.device import device_of
 from tlbench.engine.runtime.identity import identities, identity
-from tlbench.engine.training.vmap_trial import vmap_pays
+from tlbench.engine.vmap_trial import vmap_pays
 
 __all__ = [
     "FittedMethod",
@@ -16,6 +17,7 @@ __all__ = [
     "fit",
     "identities",
     "identity",
+    "is_vmapped",
     "predict_scored",
     "run_case",
     "run_seeds",

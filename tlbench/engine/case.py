@@ -1,7 +1,8 @@
-"""Case -> Record: build, train or fit, predict, score, and say what it cost."""
+"""Case -> Record: fit the method, predict, score and measure the cost; errors become records as well."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,13 @@ import torch
 from tlbench import clock, methods
 from tlbench.engine.data import splits
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
-from tlbench.engine.runtime.device import code, current, machine
+from tlbench.engine.runtime.device import code, device_context, machine
 from tlbench.engine.runtime.identity import identity
 from tlbench.engine.runtime.precision import resolve_precision
 from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import OnStep
 from tlbench.engine.training.oom_retry import retry_accumulated
-from tlbench.engine.training.vmap_trial import vmap_pays
+from tlbench.engine.vmap_trial import vmap_pays
 from tlbench.errors import DivergedError, NotApplicableError, TlbenchError
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
@@ -28,12 +29,17 @@ from tlbench.terms import Case, Domain, Record
 
 
 def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tuple[str, ...], str]]) -> None:
-    """Everything about the pairs of a suite that can be known before training.
+    """Check everything about pairs that can be known before training.
+
+    Args:
+        suite: its protocol and network.
+        domains: the loaded domains of the pairs, by name.
+        pairs: the names of the sources and of the target of each pair.
 
     Raises:
-        TlbenchError: with every mistake in one text.
+        TlbenchError: a pair can't be run; the text lists the errors of all pairs.
     """
-    wrong: list[str] = []
+    errors: list[str] = []
     for sources, target in pairs:
         try:
             splits.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
@@ -41,9 +47,9 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
             with seeded_rng(0, torch.device("cpu")):
                 backbones.build_backbone(suite.net.backbone, shape, suite.net.options)
         except TlbenchError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise TlbenchError("\n".join(dict.fromkeys(wrong)))
+            errors.append(str(error))
+    if errors:
+        raise TlbenchError("\n".join(dict.fromkeys(errors)))
 
 
 def run_case(
@@ -55,21 +61,27 @@ def run_case(
     *,
     largest: bool = False,
 ) -> Record:
-    """Run one case. What goes wrong inside it becomes its record: `skipped` or `failed`, with the reason.
+    """Run one case. An error within it becomes a record with the status `skipped` or `failed`, and its reason.
 
     Args:
         case: one of `suite.cases()`.
-        suite: its protocol, network and budget.
+        suite: its protocol, network and training.
         domains: the loaded domains of the pair, by name.
-        device: where to run.
-        on_step: told (steps done, steps in all) now and then.
-        largest: find and time the largest number of rows that are predicted at once too; for benches, it takes seconds.
+        device: where the case runs.
+        on_step: called from time to time with the steps done and the steps in all.
+        largest: whether to search for the largest prediction batch as well; for benches, it takes seconds.
     """
-    facts = _asked(case, suite, {name: domains[name].fingerprint for name in (*case.sources, case.target)}, device)
-    trained = issubclass(methods.method_class(case.method), DeepMethod)
-    work = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
-    with current(device):
-        return _ended(facts, lambda: retry_accumulated(work, trained, device))
+    fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
+    facts = _case_facts(case, suite, fingerprints, device)
+    is_deep = issubclass(methods.method_class(case.method), DeepMethod)
+    run = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
+
+    def run_with_retry() -> Measurement:
+        measurement, notes = retry_accumulated(run, is_deep, device)
+        return dataclasses.replace(measurement, notes=(*measurement.notes, *notes))
+
+    with device_context(device):
+        return _to_record(facts, run_with_retry)
 
 
 def run_seeds(
@@ -79,80 +91,104 @@ def run_seeds(
     device: torch.device,
     on_step: OnStep | None = None,
 ) -> list[Record]:
-    """Run cases that differ in their seed alone, in one program where `train.vmap_seeds` wants it and the method allows it.
+    """Run cases that differ in their seed alone, in one vmapped program where `train.vmap_seeds` and the method allow it.
 
-    Else one after the other, and the records say why. Arguments and results as those of `run`, case by case.
+    Otherwise they run one after the other, and the records note the reason.
+
+    Args:
+        cases: the seeds of one case.
+        suite: their protocol, network and training.
+        domains: the loaded domains of the pair, by name.
+        device: where the cases run.
+        on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
         ValueError: the cases differ in more than their seed.
     """
     if len({case.model_copy(update={"seed": 0}).model_dump_json() for case in cases}) != 1:
-        raise ValueError("cases that are run together differ in their seed alone")
-    with current(device):
-        return _together(cases, suite, domains, device, on_step)
+        raise ValueError("The cases of one vmapped program must differ in their seed alone.")
+    with device_context(device):
+        records, note = _try_vmapped(cases, suite, domains, device, on_step)
+        if records is not None:
+            return records
+        single = [run_case(case, suite, domains, device, on_step) for case in cases]
+    return single if note is None else [record.model_copy(update={"notes": (*record.notes, note)}) for record in single]
 
 
-def _together(
+def _try_vmapped(
     cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None
-) -> list[Record]:
-    """`run_together`, where the device is the current one."""
-    why: str | None = None
-    if len(cases) > 1 and vmap_pays(cases, suite, domains, device):
-        pair = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
-        asked = [_asked(case, suite, pair, device) for case in cases]
-        try:
-            endings = measure_vmapped(cases, suite, domains, device, on_step)
-            return [_ended(facts, ending) for facts, ending in zip(asked, endings, strict=True)]
-        except NotApplicableError:
-            pass  # one by one they say so themselves
-        except Exception as error:  # what a method can't do together it may do alone
-            why = f"seeds apart: {' '.join(str(error).split())[:200] or type(error).__name__}"
-    alone = [run_case(case, suite, domains, device, on_step) for case in cases]
-    return alone if why is None else [record.model_copy(update={"notes": (*record.notes, why)}) for record in alone]
+) -> tuple[list[Record] | None, str | None]:
+    """The records of vmapped seeds; None, and a note with the reason, where the seeds must run one by one."""
+    if len(cases) < 2 or not vmap_pays(cases, suite, domains, device):
+        return None, None
+    fingerprints = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
+    facts = [_case_facts(case, suite, fingerprints, device) for case in cases]
+    try:
+        measurements = measure_vmapped(cases, suite, domains, device, on_step)
+        return [_to_record(of_case, measured) for of_case, measured in zip(facts, measurements, strict=True)], None
+    except NotApplicableError:
+        return None, None  # each seed's own record says so
+    except Exception as error:  # a method that can't be vmapped may well run seed by seed
+        return None, f"seeds not vmapped: {' '.join(str(error).split())[:200] or type(error).__name__}"
 
 
-def _ended(facts: Mapping[str, Any], work: Callable[[], Measurement]) -> Record:
-    """The record of a case from what was asked and what comes of it."""
+def _to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Record:
+    """The record of a case from the facts before its run, and from its measurement or its error."""
     predictions: bytes | None = None
     try:
-        measured = work()
-        ending: dict[str, Any] = {"status": "done", "scores": measured.scores, "cost": measured.cost, "notes": measured.notes}
+        measured = run()
+        result: dict[str, Any] = {
+            "status": "done",
+            "scores": measured.scores,
+            "cost": measured.cost,
+            "notes": measured.notes,
+        }
         predictions = measured.predictions
     except NotApplicableError as error:
-        ending = {"status": "skipped", "reason": str(error)}
+        result = {"status": "skipped", "reason": str(error)}
     except (DivergedError, TlbenchError) as error:
-        ending = {"status": "failed", "reason": str(error)}
-    except Exception as error:  # a method of anyone's must not end the other cases
+        result = {"status": "failed", "reason": str(error)}
+    except Exception as error:  # an error in a third-party method must not end the other cases
         last = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:500]
-        ending = {
+        message = " ".join(str(error).split())[:500]
+        result = {
             "status": "failed",
-            "reason": f"{type(error).__name__}: {said} ({Path(last.filename).name}:{last.lineno})",
+            "reason": f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno})",
         }
-    return Record(**facts, **ending, finished=clock.utc()).attach(predictions)
+    return Record(**facts, **result, finished=clock.utc()).attach(predictions)
 
 
-def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, why: str) -> Record:
-    """The record of a case that could not be run to its end, for a reason outside it: its worker died, its time was over."""
-    return Record(**_asked(case, suite, fingerprints, device), status="failed", reason=why, finished=clock.utc())
+def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, reason: str) -> Record:
+    """The record of a case that was ended from outside, such as by a worker that died or by the time limit.
+
+    Args:
+        case: the case.
+        suite: its suite.
+        fingerprints: domain name -> fingerprint, for the domains of the pair.
+        device: where the case ran.
+        reason: why it was ended, as a sentence.
+    """
+    facts = _case_facts(case, suite, fingerprints, device)
+    return Record(**facts, status="failed", reason=reason, finished=clock.utc())
 
 
-def _asked(case: Case, suite: Suite, pair: Mapping[str, str], device: torch.device) -> dict[str, Any]:
-    """What a record holds before anything is measured."""
-    kind = methods.method_class(case.method)
+def _case_facts(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device) -> dict[str, Any]:
+    """The fields of a record that are known before the case runs."""
+    method_class = methods.method_class(case.method)
+    is_deep = issubclass(method_class, DeepMethod)
     return {
         **case.model_dump(exclude={"options"}),
         "options": methods.method_options(case.method, case.options),
-        "identity": identity(case, suite, pair),
-        "kind": "trained" if issubclass(kind, DeepMethod) else "solved",
-        "reads": tuple(sorted(kind.reads)),
+        "identity": identity(case, suite, fingerprints),
+        "kind": "deep" if is_deep else "shallow",
+        "reads": tuple(sorted(method_class.reads)),
         "baseline": suite.protocol.baseline,
         "metric": suite.protocol.metric,
         "task": suite.protocol.task,
         "target_labels": suite.protocol_of(case.target).target_labels,
         "suite_hash": suite.hash,
-        "machine": machine(device, resolve_precision(suite.train, device) if issubclass(kind, DeepMethod) else "fp32"),
+        "machine": machine(device, resolve_precision(suite.train, device) if is_deep else "fp32"),
         "code": code(),
-        "data": dict(pair),
+        "data": dict(fingerprints),
         "started": clock.utc(),
     }

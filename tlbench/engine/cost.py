@@ -1,4 +1,4 @@
-"""A finished case -> what it cost: every fact that the clock has, and those that a few more predictions give."""
+"""The cost of a finished case: the facts of its clock, and the throughput of a few more predictions."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from typing import Any
 
 import torch
 
-from tlbench.clock import Clock, Memory
-from tlbench.engine.data.inputs import CHUNK
+from tlbench.clock import Clock, PeakMemory
+from tlbench.engine.data.inputs import CHUNK_SAMPLES
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.fitting import FittedMethod
 from tlbench.engine.runtime import device_limits
-from tlbench.engine.runtime.throughput import largest_predict_batch, patience, predict_throughput
+from tlbench.engine.runtime.throughput import largest_predict_batch, predict_throughput, predict_time_limit
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import Training
 from tlbench.terms import Cost
 
 
-def warm_up(device: torch.device, precision: str) -> None:
-    """Measure the device's limit before any stretch or peak of a case begins; once in a process."""
+def measure_device_limit(device: torch.device, precision: str) -> None:
+    """Measure the device's peak throughput, once in a process, before any interval or peak of a case begins."""
     device_limits.peak_matmul_flops(device, precision)
 
 
-def cost(
+def measure_cost(
     fitted: FittedMethod,
     scored: Subset,
-    watch: Clock,
-    memory: Memory,
+    clock: Clock,
+    memory: PeakMemory,
     joules: float | None,
     training: Training,
     precision: str,
-    granted_rows: int,
+    granted_samples: int,
     *,
     largest: bool = False,
 ) -> Cost:
-    """What a case cost.
+    """Measure the cost of a case.
 
     Args:
-        fitted: after its training and the prediction of all scored rows, which `watch` has billed to `train` and `predict`.
-        scored: the scored rows.
-        watch: the clock of the case.
-        memory: watched since before the training.
-        joules: of the training.
-        training: the budget.
-        precision: what the steps ran in.
-        granted_rows: that a solved method was fitted on.
-        largest: measure the prediction of the largest number of rows at once too; that can take seconds.
+        fitted: the method after its training and the prediction of all scored samples.
+        scored: the scored samples.
+        clock: the clock of the case, with `train` and `predict`.
+        memory: the peak memory since before the training.
+        joules: the energy of the training; None where it was not measured.
+        training: batch size and steps.
+        precision: the precision of the steps.
+        granted_samples: number of samples that a shallow method was fitted on.
+        largest: whether to measure the largest prediction batch as well, which can take seconds.
     """
-    train_seconds, predict_seconds = watch.seconds["train"], watch.seconds["predict"]
+    train_seconds, predict_seconds = clock.seconds["train"], clock.seconds["predict"]
     facts: dict[str, Any] = {
         "train_seconds": train_seconds,
         "predict_samples_per_second": len(scored) / predict_seconds,
@@ -57,29 +57,30 @@ def cost(
         "energy_joules": joules,
     }
     if isinstance(fitted.method, DeepMethod):
-        facts |= fitted.outcome.speed.facts()
+        facts |= fitted.outcome.throughput.facts()
         facts |= {
             "steps": len(fitted.outcome.losses),
             "batch": training.batch,
-            "compile_seconds": watch.seconds.get("compile"),
+            "compile_seconds": clock.seconds.get("compile"),
             "device_flops_per_second": device_limits.peak_matmul_flops(scored.store.device, precision),
         }
     else:
-        facts["train_samples_per_second"] = granted_rows / train_seconds
-    return Cost(**facts, predict_rates=_rates(fitted, scored, watch, largest=largest) or None)
+        facts["train_samples_per_second"] = granted_samples / train_seconds
+    return Cost(**facts, predict_rates=_predict_rates(fitted, scored, clock, largest=largest) or None)
 
 
-def _rates(fitted: FittedMethod, scored: Subset, watch: Clock, *, largest: bool) -> dict[int, float]:
-    """Samples per second by the number of rows at once; none of a method that goes on learning while it predicts."""
+def _predict_rates(fitted: FittedMethod, scored: Subset, clock: Clock, *, largest: bool) -> dict[int, float]:
+    """Batch size -> samples per second; empty for a method that learns while it predicts."""
     if isinstance(fitted.method, DeepMethod) and fitted.method.online() is not None:
         return {}
-    allowed = patience(watch.seconds["train"], watch.seconds["predict"] / len(scored))
-    if largest and allowed is None:
-        allowed = 0.0
-    if allowed is None:
-        return {}  # before any row is copied
-    x = scored[torch.arange(min(len(scored), CHUNK))].x
-    rates = predict_throughput(fitted.predictor, x, fitted.inputs, allowed, watch)
-    if largest and (found := largest_predict_batch(fitted.predictor, x, fitted.inputs, watch)):
-        rates[found[0]] = found[1]
+    limit_seconds = predict_time_limit(clock.seconds["train"], clock.seconds["predict"] / len(scored))
+    if largest and limit_seconds is None:
+        limit_seconds = 0.0
+    if limit_seconds is None:
+        return {}  # before any sample is copied
+    x = scored[torch.arange(min(len(scored), CHUNK_SAMPLES))].x
+    rates = predict_throughput(fitted.predictor, x, fitted.inputs, limit_seconds, clock)
+    if largest and (measured := largest_predict_batch(fitted.predictor, x, fitted.inputs, clock)):
+        batch_size, samples_per_second = measured
+        rates[batch_size] = samples_per_second
     return rates

@@ -1,4 +1,4 @@
-"""Granted parts -> a trained or solved method, and its scores for rows that it has not seen labelled."""
+"""Granted splits -> a fitted deep or shallow method, and its class scores for samples."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tlbench import clock, methods
-from tlbench.engine.data.inputs import CHUNK, Inputs, in_chunks
+from tlbench import methods
+from tlbench.clock import Clock
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
-from tlbench.engine.runtime.precision import matmul_precision, set_backbone_precision
-from tlbench.engine.runtime.precision import resolve_precision as precision_of
+from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import generator, seeded_rng
-from tlbench.engine.training.loop import Learner, OnStep, Outcome, train_learners
+from tlbench.engine.training.learners import Learner
+from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.engine.training.online import predict_online
 from tlbench.engine.training.optimizer import import_optimizers
+from tlbench.engine.training.outcome import Outcome
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
 from tlbench.nn import backbones
@@ -26,16 +28,16 @@ from tlbench.nn.net import Net
 from tlbench.suite import Suite
 from tlbench.terms import SPLITS, STREAM_SPLIT, Case, Task
 
-WATCHED = 2000
-"""Rows that a checkpoint of the trace looks at, at most: evenly spread over the source's kept rows, and over the target's."""
+TRACE_SAMPLES = 2000
+"""A trace point looks at this many samples at most, evenly spread over the validation samples and over the target's."""
 
 
 @dataclass
 class FittedMethod:
-    """A method after its training, before its scoring: all that the target labels are then held against."""
+    """A method between its training and its scoring."""
 
     predictor: Predictor
-    """Network inputs (N, ...) -> class scores (N, C)."""
+    """Network inputs (N, ...) -> class scores (N, C), or predictions (N, K) of a regression."""
     inputs: Inputs
     outcome: Outcome
     method: Method
@@ -50,50 +52,61 @@ def fit(
     case: Case,
     suite: Suite,
     granted: Task | Grants,
-    watch: clock.Clock,
+    clock: Clock,
     seed: Callable[[str], int],
     device: torch.device,
     *,
     validation: Subset | None = None,
     on_step: OnStep | None = None,
 ) -> FittedMethod:
-    """Train or solve the method of a case on what the suite grants and the method reads.
+    """Fit the method of a case on the splits that the suite grants and the method reads.
+
+    Args:
+        case: its method and options.
+        suite: its network and training.
+        granted: the granted splits.
+        clock: the fit is billed to `train`.
+        seed: the use of a random draw -> its seed.
+        device: where the method runs.
+        validation: held-out source samples, for the trace.
+        on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
-        NotApplicable: the suite does not grant what the method reads.
-        Diverged: the loss is no longer finite.
+        NotApplicableError: the suite does not grant what the method reads, or the method does not support its task.
+        DivergedError: the loss is not finite.
     """
     granted = Grants.of(granted)
     if issubclass(methods.method_class(case.method), DeepMethod):
-        ready = prepare_training(case, suite, granted, seed, device, validation)
-        with seeded_rng(seed("steps"), device), matmul_precision(ready.precision, device):
-            (outcome,) = train_learners([ready.learner], suite.train, ready.inputs, watch, on_step=on_step)
-        return ready.fitted(outcome)
+        prepared = prepare_training(case, suite, granted, seed, device, validation)
+        with seeded_rng(seed("steps"), device), matmul_precision(prepared.precision, device):
+            (outcome,) = train_learners([prepared.learner], suite.train, prepared.inputs, clock, on_step=on_step)
+        return prepared.fitted(outcome)
 
-    kind, options, read = _asked(case, suite, granted)
-    assert issubclass(kind, ShallowMethod)
-    read, put_back = _scaled(read)
+    method_class, options, readable = _resolve_method(case, suite, granted)
+    assert issubclass(method_class, ShallowMethod)
+    readable, unscale = _standardize_targets(readable)
     inputs = Inputs(suite.net, channels_last=False)
     with seeded_rng(seed("solve"), device), torch.no_grad(), matmul_precision("fp32", device):
-        task = read.task(inputs)
-        solved = kind(**options)
-        with watch.measure("train"):
-            predictor = solved.fit(task)
-    return FittedMethod(put_back(predictor), inputs, Outcome(), solved)
+        task = readable.task(inputs)
+        method = method_class(**options)
+        with clock.measure("train"):
+            predictor = method.fit(task)
+    return FittedMethod(unscale(predictor), inputs, Outcome(), method)
 
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """A trained method of a case before its first step."""
+    """A deep method of a case before its first step."""
 
     learner: Learner
     inputs: Inputs
     precision: str
-    put_back: Callable[[Predictor], Predictor]
+    unscale: Callable[[Predictor], Predictor]
+    """Maps a predictor of standardised targets to one of the original targets."""
 
     def fitted(self, outcome: Outcome) -> FittedMethod:
-        """After the last one."""
-        return FittedMethod(self.put_back(self.learner.method.predict), self.inputs, outcome, self.learner.method)
+        """The fitted method after the last step."""
+        return FittedMethod(self.unscale(self.learner.method.predict), self.inputs, outcome, self.learner.method)
 
 
 def prepare_training(
@@ -104,100 +117,121 @@ def prepare_training(
     device: torch.device,
     validation: Subset | None = None,
 ) -> PreparedTraining:
-    """Build the network and the method of a case, on the device.
+    """Build the network and the method of a case on the device.
+
+    Args:
+        case: its deep method and options.
+        suite: its network and training.
+        granted: the granted splits.
+        seed: the use of a random draw -> its seed.
+        device: where the method runs.
+        validation: held-out source samples, for the trace.
 
     Raises:
-        NotApplicable: the suite does not grant what the method reads.
+        NotApplicableError: the suite does not grant what the method reads, or the method does not support its task.
     """
     import_optimizers()
-    kind, options, read = _asked(case, suite, granted)
-    assert issubclass(kind, DeepMethod)
-    read, put_back = _scaled(read)
-    some = next(part for part in (granted.source, granted.target, granted.target_labeled) if part is not None)
-    in_what = precision_of(suite.train, device)
+    method_class, options, readable = _resolve_method(case, suite, granted)
+    assert issubclass(method_class, DeepMethod)
+    readable, unscale = _standardize_targets(readable)
+    store = next(subset for split in SPLITS if (subset := getattr(granted, split)) is not None).store
+    precision = resolve_precision(suite.train, device)
     with seeded_rng(seed("network"), device):
         net = Net(
-            backbones.build_backbone(suite.net.backbone, some.store.shape, suite.net.options),
+            backbones.build_backbone(suite.net.backbone, store.shape, suite.net.options),
             granted.classes,
             granted.regression,
         )
-    set_backbone_precision(net, in_what)
-    domains = 1
+    set_backbone_precision(net, precision)
+    source_count = 1
     if granted.source is not None and granted.source.domain is not None:
-        domains = int(granted.source.domain.max()) + 1
+        source_count = int(granted.source.domain.max()) + 1
     with seeded_rng(seed("method"), device):
-        method = kind(net, domains, **options)
+        method = method_class(net, source_count, **options)
     channels_last = suite.train.layout == "channels_last" or (
-        suite.train.layout == "auto" and any(isinstance(m, nn.Conv2d) for m in net.modules())
+        suite.train.layout == "auto" and any(isinstance(module, nn.Conv2d) for module in net.modules())
     )
     method.to(device)
     if channels_last:
         method.to(memory_format=torch.channels_last)
-    watched = None if granted.target is None or granted.regression else granted.target[_spread(len(granted.target))]
-    validation = None if validation is None or granted.regression else validation[_spread(len(validation))]
-    return PreparedTraining(
-        Learner(method, read, seed, validation, watched), Inputs(suite.net, channels_last), in_what, put_back
-    )
+    trace_target = None if granted.regression else _trace_subset(granted.target)
+    validation = None if granted.regression else _trace_subset(validation)
+    learner = Learner(method, readable, seed, validation, trace_target)
+    return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale)
 
 
-def _asked(case: Case, suite: Suite, granted: Grants) -> tuple[type[Method], dict[str, Any], Grants]:
-    """The method of a case, its options, and the granted parts that it reads."""
-    kind = methods.method_class(case.method)
+def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Method], dict[str, Any], Grants]:
+    """The class of a case's method, its options, and the granted splits that it reads."""
+    method_class = methods.method_class(case.method)
     options = methods.method_options(case.method, case.options)
-    if suite.protocol.task not in kind.tasks:
-        raise NotApplicableError(
-            f"{case.method} does {' and '.join(sorted(kind.tasks))}, and the suite is one of {suite.protocol.task}"
-        )
-    there = {part for part in SPLITS if getattr(granted, part) is not None} | {STREAM_SPLIT} & {*suite.protocol.grants}
-    if missing := sorted(kind.reads - there):
+    if suite.protocol.task not in method_class.tasks:
+        tasks = " and ".join(sorted(method_class.tasks))
+        raise NotApplicableError(f"{case.method} supports {tasks}, and the task of the suite is {suite.protocol.task}")
+    available = {split for split in SPLITS if getattr(granted, split) is not None}
+    available |= {STREAM_SPLIT} & {*suite.protocol.grants}
+    if missing := sorted(method_class.reads - available):
         raise NotApplicableError(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
-    others: dict[str, Any] = {part: None for part in SPLITS if part not in kind.reads}
-    return kind, options, dataclasses.replace(granted, **others)
+    withheld: dict[str, Any] = {split: None for split in SPLITS if split not in method_class.reads}
+    return method_class, options, dataclasses.replace(granted, **withheld)
 
 
-def predict_scored(fitted: FittedMethod, rows: Tensor | Subset, batch: int, seed: int, watch: clock.Clock) -> Tensor:
-    """Scores of the scored rows: at once, or on a stream in a seeded order where the method goes on learning."""
-    rows = rows if isinstance(rows, Subset) else Subset.of(rows)
+def predict_scored(fitted: FittedMethod, samples: Tensor | Subset, batch_size: int, seed: int, clock: Clock) -> Tensor:
+    """Predict the scored samples; a method that learns on the stream predicts them in batches, in a seeded order.
+
+    Args:
+        fitted: the fitted method; one that learns on the stream is changed in place.
+        samples: N stored samples.
+        batch_size: samples of a batch of the stream.
+        seed: of the order of the stream.
+        clock: the prediction is billed to `predict`.
+
+    Returns:
+        Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`.
+    """
+    samples = samples if isinstance(samples, Subset) else Subset.of(samples)
     online = fitted.method.online() if isinstance(fitted.method, DeepMethod) else None
     if online is None or not isinstance(fitted.method, DeepMethod):
-        with watch.measure("predict"):
-            return predict(fitted, rows)
-    device = rows.store.device
-    order = torch.randperm(len(rows), generator=generator(seed)).to(device)
-    with seeded_rng(seed, device), watch.measure("predict"):
-        in_order = predict_online(fitted.method, online, rows[order], fitted.inputs, batch)
+        with clock.measure("predict"):
+            return predict(fitted, samples)
+    device = samples.store.device
+    order = torch.randperm(len(samples), generator=generator(seed)).to(device)
+    with seeded_rng(seed, device), clock.measure("predict"):
+        in_order = predict_online(fitted.method, online, samples[order], fitted.inputs, batch_size)
     return in_order[torch.argsort(order)]
 
 
-def _scaled(granted: Grants) -> tuple[Grants, Callable[[Predictor], Predictor]]:
-    """A regression's targets at mean 0 and variance 1 over the labelled rows there are, and how predictions are put back."""
-    labelled = {name: part for name in ("source", "target_labeled") if (part := getattr(granted, name)) is not None}
-    if not granted.regression or not labelled:
+def _standardize_targets(granted: Grants) -> tuple[Grants, Callable[[Predictor], Predictor]]:
+    """Scale a regression's targets to mean 0 and variance 1 over the labelled samples, and the inverse for predictors."""
+    labeled = {split: subset for split in ("source", "target_labeled") if (subset := getattr(granted, split)) is not None}
+    if not granted.regression or not labeled:
         return granted, lambda predictor: predictor
-    y = torch.cat([part.y for part in labelled.values()]).double()
+    y = torch.cat([subset.y for subset in labeled.values()]).double()
     mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
     deviation = torch.where(deviation > 0, deviation, 1.0)
     scaled = {
-        name: dataclasses.replace(part, y=((part.y - mean) / deviation).to(part.y.dtype)) for name, part in labelled.items()
+        split: dataclasses.replace(subset, y=((subset.y - mean) / deviation).to(subset.y.dtype))
+        for split, subset in labeled.items()
     }
 
-    def put_back(predictor: Predictor) -> Predictor:
+    def unscale(predictor: Predictor) -> Predictor:
         return lambda x: predictor(x).double() * deviation + mean
 
-    return dataclasses.replace(granted, **scaled), put_back
+    return dataclasses.replace(granted, **scaled), unscale
 
 
-def _spread(rows: int) -> Tensor:
-    """The numbers of at most `WATCHED` of the rows, evenly spread: files are often sorted by class."""
-    return torch.linspace(0, rows - 1, min(rows, WATCHED)).long()
+def _trace_subset(samples: Subset | None) -> Subset | None:
+    """At most `TRACE_SAMPLES` samples, evenly spread, for files are often sorted by class."""
+    if samples is None:
+        return None
+    return samples[torch.linspace(0, len(samples) - 1, min(len(samples), TRACE_SAMPLES)).long()]
 
 
-def predict(fitted: FittedMethod, rows: Tensor | Subset) -> Tensor:
-    """Scores of stored rows, in chunks."""
-    return in_chunks(fitted.predictor, rows, fitted.inputs, CHUNK)
+def predict(fitted: FittedMethod, samples: Tensor | Subset) -> Tensor:
+    """Predict stored samples in chunks: class scores (N, C), or predictions (N, K) of a regression."""
+    return map_in_chunks(fitted.predictor, samples, fitted.inputs, CHUNK_SAMPLES)
 
 
 def granted_subsets(method: Method | type[Method], granted: Task | Grants) -> dict[str, Subset]:
-    """The parts that a method reads and that there are, by name."""
-    parts = {name: getattr(Grants.of(granted), name) for name in SPLITS if name in method.reads}
-    return {name: part for name, part in parts.items() if part is not None}
+    """The splits that a method reads and that are granted, by name."""
+    subsets = {split: getattr(Grants.of(granted), split) for split in SPLITS if split in method.reads}
+    return {split: subset for split, subset in subsets.items() if subset is not None}

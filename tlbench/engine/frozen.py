@@ -1,8 +1,8 @@
-"""A frozen backbone runs once over each domain: its features are kept by content, and shared by all methods, seeds and runs.
+"""A frozen backbone runs once over each domain, and all methods, seeds and runs share its features.
 
-What a method then sees are float32 vectors, the features, and a network whose backbone is the identity, or one layer (a
-bottleneck) that learns. The backbone starts from its weights where it has any, else from a fixed seed: never from a case's seed,
-for then nothing could be shared.
+Methods then see float32 features (N, D), and a network whose backbone is the identity or a bottleneck layer that learns. The
+backbone starts from its weights where it has any, and otherwise from a fixed seed: with the seed of a case, no features could
+be shared.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from tlbench.suite import Network, Suite, digest
 from tlbench.terms import Domain, Labelled
 
 SEED = 0
-"""Of a frozen backbone that has no weights from elsewhere."""
+"""The seed of a frozen backbone without pre-trained weights."""
 BATCH_SIZE = 256
-"""Rows of a forward."""
+"""Samples of a forward."""
 
 
 @dataclass(frozen=True)
 class VisibleDomains:
-    """The domains of a pair as methods see them."""
+    """The domains of a pair as methods see them: with features in the place of samples where the backbone is frozen."""
 
     domains: Mapping[str, Domain]
     notes: tuple[str, ...] = ()
-    seconds: float | None = None
-    """That the features took when they were made, whenever that was."""
+    feature_seconds: float | None = None
+    """The seconds that the extraction of the features took, in this run or in an earlier one; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -52,38 +52,40 @@ class _Features:
     seconds: float | None
 
 
-_keys: dict[str, str] = {}
-"""What a suite asks for -> the digest of its backbone: a large one takes long to build and to read through."""
-_made: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
+_backbone_digests: dict[str, str] = {}
+"""The digest of a configuration -> the digest of its backbone, for a large backbone takes long to build and to hash."""
+_features_in_memory: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
+"""Object id of a domain and digest of a backbone -> the domain and its features."""
 
 
 def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> tuple[Suite, VisibleDomains]:
-    """A suite and domains as they are, or where the backbone is frozen, a network for features and domains of features."""
+    """The suite and the domains; where the backbone is frozen, a suite with a network for features, and domains of features."""
     if not suite.net.frozen:
         return suite, VisibleDomains(domains)
     shape = tuple(next(iter(domains.values())).samples.x.shape[1:])
     precision = resolve_precision(suite.train, device)
-    asked = digest([suite.net.model_dump(mode="json"), shape, precision])
-    if asked not in _keys:
-        _keys[asked] = _frozen_backbone(suite, shape, precision)[1]
-    made = {name: _features(domain, _keys[asked], suite, device, precision) for name, domain in domains.items()}
+    configuration = digest([suite.net.model_dump(mode="json"), shape, precision])
+    if configuration not in _backbone_digests:
+        _backbone_digests[configuration] = _frozen_backbone(suite, shape, precision)[1]
+    backbone_digest = _backbone_digests[configuration]
+    features = {name: _features(domain, backbone_digest, suite, device, precision) for name, domain in domains.items()}
     learns = f"a bottleneck of {suite.net.bottleneck}" if suite.net.bottleneck else "the head alone"
     net = Network.model_validate({"backbone": "features", "width": suite.net.bottleneck})
-    notes = (f"the backbone is frozen: {learns} learns from its features, and speeds are of that",)
-    each = [features.seconds for features in made.values()]
-    seconds = None if None in each else sum(filter(None, each))
-    seen = VisibleDomains({name: features.domain for name, features in made.items()}, notes, seconds)
-    return dataclasses.replace(suite, net=net), seen
+    notes = (f"the backbone is frozen: {learns} learns from its features, and throughput is that of these steps",)
+    by_domain = [of_domain.seconds for of_domain in features.values()]
+    seconds = None if None in by_domain else sum(filter(None, by_domain))
+    visible = VisibleDomains({name: of_domain.domain for name, of_domain in features.items()}, notes, seconds)
+    return dataclasses.replace(suite, net=net), visible
 
 
 def clear_features() -> None:
-    """Let go of the features that this process holds; those on the disk stay."""
-    _made.clear()
-    _keys.clear()
+    """Release the features in the memory of this process; those in the cache stay."""
+    _features_in_memory.clear()
+    _backbone_digests.clear()
 
 
 def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
-    """The frozen backbone on the CPU, and a digest of all that decides its features beside the rows."""
+    """The frozen backbone on the CPU, and a digest of everything that decides its features beside the samples."""
     with seeded_rng(SEED, torch.device("cpu")):
         backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options).eval().requires_grad_(False)
     set_backbone_precision(backbone, precision)
@@ -91,7 +93,7 @@ def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tu
     for name, tensor in backbone.state_dict().items():
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    decides = [
+    facts = [
         backbones.resolve_backbone(suite.net.backbone, shape),
         repr(backbone),
         suite.net.mean,
@@ -99,55 +101,60 @@ def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tu
         shape,
         precision,
     ]
-    return backbone, digest([1, decides, state.hexdigest(), torch.__version__.partition("+")[0]])
+    return backbone, digest([1, facts, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 
-def _features(domain: Domain, key: str, suite: Suite, device: torch.device, precision: str) -> _Features:
-    """The domain's features: made in this process, kept on the disk, or made now."""
-    if (found := _made.get((id(domain), key))) is not None:
-        return found[1]
+def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.device, precision: str) -> _Features:
+    """The features of a domain, from the memory of this process, from the cache, or extracted now."""
+    if (cached := _features_in_memory.get((id(domain), backbone_digest))) is not None:
+        return cached[1]
     if domain.unfitted is not None:
         raise TlbenchError(
-            f"domains.{domain.name}: its features are learned from source rows, and net.frozen takes no such rows"
+            f"domains.{domain.name}: Its features are fitted on the source samples, which net.frozen does not support. "
+            "Set net.frozen = false, or declare features that need no fit."
         )
-    spent: list[float] = []
+    seconds: list[float] = []
 
-    def make() -> Domain:
+    def extract() -> Domain:
         backbone, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
-        watch = Clock(device)
-        with watch.measure("features"):
-            made = _extract_features(domain, backbone, suite, device, precision)
-        spent.append(watch.seconds["features"])
-        return made
+        clock = Clock(device)
+        with clock.measure("features"):
+            extracted = _extract_features(domain, backbone, suite, device, precision)
+        seconds.append(clock.seconds["features"])
+        return extracted
 
     folder = cache.cache_folder()
     if folder is None:
-        made = make()
+        feature_domain = extract()
     else:
-        made, entry = cache.load_derived(folder, digest([key, domain.fingerprint]), domain.name, make)
+        entry_digest = digest([backbone_digest, domain.fingerprint])
+        feature_domain, entry = cache.load_derived(folder, entry_digest, domain.name, extract)
         with contextlib.suppress(OSError, ValueError):
-            if spent:
-                (entry / "seconds.json").write_text(json.dumps(spent[0]), encoding="ascii")
+            if seconds:
+                (entry / "seconds.json").write_text(json.dumps(seconds[0]), encoding="ascii")
             else:
-                spent.append(float(json.loads((entry / "seconds.json").read_text(encoding="ascii"))))
-    features = _Features(made, spent[0] if spent else None)
-    place = id(domain), key  # not the domain itself, which would then live for ever
-    _made[place] = (weakref.ref(domain, lambda _: _made.pop(place, None)), features)
+                seconds.append(float(json.loads((entry / "seconds.json").read_text(encoding="ascii"))))
+    features = _Features(feature_domain, seconds[0] if seconds else None)
+    key = id(domain), backbone_digest  # the id and a weak reference, so that the domain can be freed
+    _features_in_memory[key] = (weakref.ref(domain, lambda _: _features_in_memory.pop(key, None)), features)
     return features
 
 
 def _extract_features(domain: Domain, backbone: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
-    layout = any(isinstance(module, nn.Conv2d) for module in backbone.modules()) and suite.train.layout != "contiguous"
-    inputs = Inputs(suite.net, channels_last=layout)
+    """The domain with the features (N, D) of all its samples in their place, on the CPU."""
+    convolves = any(isinstance(module, nn.Conv2d) for module in backbone.modules())
+    channels_last = convolves and suite.train.layout != "contiguous"
+    inputs = Inputs(suite.net, channels_last=channels_last)
     backbone.to(device)
-    if layout:
+    if channels_last:
         backbone.to(memory_format=torch.channels_last)
 
-    def of(rows: Labelled) -> Labelled:
-        resident = is_resident(suite.train.resident, [rows.x], device)
-        stored = Subset(SampleStore([rows.x], device, resident), torch.arange(len(rows), device=device if resident else None))
+    def of(samples: Labelled) -> Labelled:
+        resident = is_resident(suite.train.resident, [samples.x], device)
+        indices = torch.arange(len(samples), device=device if resident else None)
+        stored = Subset(SampleStore([samples.x], device, resident), indices)
         features: Tensor = map_in_chunks(lambda x: backbone(x).float().cpu(), stored, inputs, BATCH_SIZE)
-        return dataclasses.replace(rows, x=features.contiguous())
+        return dataclasses.replace(samples, x=features.contiguous())
 
     with matmul_precision(precision, device):
         test = None if domain.test is None else of(domain.test)

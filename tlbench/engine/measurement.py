@@ -1,4 +1,4 @@
-"""What is measured in a case: its split made, its method trained, its scored rows predicted, its cost added up."""
+"""What is measured in a case: its data split, its method fitted, its scored samples predicted, and its cost."""
 
 from __future__ import annotations
 
@@ -9,25 +9,36 @@ from typing import Any
 
 import torch
 
-from tlbench import clock, methods
+from tlbench import methods
+from tlbench.clock import Clock, Energy, PeakMemory
 from tlbench.engine import frozen
-from tlbench.engine.cost import cost as cost_of
-from tlbench.engine.cost import warm_up
+from tlbench.engine.cost import measure_cost, measure_device_limit
 from tlbench.engine.data import splits
-from tlbench.engine.data.inputs import CHUNK
+from tlbench.engine.data.inputs import CHUNK_SAMPLES
 from tlbench.engine.fitting import FittedMethod, fit, granted_subsets, predict, predict_scored, prepare_training
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
-from tlbench.engine.training.loop import Learner, OnStep, train_learners
+from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
-from tlbench.terms import Case, Cost, Domain, Scores
+from tlbench.terms import Case, Cost, Domain, Record, Scores
+
+MAPPED_NOTE = "samples are memory-mapped from disk, and read as the steps draw them"
+VMAPPED_NOTE = "vmapped seeds"
+"""The note of records of seeds that were trained in one program, which begins with their number."""
+OLD_VMAPPED_NOTE = "seeds trained together"
+"""The same note in earlier records."""
+
+
+def is_vmapped(record: Record) -> bool:
+    """Whether a record's case was trained in one vmapped program with other seeds, so that its throughput is that of all."""
+    return any(text in note for note in record.notes for text in (VMAPPED_NOTE, OLD_VMAPPED_NOTE))
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a record says of a case that came to its end."""
+    """The measured part of the record of a finished case."""
 
     scores: Scores
     cost: Cost
@@ -37,39 +48,46 @@ class Measurement:
 
 
 class PreparedCase:
-    """A case with its rows, its seeds and its instruments."""
+    """A case with its data, seeds, clock and meters, before its training.
+
+    Args:
+        case: one of `suite.cases()`.
+        suite: its protocol, network and training.
+        domains: the loaded domains of the pair, by name.
+        device: where the case runs.
+    """
 
     def __init__(self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> None:
-        pair = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
+        fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
         self.case, self.device = case, device
-        self.suite, seen = frozen.with_frozen_features(suite, {name: domains[name] for name in pair}, device)
-        read = [f"{name}: {note}" for name in pair for note in domains[name].notes]
-        self.notes, self.feature_seconds = (*read, *seen.notes), seen.seconds
-        drawn, prints = _drawn(case, suite, pair)
-        self.seed: Callable[[str], int] = partial(seed_of, drawn, fingerprints=prints)
-        sources, target = [seen.domains[name] for name in case.sources], seen.domains[case.target]
-        self.parts = splits.make_case_data(
+        self.suite, visible = frozen.with_frozen_features(suite, {name: domains[name] for name in fingerprints}, device)
+        domain_notes = [f"{name}: {note}" for name in fingerprints for note in domains[name].notes]
+        self.notes, self.feature_seconds = (*domain_notes, *visible.notes), visible.feature_seconds
+        seed_case, seed_fingerprints = _seed_facts(case, suite, fingerprints)
+        self.seed: Callable[[str], int] = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
+        sources, target = [visible.domains[name] for name in case.sources], visible.domains[case.target]
+        self.case_data = splits.make_case_data(
             sources, target, suite.protocol_of(case.target), self.seed, device, suite.train.resident
         )
-        if not self.parts.scored.store.resident:
-            self.notes = (*self.notes, "rows are mapped from disk, and read as the steps draw them")
-        self.precision = (
-            resolve_precision(suite.train, device) if issubclass(methods.method_class(case.method), DeepMethod) else "fp32"
-        )
+        if not self.case_data.scored.store.resident:
+            self.notes = (*self.notes, MAPPED_NOTE)
+        is_deep = issubclass(methods.method_class(case.method), DeepMethod)
+        self.precision = resolve_precision(suite.train, device) if is_deep else "fp32"
         with matmul_precision(self.precision, device):
-            warm_up(device, self.precision)
-        self.memory, self.energy, self.watch = clock.Memory(device), clock.Energy(device), clock.Clock(device)
+            measure_device_limit(device, self.precision)
+        self.memory, self.energy, self.clock = PeakMemory(device), Energy(device), Clock(device)
 
 
-def _drawn(case: Case, suite: Suite, pair: dict[str, str]) -> tuple[Case, dict[str, str]]:
-    """The case and the fingerprints that seeds are hashed from: all steps of a ladder of labels draw as their domain does.
+def _seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
+    """The case and the fingerprints that seeds are hashed from; all label budgets of a target have the seeds of its domain.
 
-    So the rows granted on one step are among those of the next, and a step is the suite that grants as many without a ladder.
+    The labelled samples of one budget are then among those of the next, and a budget draws the samples of a suite that grants
+    this number of labels alone.
     """
-    if (rung := suite.rungs.get(case.target)) is None:
-        return case, pair
-    prints = {rung.domain if name == case.target else name: print_ for name, print_ in pair.items()}
-    return case.model_copy(update={"target": rung.domain}), prints
+    if (budget := suite.label_budgets.get(case.target)) is None:
+        return case, fingerprints
+    renamed = {budget.domain if name == case.target else name: print_ for name, print_ in fingerprints.items()}
+    return case.model_copy(update={"target": budget.domain}), renamed
 
 
 def measure(
@@ -81,81 +99,120 @@ def measure(
     *,
     largest: bool = False,
 ) -> Measurement:
-    """Run one case; arguments as those of `engine.run`, which turns what is raised into a record."""
-    at = PreparedCase(case, suite, domains, device)
-    parts = at.parts
-    fitted = fit(case, at.suite, parts.granted, at.watch, at.seed, device, validation=parts.validation, on_step=on_step)
-    return _finish(at, fitted, at.energy.joules(), largest=largest)
+    """Run one case; the arguments are those of `engine.run_case`, which turns errors into a record."""
+    prepared = PreparedCase(case, suite, domains, device)
+    data = prepared.case_data
+    fitted = fit(
+        case,
+        prepared.suite,
+        data.granted,
+        prepared.clock,
+        prepared.seed,
+        device,
+        validation=data.validation,
+        on_step=on_step,
+    )
+    return _score(prepared, fitted, prepared.energy.joules(), largest=largest)
 
 
 def measure_vmapped(
     cases: Sequence[Case], suite: Suite, domains: Mapping[str, Domain], device: torch.device, on_step: OnStep | None = None
 ) -> list[Callable[[], Measurement]]:
-    """Train cases that differ in their seed alone in one program; what is left to do for each.
+    """Train cases that differ in their seed alone in one vmapped program.
+
+    Args:
+        cases: the seeds of one case.
+        suite: their protocol, network and training.
+        domains: the loaded domains of the pair, by name.
+        device: where the cases run.
+        on_step: called from time to time with the steps done and the steps in all.
+
+    Returns:
+        For each case, a function that scores it.
 
     Raises:
-        Apart: that can't be done.
+        NotVmappableError: the seeds can't be trained in one program.
     """
-    places = [PreparedCase(case, suite, domains, device) for case in cases]
-    first, count = places[0], len(places)
-    ready = [prepare_training(at.case, at.suite, at.parts.granted, at.seed, device, at.parts.validation) for at in places]
-    learners: list[Learner] = [one.learner for one in ready]
+    prepared = [PreparedCase(case, suite, domains, device) for case in cases]
+    first, count = prepared[0], len(prepared)
+    trainings = [
+        prepare_training(one.case, one.suite, one.case_data.granted, one.seed, device, one.case_data.validation)
+        for one in prepared
+    ]
+    learners = [training.learner for training in trainings]
     with matmul_precision(first.precision, device):
-        outcomes = train_learners(learners, first.suite.train, ready[0].inputs, first.watch, on_step=on_step)
+        outcomes = train_learners(learners, first.suite.train, trainings[0].inputs, first.clock, on_step=on_step)
     joules = first.energy.joules()
-    share = {name: seconds / count for name, seconds in first.watch.seconds.items()}
-    said = (
-        f"{count} seeds trained together: train and compile seconds and energy are a share of theirs; samples per second, "
-        "step times and peak memory are of all"
+    seconds_per_seed = {name: seconds / count for name, seconds in first.clock.seconds.items()}
+    note = (
+        f"{count} {VMAPPED_NOTE}: train and compile seconds and energy are this seed's share; samples per second, step times "
+        "and peak memory are those of all seeds"
     )
 
-    def finish(at: PreparedCase, fitted: FittedMethod) -> Measurement:
+    def finish(one: PreparedCase, fitted: FittedMethod) -> Measurement:
         if fitted.outcome.diverged is not None:
             raise fitted.outcome.diverged
-        at.watch.seconds.update(share)
-        at.memory = first.memory
-        at.notes = (*at.notes, said)
-        return _finish(at, fitted, None if joules is None else joules / count)
+        one.clock.seconds.update(seconds_per_seed)
+        one.memory = first.memory
+        one.notes = (*one.notes, note)
+        return _score(one, fitted, None if joules is None else joules / count)
 
-    return [partial(finish, at, one.fitted(outcome)) for at, one, outcome in zip(places, ready, outcomes, strict=True)]
+    return [
+        partial(finish, one, training.fitted(outcome))
+        for one, training, outcome in zip(prepared, trainings, outcomes, strict=True)
+    ]
 
 
-def _finish(at: PreparedCase, fitted: FittedMethod, joules: float | None, *, largest: bool = False) -> Measurement:
-    """Predict and score."""
-    parts, suite = at.parts, at.suite
-    with matmul_precision(at.precision, at.device):
-        on_source = _on_source(fitted, parts)  # before the scored rows: some methods go on learning on those
-        predict(fitted, parts.scored[torch.arange(min(CHUNK, len(parts.scored)))])  # warm-up
-        given = predict_scored(fitted, parts.scored, suite.train.batch, at.seed("stream"), at.watch)
-    y = parts.scored.y
-    assert y is not None  # scored rows have labels
-    facts: dict[str, Any] = {"scored_samples": len(y), "trace": fitted.outcome.trace, **on_source}
+def _score(prepared: PreparedCase, fitted: FittedMethod, joules: float | None, *, largest: bool = False) -> Measurement:
+    """Predict and score the samples of a case, and measure its cost."""
+    data, suite = prepared.case_data, prepared.suite
+    with matmul_precision(prepared.precision, prepared.device):
+        source_scores = _source_scores(fitted, data)  # before the scored samples, for some methods learn from those
+        predict(fitted, data.scored[torch.arange(min(CHUNK_SAMPLES, len(data.scored)))])  # warm-up
+        outputs = predict_scored(fitted, data.scored, suite.train.batch, prepared.seed("stream"), prepared.clock)
+    y = data.scored.y
+    assert y is not None  # scored samples have labels
+    facts: dict[str, Any] = {"scored_samples": len(y), "trace": fitted.outcome.trace, **source_scores}
     predictions = None
     if suite.protocol.task == "regression":
-        facts |= metrics.regression_scores(given, y, parts.targets)
+        facts |= metrics.regression_scores(outputs, y, data.targets)
     else:
-        predicted = metrics.predicted_classes(given)
+        predicted = metrics.predicted_classes(outputs)
         facts["predictions"], predictions = metrics.pack_predictions(predicted, predicted == y)
         facts |= {
             "target_accuracy": metrics.accuracy(predicted, y),
-            "per_class_accuracy": metrics.per_class_accuracy(predicted, y, parts.classes),
-            "macro_f1": metrics.macro_f1(predicted, y, len(parts.classes)),
+            "per_class_accuracy": metrics.per_class_accuracy(predicted, y, data.classes),
+            "macro_f1": metrics.macro_f1(predicted, y, len(data.classes)),
         }
-        if parts.scored.group is not None:
-            facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, parts.scored.group, parts.groups)
-    rows = sum(map(len, granted_subsets(fitted.method, parts.granted).values()))
-    with matmul_precision(at.precision, at.device):
-        cost = cost_of(fitted, parts.scored, at.watch, at.memory, joules, suite.train, at.precision, rows, largest=largest)
-    cost = cost.model_copy(update={"feature_seconds": at.feature_seconds})
-    return Measurement(Scores(**facts), cost, tuple(dict.fromkeys([*at.notes, *fitted.notes])), predictions)
+        if data.scored.group is not None:
+            facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, data.scored.group, data.groups)
+    cost = _cost(prepared, fitted, joules, largest=largest)
+    return Measurement(Scores(**facts), cost, tuple(dict.fromkeys([*prepared.notes, *fitted.notes])), predictions)
 
 
-def _on_source(fitted: FittedMethod, parts: splits.CaseData) -> dict[str, Any]:
-    """The score on the source rows that were kept, if any."""
-    held = parts.validation
-    if held is None or held.y is None:
+def _cost(prepared: PreparedCase, fitted: FittedMethod, joules: float | None, *, largest: bool) -> Cost:
+    data = prepared.case_data
+    with matmul_precision(prepared.precision, prepared.device):
+        cost = measure_cost(
+            fitted,
+            data.scored,
+            prepared.clock,
+            prepared.memory,
+            joules,
+            prepared.suite.train,
+            prepared.precision,
+            granted_samples=sum(map(len, granted_subsets(fitted.method, data.granted).values())),
+            largest=largest,
+        )
+    return cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
+
+
+def _source_scores(fitted: FittedMethod, data: splits.CaseData) -> dict[str, Any]:
+    """The score on the validation samples of the source; empty where there are none."""
+    validation = data.validation
+    if validation is None or validation.y is None:
         return {}
-    given = predict(fitted, held)
-    if parts.granted.regression:
-        return {"source_r2": metrics.regression_scores(given, held.y, parts.targets)["r2"]}
-    return {"source_accuracy": metrics.accuracy(metrics.predicted_classes(given), held.y)}
+    outputs = predict(fitted, validation)
+    if data.granted.regression:
+        return {"source_r2": metrics.regression_scores(outputs, validation.y, data.targets)["r2"]}
+    return {"source_accuracy": metrics.accuracy(metrics.predicted_classes(outputs), validation.y)}

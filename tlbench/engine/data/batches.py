@@ -1,4 +1,4 @@
-"""The batches of a phase: drawn by index on the device; rows that live on the host are made ready ahead of the steps."""
+"""The batches of a phase, drawn by index on the device; samples that live on the host are prefetched."""
 
 from __future__ import annotations
 
@@ -15,206 +15,227 @@ from tlbench.engine.data.storage import SampleStore, Subset
 from tlbench.nn.net import concatenated
 from tlbench.terms import Labelled, Step
 
-AHEAD = 4
-"""Batches that are kept ready where rows live on the host."""
+PREFETCHED = 4
+"""Number of batches that are prefetched where samples live on the host."""
 
 
 class Batches:
-    """What each step draws.
+    """The batches of all steps of a phase.
 
     Args:
-        parts: by name; several for each name where several seeds are trained together: their batches are stacked.
-        rows: numbers within each part, (steps, batch) for each of them.
-        inputs: stored rows -> network inputs.
-        first: the step that is asked for first, where a training goes on from a checkpoint.
+        subsets: the split name -> its samples, one subset for each seed; batches of several seeds are stacked.
+        indices: the split name -> sample indices (steps, batch_size) within the subset, one tensor for each seed.
+        inputs: stored samples -> network inputs.
+        first_step: index of the first step that is asked for; not 0 where a training resumes from a checkpoint.
     """
 
     def __init__(
-        self, parts: Mapping[str, Sequence[Subset]], rows: Mapping[str, Sequence[Tensor]], inputs: Inputs, first: int = 0
+        self,
+        subsets: Mapping[str, Sequence[Subset]],
+        indices: Mapping[str, Sequence[Tensor]],
+        inputs: Inputs,
+        first_step: int = 0,
     ) -> None:
         self._inputs = inputs
-        self._parts = {name: _Drawn(several, rows[name]) for name, several in parts.items()}
-        self._counts = [drawn.split_indices[0].numel() if len(drawn.split_indices) else 0 for drawn in self._parts.values()]
-        self._together = len(self._parts) > 1 and alike(drawn.store for drawn in self._parts.values())
-        if self._parts:
-            self._store = next(iter(self._parts.values())).store
-            self._room = (sum(self._counts), *self._store.shape)
-        self._host = {name: drawn for name, drawn in self._parts.items() if not drawn.store.resident}
-        # a CPU gathers rows in the step: a thread beside it would take a core from the threads of the step, which wait for it
-        sent = bool(self._host) and next(iter(self._host.values())).store.device.type != "cpu"
-        self._ahead = Prefetcher(self._host, first) if sent else None
-        for soon in range(first, first + AHEAD):
-            self._announce(soon)
-        self.steps = min((len(drawn.store_indices) for drawn in self._parts.values()), default=0)
+        self._draws = {split: SplitDraws(per_seed, indices[split]) for split, per_seed in subsets.items()}
+        self._sizes = [draws.split_indices[0].numel() if len(draws.split_indices) else 0 for draws in self._draws.values()]
+        self._one_tensor = len(self._draws) > 1 and share_layout(draws.store for draws in self._draws.values())
+        """Whether the batches of all splits are slices of one tensor."""
+        if self._draws:
+            self._store = next(iter(self._draws.values())).store
+            self._batch_shape = (sum(self._sizes), *self._store.shape)
+        self._on_host = {split: draws for split, draws in self._draws.items() if not draws.store.resident}
+        # on a CPU the step gathers its samples itself: a thread would take a core from the threads of the step
+        prefetches = bool(self._on_host) and next(iter(self._on_host.values())).store.device.type != "cpu"
+        self._prefetcher = Prefetcher(self._on_host, first_step) if prefetches else None
+        for step in range(first_step, first_step + PREFETCHED):
+            self._read_ahead(step)
+        self.steps = min((len(draws.store_indices) for draws in self._draws.values()), default=0)
 
     @property
     def resident(self) -> bool:
-        """Whether all rows live on the device."""
-        return not self._host
+        """Whether all samples live on the device."""
+        return not self._on_host
 
     def at(self, step: int | Tensor, progress: float | Tensor) -> Step:
-        """The batch of a step; steps are asked for in order. A tensor (1,) on the device stands for the number of the step."""
-        lines = {name: part.of(step, part.split_indices) for name, part in self._parts.items()}
-        inputs = self._inputs_of(step, lines, {} if self._ahead is None else self._ahead.next())
-        if self._host and isinstance(step, int):
-            self._announce(step + AHEAD)
-        drawn: dict[str, Any] = {}
-        rows = {}
-        for name, part in self._parts.items():
-            at, x = lines[name], inputs[name]
-            drawn[name] = part.labelled(x if at.ndim == 1 else x.unflatten(0, at.shape), at)
-            rows[name] = at if part.offsets is None else at - part.offsets
-        return Step(**drawn, indices=rows, progress=progress)  # type: ignore[arg-type]
+        """The batch of a step; steps are asked for in order. A tensor (1,) on the device may stand for the step's index."""
+        indices = {split: draws.of(step, draws.split_indices) for split, draws in self._draws.items()}
+        inputs = self._inputs_of(step, indices, {} if self._prefetcher is None else self._prefetcher.next())
+        if self._on_host and isinstance(step, int):
+            self._read_ahead(step + PREFETCHED)
+        batches: dict[str, Any] = {}
+        within_split = {}
+        for split, draws in self._draws.items():
+            batch_indices, x = indices[split], inputs[split]
+            x = x if batch_indices.ndim == 1 else x.unflatten(0, batch_indices.shape)
+            batches[split] = draws.labeled(x, batch_indices)
+            within_split[split] = batch_indices if draws.offsets is None else batch_indices - draws.offsets
+        return Step(**batches, indices=within_split, progress=progress)  # type: ignore[arg-type]
 
-    def _inputs_of(self, step: int | Tensor, lines: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Network inputs (B, ...) of each part; where rows are alike, pieces of one tensor, which a forward takes as it is."""
-        if self._together and not ready:
-            whole = torch.empty(self._room, dtype=self._store.dtype, device=self._store.device)
-            for (name, part), out in zip(self._parts.items(), whole.split(self._counts), strict=True):
-                part.store.take(part.stored(step, lines[name]), out)
+    def _inputs_of(
+        self, step: int | Tensor, indices: Mapping[str, Tensor], prefetched: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Network inputs (B, ...) of each split; slices of one tensor where shapes agree, so that a forward copies nothing."""
+        if self._one_tensor and not prefetched:
+            whole = torch.empty(self._batch_shape, dtype=self._store.dtype, device=self._store.device)
+            for (split, draws), out in zip(self._draws.items(), whole.split(self._sizes), strict=True):
+                draws.store.take(draws.in_store(step, indices[split]), out)
         else:
             stored = {
-                name: ready[name] if name in ready else part.store.take(part.stored(step, lines[name]))
-                for name, part in self._parts.items()
+                split: prefetched[split] if split in prefetched else draws.store.take(draws.in_store(step, indices[split]))
+                for split, draws in self._draws.items()
             }
-            if not self._together:
-                return {name: self._inputs(x) for name, x in stored.items()}
+            if not self._one_tensor:
+                return {split: self._inputs(x) for split, x in stored.items()}
             whole = concatenated(*stored.values())
-        return dict(zip(lines, self._inputs(whole).split(self._counts), strict=True))
+        return dict(zip(indices, self._inputs(whole).split(self._sizes), strict=True))
 
-    def _announce(self, step: int) -> None:
-        """Where nothing is made ready ahead, the system is told which rows of the host are asked for soon."""
-        for drawn in self._host.values() if self._ahead is None else ():
-            if step < len(drawn.store_indices):
-                drawn.store.announce(drawn.store_indices[step].flatten())
+    def _read_ahead(self, step: int) -> None:
+        """Where no thread prefetches, tell the system which samples of mapped files a later step reads."""
+        for draws in self._on_host.values() if self._prefetcher is None else ():
+            if step < len(draws.store_indices):
+                draws.store.read_ahead(draws.store_indices[step].flatten())
 
     def close(self) -> None:
-        """No batch is asked for any more."""
-        if self._ahead is not None:
-            self._ahead.close()
+        """Stop prefetching; no batch may be asked for afterwards."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
 
 
-def alike(stores: Iterable[SampleStore]) -> bool:
-    """Whether rows of all stores fit into one tensor."""
+def share_layout(stores: Iterable[SampleStore]) -> bool:
+    """Whether samples of all stores have one shape and type, so that they fit into one tensor."""
     return len({(store.shape, store.dtype) for store in stores}) == 1
 
 
-def empty(stores: Mapping[str, SampleStore], counts: Mapping[str, int], **how: Any) -> dict[str, Tensor]:
-    """Room for so many rows of each store (count, row shape): one tensor in pieces where the rows are alike."""
+def empty_samples(stores: Mapping[str, SampleStore], counts: Mapping[str, int], **options: Any) -> dict[str, Tensor]:
+    """Uninitialised tensors (count, *sample shape) for samples of each store: slices of one tensor where shapes agree.
+
+    Args:
+        stores: the stores, by split.
+        counts: number of samples, by split.
+        options: keywords of `torch.empty`.
+    """
     first = next(iter(stores.values()))
-    if alike(stores.values()):
-        whole = torch.empty((sum(counts.values()), *first.shape), dtype=first.dtype, **how)
+    if share_layout(stores.values()):
+        whole = torch.empty((sum(counts.values()), *first.shape), dtype=first.dtype, **options)
         return dict(zip(stores, whole.split(list(counts.values())), strict=True))
-    return {name: torch.empty((counts[name], *store.shape), dtype=store.dtype, **how) for name, store in stores.items()}
+    return {split: torch.empty((counts[split], *store.shape), dtype=store.dtype, **options) for split, store in stores.items()}
 
 
-class _Drawn:
-    """One part, or the same part of several seeds one after the other, and what its steps draw."""
+class SplitDraws:
+    """The samples that the steps of a phase draw from one split: of one seed, or of several seeds stacked."""
 
-    def __init__(self, parts: Sequence[Subset], rows: Sequence[Tensor]) -> None:
-        self.store = parts[0].store
-        if any(part.store is not self.store for part in parts):
-            raise ValueError("seeds that are trained together draw from one store")
+    def __init__(self, subsets: Sequence[Subset], indices: Sequence[Tensor]) -> None:
+        self.store = subsets[0].store
+        if any(subset.store is not self.store for subset in subsets):
+            raise ValueError("Vmapped seeds must draw from the same sample store.")
         device = self.store.device
-        if len(parts) == 1:
-            self.split_indices, self.offsets, part = rows[0], None, parts[0]
-            self.y, self.domain, self.group, numbers = part.y, part.domain, part.group, part.indices
+        self.offsets: Tensor | None = None
+        """(seeds, 1) where each seed's samples begin in the concatenated subsets; None for one seed."""
+        if len(subsets) == 1:
+            self.split_indices, subset = indices[0], subsets[0]
+            self.y, self.domain, self.group, in_store = subset.y, subset.domain, subset.group, subset.indices
         else:
-            starts = torch.tensor([0, *(len(part) for part in parts)], device=device).cumsum(0)[:-1]
+            starts = torch.tensor([0, *(len(subset) for subset in subsets)], device=device).cumsum(0)[:-1]
             self.offsets = starts[:, None]
-            self.split_indices = torch.stack(list(rows), dim=1) + self.offsets
-            self.y, self.domain, self.group, joined = (
-                _joined([getattr(part, fact) for part in parts]) for fact in ("y", "domain", "group", "indices")
+            self.split_indices = torch.stack(list(indices), dim=1) + self.offsets
+            self.y, self.domain, self.group, all_indices = (
+                _concatenated_fact([getattr(subset, fact) for subset in subsets])
+                for fact in ("y", "domain", "group", "indices")
             )
-            assert joined is not None
-            numbers = joined
-        whole = numbers.device == self.split_indices.device and torch.equal(numbers, torch.arange(len(numbers), device=device))
-        self.store_indices = self.split_indices if whole else numbers[self.split_indices.to(numbers.device)]
-        # one source: the domain of a batch is the same at every step, and so is not drawn
-        alike = self.domain is not None and bool((self.domain == self.domain[0]).all())
-        self._alike = (
-            self.domain[self.split_indices[0]] if alike and self.domain is not None and len(self.split_indices) else None
+            assert all_indices is not None
+            in_store = all_indices
+        same_device = in_store.device == self.split_indices.device
+        whole_store = same_device and torch.equal(in_store, torch.arange(len(in_store), device=device))
+        self.store_indices = self.split_indices if whole_store else in_store[self.split_indices.to(in_store.device)]
+        # with one source the domain of a batch is the same at every step, and is looked up once
+        one_domain = self.domain is not None and bool((self.domain == self.domain[0]).all())
+        self._constant_domain = (
+            self.domain[self.split_indices[0]] if one_domain and self.domain is not None and len(self.split_indices) else None
         )
 
     @staticmethod
     def of(step: int | Tensor, table: Tensor) -> Tensor:
-        """The line of a table for a step."""
+        """The entry (B,) or (seeds, B) of a table (steps, ...) for a step."""
         return table[step] if isinstance(step, int) else table.index_select(0, step)[0]
 
-    def stored(self, step: int | Tensor, line: Tensor) -> Tensor:
-        """Numbers (B,) in the store of the rows of a step, which are `line` within the part."""
-        numbers = line if self.store_indices is self.split_indices else self.of(step, self.store_indices)
-        return numbers if numbers.ndim == 1 else numbers.flatten()
+    def in_store(self, step: int | Tensor, indices: Tensor) -> Tensor:
+        """Store indices (B,) of the samples of a step, whose indices within the split are given."""
+        in_store = indices if self.store_indices is self.split_indices else self.of(step, self.store_indices)
+        return in_store if in_store.ndim == 1 else in_store.flatten()
 
-    def labelled(self, x: Tensor, at: Tensor) -> Labelled | Tensor:
-        """The drawn rows with what is known of them."""
+    def labeled(self, x: Tensor, indices: Tensor) -> Labelled | Tensor:
+        """A batch of network inputs with its labels, domains and groups; the inputs alone where the split has no labels."""
         if self.y is None:
             return x
-        domain = self._alike
+        domain = self._constant_domain
         if domain is None and self.domain is not None:
-            domain = self.domain[at]
-        y = self.y.index_select(0, at) if at.ndim == 1 else self.y[at]  # the shorter way is the faster one
-        return Labelled(x, y, domain, None if self.group is None else self.group[at])
+            domain = self.domain[indices]
+        y = self.y.index_select(0, indices) if indices.ndim == 1 else self.y[indices]  # index_select is faster
+        return Labelled(x, y, domain, None if self.group is None else self.group[indices])
 
 
-def _joined(facts: Sequence[Tensor | None]) -> Tensor | None:
+def _concatenated_fact(facts: Sequence[Tensor | None]) -> Tensor | None:
     known = [fact for fact in facts if fact is not None]
     return torch.cat(known) if len(known) == len(facts) else None
 
 
 class Prefetcher:
-    """Gathers rows of the host in a thread, `AHEAD` steps before they are asked for.
+    """A thread that gathers samples of the host `PREFETCHED` steps before they are asked for.
 
-    They go to the GPU through pinned memory and a stream of their own: the step's stream waits for the copy, the program does
+    They go to the GPU through pinned memory and on a stream of their own: the step's stream waits for the copy, the host does
     not.
     """
 
-    def __init__(self, parts: Mapping[str, _Drawn], first: int = 0) -> None:
-        self._stores: dict[str, SampleStore] = {name: part.store for name, part in parts.items()}
-        self._numbers = {name: part.store_indices.cpu() for name, part in parts.items()}
-        self._steps = min(len(numbers) for numbers in self._numbers.values())
+    def __init__(self, draws: Mapping[str, SplitDraws], first_step: int = 0) -> None:
+        self._stores: dict[str, SampleStore] = {split: of_split.store for split, of_split in draws.items()}
+        self._indices = {split: of_split.store_indices.cpu() for split, of_split in draws.items()}
+        self._steps = min(len(indices) for indices in self._indices.values())
         self.device = next(iter(self._stores.values())).device
         self._stream = torch.cuda.Stream(self.device)
         self._pinned: dict[int, dict[str, Tensor]] = {}
-        self._copied: dict[int, Any] = {}
+        self._copy_events: dict[int, Any] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._ready: deque[Future[tuple[dict[str, Tensor], Any]]] = deque()
-        self._asked = first
-        for _ in range(AHEAD):
-            self._ask()
+        self._batches: deque[Future[tuple[dict[str, Tensor], Any]]] = deque()
+        self._next_step = first_step
+        for _ in range(PREFETCHED):
+            self._submit()
 
     def next(self) -> dict[str, Tensor]:
-        """Stored rows of the next step by part, on the device."""
-        rows, copied = self._ready.popleft().result()
-        self._ask()
+        """Stored samples of the next step by split, on the device."""
+        samples, copy_event = self._batches.popleft().result()
+        self._submit()
         stream = torch.cuda.current_stream(self.device)
-        stream.wait_event(copied)
-        for tensor in rows.values():
+        stream.wait_event(copy_event)
+        for tensor in samples.values():
             tensor.record_stream(stream)
-        return rows
+        return samples
 
     def close(self) -> None:
         """Stop the thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _ask(self) -> None:
-        if self._asked < self._steps:
-            self._ready.append(self._pool.submit(self._make, self._asked))
-            self._asked += 1
+    def _submit(self) -> None:
+        """Let the thread gather the batch of one more step."""
+        if self._next_step < self._steps:
+            self._batches.append(self._pool.submit(self._gather, self._next_step))
+            self._next_step += 1
 
-    def _make(self, step: int) -> tuple[dict[str, Tensor], Any]:
-        numbers = {name: table[step].flatten() for name, table in self._numbers.items()}
-        slot = step % (AHEAD + 1)
-        if slot in self._copied:
-            self._copied[slot].synchronize()  # this thread alone waits: the pinned rows are still on their way
+    def _gather(self, step: int) -> tuple[dict[str, Tensor], Any]:
+        """Stored samples of a step on their way to the device, and the event that ends their copy."""
+        indices = {split: table[step].flatten() for split, table in self._indices.items()}
+        slot = step % (PREFETCHED + 1)
+        if slot in self._copy_events:
+            self._copy_events[slot].synchronize()  # only this thread waits: the slot's last samples are still being copied
         else:
-            self._pinned[slot] = empty(self._stores, {name: len(wanted) for name, wanted in numbers.items()}, pin_memory=True)
-        gathered = {name: self._stores[name].gather(wanted, self._pinned[slot][name]) for name, wanted in numbers.items()}
+            counts = {split: len(of_split) for split, of_split in indices.items()}
+            self._pinned[slot] = empty_samples(self._stores, counts, pin_memory=True)
+        gathered = {split: self._stores[split].gather(indices[split], self._pinned[slot][split]) for split in indices}
         with torch.cuda.stream(self._stream):
-            if alike(self._stores.values()):  # one copy for all
-                sent = concatenated(*gathered.values()).to(self.device, non_blocking=True)
-                rows = dict(zip(gathered, sent.split([len(part) for part in gathered.values()]), strict=True))
+            if share_layout(self._stores.values()):  # one copy for all splits
+                whole = concatenated(*gathered.values()).to(self.device, non_blocking=True)
+                samples = dict(zip(gathered, whole.split([len(x) for x in gathered.values()]), strict=True))
             else:
-                rows = {name: part.to(self.device, non_blocking=True) for name, part in gathered.items()}
-            self._copied[slot] = self._stream.record_event()
-        return rows, self._copied[slot]
+                samples = {split: x.to(self.device, non_blocking=True) for split, x in gathered.items()}
+            self._copy_events[slot] = self._stream.record_event()
+        return samples, self._copy_events[slot]

@@ -1,4 +1,4 @@
-"""Stored rows -> what a network takes, and the batches of a step: all on the device, drawn by index."""
+"""Stored samples -> network inputs, and the sample indices that each step draws."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.seeds import generator
 from tlbench.suite import Network
 
-CHUNK = 512
-"""Rows of a forward outside the steps."""
+CHUNK_SAMPLES = 512
+"""Samples of a forward outside the steps, at most."""
 CHUNK_BYTES = 8 * 2**20
-"""Of its inputs, at most: all 512 of small images, and fewer of larger ones, whose activations would fill the memory."""
+"""Bytes of its inputs, at most: 512 small images, and fewer large ones, whose activations would fill the memory."""
 
 
 class Inputs:
-    """uint8 or float rows -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are."""
+    """uint8 or float samples -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are."""
 
     def __init__(self, net: Network, channels_last: bool) -> None:
         self.shift, self.scale = -net.mean / net.std, 1 / net.std
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows (B, ...) -> float32 (B, ...), images in the layout of the network."""
+        """Samples (B, ...) -> float32 (B, ...), images in the memory layout of the network."""
         if x.ndim != 4:
             return x.float()
         scale = self.scale / 255 if x.dtype == torch.uint8 else self.scale
@@ -37,24 +37,42 @@ class Inputs:
         )
 
 
-def draw(rows: int, steps: int, batch: int, seed: int, device: torch.device) -> Tensor:
-    """Row numbers of every step (steps, batch): one random permutation of the rows after the other.
+def draw_batches(samples: int, steps: int, batch_size: int, seed: int, device: torch.device) -> Tensor:
+    """Sample indices (steps, batch_size) of all steps: one random permutation of the samples after the other.
 
-    Drawn ahead and on the CPU: the same on every device, and no step waits for it.
+    They are drawn in advance and on the CPU: they are then the same on every device, and no step synchronises for them.
+
+    Args:
+        samples: number of samples N of the split; the indices lie in [0, N).
+        steps: number of steps.
+        batch_size: samples per step.
+        seed: of the permutations.
+        device: where the indices are stored.
     """
-    need = steps * batch
-    repeats = -(-need // rows)
+    draws = steps * batch_size
+    epochs = -(-draws // samples)
     source = generator(seed)
-    if repeats > 64:  # few rows: all permutations at once
-        order = torch.rand(repeats, rows, generator=source).argsort(dim=1).flatten()
+    if epochs > 64:  # of few samples all permutations are drawn at once
+        order = torch.rand(epochs, samples, generator=source).argsort(dim=1).flatten()
     else:
-        order = torch.cat([torch.randperm(rows, generator=source) for _ in range(repeats)])
-    return order[:need].view(steps, batch).to(device)
+        order = torch.cat([torch.randperm(samples, generator=source) for _ in range(epochs)])
+    return order[:draws].view(steps, batch_size).to(device)
 
 
-def in_chunks(function: Callable[[Tensor], Tensor], rows: Tensor | Subset, inputs: Inputs, size: int) -> Tensor:
-    """`function` over all rows, `size` at a time (fewer of large ones), without gradients."""
-    shape = rows.store.shape if isinstance(rows, Subset) else tuple(rows.shape[1:])
-    size = max(1, min(size, CHUNK_BYTES // (4 * math.prod(shape) or 1)))
+def map_in_chunks(function: Callable[[Tensor], Tensor], samples: Tensor | Subset, inputs: Inputs, chunk: int) -> Tensor:
+    """Apply a function to the network inputs of all samples, without gradients.
+
+    Args:
+        function: network inputs (B, ...) -> outputs (B, ...).
+        samples: stored samples (N, ...).
+        inputs: stored samples -> network inputs.
+        chunk: samples of one call, at most; fewer where their inputs exceed `CHUNK_BYTES`.
+
+    Returns:
+        The outputs (N, ...).
+    """
+    shape = samples.store.shape if isinstance(samples, Subset) else tuple(samples.shape[1:])
+    chunk = max(1, min(chunk, CHUNK_BYTES // (4 * math.prod(shape) or 1)))
     with torch.no_grad():
-        return torch.cat([function(inputs(x)) for x in (rows.chunks(size) if isinstance(rows, Subset) else rows.split(size))])
+        chunks = samples.chunks(chunk) if isinstance(samples, Subset) else samples.split(chunk)
+        return torch.cat([function(inputs(x)) for x in chunks])

@@ -1,4 +1,4 @@
-"""Passes over all granted rows of a part, outside the steps."""
+"""Passes over all samples of a granted split, outside the steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from tlbench.engine.data.inputs import CHUNK, Inputs, in_chunks
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod, Phase
@@ -15,41 +15,50 @@ from tlbench.terms import STREAM_SPLIT
 
 
 class SplitPasses:
-    """`Rows` of methods/base.py: the parts that a phase reads or passes over, and no other."""
+    """The `Passes` of tlbench/methods/base.py, over the splits that a phase names in `reads` or `passes` and no others."""
 
     def __init__(self, method: DeepMethod, granted: Grants, inputs: Inputs, phase: Phase) -> None:
         self._method, self._inputs = method, inputs
-        self._parts = {part: getattr(granted, part) for part in phase.reads | phase.passes if part != STREAM_SPLIT}
+        self._subsets = {split: getattr(granted, split) for split in phase.reads | phase.passes if split != STREAM_SPLIT}
 
-    def map(self, part: str, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """`function` over all inputs of a part, in chunks, in evaluation mode and without gradients."""
-        rows = self._of(part)
+    def map(self, split: str, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply a function to all network inputs of a split, in chunks, in evaluation mode and without gradients: (N, ...).
+
+        Raises:
+            TlbenchError: the phase does not name the split.
+        """
+        subset = self._subset(split)
         with eval_mode(self._method):
-            return in_chunks(function, rows, self._inputs, CHUNK)
+            return map_in_chunks(function, subset, self._inputs, CHUNK_SAMPLES)
 
-    def labels(self, part: str) -> Tensor:
-        """Labels (N,) of `source` or `few`."""
-        y = self._of(part).y
+    def labels(self, split: str) -> Tensor:
+        """The labels (N,) of `source` or `target_labeled`.
+
+        Raises:
+            TlbenchError: the phase does not name the split, or the split has no labels.
+        """
+        y = self._subset(split).y
         if y is None:
-            raise TlbenchError(f"{type(self._method).__name__} asks for the labels of {part!r}, which has none")
+            raise TlbenchError(f"{type(self._method).__name__} asks for the labels of the split {split!r}, which has none.")
         return y
 
-    def _of(self, part: str) -> Subset:
-        rows: Subset | None = self._parts.get(part)
-        if rows is None:
+    def _subset(self, split: str) -> Subset:
+        subset: Subset | None = self._subsets.get(split)
+        if subset is None:
             raise TlbenchError(
-                f"{type(self._method).__name__} passes over {part!r}, which neither its phase reads nor `passes` names"
+                f"{type(self._method).__name__} passes over the split {split!r}, which its phase does not name. "
+                "Name it in `reads` or in `passes` of the Phase."
             )
-        return rows
+        return subset
 
 
 @contextlib.contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """In evaluation mode inside; every part of the module is in its old mode afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
+    """Put a module into evaluation mode inside the block; each submodule returns to its own mode afterwards."""
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for submodule, training in modes:
+            submodule.training = training

@@ -1,4 +1,7 @@
-"""A pair of domains under a protocol -> what is granted, what is scored, what validates. Only the engine holds a Cell."""
+"""The domains of a pair under a protocol -> the granted, scored and validation samples of a case.
+
+Only the engine holds a `CaseData`, for it contains the labels of the scored samples.
+"""
 
 from __future__ import annotations
 
@@ -10,83 +13,100 @@ import torch
 from torch import Tensor
 
 from tlbench.data import fit_features
-from tlbench.engine.data.storage import Grants, Subset, is_resident, store_of
+from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
 
+Seeds = Callable[[str], int]
+"""The use of a random draw -> its seed."""
+
 
 @dataclass(frozen=True)
 class CaseData:
-    """The parts of one pair and seed. `scored` holds the target labels that no method may reach."""
+    """The splits of one pair and seed. `scored` holds target labels that no method may read."""
 
     granted: Grants
     scored: Subset
     validation: Subset | None
+    """Held-out source samples; None where the protocol holds none out."""
     classes: tuple[str, ...]
     groups: tuple[str, ...] = ()
-    """The names that `scored.group` numbers."""
+    """The group names that `scored.group` indexes."""
     targets: tuple[str, ...] = ()
     """The names of the target columns of a regression."""
 
 
 def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
-    """Raise TlbenchError where a pair can't be run under a protocol, before anything is trained."""
+    """Check, before any training, that a pair can be run under a protocol.
+
+    Raises:
+        TlbenchError: the tasks, target columns, classes or sample shapes of the domains do not fit together, or the protocol
+            scores samples that the target does not have.
+    """
     sources, target = fit_features(sources, target)
-    pair = f"pair {'+'.join(s.name for s in sources)}:{target.name}"
+    pair = _pair_name(sources, target)
     regression = protocol.task == "regression"
     for domain in (*sources, target):
         if bool(domain.classes) == regression:
             declared = "classification" if domain.classes else "regression"
             raise TlbenchError(
-                f"{pair}: protocol.task is {protocol.task!r}, but domain {domain.name} is declared for {declared}; "
-                "say task = 'regression' in both, or in neither"
+                f"{pair}: protocol.task is {protocol.task!r}, but domain {domain.name} is declared for {declared}. "
+                "Set task = 'regression' in both, or in neither."
             )
-    if regression:
-        classes: tuple[str, ...] = ()
-        if len(columns := {d.name: d.targets for d in (*sources, target)}) and len({*columns.values()}) > 1:
-            said = "; ".join(f"{name}: {', '.join(names)}" for name, names in columns.items())
-            raise TlbenchError(f"{pair}: domains with different target columns ({said}); give them the same ones")
-    else:
-        classes = shared_classes(sources, target)
-    shapes = {d.name: tuple(d.samples.x.shape[1:]) for d in (*sources, target)}
+    columns = {domain.name: domain.targets for domain in (*sources, target)}
+    if regression and len({*columns.values()}) > 1:
+        listed = "; ".join(f"{name}: {', '.join(names)}" for name, names in columns.items())
+        raise TlbenchError(f"{pair}: The domains have different target columns ({listed}). Give them the same ones.")
+    classes = () if regression else shared_classes(sources, target)
+    shapes = {domain.name: tuple(domain.samples.x.shape[1:]) for domain in (*sources, target)}
     if len(set(shapes.values())) > 1:
-        said = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-        raise TlbenchError(f"{pair}: rows of different shape: {said}; give them one shape (`shape`, `prepare`)")
+        listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        raise TlbenchError(
+            f"{pair}: The domains have samples of different shapes: {listed}. Give them one shape with `shape` or `prepare`."
+        )
     if protocol.scored == "test" and target.test is None:
         raise TlbenchError(
-            f"{pair}: protocol.scored = 'test', but domain {target.name} declares no test rows; "
-            "give it a `test = {...}` table, or score 'adapted' or 'held_out'"
+            f"{pair}: protocol.scored = 'test', but domain {target.name} declares no test samples. "
+            "Give it a `test = {...}` table, or score 'adapted' or 'held_out'."
         )
-    if regression:
-        if protocol.target_labels >= len(target.samples):
+    _check_labeled_targets(pair, target, classes, protocol)
+
+
+def _check_labeled_targets(pair: str, target: Domain, classes: tuple[str, ...], protocol: Protocol) -> None:
+    """Raise TlbenchError where the granted target labels leave no sample to score."""
+    labels = protocol.target_labels
+    if protocol.task == "regression":
+        counts = {f"domain {target.name}": len(target.samples)}
+    else:
+        y = _shared_labels(target, classes, target.samples.y)
+        of_class = torch.bincount(y, minlength=len(classes)).tolist()
+        counts = {f"class {name!r} of domain {target.name}": n for name, n in zip(classes, of_class, strict=True) if n}
+    for owner, samples in counts.items():
+        if labels and samples <= labels:
             raise TlbenchError(
-                f"{pair}: domain {target.name} has {len(target.samples)} rows; with protocol.target_labels = "
-                f"{protocol.target_labels} of them granted none is left to score; grant fewer"
-            )
-        return
-    count = torch.bincount(_renumber(target, classes, target.samples.y), minlength=len(classes))
-    for name, rows in zip(classes, count.tolist(), strict=True):
-        if protocol.target_labels and 0 < rows <= protocol.target_labels:
-            raise TlbenchError(
-                f"{pair}: class {name!r} of domain {target.name} has {rows} rows; with protocol.target_labels = "
-                f"{protocol.target_labels} of them granted none is left to score; grant fewer"
+                f"{pair}: {owner} has {samples} samples. With protocol.target_labels = {labels} none is left to score. "
+                "Grant fewer labels."
             )
 
 
 def shared_classes(sources: Sequence[Domain], target: Domain) -> tuple[str, ...]:
-    """The class list of a pair: that of its sources together; the target may lack some, not add any."""
-    lists = {d.classes for d in (*sources, target)}
+    """The classes of a pair: the union over its sources, of which the target may lack some.
+
+    Raises:
+        TlbenchError: the target has a class that no source has.
+    """
+    lists = {domain.classes for domain in (*sources, target)}
     if len(lists) == 1:
         return sources[0].classes
     union = {name for source in sources for name in source.classes}
     if extra := sorted(set(target.classes) - union):
         raise TlbenchError(
-            f"pair {'+'.join(s.name for s in sources)}:{target.name}: the target has classes that no source has: "
-            f"{', '.join(extra)}; the sources have {', '.join(sorted(union))}"
+            f"{_pair_name(sources, target)}: The target has classes that no source has: {', '.join(extra)}. "
+            f"The sources have {', '.join(sorted(union))}."
         )
-    longest = max((s.classes for s in sources), key=len)
+    longest = max((source.classes for source in sources), key=len)
     return longest if set(longest) == union else tuple(sorted(union))
 
 
@@ -94,104 +114,133 @@ def make_case_data(
     sources: Sequence[Domain],
     target: Domain,
     protocol: Protocol,
-    seed: Callable[[str], int],
+    seed: Seeds,
     device: torch.device,
     resident: str = "auto",
 ) -> CaseData:
-    """Split; rows are not copied: where they fit they live on the device, once for all cells.
+    """Split the samples of a pair. None is copied: samples that fit live on the device once, for all cases.
 
     Args:
-        sources: at least one; their rows are pooled, `domain` says which one a row is from.
-        target: rows (N, ...) of the same shape.
-        protocol: the grants and what is scored.
-        seed: use -> seed; the draws of rows are seeded, the same for every method.
-        device: where batches are wanted.
-        resident: `on`, `off`, or `auto`: whether the rows live on the device, see `rows.is_resident`.
+        sources: at least one; their samples are pooled, and `domain` says which source a sample is from.
+        target: its samples (N, ...) have the shape of the sources'.
+        protocol: what is granted and what is scored.
+        seed: use -> seed; the draws of samples are the same for every method.
+        device: where batches are needed.
+        resident: `train.resident`: whether the samples live on the device, see `storage.is_resident`.
     """
     sources, target = fit_features(sources, target)
     regression = protocol.task == "regression"
     classes = () if regression else shared_classes(sources, target)
-    own = [source.samples.x for source in sources]
-    kept_from = [source.samples.x if source.test is None else source.test.x for source in sources]
-    scored_from = target.samples.x if target.test is None or protocol.scored != "test" else target.test.x
-    fits = is_resident(resident, [*own, *kept_from, target.samples.x, scored_from], device)
-    trained: list[Labelled] = []
-    validation: list[Labelled] = []
-    first = first_kept = 0
-    for number, source in enumerate(sources):
-        rows = _numbered(source, classes, source.samples, number, first)
-        if source.test is not None:
-            validation.append(_numbered(source, classes, source.test, number, first_kept))
-        elif protocol.source_held_out:
-            kept, rows = _split(rows, protocol.source_held_out, seed(f"source held out {number}"))
-            validation.append(dataclasses.replace(kept, x=kept.x + (first_kept - first)))
-        trained.append(rows)
-        first, first_kept = first + len(source.samples), first_kept + len(kept_from[number])
+    source_x = [source.samples.x for source in sources]
+    validation_x = [source.samples.x if source.test is None else source.test.x for source in sources]
+    scored_x = target.samples.x if target.test is None or protocol.scored != "test" else target.test.x
+    fits = is_resident(resident, [*source_x, *validation_x, target.samples.x, scored_x], device)
 
-    rest = _numbered(target, classes, target.samples, 0)
-    scored: Labelled | None = None
-    if protocol.scored == "held_out":
-        scored, rest = _split(rest, protocol.held_out, seed("target held out"))
-    few: Labelled | None = None
-    if protocol.target_labels:
-        few, rest = _few(rest, protocol.target_labels, seed(LABELED_TARGET_DRAW), regression)
-    if protocol.scored == "adapted":
-        scored = rest
-    elif protocol.scored == "test" and target.test is not None:
-        scored = _numbered(target, classes, target.test, 0)
-    assert scored is not None  # check() has seen that test rows are there
+    def subset(indexed: Labelled, tensors: Sequence[Tensor]) -> Subset:
+        facts = (None if fact is None else fact.to(device) for fact in (indexed.y, indexed.domain, indexed.group))
+        return Subset(sample_store(tensors, device, fits), indexed.x.to(device) if fits else indexed.x, *facts)
 
-    def part(rows: Labelled, tensors: Sequence[Tensor]) -> Subset:
-        facts = (None if fact is None else fact.to(device) for fact in (rows.y, rows.domain, rows.group))
-        return Subset(store_of(tensors, device, fits), rows.x.to(device) if fits else rows.x, *facts)
-
+    source, validation = _split_sources(sources, classes, protocol, seed)
+    labeled, unlabeled, scored = _split_target(target, classes, protocol, seed)
     granted = Grants(
         classes=scored.y.shape[1] if regression else len(classes),
-        source=part(_pool(trained), own) if "source" in protocol.grants else None,
-        target=part(rest, [target.samples.x]).unlabelled() if "target" in protocol.grants else None,
-        target_labeled=None if few is None else part(few, [target.samples.x]),
+        source=subset(source, source_x) if "source" in protocol.grants else None,
+        target=subset(unlabeled, [target.samples.x]).unlabeled() if "target" in protocol.grants else None,
+        target_labeled=None if labeled is None else subset(labeled, [target.samples.x]),
         regression=regression,
     )
-    validating = part(_pool(validation), kept_from) if validation else None
-    return CaseData(granted, part(scored, [scored_from]), validating, classes, target.groups, target.targets)
+    return CaseData(
+        granted,
+        scored=subset(scored, [scored_x]),
+        validation=None if validation is None else subset(validation, validation_x),
+        classes=classes,
+        groups=target.groups,
+        targets=target.targets,
+    )
 
 
-def _renumber(domain: Domain, classes: tuple[str, ...], y: Tensor) -> Tensor:
-    """A domain's class numbers -> those of the pair; the targets of a regression as they are."""
+def _split_sources(
+    sources: Sequence[Domain], classes: tuple[str, ...], protocol: Protocol, seed: Seeds
+) -> tuple[Labelled, Labelled | None]:
+    """The pooled source samples for training and those for validation, with store indices (N,) in the place of x."""
+    training: list[Labelled] = []
+    validation: list[Labelled] = []
+    start = validation_start = 0
+    for number, source in enumerate(sources):
+        samples = _indexed(source, classes, source.samples, number, start)
+        if source.test is not None:
+            validation.append(_indexed(source, classes, source.test, number, validation_start))
+        elif protocol.source_held_out:
+            validating, samples = _hold_out(samples, protocol.source_held_out, seed(f"source held out {number}"))
+            validation.append(dataclasses.replace(validating, x=validating.x + (validation_start - start)))
+        training.append(samples)
+        start += len(source.samples)
+        validation_start += len(source.samples if source.test is None else source.test)
+    return _pool(training), _pool(validation) if validation else None
+
+
+def _split_target(
+    target: Domain, classes: tuple[str, ...], protocol: Protocol, seed: Seeds
+) -> tuple[Labelled | None, Labelled, Labelled]:
+    """The labelled, the unlabelled and the scored target samples, with store indices (N,) in the place of x."""
+    regression = protocol.task == "regression"
+    unlabeled = _indexed(target, classes, target.samples, 0)
+    scored: Labelled | None = None
+    if protocol.scored == "held_out":
+        scored, unlabeled = _hold_out(unlabeled, protocol.held_out, seed("target held out"))
+    labeled: Labelled | None = None
+    if protocol.target_labels:
+        labeled, unlabeled = _draw_labeled(unlabeled, protocol.target_labels, seed(LABELED_TARGET_DRAW), regression)
+    if protocol.scored == "adapted":
+        scored = unlabeled
+    elif protocol.scored == "test" and target.test is not None:
+        scored = _indexed(target, classes, target.test, 0)
+    assert scored is not None  # check_pair has seen that there are test samples
+    return labeled, unlabeled, scored
+
+
+def _pair_name(sources: Sequence[Domain], target: Domain) -> str:
+    """The pair as error messages name it."""
+    return f"pair {'+'.join(source.name for source in sources)}:{target.name}"
+
+
+def _shared_labels(domain: Domain, classes: tuple[str, ...], y: Tensor) -> Tensor:
+    """A domain's class indices (N,) as indices of the pair's classes; the targets (N, K) of a regression as they are."""
     if domain.classes == classes:
         return y
     table = torch.tensor([classes.index(name) for name in domain.classes])
     return table[y]
 
 
-def _numbered(domain: Domain, classes: tuple[str, ...], rows: Labelled, number: int, first: int = 0) -> Labelled:
-    """Rows with their numbers (N,) in the place of x, counted from `first`: they are split and pooled as numbers."""
-    y = _renumber(domain, classes, rows.y)
-    return Labelled(torch.arange(first, first + len(y)), y, torch.full((len(y),), number), rows.group)
+def _indexed(domain: Domain, classes: tuple[str, ...], samples: Labelled, number: int, start: int = 0) -> Labelled:
+    """Samples with their store indices (N,), counted from `start`, in the place of x; they are split and pooled as indices."""
+    y = _shared_labels(domain, classes, samples.y)
+    return Labelled(torch.arange(start, start + len(y)), y, torch.full((len(y),), number), samples.group)
 
 
-def _split(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
-    """A random share of the rows (one at least, and one at least is left), and the others."""
-    if len(rows) < 2:
-        raise TlbenchError(f"a share of {share} can't be held out of {len(rows)} row")
-    order = torch.randperm(len(rows), generator=generator(seed))
-    count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-    return rows[order[:count].sort().values], rows[order[count:].sort().values]
+def _hold_out(samples: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
+    """A random share of the samples and the remaining ones; each has one sample at least."""
+    if len(samples) < 2:
+        raise TlbenchError(f"A share of {share} can't be held out of {len(samples)} sample. Give the domain more samples.")
+    order = torch.randperm(len(samples), generator=generator(seed))
+    count = min(max(round(share * len(samples)), 1), len(samples) - 1)
+    return samples[order[:count].sort().values], samples[order[count:].sort().values]
 
 
-def _few(rows: Labelled, per_class: int, seed: int, regression: bool) -> tuple[Labelled, Labelled]:
-    """`per_class` random rows of each class that is there (of all rows, for regression), and the others."""
-    order = torch.randperm(len(rows), generator=generator(seed))
-    taken = torch.zeros(len(rows), dtype=torch.bool)
-    y = torch.zeros(len(rows)) if regression else rows.y[order]
-    for name in y.unique().tolist():
-        taken[order[(y == name).nonzero().squeeze(1)[:per_class]]] = True
-    return rows[taken.nonzero().squeeze(1)], rows[(~taken).nonzero().squeeze(1)]
+def _draw_labeled(samples: Labelled, per_class: int, seed: int, regression: bool) -> tuple[Labelled, Labelled]:
+    """`per_class` random samples of each class that occurs (of all samples, for regression), and the remaining ones."""
+    order = torch.randperm(len(samples), generator=generator(seed))
+    is_labeled = torch.zeros(len(samples), dtype=torch.bool)
+    y = torch.zeros(len(samples)) if regression else samples.y[order]
+    for label in y.unique().tolist():
+        is_labeled[order[(y == label).nonzero().squeeze(1)[:per_class]]] = True
+    return samples[is_labeled.nonzero().squeeze(1)], samples[(~is_labeled).nonzero().squeeze(1)]
 
 
-def _pool(parts: Sequence[Labelled]) -> Labelled:
-    if len(parts) == 1:
-        return parts[0]
-    domains = [p.domain for p in parts if p.domain is not None]
-    # groups are numbered in each domain on its own: pooled, the numbers would say nothing
-    return Labelled(torch.cat([p.x for p in parts]), torch.cat([p.y for p in parts]), torch.cat(domains))
+def _pool(samples: Sequence[Labelled]) -> Labelled:
+    """The samples of several domains, concatenated, without groups: each domain numbers its groups on its own."""
+    if len(samples) == 1:
+        return samples[0]
+    domains = [of_domain.domain for of_domain in samples if of_domain.domain is not None]
+    x, y = torch.cat([of_domain.x for of_domain in samples]), torch.cat([of_domain.y for of_domain in samples])
+    return Labelled(x, y, torch.cat(domains))

@@ -1,7 +1,7 @@
-"""Rows that stay where they are stored: parts are numbers of rows, and no row is copied before it is asked for.
+"""Sample storage. Subsets are indices into a store, and no sample is copied before a batch draws it.
 
-A domain that fits lives on the device once, for all cases that use it. A larger one stays on the host, mapped from disk:
-its rows are gathered by number and sent over, and pages of its file that were read are given back now and then.
+A domain that fits lives on the device once, for all cases that use it. A larger one stays on the host, memory-mapped from
+disk: its samples are gathered by index and copied to the device, and the pages that were read are released from time to time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlbench.terms import Labelled, Task
+from tlbench.terms import SPLITS, Labelled, Task
 
-FITS = {"cuda": 0.4, "cpu": 0.5}
-"""Share of the free memory of a device that the rows of one pair may take, for train.resident = "auto"."""
+RESIDENT_SHARE = {"cuda": 0.4, "cpu": 0.5}
+"""Share of the free memory of a device that the samples of one pair may take, for train.resident = "auto"."""
 _READ_BYTES = 2**25
-"""Bytes of rows read from a mapped file before its pages are given back."""
-_AROUND_BYTES = 2**16
-"""What the system maps around a page that is asked for, and counts as memory of this process."""
+"""Bytes of samples read from a mapped file before its pages are released."""
+_FAULT_AROUND_BYTES = 2**16
+"""Bytes that the system maps around a page that is read, and counts as memory of this process."""
 _MADV_WILLNEED, _MADV_DONTNEED = 3, 4
 
 _stores: weakref.WeakValueDictionary[tuple[object, ...], SampleStore] = weakref.WeakValueDictionary()
@@ -35,7 +35,7 @@ _on_device: dict[tuple[int, torch.device], tuple[weakref.ref[Tensor], Tensor]] =
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that a device has left; None where it can't be told."""
+    """Free memory of a device in bytes; None where it can't be read."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -46,18 +46,24 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def is_resident(choice: str, tensors: Sequence[Tensor], device: torch.device) -> bool:
-    """Whether the rows of a pair live on the device: `train.resident`, where "auto" looks at the free memory."""
+    """Whether the samples of a pair live on the device.
+
+    Args:
+        choice: `train.resident`: "on", "off", or "auto", which compares the samples with the free memory.
+        tensors: the stored samples (N_i, ...) of the domains.
+        device: where batches are needed.
+    """
     if choice != "auto":
         return choice == "on"
     if all((id(tensor), device) in _on_device for tensor in tensors):
         return True
     free = free_bytes(device)
-    need = sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in tensors}.values())
-    return free is None or need <= FITS.get(device.type, FITS["cpu"]) * free
+    size = sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in tensors}.values())
+    return free is None or size <= RESIDENT_SHARE.get(device.type, RESIDENT_SHARE["cpu"]) * free
 
 
 def move_once(tensor: Tensor, device: torch.device) -> Tensor:
-    """A stored tensor on a device: moved once, and kept for as long as the stored one lives."""
+    """A stored tensor on a device: it is moved once, and its copy lives as long as the stored tensor."""
     if tensor.device == device or device.type == "cpu":
         return tensor.to(device)
     key = (id(tensor), device)
@@ -66,96 +72,106 @@ def move_once(tensor: Tensor, device: torch.device) -> Tensor:
     return _on_device[key][1]
 
 
-def store_of(tensors: Sequence[Tensor], device: torch.device, resident: bool) -> SampleStore:
-    """The store of these tensors: the one that is in use, where there is one."""
+def sample_store(tensors: Sequence[Tensor], device: torch.device, resident: bool) -> SampleStore:
+    """The store of these tensors: an existing one where one is in use, otherwise a new one."""
     key = (*(id(tensor) for tensor in tensors), device, resident)
-    found = _stores.get(key)
-    if found is None:
-        found = _stores[key] = SampleStore(tensors, device, resident)
-    return found
+    store = _stores.get(key)
+    if store is None:
+        store = _stores[key] = SampleStore(tensors, device, resident)
+    return store
 
 
 class SampleStore:
-    """The rows of one or several domains, one after the other, in the form they are stored in.
+    """The samples of one or several domains, one domain after the other, in the type they are stored in.
 
     Args:
-        tensors: rows (N_i, ...) of one shape and type.
-        device: where rows are wanted.
-        resident: whether all of them live there.
+        tensors: samples (N_i, ...) of each domain, of one shape and type.
+        device: where batches are needed.
+        resident: whether all samples live on that device.
     """
 
     def __init__(self, tensors: Sequence[Tensor], device: torch.device, resident: bool = True) -> None:
         self.device, self.resident = device, resident
         self.shape = tuple(tensors[0].shape[1:])
         self.dtype = tensors[0].dtype
-        self._rows: Tensor | None = None
+        self._samples: Tensor | None = None
+        """All samples (N, ...) on the device, where they live there."""
         self._arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
-        self._held = list(tensors)
-        self._read = 0
-        one = len(tensors) == 1
+        self._tensors = list(tensors)
+        """References that keep the tensors, and so the ids in the key of `_stores`, alive."""
+        self._bytes_read = 0
+        single = len(tensors) == 1
         if resident:
-            self._rows = move_once(tensors[0], device) if one else torch.cat([tensor.to(device) for tensor in tensors])
+            self._samples = move_once(tensors[0], device) if single else torch.cat([tensor.to(device) for tensor in tensors])
         self._files: list[tuple[int, int]] = []
-        large = tensors[0][:1].nbytes > _AROUND_BYTES  # of small rows each page serves many, and is soon read again
-        if not resident or (one and device.type == "cpu" and large):  # a domain that a CPU holds lies in its file, too
+        large = tensors[0][:1].nbytes > _FAULT_AROUND_BYTES  # a page of small samples serves many, and is soon read again
+        if not resident or (single and device.type == "cpu" and large):  # on a CPU resident samples may be mapped, too
             self._files = [span for tensor in tensors if (span := _mapped_file(tensor)) is not None]
         if not resident:
             self._arrays = [tensor.numpy() for tensor in tensors]
             self._starts = [0, *itertools.accumulate(len(array) for array in self._arrays)]
 
-    def take(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
-        """Rows (..., row shape) on the device; their numbers (...) are there too, or on the host for a store that is.
+    def take(self, indices: Tensor, out: Tensor | None = None) -> Tensor:
+        """Samples (..., *sample shape) on the device.
 
-        Into `out` (rows, row shape) where one is given.
+        Args:
+            indices: (...), on the device; on the host for a store that is not resident.
+            out: (samples, *sample shape) to write into.
         """
-        if self._rows is None:
-            rows = self.gather(numbers, out if self.device.type == "cpu" else None).to(self.device)
-            return rows if out is None or self.device.type == "cpu" else out.copy_(rows)
-        # on a CPU several times as fast as rows[numbers]
-        flat = numbers if numbers.ndim == 1 else numbers.flatten()
-        rows = torch.index_select(self._rows, 0, flat) if out is None else torch.index_select(self._rows, 0, flat, out=out)
+        if self._samples is None:
+            samples = self.gather(indices, out if self.device.type == "cpu" else None).to(self.device)
+            return samples if out is None or self.device.type == "cpu" else out.copy_(samples)
+        # on a CPU index_select is several times as fast as samples[indices]
+        flat = indices if indices.ndim == 1 else indices.flatten()
+        stored = self._samples
+        samples = torch.index_select(stored, 0, flat) if out is None else torch.index_select(stored, 0, flat, out=out)
         if self._files:
-            self._was_read(rows.nbytes, numbers.numel())
-        return rows if flat is numbers else rows.view(*numbers.shape, *self.shape)
+            self._count_read(samples.nbytes, indices.numel())
+        return samples if flat is indices else samples.view(*indices.shape, *self.shape)
 
-    def gather(self, numbers: Tensor, out: Tensor | None = None) -> Tensor:
-        """Rows of a store on the host, there; into `out` (rows, row shape) where one is given."""
-        wanted = numbers.cpu().numpy().reshape(-1)
-        rows = torch.empty((len(wanted), *self.shape), dtype=self.dtype) if out is None else out
-        into = rows.numpy()
+    def gather(self, indices: Tensor, out: Tensor | None = None) -> Tensor:
+        """Samples (..., *sample shape) on the host, of a store that is not resident.
+
+        Args:
+            indices: (...).
+            out: (samples, *sample shape) on the host to write into.
+        """
+        flat = indices.cpu().numpy().reshape(-1)
+        samples = torch.empty((len(flat), *self.shape), dtype=self.dtype) if out is None else out
+        destination = samples.numpy()
         if len(self._arrays) == 1:
-            # mode "clip" writes straight into `out`; all numbers lie within
-            np.take(self._arrays[0], wanted, axis=0, out=into, mode="clip")
+            # mode "clip" writes straight into `out`; no index is out of bounds
+            np.take(self._arrays[0], flat, axis=0, out=destination, mode="clip")
         else:
-            which = np.searchsorted(np.asarray(self._starts), wanted, side="right") - 1
-            for number, array in enumerate(self._arrays):
-                mine = which == number
-                into[mine] = array[wanted[mine] - self._starts[number]]
-        self._was_read(into.nbytes, len(wanted))
-        return rows.view(*numbers.shape, *self.shape)
+            domains = np.searchsorted(np.asarray(self._starts), flat, side="right") - 1
+            for domain, array in enumerate(self._arrays):
+                of_domain = domains == domain
+                destination[of_domain] = array[flat[of_domain] - self._starts[domain]]
+        self._count_read(destination.nbytes, len(flat))
+        return samples.view(*indices.shape, *self.shape)
 
-    def announce(self, numbers: Tensor) -> None:
-        """Tell the system that rows (N,) of mapped files are read soon: it fetches what lies on a disk, nobody waits for it."""
+    def read_ahead(self, indices: Tensor) -> None:
+        """Tell the system that samples (N,) of mapped files are read soon: it fetches them from the disk in the background."""
         if not self._files:
             return
-        for number in numbers.tolist():
-            part = bisect.bisect_right(self._starts, number) - 1
-            array = self._arrays[part]
-            first = array.ctypes.data + (number - self._starts[part]) * array.strides[0]
+        for index in indices.tolist():
+            domain = bisect.bisect_right(self._starts, index) - 1
+            array = self._arrays[domain]
+            first = array.ctypes.data + (index - self._starts[domain]) * array.strides[0]
             _advise(first // mmap.PAGESIZE * mmap.PAGESIZE, first % mmap.PAGESIZE + array.strides[0], _MADV_WILLNEED)
 
-    def _was_read(self, size: int, rows: int) -> None:
-        """Count what was read of mapped files, and give their pages back now and then."""
-        self._read += size + rows * _AROUND_BYTES
-        if self._read > _READ_BYTES:
-            self._read = 0
+    def _count_read(self, size: int, samples: int) -> None:
+        """Count the bytes that were read of mapped files, and release their pages from time to time."""
+        self._bytes_read += size + samples * _FAULT_AROUND_BYTES
+        if self._bytes_read > _READ_BYTES:
+            self._bytes_read = 0
             for start, length in self._files:
                 _release_pages(start, length)
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Rows of a store by their numbers (N,), and what is known of each: y, domain and group as in `Labelled`, on the device."""
+    """Samples of a store by their indices (N,), with y, domain and group as in `Labelled`, on the device, where known."""
 
     store: SampleStore
     indices: Tensor
@@ -164,43 +180,45 @@ class Subset:
     group: Tensor | None = None
 
     @classmethod
-    def of(cls, rows: Labelled | Tensor) -> Subset:
-        """All rows of plain tensors, on the device that they are on."""
-        x = rows.x if isinstance(rows, Labelled) else rows
-        numbers = torch.arange(len(x), device=x.device)
+    def of(cls, samples: Labelled | Tensor) -> Subset:
+        """All samples of plain tensors, on the device that they are on."""
+        x = samples.x if isinstance(samples, Labelled) else samples
+        indices = torch.arange(len(x), device=x.device)
         store = SampleStore([x], x.device)
-        return cls(store, numbers, rows.y, rows.domain, rows.group) if isinstance(rows, Labelled) else cls(store, numbers)
+        if isinstance(samples, Labelled):
+            return cls(store, indices, samples.y, samples.domain, samples.group)
+        return cls(store, indices)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, rows: Tensor) -> Subset:
-        """The part's rows of these numbers; still none is copied."""
+    def __getitem__(self, selected: Tensor) -> Subset:
+        """The samples at these positions (M,) of the subset; none is copied."""
 
         def of(fact: Tensor | None) -> Tensor | None:
-            return None if fact is None else fact[rows.to(fact.device)]
+            return None if fact is None else fact[selected.to(fact.device)]
 
-        numbers = self.indices[rows.to(self.indices.device)]
-        return Subset(self.store, numbers, of(self.y), of(self.domain), of(self.group))
+        indices = self.indices[selected.to(self.indices.device)]
+        return Subset(self.store, indices, of(self.y), of(self.domain), of(self.group))
 
     @property
     def x(self) -> Tensor:
-        """All rows (N, ...), on the device."""
+        """All samples (N, ...), on the device."""
         return self.store.take(self.indices)
 
-    def chunks(self, rows: int) -> Iterator[Tensor]:
-        """All rows, some at a time, on the device."""
-        for numbers in self.indices.split(rows):
-            yield self.store.take(numbers)
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """All samples, `size` at a time, on the device."""
+        for indices in self.indices.split(size):
+            yield self.store.take(indices)
 
-    def unlabelled(self) -> Subset:
-        """The same rows, and nothing known of them."""
+    def unlabeled(self) -> Subset:
+        """The same samples without labels, domains and groups."""
         return Subset(self.store, self.indices)
 
 
 @dataclass(frozen=True)
 class Grants:
-    """What `Task` says, with rows that stay where they are stored."""
+    """The splits that a method may read, as `Task` has them, with samples that stay where they are stored."""
 
     classes: int
     source: Subset | None = None
@@ -210,29 +228,26 @@ class Grants:
 
     @classmethod
     def of(cls, task: Task | Grants) -> Grants:
-        """The parts of a task."""
+        """The splits of a task; grants are returned unchanged."""
         if isinstance(task, Grants):
             return task
-        parts = {
-            name: None if (rows := getattr(task, name)) is None else Subset.of(rows)
-            for name in ("source", "target", "target_labeled")
-        }
-        return cls(task.classes, **parts, regression=task.regression)
+        subsets = {split: None if (samples := getattr(task, split)) is None else Subset.of(samples) for split in SPLITS}
+        return cls(task.classes, **subsets, regression=task.regression)
 
-    def task(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
-        """All rows as plain tensors on the device, each x after `change`."""
+    def task(self, transform: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
+        """All samples as plain tensors on the device, each x (N, ...) after `transform`."""
 
-        def plain(part: Subset | None) -> Labelled | Tensor | None:
-            if part is None or part.y is None:
-                return None if part is None else change(part.x)
-            return Labelled(change(part.x), part.y, part.domain, part.group)
+        def materialized(subset: Subset | None) -> Labelled | Tensor | None:
+            if subset is None or subset.y is None:
+                return None if subset is None else transform(subset.x)
+            return Labelled(transform(subset.x), subset.y, subset.domain, subset.group)
 
-        source, target, few = plain(self.source), plain(self.target), plain(self.target_labeled)
-        return Task(self.classes, source, target, few, self.regression)  # type: ignore[arg-type]  # labelled where labels are
+        splits = {split: materialized(getattr(self, split)) for split in SPLITS}
+        return Task(self.classes, **splits, regression=self.regression)  # type: ignore[arg-type]  # labelled splits have labels
 
 
 def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
-    """Start and length in memory of a tensor that is mapped from a file, in whole pages; None for any other memory."""
+    """Start address and length in bytes, in whole pages, of a tensor that is mapped from a file; None for other tensors."""
     start, length, page = tensor.data_ptr(), tensor.nbytes, mmap.PAGESIZE
     first, last = -(-start // page) * page, (start + length) // page * page
     try:
@@ -240,23 +255,23 @@ def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:
     except OSError:
         return None
     for line in spans:
-        where, _, _, _, inode, *path = line.split(maxsplit=5)
-        low, high = (int(edge, 16) for edge in where.split("-"))
+        span, _, _, _, inode, *path = line.split(maxsplit=5)
+        low, high = (int(edge, 16) for edge in span.split("-"))
         if low <= start and start + length <= high:
             return (first, last - first) if path and path[0].startswith("/") and inode != "0" and last > first else None
     return None
 
 
 def _release_pages(start: int, length: int) -> None:
-    """Let go of the pages of a mapped file: what is read again comes from the system's cache, or from the disk."""
+    """Release the pages of a mapped file from this process; later reads come from the system's cache or from the disk."""
     _advise(start, length, _MADV_DONTNEED)
 
 
-def _advise(start: int, length: int, what: int) -> int:
-    """0 where the system takes the advice; it is no more than that, and so nobody asks."""
-    return int(_system().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), what))
+def _advise(start: int, length: int, advice: int) -> int:
+    """Call madvise(2); 0 where the system accepts the advice. Callers need not check, for it is advice alone."""
+    return int(_c_library().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), advice))
 
 
 @functools.cache
-def _system() -> ctypes.CDLL:
+def _c_library() -> ctypes.CDLL:
     return ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""The identity of a case: a hash of all that decides its numbers."""
+"""The identity of a case: a hash of everything that decides its numbers."""
 
 from __future__ import annotations
 
@@ -14,47 +14,53 @@ from tlbench.terms import Case
 
 
 def identity(case: Case, suite: Suite, fingerprints: Mapping[str, str]) -> str:
-    """Hash of all that decides a case's numbers: what was asked, the data's content and the method's version.
+    """A hash of everything that decides the numbers of a case: its configuration, the data's content and the method's version.
 
-    Options at their defaults are left out, as in `Suite.hashed_settings`: a method may get a new option without a new version.
+    Options at their defaults are left out, as in `Suite.hashed_settings`, so that a method may get a new option without a new
+    version.
     """
     return identities([case], suite, fingerprints)[0]
 
 
 def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, str]) -> list[str]:
-    """The identity of each case, in order; `fingerprints` holds at least the domains that the cases name.
+    """The identity of each case, in order.
 
-    What cases share is written once: a directory of 50,000 records is resumed in a second or two.
+    Text that cases share is written once, so that a folder of 50,000 records is resumed in a second or two.
+
+    Args:
+        cases: the cases.
+        suite: their suite.
+        fingerprints: domain name -> fingerprint, for at least the domains that the cases name.
     """
     decided: dict[str, str] = {}
-    chosen: dict[tuple[str, str], str] = {}
-    pairs: dict[tuple[tuple[str, ...], str], tuple[str, str]] = {}
-    found = []
+    method_texts: dict[tuple[str, str], str] = {}
+    pair_texts: dict[tuple[tuple[str, ...], str], tuple[str, str]] = {}
+    hashes = []
     for case in cases:
         options = case.method, repr(case.options)
-        if options not in chosen:
-            chosen[options] = _canonical(_method(case))
+        if options not in method_texts:
+            method_texts[options] = _canonical(_method_facts(case))
         pair = case.sources, case.target
-        if pair not in pairs:
+        if pair not in pair_texts:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
-            pairs[pair] = _canonical(data), _canonical(pair)
+            pair_texts[pair] = _canonical(data), _canonical(pair)
         if (step := case.target if case.target in suite.label_budgets else "") not in decided:
             decided[step] = _canonical(suite.hashed_settings(step))
-        data_text, pair_text = pairs[pair]
-        # the canonical JSON of one object, its keys in order: what `suite.digest` hashes
+        data_text, pair_text = pair_texts[pair]
+        # the canonical JSON of one object with sorted keys, which `suite.digest` hashes
         text = (
-            f'{{"data":{data_text},"decides":{decided[step]},"method":{chosen[options]},"pair":{pair_text},'
+            f'{{"data":{data_text},"decides":{decided[step]},"method":{method_texts[options]},"pair":{pair_text},'
             f'"seed":{case.seed},"suite":{_canonical([case.suite, case.suite_version])}}}'
         )
-        found.append(hashlib.sha256(text.encode()).hexdigest()[:16])
-    return found
+        hashes.append(hashlib.sha256(text.encode()).hexdigest()[:16])
+    return hashes
 
 
-def _method(case: Case) -> list[Any]:
+def _method_facts(case: Case) -> list[Any]:
     kind = methods.method_class(case.method)
     defaults = kind.Options.model_construct().model_dump()
-    given = methods.method_options(case.method, case.options)
-    changed = {key: value for key, value in given.items() if key not in defaults or value != defaults[key]}
+    options = methods.method_options(case.method, case.options)
+    changed = {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
     return [case.method, kind.version, hashed_keys(changed)]
 
 

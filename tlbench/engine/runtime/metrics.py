@@ -1,4 +1,4 @@
-"""Predictions and labels -> scores: the only place where a target label meets a prediction."""
+"""Predictions and labels -> scores. No other module compares a prediction with a target label."""
 
 from __future__ import annotations
 
@@ -14,81 +14,85 @@ from tlbench.errors import DivergedError
 
 
 def predicted_classes(scores_NC: Tensor) -> Tensor:
-    """The class of the highest score (N,).
+    """The class (N,) of the highest score.
 
     Raises:
-        Diverged: a row has no score that is a number.
+        DivergedError: a score is NaN.
     """
     if bool(torch.isnan(scores_NC).any()):
-        raise DivergedError(f"{int(torch.isnan(scores_NC).any(dim=1).sum())} of {len(scores_NC)} predictions are not a number")
+        raise DivergedError(f"{int(torch.isnan(scores_NC).any(dim=1).sum())} of {len(scores_NC)} predictions are NaN.")
     return scores_NC.argmax(dim=1)
 
 
 def accuracy(predicted_N: Tensor, y_N: Tensor) -> float:
-    """Share of rows that are right."""
+    """The share of correct predictions."""
     return float((predicted_N == y_N).double().mean())
 
 
 def per_class_accuracy(predicted_N: Tensor, y_N: Tensor, classes: Sequence[str]) -> dict[str, float | None]:
-    """Share of each class's rows that are right; None for a class without a scored row."""
-    rows = torch.bincount(y_N, minlength=len(classes)).tolist()
-    right = torch.bincount(y_N[predicted_N == y_N], minlength=len(classes)).tolist()
-    return {name: r / n if n else None for name, r, n in zip(classes, right, rows, strict=True)}
+    """The share of correct predictions in each class; None for a class without scored samples."""
+    counts = torch.bincount(y_N, minlength=len(classes)).tolist()
+    correct = torch.bincount(y_N[predicted_N == y_N], minlength=len(classes)).tolist()
+    return {name: right / n if n else None for name, right, n in zip(classes, correct, counts, strict=True)}
 
 
 def per_group_accuracy(predicted_N: Tensor, y_N: Tensor, group_N: Tensor, groups: Sequence[str]) -> dict[str, float | None]:
-    """Share of each group's rows that are right; None for a group without a scored row."""
-    rows = torch.bincount(group_N, minlength=len(groups)).tolist()
-    right = torch.bincount(group_N[predicted_N == y_N], minlength=len(groups)).tolist()
-    return {name: r / n if n else None for name, r, n in zip(groups, right, rows, strict=True)}
+    """The share of correct predictions in each group; None for a group without scored samples."""
+    counts = torch.bincount(group_N, minlength=len(groups)).tolist()
+    correct = torch.bincount(group_N[predicted_N == y_N], minlength=len(groups)).tolist()
+    return {name: right / n if n else None for name, right, n in zip(groups, correct, counts, strict=True)}
 
 
 def macro_f1(predicted_N: Tensor, y_N: Tensor, classes: int) -> float:
-    """Mean F1 over the classes that have scored rows (a class without any has no F1)."""
-    rows = torch.bincount(y_N, minlength=classes).double()
-    said = torch.bincount(predicted_N, minlength=classes).double()
-    right = torch.bincount(y_N[predicted_N == y_N], minlength=classes).double()
-    f1 = 2 * right / (rows + said).clamp_min(1)
-    return float(f1[rows > 0].mean())
+    """The mean F1 over the classes that have scored samples (a class without any has no F1)."""
+    actual = torch.bincount(y_N, minlength=classes).double()
+    predicted = torch.bincount(predicted_N, minlength=classes).double()
+    correct = torch.bincount(y_N[predicted_N == y_N], minlength=classes).double()
+    f1 = 2 * correct / (actual + predicted).clamp_min(1)
+    return float(f1[actual > 0].mean())
 
 
 def regression_scores(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]) -> dict[str, float | dict[str, float] | None]:
-    """R2 (share of the variance explained), root mean squared and mean absolute error: each the mean over target columns.
+    """R2 (the explained share of the variance), root mean squared error and mean absolute error, as means over target columns.
 
-    A column that does not vary over the scored rows has no R2: then it is None for all.
+    A column that is constant over the scored samples has no R2; the mean is then None.
+
+    Args:
+        predicted_NK: predictions of N samples for K target columns.
+        y_NK: the targets.
+        targets: the names of the K columns; empty where they have none.
 
     Raises:
-        Diverged: a prediction that is not finite.
+        DivergedError: a prediction is not finite.
     """
     if not bool(torch.isfinite(predicted_NK).all()):
         raise DivergedError(
-            f"{int((~torch.isfinite(predicted_NK)).any(dim=1).sum())} of {len(y_NK)} predictions are not finite"
+            f"{int((~torch.isfinite(predicted_NK)).any(dim=1).sum())} of {len(y_NK)} predictions are not finite."
         )
     error, y = (predicted_NK - y_NK).double(), y_NK.double()
-    squared_K, varies_K = error.square().sum(dim=0), (y - y.mean(dim=0)).square().sum(dim=0)
-    r2_K = 1 - squared_K / varies_K
-    each = bool((varies_K > 0).all())
+    squared_K, total_K = error.square().sum(dim=0), (y - y.mean(dim=0)).square().sum(dim=0)
+    r2_K = 1 - squared_K / total_K
+    defined = bool((total_K > 0).all())
     return {
-        "r2": float(r2_K.mean()) if each else None,
+        "r2": float(r2_K.mean()) if defined else None,
         "rmse": float((squared_K / len(y)).sqrt().mean()),
         "mae": float(error.abs().mean()),
-        "per_target_r2": dict(zip(targets, r2_K.tolist(), strict=True)) if each and targets else None,
+        "per_target_r2": dict(zip(targets, r2_K.tolist(), strict=True)) if defined and targets else None,
     }
 
 
-def pack_predictions(predicted_N: Tensor, right_N: Tensor) -> tuple[str, bytes]:
-    """The predicted class of every scored row and whether it was right: a hash of both, and a compressed file's content."""
+def pack_predictions(predicted_N: Tensor, correct_N: Tensor) -> tuple[str, bytes]:
+    """The hash and the content of a predictions file: the class of every scored sample, and whether it is correct."""
     predicted = predicted_N.cpu().numpy()
-    small = predicted.astype(np.uint8 if int(predicted.max()) < 256 else np.uint16)
-    right = np.packbits(right_N.cpu().numpy())
+    predicted = predicted.astype(np.uint8 if int(predicted.max()) < 256 else np.uint16)
+    correct = np.packbits(correct_N.cpu().numpy())
     file = io.BytesIO()
-    np.savez_compressed(file, predicted=small, right=right)
-    return hashlib.sha256(f"{small.dtype}{len(small)}".encode() + small.tobytes() + right.tobytes()).hexdigest()[
-        :16
-    ], file.getvalue()
+    np.savez_compressed(file, predicted=predicted, right=correct)
+    facts = f"{predicted.dtype}{len(predicted)}".encode() + predicted.tobytes() + correct.tobytes()
+    return hashlib.sha256(facts).hexdigest()[:16], file.getvalue()
 
 
 def mean_entropy(logits_NC: Tensor) -> float:
-    """Mean entropy in nats of the softmax."""
-    # entr(0) = 0: a score of minus infinity rules a class out
+    """The mean entropy of the softmax in nats."""
+    # entr(0) = 0, for a score of minus infinity excludes its class
     return float(torch.special.entr(logits_NC.float().softmax(dim=1)).sum(dim=1).mean())

@@ -1,7 +1,7 @@
-"""In what the steps compute: chosen by the suite or for the device, and stated in the record.
+"""The numeric precision of the steps: the suite or the device decides it, and the record states it.
 
-The backbone computes in bf16 where that is asked for; heads, losses and optimizers are always in float32, so that covariances,
-kernels and eigenvectors of features stay what their papers say.
+Under bf16 the backbone alone runs in bf16. Heads, losses and optimizers always compute in float32, so that covariances,
+kernels and eigenvectors of features keep the precision of their papers.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from tlbench.suite import Training
 
 
 def resolve_precision(training: Training, device: torch.device) -> str:
-    """`fp32`, `tf32` or `bf16`: what `train.precision` says, for "auto" bf16 on a GPU that has it; tf32 is of CUDA alone."""
+    """`fp32`, `tf32` or `bf16`, by `train.precision`: "auto" is bf16 on a GPU that has it, and "tf32" is fp32 on a CPU."""
     if training.precision == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "fp32" if training.precision == "tf32" and device.type != "cuda" else training.precision
 
 
 def set_backbone_precision(module: nn.Module, precision: str) -> None:
-    """Let the backbones in a module compute in a precision; copies that are made of them later do so too."""
-    for part in module.modules():
-        if isinstance(part, Backbone):
-            part.autocast = torch.bfloat16 if precision == "bf16" else None
+    """Set the precision of all backbones in a module; later copies of them inherit it."""
+    for submodule in module.modules():
+        if isinstance(submodule, Backbone):
+            submodule.autocast = torch.bfloat16 if precision == "bf16" else None
 
 
 @contextlib.contextmanager
 def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Inside, float32 products on a CUDA device run in TF32 if that is the precision, and else in full.
+    """Run float32 products on a CUDA device in TF32 inside the block if that is the precision, and in full float32 otherwise.
 
-    cuDNN then takes those of its convolutions that give the same numbers each time: others add up in an order left to chance.
+    cuDNN then uses its deterministic convolutions only, for others add up in an arbitrary order.
     """
     if device.type != "cuda":
         yield

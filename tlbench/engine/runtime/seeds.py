@@ -1,4 +1,4 @@
-"""Seeds that say what they are for."""
+"""Seeds that are hashed from their use, the data and the case."""
 
 from __future__ import annotations
 
@@ -12,34 +12,40 @@ import torch
 from tlbench.terms import SPLIT_OF_OLD, Case
 
 LABELED_TARGET_DRAW = "few"
-"""What the draw of labelled target samples is hashed as: the first records' name, for another one would change every number."""
+"""The use that the draw of labelled target samples is hashed as. It is the name in the first records, for another one would
+change every number."""
 
 _HASHED_AS = {split: old for old, split in SPLIT_OF_OLD.items()}
 
 
 def batches_draw(split: str, phase: int) -> str:
-    """What the batches of a split in a phase are hashed as."""
+    """The use that the batches of a split in a phase are hashed as."""
     return f"batches {_HASHED_AS.get(split, split)} {phase}"
 
 
 def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
-    """A seed hashed from its use, the data, the pair and the seed number.
+    """A seed that is hashed from its use, the data, the pair and the seed number of the case.
 
-    The method is left out on purpose: all methods of a cell start from the same network, see the same batches and the same
-    labelled samples, and so deltas against the baseline are paired.
+    The method is left out on purpose: all methods of a cell start from the same network and see the same batches and the same
+    labelled samples, so that deltas against the baseline are paired.
+
+    Args:
+        case: the case.
+        use: the purpose of the seed, such as "network".
+        fingerprints: domain name -> fingerprint, for the domains of the pair.
     """
     facts = [use, sorted(fingerprints.items()), case.sources, case.target, case.seed]
     return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:7], "big")
 
 
 def generator(seed: int) -> torch.Generator:
-    """A generator on the CPU: what is drawn does not depend on the device."""
+    """A generator on the CPU, so that draws do not depend on the device."""
     return torch.Generator().manual_seed(seed)
 
 
 @contextlib.contextmanager
 def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators start from `seed` inside, and are as before outside."""
+    """Seed torch's global generators inside the block, and restore their states afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How fast the steps were, how fast a predictor is, and how many operations a step takes: the facts behind a Cost."""
+"""Throughput of training steps and predictions, and floating-point operations of a step: the facts of a `Cost`."""
 
 from __future__ import annotations
 
@@ -14,49 +14,50 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tlbench.clock import Clock, Memory, Steps, quantile, warm_up
-from tlbench.engine.data.inputs import CHUNK, Inputs
+from tlbench.clock import Clock, PeakMemory, StepTimer, quantile, warm_up_steps
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs
 from tlbench.methods.base import Predictor
 
-DATA, FORWARD_BACKWARD, OPTIMISER = "data", "forward_backward", "optimizer"
-"""The parts of a step that the loop tells apart; each becomes `step_<part>_seconds` of a Cost."""
+DATA, FORWARD_BACKWARD, OPTIMIZER = "data", "forward_backward", "optimizer"
+"""The stages of a step that are timed; each becomes `step_<stage>_seconds` of a `Cost`."""
 
-AT_ONCE = (1, 64)
-"""Rows at once for which a case says how fast it predicts."""
-_PATIENCE = 0.0025
-"""Share of the training's seconds that the measurement of one of them may take; else it is left out."""
-_CALLS = 50
-_MOST_ROWS = {"cpu": 2**16, "cuda": 2**20}
-_LONGEST_SECONDS = 1.0
+PREDICT_BATCH_SIZES = (1, 64)
+"""The batch sizes at which a case measures its prediction throughput."""
+_MEASUREMENT_SHARE = 0.0025
+"""The measurement at one batch size may take this share of the training's seconds; otherwise it is left out."""
+_MAX_CALLS = 50
+_MAX_BATCH_SIZE = {"cpu": 2**16, "cuda": 2**20}
+_MAX_FORWARD_SECONDS = 1.0
 
 
 @dataclass
 class StepThroughput:
-    """The steps of all phases of a training, their warm-ups left out."""
+    """The step times of all phases of a training, without their warm-up steps."""
 
     seconds: list[float] = field(default_factory=list)
     samples: int = 0
-    """Rows of all parts that these steps put through the backbone."""
+    """Samples of all splits that these steps put through the backbone."""
     warm_up_steps: int = 0
-    parts: dict[str, list[float]] = field(default_factory=dict)
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    """Stage -> seconds of each step whose stages were timed."""
     flops: float = 0.0
-    """Forward and backward, of all steps of all phases; 0 where none could be counted."""
+    """Operations of forward and backward over all steps of all phases; 0 where none could be counted."""
     flop_samples: int = 0
 
-    def add(self, steps: Steps, samples_per_step: int) -> None:
-        """A phase that has ended."""
-        first = warm_up(steps.seconds)
-        self.warm_up_steps += first
-        self.seconds += steps.seconds[first:]
-        self.samples += samples_per_step * (len(steps.seconds) - first)
-        for name, of_step in steps.parts.items():
-            self.parts.setdefault(name, []).extend(s for at, s in of_step.items() if at >= first)
+    def add(self, timer: StepTimer, samples_per_step: int) -> None:
+        """Add the steps of a phase that has ended."""
+        warm_up = warm_up_steps(timer.seconds)
+        self.warm_up_steps += warm_up
+        self.seconds += timer.seconds[warm_up:]
+        self.samples += samples_per_step * (len(timer.seconds) - warm_up)
+        for stage, seconds_by_step in timer.stages.items():
+            self.stages.setdefault(stage, []).extend(s for step, s in seconds_by_step.items() if step >= warm_up)
 
     @contextlib.contextmanager
-    def counting(self, steps: int, samples_per_step: int) -> Iterator[None]:
-        """Count the operations of the one step inside, which stands for all `steps` of its phase.
+    def count_flops(self, steps: int, samples_per_step: int) -> Iterator[None]:
+        """Count the operations of the one step in the block, which stands for all `steps` of its phase.
 
-        The counter looks on at what torch calls; results are the same to the bit.
+        The counter observes torch's calls; results stay the same bit for bit.
         """
         with FlopCounterMode(display=False) as counter:
             yield
@@ -64,11 +65,11 @@ class StepThroughput:
         self.flop_samples += samples_per_step * steps
 
     def samples_per_second(self) -> float | None:
-        """None where no step was timed."""
+        """Samples per second over the timed steps; None where no step was timed."""
         return self.samples / sum(self.seconds) if self.seconds else None
 
     def facts(self) -> dict[str, Any]:
-        """As fields of `Cost`."""
+        """The throughput as fields of `Cost`."""
         if not self.seconds:
             return {}
         return {
@@ -77,66 +78,84 @@ class StepThroughput:
             "step_seconds_p95": quantile(self.seconds, 0.95),
             "warm_up_steps": self.warm_up_steps,
             "train_flops_per_sample": self.flops / self.flop_samples if self.flops else None,
-            **{f"step_{name}_seconds": statistics.fmean(of_step) for name, of_step in self.parts.items() if of_step},
+            **{f"step_{stage}_seconds": statistics.fmean(seconds) for stage, seconds in self.stages.items() if seconds},
         }
 
 
-def predict_throughput(
-    predictor: Predictor, x: Tensor, inputs: Inputs, patience_seconds: float, clock: Clock
-) -> dict[int, float]:
-    """Rows at once -> samples per second of a predictor on stored rows x (N, ...), for each of `AT_ONCE`."""
-    return {n: _rate(predictor, x[:n], inputs, patience_seconds, clock) for n in AT_ONCE if n <= len(x)}
+def predict_throughput(predictor: Predictor, x: Tensor, inputs: Inputs, limit_seconds: float, clock: Clock) -> dict[int, float]:
+    """Measure samples per second of a predictor at each of `PREDICT_BATCH_SIZES`.
+
+    Args:
+        predictor: network inputs (B, ...) -> outputs (B, C).
+        x: stored samples (N, ...) on the device.
+        inputs: stored samples -> network inputs.
+        limit_seconds: of the measurement at one batch size; one call is always measured.
+        clock: the clock of the device.
+
+    Returns:
+        Batch size -> samples per second, for the batch sizes up to N.
+    """
+    return {n: _samples_per_second(predictor, x[:n], inputs, limit_seconds, clock) for n in PREDICT_BATCH_SIZES if n <= len(x)}
 
 
-def patience(train_seconds: float, row_seconds: float) -> float | None:
-    """Seconds for each of `AT_ONCE`, so that a case is not slowed down by being measured; None: leave it.
+def predict_time_limit(train_seconds: float, sample_seconds: float) -> float | None:
+    """Seconds that the measurement at one batch size may take without slowing the case down; None where it would.
 
     Args:
         train_seconds: of the case.
-        row_seconds: of one row, in its prediction of all scored rows.
+        sample_seconds: per sample, in the prediction of all scored samples.
     """
-    allowed = _PATIENCE * train_seconds
-    return allowed if 2 * max(AT_ONCE) * row_seconds < allowed else None
+    limit = _MEASUREMENT_SHARE * train_seconds
+    return limit if 2 * max(PREDICT_BATCH_SIZES) * sample_seconds < limit else None
 
 
 def largest_predict_batch(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Clock) -> tuple[int, float] | None:
-    """The largest number of rows at once, a power of two, that the device predicts, and its samples per second.
+    """The largest batch size, a power of two, that the device can predict, and its samples per second; None where none fits.
 
-    It fits if its memory does: all that a GPU has, on a CPU half of what is free now. Nothing larger is tried after a
-    forward of over a second, nor beyond 2^20 rows (2^16 on a CPU). Peaks of memory start anew here.
+    A batch must fit into the memory of a GPU, or into 50 % of the free memory of a CPU. The search ends after a forward of
+    over a second, and at 2^20 samples (2^16 on a CPU). It resets the peaks of memory.
+
+    Args:
+        predictor: network inputs (B, ...) -> outputs (B, C).
+        x: stored samples (N, ...) on the device; they are repeated to fill larger batches.
+        inputs: stored samples -> network inputs.
+        clock: the clock of the device.
     """
-    rows, found = CHUNK, None
-    while rows <= _MOST_ROWS.get(x.device.type, CHUNK):
+    batch_size, largest = CHUNK_SAMPLES, None
+    while batch_size <= _MAX_BATCH_SIZE.get(x.device.type, CHUNK_SAMPLES):
         try:
-            memory = Memory(x.device)
+            memory = PeakMemory(x.device)
             before = memory.peak()
-            seconds = _once(predictor, x[torch.arange(rows, device=x.device) % len(x)], inputs, clock)
-        except RuntimeError:  # no memory, or more elements than a kernel can count
+            repeated = torch.arange(batch_size, device=x.device) % len(x)
+            seconds = _forward_seconds(predictor, x[repeated], inputs, clock)
+        except RuntimeError:  # out of memory, or more elements than a kernel can index
             break
-        found = (rows, rows / seconds)
-        peak, free = memory.peak(), _free(x.device)
-        if seconds > _LONGEST_SECONDS or before is None or peak is None or free is None or 2 * (peak - before) > free:
+        largest = (batch_size, batch_size / seconds)
+        peak, usable = memory.peak(), _usable_bytes(x.device)
+        if before is None or peak is None or usable is None:
             break
-        rows *= 2
+        if seconds > _MAX_FORWARD_SECONDS or 2 * (peak - before) > usable:
+            break
+        batch_size *= 2
     if x.device.type == "cuda":
         torch.cuda.empty_cache()
-    return found
+    return largest
 
 
-def _free(device: torch.device) -> int | None:
-    """Bytes that may be taken: a GPU says itself when there is no more, a CPU's system would be brought to its knees."""
+def _usable_bytes(device: torch.device) -> int | None:
+    """Bytes that the search may use: unlimited on a GPU, which raises when it has no more; a CPU's system would swap."""
     if device.type == "cuda":
         return sys.maxsize
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError, AttributeError):  # not on every system
+    except (ValueError, OSError, AttributeError):  # these values do not exist on every system
         return None
 
 
-def _rate(predictor: Predictor, x: Tensor, inputs: Inputs, patience_seconds: float, clock: Clock) -> float:
-    """Samples per second over some calls with all of x, after one that is not looked at."""
-    _once(predictor, x, inputs, clock)
-    calls = max(1, min(_CALLS, int(patience_seconds / _once(predictor, x, inputs, clock))))
+def _samples_per_second(predictor: Predictor, x: Tensor, inputs: Inputs, limit_seconds: float, clock: Clock) -> float:
+    """Samples per second over several calls with all of x, after one call for warm-up."""
+    _forward_seconds(predictor, x, inputs, clock)
+    calls = max(1, min(_MAX_CALLS, int(limit_seconds / _forward_seconds(predictor, x, inputs, clock))))
     name = f"predict {len(x)}"
     with torch.no_grad(), clock.measure(name):
         for _ in range(calls):
@@ -144,7 +163,7 @@ def _rate(predictor: Predictor, x: Tensor, inputs: Inputs, patience_seconds: flo
     return calls * len(x) / clock.seconds.pop(name)
 
 
-def _once(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Clock) -> float:
+def _forward_seconds(predictor: Predictor, x: Tensor, inputs: Inputs, clock: Clock) -> float:
     with torch.no_grad(), clock.measure("predict once"):
         predictor(inputs(x))
     return clock.seconds.pop("predict once")

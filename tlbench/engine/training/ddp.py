@@ -1,8 +1,8 @@
-"""One case on several devices: each process holds the whole network and a share of every batch; torch's own DDP averages.
+"""Data-parallel training of one case on several devices, with torch's DistributedDataParallel.
 
-The draws are those of one device: each process takes its columns of the same batches, so that the effective batch and its rows
-are the same. Where a loss is a mean over rows the gradients are the same up to rounding; statistics of a batch (batch
-normalisation, covariances, kernels between rows) are those of each share.
+Each process holds the whole network and takes its columns of the same batch indices, so that all processes together draw the
+batches of one device. Where a loss is a mean over samples, gradients are those of one device up to rounding; statistics of a
+batch (batch normalisation, covariances, kernels between samples) are those of each process's share.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod, Phase
 from tlbench.terms import Step
 
-PATIENCE = datetime.timedelta(minutes=10)
-"""How long a process waits for the others: longer than any pass between two steps, shorter than a night."""
+TIMEOUT = datetime.timedelta(minutes=10)
+"""The time that a process waits for the others: longer than any pass between two steps."""
 
 
 @dataclass(frozen=True)
 class DeviceShare:
-    """Which of `world` processes this is."""
+    """The rank of this process among `world` processes."""
 
     rank: int
     world: int
@@ -40,14 +40,14 @@ _share: DeviceShare | None = None
 
 
 @contextmanager
-def process_group(rank: int, world: int, meeting: Path, device: torch.device) -> Iterator[None]:
-    """This process is one of `world` that train each case together, inside.
+def process_group(rank: int, world: int, rendezvous: Path, device: torch.device) -> Iterator[None]:
+    """Make this process one of `world` that train each case data-parallel inside the block.
 
     Args:
-        rank: which one, from 0.
-        world: how many there are.
-        meeting: a file that is not there yet, in a folder that all of them see.
-        device: of this process; GPUs talk through NCCL, processors through Gloo.
+        rank: the index of this process, from 0.
+        world: the number of processes.
+        rendezvous: a file that does not exist yet, in a folder that all processes can reach.
+        device: of this process; GPUs communicate through NCCL, CPUs through Gloo.
     """
     global _share
     on_gpu = device.type == "cuda"
@@ -55,10 +55,10 @@ def process_group(rank: int, world: int, meeting: Path, device: torch.device) ->
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(
         "nccl" if on_gpu else "gloo",
-        init_method=f"file://{meeting.absolute()}",
+        init_method=f"file://{rendezvous.absolute()}",
         rank=rank,
         world_size=world,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         device_id=device if on_gpu else None,
     )
     _share = DeviceShare(rank, world)
@@ -70,25 +70,29 @@ def process_group(rank: int, world: int, meeting: Path, device: torch.device) ->
 
 
 def current_share() -> DeviceShare | None:
-    """The share of this process, inside `joined`."""
+    """The share of this process inside `process_group`; None outside."""
     return _share
 
 
-def check(batch: int) -> None:
-    """Raise TlbenchError where a batch can't be shared out evenly."""
-    if _share is not None and batch % _share.world:
+def check_batch(batch_size: int) -> None:
+    """Check that a batch can be split evenly over the devices.
+
+    Raises:
+        TlbenchError: the batch size is no multiple of the number of devices.
+    """
+    if _share is not None and batch_size % _share.world:
         raise TlbenchError(
-            f"train.batch = {batch} can't be shared by {_share.world} devices; give a batch that {_share.world} divides"
+            f"train.batch = {batch_size} can't be split over {_share.world} devices. Use a multiple of {_share.world}."
         )
 
 
-def own_columns(rows: Tensor) -> Tensor:
-    """The columns of row numbers (steps, batch) that this process draws."""
-    return rows if _share is None else rows.chunk(_share.world, dim=1)[_share.rank].contiguous()
+def own_columns(indices: Tensor) -> Tensor:
+    """The columns of the sample indices (steps, batch_size) that this process draws."""
+    return indices if _share is None else indices.chunk(_share.world, dim=1)[_share.rank].contiguous()
 
 
 def average_over_devices(losses: Tensor) -> Tensor:
-    """Losses (steps, ...) as their mean over the processes, in place: all of them see the same, and stop alike."""
+    """Average losses (steps, ...) over the processes, in place, so that all processes stop at the same step."""
     if _share is not None:
         torch.distributed.all_reduce(losses)
         losses.div_(_share.world)
@@ -96,34 +100,42 @@ def average_over_devices(losses: Tensor) -> Tensor:
 
 
 def data_parallel_phase(
-    method: DeepMethod, phase: Phase, rates: PhaseOptimizer, steps: int, note: Callable[[str], None]
+    method: DeepMethod, phase: Phase, optimizer: PhaseOptimizer, steps: int, note: Callable[[str], None]
 ) -> Phase:
-    """The phase with a loss whose gradients are averaged over the processes.
+    """The phase with a loss whose gradients are averaged over the processes; the same phase outside `process_group`.
+
+    Args:
+        method: the method that learns.
+        phase: its phase.
+        optimizer: the optimizer of the phase.
+        steps: number of steps of the phase.
+        note: called with a note for the record.
 
     Raises:
-        TlbenchError: the phase has no single loss, or opens layers on the way: its gradients can't be averaged by DDP.
+        TlbenchError: the phase has no single loss, or freezes layers in some of its steps only, so that DDP can't average its
+            gradients.
     """
     if _share is None or phase.loss is None:
         return phase
-    why = None
+    reason = None
     if isinstance(phase.loss, tuple):
-        why = "its step is a game of several turns"
+        reason = "its steps make alternating updates"
     elif phase.combine is not None:
-        why = "it takes a gradient of each loss"
-    elif rates.table(steps) is None:
-        why = "layers are opened or frozen on the way"
-    if why is not None:
+        reason = "it takes a gradient of each loss"
+    elif optimizer.learning_rate_table(steps) is None:
+        reason = "its layers are frozen in some steps only"
+    if reason is not None:
         raise TlbenchError(
-            f"{type(method).__name__.lower()} can't be trained on several devices: {why}; run it without --devices"
+            f"{type(method).__name__.lower()} can't be trained on several devices, for {reason}. Run it without --devices."
         )
-    rates.set(0.0)  # what is frozen takes no part
+    optimizer.set_progress(0.0)  # freezes the layers that DDP must leave out
     note(f"{_share.world} devices, each with its share of every batch; statistics of a batch are those of a share")
     parallel = DistributedDataParallel(_Loss(method, phase.loss), find_unused_parameters=True)  # type: ignore[arg-type]
     return replace(phase, loss=lambda step: parallel(step))
 
 
 class _Loss(nn.Module):
-    """A loss as a module, which is what DDP knows."""
+    """A loss as a module, which DDP needs."""
 
     def __init__(self, method: DeepMethod, loss: Callable[[Step], Tensor]) -> None:
         super().__init__()

@@ -1,71 +1,35 @@
-"""The only training loop."""
+"""The only training loop: phases, and in each phase stretches of steps between which the training looks at its losses."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from tlbench.clock import Clock
 from tlbench.engine.data.batches import Batches
-from tlbench.engine.data.inputs import CHUNK, Inputs, draw, in_chunks
-from tlbench.engine.data.passes import SplitPasses, eval_mode
+from tlbench.engine.data.inputs import Inputs, draw_batches
+from tlbench.engine.data.passes import SplitPasses
 from tlbench.engine.data.storage import Grants, Subset
-from tlbench.engine.runtime.metrics import accuracy, mean_entropy, predicted_classes
 from tlbench.engine.runtime.seeds import batches_draw
-from tlbench.engine.runtime.throughput import StepThroughput
-from tlbench.engine.training import ddp, vmapped_seeds
-from tlbench.engine.training.checkpoint import TrainingPosition, active_checkpointer
+from tlbench.engine.training import ddp
+from tlbench.engine.training.checkpoint import TrainingPosition, TrainingState
+from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
-from tlbench.engine.training.step_runner import StepRunner, on_device
-from tlbench.errors import DivergedError, NotVmappableError
+from tlbench.engine.training.outcome import Outcome, trace_point
+from tlbench.engine.training.step_runner import StepRunner, may_capture
+from tlbench.errors import DivergedError
 from tlbench.methods.base import DeepMethod, Phase
 from tlbench.suite import Training
-from tlbench.terms import SPLITS, Labelled, Task, TracePoint
+from tlbench.terms import SPLITS, Labelled, Task
 
-WATCH = 100
-"""Steps between two looks at the loss; each waits for the device."""
+LOSS_CHECK_STEPS = 100
+"""The most steps between two checks that losses are finite; each check synchronises with the device."""
 
 OnStep = Callable[[int, int], None]
-
-
-@dataclass
-class Outcome:
-    """What the loop leaves beside the trained method."""
-
-    trace: list[TracePoint] = field(default_factory=list)
-    speed: StepThroughput = field(default_factory=StepThroughput)
-    """Of all seeds that were trained together."""
-    losses: list[float] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What ran otherwise than asked, and why."""
-    diverged: DivergedError | None = None
-    """Of one seed among several; one that is trained alone raises it."""
-
-    @property
-    def samples_per_second(self) -> float | None:
-        """Rows of all parts through the backbone, over the steps after each phase's warm-up."""
-        return self.speed.samples_per_second()
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A method that is about to be trained: on its device, in its layout; it is changed in place."""
-
-    method: DeepMethod
-    granted: Grants
-    """The parts that the method reads."""
-    seed: Callable[[str], int]
-    """Use -> seed."""
-    validation: Subset | None = None
-    """Source rows that were kept, for the trace."""
-    watched: Subset | None = None
-    """Target rows whose entropy goes into the trace; never labels."""
+"""Called with the steps done and the steps in all."""
 
 
 def train(
@@ -77,16 +41,27 @@ def train(
     seed: Callable[[str], int],
     *,
     validation: Labelled | None = None,
-    watched: Tensor | None = None,
+    trace_target: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Outcome:
-    """Train one method: `train_all` with one learner.
+    """Train one method: `train_learners` with one learner.
+
+    Args:
+        method: the method; it is changed in place.
+        task: the splits that it reads.
+        training: steps, batch size, optimizer and schedule.
+        inputs: stored samples -> network inputs.
+        clock: the training is billed to `train`.
+        seed: the use of a random draw -> its seed.
+        validation: held-out source samples (N, ...), for the trace.
+        trace_target: target samples (N, ...) whose entropy goes into the trace.
+        on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
-        Diverged: the loss is not finite.
+        DivergedError: the loss is not finite.
     """
-    looks = [None if rows is None else Subset.of(rows) for rows in (validation, watched)]
-    learner = Learner(method, Grants.of(task), seed, *looks)
+    subsets = [None if samples is None else Subset.of(samples) for samples in (validation, trace_target)]
+    learner = Learner(method, Grants.of(task), seed, *subsets)
     (outcome,) = train_learners([learner], training, inputs, clock, on_step=on_step)
     return outcome
 
@@ -99,141 +74,222 @@ def train_learners(
     *,
     on_step: OnStep | None = None,
 ) -> list[Outcome]:
-    """Run every phase of a method over its share of the budget; the last step counts.
+    """Run every phase of a method for its share of the steps; the method after the last step is the result.
 
     Args:
-        learners: one, or several seeds of one case, which are then trained in one program.
-        training: the budget.
-        inputs: stored rows -> network inputs.
-        clock: the training is billed to `train`, compiling in it to `compile`; its steps are timed one by one, see
-            `Outcome.speed`.
-        on_step: told (steps done, steps in all) now and then.
+        learners: one, or several seeds of one case, which are then trained in one vmapped program.
+        training: steps, batch size, optimizer and schedule.
+        inputs: stored samples -> network inputs.
+        clock: the training is billed to `train`, and compilation within it to `compile` as well; steps are timed one by one,
+            see `Outcome.throughput`.
+        on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
-        Diverged: the loss is not finite (of one that is alone, or of all seeds).
-        Apart: the seeds can't be trained together; their methods are then of no use any more.
+        DivergedError: the loss of a single learner, or the losses of all seeds, are not finite.
+        NotVmappableError: the seeds can't be trained in one program; their methods are then unusable.
     """
-    methods = [learner.method for learner in learners]
-    alone = len(learners) == 1
-    if not alone and (reason := vmapped_seeds.why_not_vmappable(methods[0].phases())) is not None:
-        raise NotVmappableError(reason)
-    method = methods[0] if alone else vmapped_seeds.stack_methods(methods)
-    phases = method.phases() if alone else [vmapped_seeds.vmapped_phase(phase, method) for phase in method.phases()]
-    device = next(method.parameters()).device
-    ddp.check(training.batch)
-    budget = _budget(phases, training.steps)
-    total, done = sum(budget), 0
-    losses = torch.full((total,) if alone else (total, len(learners)), math.nan, device=device)
-    outcomes = [Outcome() for _ in learners]
-    speed, notes = outcomes[0].speed, outcomes[0].notes
-    looks = {round((i + 1) * total / training.trace) for i in range(training.trace)} if training.trace else set()
-    last_look = 0
-    keeper = active_checkpointer.get() if alone and ddp.current_share() is None else None
-    held = None if keeper is None else keeper.load(method, phases)
-    for number, (phase, steps) in enumerate(zip(phases, budget, strict=True)):
-        if held is not None and number < held["position"]["phase"]:
-            done += steps  # the checkpoint was made after this phase
-            continue
-        first = 0 if held is None else held["position"]["step"]
-        parts = {p: [getattr(learner.granted, p) for learner in learners] for p in SPLITS if p in phase.reads}
-        passes = SplitPasses(method, learners[0].granted, inputs, phase)
-        rounds = [round(k * steps / phase.rounds) for k in range(phase.rounds)] if phase.begin is not None else []
-        samples = training.batch * len(parts) * len(learners)
-        with contextlib.ExitStack() as stack:
-            with clock.measure("train"):
-                rows = {
-                    p: [
-                        ddp.own_columns(draw(len(part), steps, training.batch, learner.seed(batches_draw(p, number)), device))
-                        for part, learner in zip(several, learners, strict=True)
-                    ]
-                    for p, several in parts.items()
-                }
-                batches = Batches(parts, rows, inputs, first)
-                stack.callback(batches.close)
-                rates = PhaseOptimizer(method, phase, training, on_device(training.compile, device))
-                if keeper is not None and held is not None:
-                    last_look = keeper.restore(held, method, rates, losses, outcomes[0].trace, clock)
-                    held = None
-                elif phase.begin is not None:  # the first of its rounds
-                    phase.begin(passes)
-                phase = ddp.data_parallel_phase(method, phase, rates, steps, lambda text: _add(notes, text))
-                own = losses[done : done + steps]
-                note = functools.partial(_add, notes)
-                program = StepRunner(method, phase, batches, rates, training, own, clock, note, first)
-            step, timed = first, clock.steps()
-            while step < steps:
-                # a stretch without a look from outside: to the next round, watch or look
-                ends = [s - done for s in looks if done + step < s <= done + steps]
-                ends += [r for r in rounds if r > step]
-                stop = min([*ends, steps, step + WATCH])
-                if phase.begin is not None and step in rounds and step:
-                    with clock.measure("train"):
-                        phase.begin(passes)
-                with clock.measure("train"):
-                    program.run(step, stop, timed, lambda steps=steps, samples=samples: speed.counting(steps, samples))  # type: ignore[misc]
-                timed.read()
-                _watch(ddp.average_over_devices(losses[done + step : done + stop]), done + step, total, outcomes)
+    run = TrainingRun(group_learners(learners), training, inputs, clock, on_step)
+    return run.train()
+
+
+class TrainingRun:
+    """A training over all phases: losses, outcomes, trace and checkpoint, which outlive a phase."""
+
+    def __init__(self, group: LearnerGroup, training: Training, inputs: Inputs, clock: Clock, on_step: OnStep | None) -> None:
+        self.group, self.training, self.inputs, self.clock = group, training, inputs, clock
+        self._on_step = on_step
+        self.device = next(group.method.parameters()).device
+        ddp.check_batch(training.batch)
+        self._phase_steps = _phase_steps(group.phases, training.steps)
+        self._total_steps = sum(self._phase_steps)
+        self.losses = group.new_losses(self._total_steps, self.device)
+        self._outcomes = [Outcome() for _ in group.learners]
+        self.throughput = self._outcomes[0].throughput
+        points = training.trace
+        self.trace_steps = {round((i + 1) * self._total_steps / points) for i in range(points)} if points else set()
+        self._last_trace_step = 0
+        self._checkpointer = group.checkpointer()
+        self._checkpoint = None if self._checkpointer is None else self._checkpointer.load(group.method, group.phases)
+
+    def train(self) -> list[Outcome]:
+        """Run all phases; the outcome of each learner."""
+        start = 0
+        for number, (phase, steps) in enumerate(zip(self.group.phases, self._phase_steps, strict=True)):
+            if self._checkpoint is None or number >= self._checkpoint["position"]["phase"]:
+                PhaseRun(self, number, phase, start, steps).train()
+            start += steps
+        for note in self._checkpointer.notes if self._checkpointer is not None else ():
+            self.note(note)
+        self.group.update_methods()
+        for number, (outcome, learner) in enumerate(zip(self._outcomes, self.group.learners, strict=True)):
+            outcome.losses = self.group.losses_of(self.losses, number).tolist()
+            outcome.throughput, outcome.notes = self.throughput, self._outcomes[0].notes
+            learner.method.eval()
+        return self._outcomes
+
+    def note(self, text: str) -> None:
+        """Add a note to the outcomes, once."""
+        if text not in self._outcomes[0].notes:
+            self._outcomes[0].notes.append(text)
+
+    @property
+    def first_phase_step(self) -> int:
+        """The index of the first step of the phase that begins; not 0 where it resumes from a checkpoint."""
+        return 0 if self._checkpoint is None else int(self._checkpoint["position"]["step"])
+
+    def resume(self, optimizer: PhaseOptimizer) -> bool:
+        """Restore the checkpoint, where there is one for the phase that begins; whether there was one."""
+        if self._checkpointer is None or self._checkpoint is None:
+            return False
+        self._last_trace_step = self._checkpointer.restore(self._checkpoint, self._state(optimizer))
+        self._checkpoint = None
+        return True
+
+    def after_stretch(self, phase: int, phase_start: int, first: int, stop: int, optimizer: PhaseOptimizer) -> None:
+        """Look at the training after the steps from `first` to `stop` of a phase: divergence, trace and checkpoint.
+
+        Args:
+            phase: index of the phase.
+            phase_start: index of the phase's first step within the training.
+            first: index of the stretch's first step within the phase.
+            stop: one past its last step.
+            optimizer: the optimizer of the phase.
+        """
+        steps_done = phase_start + stop
+        self._check_losses(phase_start + first, steps_done)
+        if self._on_step is not None:
+            self._on_step(steps_done, self._total_steps)
+        if steps_done in self.trace_steps:
+            self._add_trace_points(steps_done)
+        if self._checkpointer is not None and self._checkpointer.is_due():
+            self._checkpointer.save(self._state(optimizer), TrainingPosition(phase, stop, self._last_trace_step))
+
+    def _state(self, optimizer: PhaseOptimizer) -> TrainingState:
+        """The state of the training for its checkpoint."""
+        trace = self._outcomes[0].trace
+        return TrainingState(self.group.method, self.group.phases, optimizer, self.losses, trace, self.clock)
+
+    def _check_losses(self, first: int, stop: int) -> None:
+        """Check that the losses of a stretch are finite; a seed that diverges does not end the others.
+
+        Raises:
+            DivergedError: no seed is left whose losses are finite.
+        """
+        losses = ddp.average_over_devices(self.losses[first:stop])
+        if bool(torch.isfinite(losses).all()):
+            return
+        for outcome, of_seed in zip(self._outcomes, losses.reshape(len(losses), -1).T, strict=True):
+            if outcome.diverged is None and not bool(torch.isfinite(of_seed).all()):
+                step = int((~torch.isfinite(of_seed)).nonzero()[0])
+                outcome.diverged = DivergedError(
+                    f"The loss is {float(of_seed[step])} at step {first + step + 1} of {self._total_steps}. "
+                    "Lower train.lr or the weight of the method's own term."
+                )
+        if all(outcome.diverged is not None for outcome in self._outcomes):
+            raise self._outcomes[0].diverged or DivergedError("The loss is not finite.")
+
+    def _add_trace_points(self, steps_done: int) -> None:
+        self.group.update_methods()
+        recent = self.losses[self._last_trace_step : steps_done]
+        for number, (outcome, learner) in enumerate(zip(self._outcomes, self.group.learners, strict=True)):
+            loss = float(self.group.losses_of(recent, number).mean())
+            outcome.trace.append(trace_point(learner, self.inputs, steps_done, loss))
+        self._last_trace_step = steps_done
+
+
+class PhaseRun:
+    """One phase of a training: its batches, its optimizer, and its steps in stretches without interruption.
+
+    A stretch ends where `begin` is due again, at a trace point, and after `LOSS_CHECK_STEPS` at the latest.
+
+    Args:
+        run: the training.
+        number: index of the phase.
+        phase: the phase.
+        start: index of its first step within the training.
+        steps: number of its steps.
+    """
+
+    def __init__(self, run: TrainingRun, number: int, phase: Phase, start: int, steps: int) -> None:
+        self._run, self._number, self._phase, self._start, self._steps = run, number, phase, start, steps
+        learners = run.group.learners
+        self._subsets = {
+            split: [getattr(learner.granted, split) for learner in learners] for split in SPLITS if split in phase.reads
+        }
+        self._passes = SplitPasses(run.group.method, learners[0].granted, run.inputs, phase)
+        rounds = range(phase.rounds) if phase.begin is not None else ()
+        self._begin_steps = [round(number * steps / phase.rounds) for number in rounds]
+        """The steps before which `begin` is called."""
+        self._samples_per_step = run.training.batch * len(self._subsets) * len(learners)
+
+    def train(self) -> None:
+        """Run the steps of the phase."""
+        with contextlib.ExitStack() as resources:
+            step = self._run.first_phase_step
+            with self._run.clock.measure("train"):
+                batches = self._draw_batches(step)
+                resources.callback(batches.close)
+                optimizer = self._prepare_optimizer()
+                runner = self._step_runner(batches, optimizer, step)
+            timer = self._run.clock.step_timer()
+            while step < self._steps:
+                stop = self._next_stop(step)
+                self._begin_again(step)
+                with self._run.clock.measure("train"):
+                    runner.run(step, stop, timer, self._count_operations)
+                timer.read()
+                self._run.after_stretch(self._number, self._start, step, stop, optimizer)
                 step = stop
-                if on_step is not None:
-                    on_step(done + step, total)
-                if done + step in looks:
-                    if not alone:
-                        vmapped_seeds.unstack_methods(method, methods)
-                    for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
-                        recent = losses[last_look : done + step]
-                        outcome.trace.append(_look(learner, inputs, done + step, recent if alone else recent[:, at]))
-                    last_look = done + step
-                if keeper is not None and keeper.due():
-                    keeper.save(
-                        method, phases, rates, TrainingPosition(number, step, last_look), losses, outcomes[0].trace, clock
-                    )
-        speed.add(timed, samples)
-        done += steps
-    for text in keeper.notes if keeper is not None else ():
-        _add(notes, text)
-    if not alone:
-        vmapped_seeds.unstack_methods(method, methods)
-    for at, (outcome, learner) in enumerate(zip(outcomes, learners, strict=True)):
-        outcome.losses = (losses if alone else losses[:, at]).tolist()
-        outcome.speed, outcome.notes = speed, notes
-        learner.method.eval()
-    return outcomes
+        self._run.throughput.add(timer, self._samples_per_step)
+
+    def _draw_batches(self, first_step: int) -> Batches:
+        """Draw the sample indices of all steps, for each split and learner."""
+        run, use = self._run, {split: batches_draw(split, self._number) for split in self._subsets}
+        size, learners = run.training.batch, run.group.learners
+        indices = {
+            split: [
+                ddp.own_columns(draw_batches(len(subset), self._steps, size, learner.seed(use[split]), run.device))
+                for subset, learner in zip(subsets, learners, strict=True)
+            ]
+            for split, subsets in self._subsets.items()
+        }
+        return Batches(self._subsets, indices, run.inputs, first_step)
+
+    def _prepare_optimizer(self) -> PhaseOptimizer:
+        """Make the optimizer, and restore the checkpoint of the phase or call `begin`."""
+        run = self._run
+        on_device = may_capture(run.training.compile, run.device)
+        optimizer = PhaseOptimizer(run.group.method, self._phase, run.training, on_device)
+        if not run.resume(optimizer) and self._phase.begin is not None:
+            self._phase.begin(self._passes)
+        return optimizer
+
+    def _step_runner(self, batches: Batches, optimizer: PhaseOptimizer, first_step: int) -> StepRunner:
+        run = self._run
+        method = run.group.method
+        phase = ddp.data_parallel_phase(method, self._phase, optimizer, self._steps, run.note)
+        losses = run.losses[self._start : self._start + self._steps]
+        return StepRunner(method, phase, batches, optimizer, run.training, losses, run.clock, run.note, first_step)
+
+    def _next_stop(self, step: int) -> int:
+        """One past the last step of the stretch that begins at a step."""
+        trace_stops = [trace_step - self._start for trace_step in self._run.trace_steps]
+        stops = [stop for stop in (*trace_stops, *self._begin_steps) if stop > step]
+        return min([*stops, self._steps, step + LOSS_CHECK_STEPS])
+
+    def _begin_again(self, step: int) -> None:
+        """Call `begin` where another round of it is due before a step; `_prepare_optimizer` has called it before the first."""
+        if self._phase.begin is not None and step in self._begin_steps and step:
+            with self._run.clock.measure("train"):
+                self._phase.begin(self._passes)
+
+    def _count_operations(self) -> contextlib.AbstractContextManager[None]:
+        return self._run.throughput.count_flops(self._steps, self._samples_per_step)
 
 
-def _budget(phases: Sequence[Phase], steps: int) -> list[int]:
-    """Steps of each phase: together the budget times the sum of the shares; one at least, but none without a loss."""
+def _phase_steps(phases: Sequence[Phase], steps: int) -> list[int]:
+    """The steps of each phase by its share of all steps; one at least, but none for a phase without a loss."""
     shares = [phase.share if phase.loss is not None else 0.0 for phase in phases]
     ends = [round(steps * sum(shares[: i + 1])) for i in range(len(shares))]
     spans = zip(phases, [0, *ends[:-1]], ends, strict=True)
     return [max(end - start, 1) if phase.loss is not None else 0 for phase, start, end in spans]
-
-
-def _watch(recent: Tensor, first: int, total: int, outcomes: Sequence[Outcome]) -> None:
-    """Look whether the losses of a stretch, (steps,) or (steps, seeds), are finite; a seed that is not leaves the others be."""
-    if bool(torch.isfinite(recent).all()):
-        return
-    for outcome, own in zip(outcomes, recent.reshape(len(recent), -1).T, strict=True):
-        if outcome.diverged is None and not bool(torch.isfinite(own).all()):
-            at = int((~torch.isfinite(own)).nonzero()[0])
-            outcome.diverged = DivergedError(
-                f"the loss is {float(own[at])} at step {first + at + 1} of {total}; lower train.lr or the weight"
-            )
-    if all(outcome.diverged is not None for outcome in outcomes):
-        raise outcomes[0].diverged or DivergedError("the loss is not finite")
-
-
-def _look(learner: Learner, inputs: Inputs, step: int, losses: Tensor) -> TracePoint:
-    """What is known now without any target label; the network is as before afterwards."""
-    right = spread = None
-    method, kept = learner.method, learner.validation
-    with eval_mode(method):
-        if kept is not None and kept.y is not None:
-            right = accuracy(predicted_classes(in_chunks(method.predict, kept, inputs, CHUNK)), kept.y)
-        if learner.watched is not None:
-            spread = mean_entropy(in_chunks(method.predict, learner.watched, inputs, CHUNK))
-    return TracePoint(step=step, loss=float(losses.mean()), source_validation_accuracy=right, target_entropy=spread)
-
-
-def _add(notes: list[str], text: str) -> None:
-    if text not in notes:
-        notes.append(text)

@@ -1,4 +1,7 @@
-"""Test-time adaptation: the scored rows in order, each batch predicted before it is learnt from. No label is near."""
+"""Test-time adaptation: scored samples come in order, and each batch is predicted before the method learns from it.
+
+The module handles no labels.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,39 @@ from tlbench.methods.base import DeepMethod, OnlineAdaptation, Phase
 from tlbench.suite import Training
 
 
-def predict_online(method: DeepMethod, online: OnlineAdaptation, rows: Subset, inputs: Inputs, batch: int) -> Tensor:
-    """Scores (N, C) of rows, `batch` at a time; the method is changed on the way.
+def predict_online(method: DeepMethod, online: OnlineAdaptation, samples: Subset, inputs: Inputs, batch_size: int) -> Tensor:
+    """Predict samples batch by batch, while the method learns from each batch after its prediction.
 
-    A last batch of one row is joined to the one before it: batch statistics need two.
+    A last batch of one sample is joined to the batch before it, for batch statistics need two samples.
+
+    Args:
+        method: the method; it is changed in place.
+        online: its loss, groups and learning rate.
+        samples: N samples in the order of the stream.
+        inputs: stored samples -> network inputs.
+        batch_size: samples of a batch.
+
+    Returns:
+        Class scores (N, C), in the order of the stream.
     """
-    training = Training(steps=1, batch=max(batch, 2), optimizer="adam", lr=online.lr or 1.0)
+    training = Training(steps=1, batch=max(batch_size, 2), optimizer="adam", lr=online.lr or 1.0)
     phase = Phase(None, frozenset(), groups=online.groups)
-    rates = PhaseOptimizer(method, phase, training)
-    method.eval()  # dropout predicts; the groups that learn are in training mode again from here
-    rates.set(0.0)
-    sizes = [batch] * (len(rows) // batch)
-    rest = len(rows) - sum(sizes)
+    optimizer = PhaseOptimizer(method, phase, training)
+    method.eval()  # turns dropout off; `set_progress` puts the groups that learn back into training mode
+    optimizer.set_progress(0.0)
+    sizes = [batch_size] * (len(samples) // batch_size)
+    rest = len(samples) - sum(sizes)
     if rest == 1 and sizes:
         sizes[-1] += 1
     elif rest:
         sizes.append(rest)
     scores = []
-    for numbers in torch.split(rows.indices, sizes):
-        logits, loss = online.loss(inputs(rows.store.take(numbers)))
+    for indices in torch.split(samples.indices, sizes):
+        logits, loss = online.loss(inputs(samples.store.take(indices)))
         scores.append(logits.detach())
         if not online.lr:
-            continue  # batch statistics alone adapt
-        rates.clear()
+            continue  # only batch statistics adapt
+        optimizer.zero_grad()
         loss.backward()
-        rates.optimizer.step()
+        optimizer.torch_optimizer.step()
     return torch.cat(scores)

@@ -1,11 +1,10 @@
-"""A case that is out of memory is tried once more, its steps in two halves whose gradients are added up."""
+"""Gradient accumulation after out-of-memory: such a case is run again with each batch split into two microbatches."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,47 +13,53 @@ from tlbench.errors import TlbenchError
 from tlbench.methods.base import Phase
 from tlbench.terms import SPLITS, Step
 
-if TYPE_CHECKING:
-    from tlbench.engine.measurement import Measurement
+Result = TypeVar("Result")
 
-is_accumulating: ContextVar[bool] = ContextVar("in_halves", default=False)
-"""Whether steps are made in two halves now."""
+is_accumulating: ContextVar[bool] = ContextVar("is_accumulating", default=False)
+"""Whether steps accumulate the gradients of two microbatches now."""
 
-NOTE = (
-    "batch halved: out of memory; two halves are accumulated, and what a loss measures over a batch "
-    "(statistics, distances) it measures over each half"
+ACCUMULATION_NOTE = (
+    "gradient accumulation after out-of-memory: each step adds up the gradients of two microbatches, and what a loss measures "
+    "over a batch (statistics, distances) it measures over each microbatch"
 )
 
 
-def retry_accumulated(work: Callable[[], Measurement], trained: bool, device: torch.device) -> Measurement:
-    """What `work` measures; where memory does not suffice it is done once more, in halves.
+def retry_accumulated(run: Callable[[], Result], is_deep: bool, device: torch.device) -> tuple[Result, tuple[str, ...]]:
+    """Run a case; after out-of-memory, run it again with gradient accumulation.
 
-    A mean over the rows of a batch has the same gradient in halves, but for rounding.
+    The gradient of a mean over the samples of a batch stays the same up to rounding.
+
+    Args:
+        run: runs the case.
+        is_deep: whether the method is deep; a shallow method has no batches to split.
+        device: where the case runs.
+
+    Returns:
+        The result of `run`, and the notes for its record.
 
     Raises:
-        TlbenchError: out of memory, and halves do not help or have no meaning.
+        TlbenchError: the case is out of memory, and accumulation does not help or is not possible.
     """
     try:
-        return work()
+        return run(), ()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        said = " ".join(str(error).split())[:200]
-    # here, for the error above holds on to all that was in memory
-    if not trained:
-        raise TlbenchError(f"out of memory, and a method in closed form takes all its rows at once: {said}")
+        message = " ".join(str(error).split())[:200]
+    # outside the except block, for the error refers to all that was in memory
+    if not is_deep:
+        raise TlbenchError(f"Out of memory: {message}. A shallow method takes all its samples at once. Use fewer samples.")
     if device.type == "cuda":
         torch.cuda.empty_cache()
     token = is_accumulating.set(True)
     try:
-        measured = work()
+        return run(), (ACCUMULATION_NOTE,)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TlbenchError(f"out of memory, with half the batch too; lower train.batch: {said}") from error
+        raise TlbenchError(f"Out of memory, also with two microbatches: {message}. Lower train.batch.") from error
     finally:
         is_accumulating.reset(token)
-    return dataclasses.replace(measured, notes=(*measured.notes, NOTE))
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -65,20 +70,21 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def backward_accumulated(phase: Phase, step: Step) -> Tensor:
-    """Gradients of a step, made in two halves; the loss of the whole, without a graph.
+    """Add up the gradients of two microbatches of a step; the loss (), detached, is that of the whole batch.
 
     Raises:
-        TlbenchError: the phase is a game of several updates or combines the gradients of several losses: neither is the sum
-            of its halves.
+        TlbenchError: the phase makes alternating updates or combines the gradients of several losses, so that the step is not
+            the sum over its microbatches.
     """
+    way_out = "its gradients can't be accumulated over microbatches. Lower train.batch."
     if isinstance(phase.loss, tuple):
-        raise TlbenchError("out of memory; its step is a game of several updates, which has no halves; lower train.batch")
+        raise TlbenchError(f"Out of memory: A step makes alternating updates, and {way_out}")
     if phase.combine is not None:
-        raise TlbenchError("out of memory; it combines the gradients of several losses, which has no halves; lower train.batch")
+        raise TlbenchError(f"Out of memory: A step combines the gradients of several losses, and {way_out}")
     assert phase.loss is not None  # a phase without a loss has no steps
     total: Tensor | None = None
-    for half, share in split_step(step):
-        loss = phase.loss(half)
+    for microbatch, share in split_step(step):
+        loss = phase.loss(microbatch)
         assert isinstance(loss, Tensor)  # several losses need `combine`
         (loss * share).backward()
         total = loss.detach() * share if total is None else total + loss.detach() * share
@@ -87,20 +93,19 @@ def backward_accumulated(phase: Phase, step: Step) -> Tensor:
 
 
 def split_step(step: Step) -> list[tuple[Step, float]]:
-    """The two halves of a step and each one's share of the rows."""
-    parts = {name: part for name in SPLITS if (part := getattr(step, name)) is not None}
-    rows = max(len(part) for part in parts.values())
-    cut = rows // 2
-    some = next(iter(step.indices.values()))
-    first, second = torch.arange(cut, device=some.device), torch.arange(cut, rows, device=some.device)
+    """The two microbatches of a step, each with its share of the samples."""
+    batches = {split: batch for split in SPLITS if (batch := getattr(step, split)) is not None}
+    samples = max(len(batch) for batch in batches.values())
+    middle = samples // 2
+    device = next(iter(step.indices.values())).device
     return [
         (
             Step(
-                **{name: part[at] for name, part in parts.items()},
-                indices={name: numbers[at] for name, numbers in step.indices.items()},
+                **{split: batch[positions] for split, batch in batches.items()},
+                indices={split: indices[positions] for split, indices in step.indices.items()},
                 progress=step.progress,
             ),
-            len(at) / rows,
+            len(positions) / samples,
         )
-        for at in (first, second)
+        for positions in (torch.arange(middle, device=device), torch.arange(middle, samples, device=device))
     ]

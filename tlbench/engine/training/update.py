@@ -1,4 +1,4 @@
-"""One step of a phase: gradients of its loss, of several losses, or of the turns of a game."""
+"""One step of a phase: the gradients of one loss, of several losses, or of alternating updates, and the optimizer's update."""
 
 from __future__ import annotations
 
@@ -8,80 +8,88 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tlbench.engine.runtime.throughput import FORWARD_BACKWARD, OPTIMISER
+from tlbench.engine.runtime.throughput import FORWARD_BACKWARD, OPTIMIZER
 from tlbench.engine.training.oom_retry import backward_accumulated, is_accumulating
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import AlternatingUpdate, Phase
 from tlbench.terms import Step
 
-Part = Callable[[str], None]
+EndStage = Callable[[str], None]
+"""Called with the name of a stage when it ends, for the clock."""
 
 
-def update(phase: Phase, step: Step, rates: PhaseOptimizer, part: Part) -> Tensor:
-    """Make one step; the loss (for several the sum, for a game that of the first turn) without its graph.
+def update(phase: Phase, step: Step, optimizer: PhaseOptimizer, end_stage: EndStage) -> Tensor:
+    """Make one step of a phase.
 
-    Where several seeds are trained together it is (S,).
+    Args:
+        phase: its loss, and what follows a step.
+        step: the batches.
+        optimizer: the optimizer of the phase.
+        end_stage: called when forward and backward, or the optimizer's update, have ended.
 
-    `part` is told what ended, for the clock.
+    Returns:
+        The detached loss (): of several losses their sum, of alternating updates the first one's. Of vmapped seeds (S,).
     """
     if is_accumulating.get():
-        rates.clear()
+        optimizer.zero_grad()
         loss = backward_accumulated(phase, step)
-        part(FORWARD_BACKWARD)
-        rates.optimizer.step()
-        part(OPTIMISER)
+        end_stage(FORWARD_BACKWARD)
+        optimizer.torch_optimizer.step()
+        end_stage(OPTIMIZER)
     elif isinstance(phase.loss, tuple):
-        loss = _play(phase.loss, step, rates, part)
+        loss = _alternate(phase.loss, step, optimizer, end_stage)
     else:
         assert phase.loss is not None  # a phase without a loss has no steps
-        made = phase.loss(step)
-        rates.clear()
+        losses = phase.loss(step)
+        optimizer.zero_grad()
         if phase.combine is None:
-            loss = cast(Tensor, made)
-            (loss.sum() if loss.ndim else loss).backward()  # of several seeds: none reaches another's parameters
+            loss = cast(Tensor, losses)
+            (loss.sum() if loss.ndim else loss).backward()  # the sum over seeds: no loss reaches another seed's parameters
         else:
-            loss = _combined(phase, cast("tuple[Tensor, ...]", made), rates)
-        part(FORWARD_BACKWARD)
-        rates.optimizer.step()
-        part(OPTIMISER)
+            loss = _combine_gradients(phase, cast("tuple[Tensor, ...]", losses), optimizer)
+        end_stage(FORWARD_BACKWARD)
+        optimizer.torch_optimizer.step()
+        end_stage(OPTIMIZER)
     if phase.after is not None:
         with torch.no_grad():
             phase.after(step.progress)
     return loss.detach()
 
 
-def _play(turns: tuple[AlternatingUpdate, ...], step: Step, rates: PhaseOptimizer, part: Part) -> Tensor:
-    """Each turn in order: its loss is made anew, and only its own modules move."""
+def _alternate(updates: tuple[AlternatingUpdate, ...], step: Step, optimizer: PhaseOptimizer, end_stage: EndStage) -> Tensor:
+    """Make each update in order: its loss is computed anew, and only its own modules move."""
     first: Tensor | None = None
-    for turn in turns:
-        movable = rates.open() if turn.modules is None else [p for m in turn.modules for p in m.parameters()]
+    for one in updates:
+        movable = optimizer.trainable() if one.modules is None else [p for m in one.modules for p in m.parameters()]
         if not movable:
-            raise NotApplicableError("a turn of this method has nothing to learn: all that it moves is frozen")
-        for _ in range(turn.repeat):
-            loss = turn.loss(step)
-            rates.clear()
+            raise NotApplicableError(
+                "An update of this method has nothing to learn: all modules that it trains are frozen or have no parameters."
+            )
+        for _ in range(one.repeat):
+            loss = one.loss(step)
+            optimizer.zero_grad()
             loss.backward(inputs=[p for p in movable if p.requires_grad])
-            part(FORWARD_BACKWARD)
-            rates.optimizer.step()  # passes over what has no gradient
-            part(OPTIMISER)
+            end_stage(FORWARD_BACKWARD)
+            optimizer.torch_optimizer.step()  # skips parameters without a gradient
+            end_stage(OPTIMIZER)
             first = loss.detach() if first is None else first
-    assert first is not None  # a game has a turn
+    assert first is not None  # there is at least one update
     return first
 
 
-def _combined(phase: Phase, losses: tuple[Tensor, ...], rates: PhaseOptimizer) -> Tensor:
-    """A gradient for each loss; where all reach a parameter `combine` decides, elsewhere they add up."""
+def _combine_gradients(phase: Phase, losses: tuple[Tensor, ...], optimizer: PhaseOptimizer) -> Tensor:
+    """Compute a gradient for each loss. `combine` merges those of shared parameters; elsewhere gradients add up."""
     assert phase.combine is not None
-    parameters = rates.open()
-    each = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses]
-    shared = [i for i in range(len(parameters)) if all(gradients[i] is not None for gradients in each)]
-    flat_KP = torch.stack([torch.cat([gradients[i].flatten().float() for i in shared]) for gradients in each])
-    parts = phase.combine(flat_KP).split([parameters[i].numel() for i in shared])
-    for i, part in zip(shared, parts, strict=True):
-        parameters[i].grad = part.view_as(parameters[i]).to(parameters[i].dtype)
+    parameters = optimizer.trainable()
+    by_loss = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses]
+    shared = [i for i in range(len(parameters)) if all(gradients[i] is not None for gradients in by_loss)]
+    flat_KP = torch.stack([torch.cat([gradients[i].flatten().float() for i in shared]) for gradients in by_loss])
+    combined = phase.combine(flat_KP).split([parameters[i].numel() for i in shared])
+    for i, gradient in zip(shared, combined, strict=True):
+        parameters[i].grad = gradient.view_as(parameters[i]).to(parameters[i].dtype)
     for i, parameter in enumerate(parameters):
         if i not in shared:
-            own = [gradients[i] for gradients in each if gradients[i] is not None]
+            own = [gradients[i] for gradients in by_loss if gradients[i] is not None]
             parameter.grad = torch.stack(own).sum(dim=0) if own else None
     return torch.stack([loss.detach() for loss in losses]).sum()

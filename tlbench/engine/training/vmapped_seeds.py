@@ -1,7 +1,7 @@
-"""Several seeds of a case in one program: their parameters are stacked, and one vectorised loss gives one loss for each.
+"""Vmapped seeds: several seeds of a case train in one program, with stacked parameters and one vectorised loss.
 
-Each seed starts from its own network and draws its own batches, as when it is trained alone; optimizers work number by
-number, so that no seed knows of the others. Results are those of seeds trained alone up to rounding.
+Each seed starts from its own network and draws its own batches, as when it trains alone. Optimizers work element by element, so
+that no seed influences another. Results agree with those of single seeds up to rounding.
 """
 
 from __future__ import annotations
@@ -22,87 +22,90 @@ from tlbench.terms import SPLITS, Labelled, Step
 
 
 def why_not_vmappable(phases: Sequence[Phase]) -> str | None:
-    """Why the seeds of a method can't be trained together, as far as that can be told before a step."""
+    """The reason why the seeds of a method can't be vmapped, as far as the phases tell it before the first step."""
     for phase in phases:
         if phase.begin is not None:
-            return "it passes over all rows outside the steps"
+            return "it passes over all samples outside the steps"
         if isinstance(phase.loss, tuple):
-            return "its steps are a game of several turns"
+            return "its steps make alternating updates"
         if phase.combine is not None:
-            return "it combines a gradient for each of several losses"
+            return "it combines the gradients of several losses"
         if phase.after is not None:
-            return "something follows each of its steps"
+            return "it calls a function after each step"
     return None
 
 
 def stack_methods(methods: Sequence[DeepMethod]) -> DeepMethod:
-    """One module whose parameters and buffers hold those of all methods, stacked along a first axis of seeds."""
+    """One module whose parameters and buffers (S, ...) are those of all S methods, stacked along a first axis."""
     template = copy.deepcopy(methods[0])
-    made: dict[int, Tensor] = {}
-    for places in zip(template.modules(), *(method.modules() for method in methods), strict=True):
-        own, *each = places
-        for name, held in own._parameters.items():
-            if held is not None and id(held) not in made:
-                together = torch.stack([_of(module._parameters, name).detach() for module in each])
-                made[id(held)] = nn.Parameter(together, held.requires_grad)
-            own._parameters[name] = None if held is None else made[id(held)]
-        for name, buffer in own._buffers.items():
+    stacked: dict[int, Tensor] = {}
+    for target, *modules in zip(template.modules(), *(method.modules() for method in methods), strict=True):
+        for name, parameter in target._parameters.items():
+            if parameter is not None and id(parameter) not in stacked:
+                values = torch.stack([_tensor(module._parameters, name).detach() for module in modules])
+                stacked[id(parameter)] = nn.Parameter(values, parameter.requires_grad)
+            target._parameters[name] = None if parameter is None else stacked[id(parameter)]
+        for name, buffer in target._buffers.items():
             if buffer is not None:
-                own._buffers[name] = torch.stack([_of(module._buffers, name) for module in each])
+                target._buffers[name] = torch.stack([_tensor(module._buffers, name) for module in modules])
     return template
 
 
 def unstack_methods(template: DeepMethod, methods: Sequence[DeepMethod]) -> None:
-    """Put each seed's numbers into its own method."""
-    whole = {**dict(template.named_parameters()), **dict(template.named_buffers())}
+    """Copy the parameters and buffers of each seed from the stacked module into its own method."""
+    stacked = {**dict(template.named_parameters()), **dict(template.named_buffers())}
     with torch.no_grad():
         for number, method in enumerate(methods):
-            for name, own in (*method.named_parameters(), *method.named_buffers()):
-                own.copy_(whole[name][number])
+            for name, tensor in (*method.named_parameters(), *method.named_buffers()):
+                tensor.copy_(stacked[name][number])
 
 
 def vmapped_phase(phase: Phase, template: DeepMethod) -> Phase:
-    """The phase with a loss that takes stacked batches (S, B, ...) and gives (S,): one loss for each seed."""
+    """The phase with a loss from stacked batches (S, B, ...) to the losses (S,) of the seeds."""
     assert callable(phase.loss)
-    return dataclasses.replace(phase, loss=_Joined(template, phase.loss))
+    return dataclasses.replace(phase, loss=_VmappedLoss(template, phase.loss))
 
 
-class _Joined:
+class _VmappedLoss:
+    """A stacked step -> the losses (S,) of the seeds."""
+
     def __init__(self, template: DeepMethod, loss: Callable[[Step], Any]) -> None:
-        self._bare = _Bare(template, loss)
+        self._functional = _FunctionalLoss(template, loss)
         self._is_first = True
 
     def __call__(self, step: Step) -> Tensor:
-        """A stacked step -> losses (S,).
+        """Compute the losses (S,) of a step whose tensors are (S, B, ...).
 
         Raises:
-            Apart: the loss does what can't be vectorised: it draws at random, looks at a value, or keeps state.
+            NotVmappableError: the loss can't be vectorised: it draws random numbers, reads a value or changes attributes.
         """
-        parameters, buffers = dict(self._bare.named_parameters()), dict(self._bare.named_buffers())
-        before = attributes_of(self._bare) if self._is_first else {}
+        parameters, buffers = dict(self._functional.named_parameters()), dict(self._functional.named_buffers())
+        attributes = attributes_of(self._functional) if self._is_first else {}
         try:
-            losses: Tensor = vmap(self._alone(step.progress), randomness="error")(parameters, buffers, _tensors(step))
+            losses: Tensor = vmap(self._one_seed(step.progress), randomness="error")(parameters, buffers, _tensors(step))
         except TlbenchError:
             raise
-        except Exception as error:  # torch says in its own words what it can't vectorise
+        except Exception as error:  # torch raises errors of many types for what it can't vectorise
             if not self._is_first:
                 raise
             raise NotVmappableError(" ".join(str(error).split())[:160]) from error
-        if self._is_first and before != attributes_of(self._bare):
+        if self._is_first and attributes != attributes_of(self._functional):
             raise NotVmappableError("a step changes attributes that are no buffers")
         self._is_first = False
         return losses
 
-    def _alone(self, progress: Any) -> Callable[..., Tensor]:
-        def alone(parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-            loss: Tensor = functional_call(self._bare, (dict(parameters), dict(buffers)), (tensors, progress))
+    def _one_seed(self, progress: Any) -> Callable[..., Tensor]:
+        def loss_of_seed(
+            parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+        ) -> Tensor:
+            loss: Tensor = functional_call(self._functional, (dict(parameters), dict(buffers)), (tensors, progress))
             return loss
 
-        return alone
+        return loss_of_seed
 
 
-class _Bare(nn.Module):
-    """A method as a function of its tensors: `functional_call` puts others in their place."""
+class _FunctionalLoss(nn.Module):
+    """A loss as a module, so that `functional_call` can replace the tensors of its method."""
 
     def __init__(self, method: DeepMethod, loss: Callable[[Step], Any]) -> None:
         super().__init__()
@@ -110,29 +113,30 @@ class _Bare(nn.Module):
         self.loss = loss
 
     def forward(self, tensors: Mapping[str, Tensor], progress: Any) -> Any:
-        parts: dict[str, Any] = {}
-        for part in SPLITS:
-            own = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
-            if own:
-                parts[part] = Labelled(**own) if "y" in own else own["x"]
-        rows = {key.removeprefix("rows."): value for key, value in tensors.items() if key.startswith("rows.")}
-        return self.loss(Step(**parts, indices=rows, progress=progress))
+        """The loss of a step that is given as its tensors by name."""
+        batches: dict[str, Any] = {}
+        for split in SPLITS:
+            facts = {key.removeprefix(f"{split}."): value for key, value in tensors.items() if key.startswith(f"{split}.")}
+            if facts:
+                batches[split] = Labelled(**facts) if "y" in facts else facts["x"]
+        indices = {key.removeprefix("indices."): value for key, value in tensors.items() if key.startswith("indices.")}
+        return self.loss(Step(**batches, indices=indices, progress=progress))
 
 
 def _tensors(step: Step) -> dict[str, Tensor]:
     """All tensors of a step by name."""
-    named = {f"rows.{part}": rows for part, rows in step.indices.items()}
-    for name in SPLITS:
-        part: Labelled | Tensor | None = getattr(step, name)
-        if isinstance(part, Labelled):
-            facts = {"x": part.x, "y": part.y, "domain": part.domain, "group": part.group}
-            named |= {f"{name}.{fact}": value for fact, value in facts.items() if value is not None}
-        elif part is not None:
-            named[f"{name}.x"] = part
+    named = {f"indices.{split}": indices for split, indices in step.indices.items()}
+    for split in SPLITS:
+        batch: Labelled | Tensor | None = getattr(step, split)
+        if isinstance(batch, Labelled):
+            facts = {"x": batch.x, "y": batch.y, "domain": batch.domain, "group": batch.group}
+            named |= {f"{split}.{fact}": value for fact, value in facts.items() if value is not None}
+        elif batch is not None:
+            named[f"{split}.x"] = batch
     return named
 
 
-def _of(held: Mapping[str, Tensor | None], name: str) -> Tensor:
-    tensor = held[name]
+def _tensor(tensors: Mapping[str, Tensor | None], name: str) -> Tensor:
+    tensor = tensors[name]
     assert tensor is not None
     return tensor

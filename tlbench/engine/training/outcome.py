@@ -1,0 +1,53 @@
+"""The outcome of a training, and the trace of what is known on the way without any target label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
+from tlbench.engine.data.passes import eval_mode
+from tlbench.engine.runtime.metrics import accuracy, mean_entropy, predicted_classes
+from tlbench.engine.runtime.throughput import StepThroughput
+from tlbench.engine.training.learners import Learner
+from tlbench.errors import DivergedError
+from tlbench.terms import TracePoint
+
+
+@dataclass
+class Outcome:
+    """The result of a training, beside the method that it changed."""
+
+    trace: list[TracePoint] = field(default_factory=list)
+    throughput: StepThroughput = field(default_factory=StepThroughput)
+    """Of all seeds that were trained in one program."""
+    losses: list[float] = field(default_factory=list)
+    """The loss of each step."""
+    notes: list[str] = field(default_factory=list)
+    """What ran otherwise than asked, and why."""
+    diverged: DivergedError | None = None
+    """The error of one seed among several; the divergence of a single learner is raised."""
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Samples of all splits through the backbone, over the steps after each phase's warm-up."""
+        return self.throughput.samples_per_second()
+
+
+def trace_point(learner: Learner, inputs: Inputs, step: int, loss: float) -> TracePoint:
+    """What is known after a step without any target label; the modules return to their modes afterwards.
+
+    Args:
+        learner: its method, validation samples and target samples.
+        inputs: stored samples -> network inputs.
+        step: steps that are done.
+        loss: the mean loss since the last trace point.
+    """
+    validation_accuracy = entropy = None
+    method, validation = learner.method, learner.validation
+    with eval_mode(method):
+        if validation is not None and validation.y is not None:
+            predicted = predicted_classes(map_in_chunks(method.predict, validation, inputs, CHUNK_SAMPLES))
+            validation_accuracy = accuracy(predicted, validation.y)
+        if learner.trace_target is not None:
+            entropy = mean_entropy(map_in_chunks(method.predict, learner.trace_target, inputs, CHUNK_SAMPLES))
+    return TracePoint(step=step, loss=loss, source_validation_accuracy=validation_accuracy, target_entropy=entropy)
