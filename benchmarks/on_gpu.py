@@ -87,8 +87,8 @@ def of_engine(settings: Settings, precision: str, device: torch.device, seeds: i
     if errors := [record.reason for record in records if record.status != "done"]:
         raise RuntimeError(str(errors[0]))
     cost, notes = records[0].cost, records[0].notes
-    if seeds > 1 and not any("trained together" in note for note in notes):
-        raise RuntimeError(f"the seeds were not trained together: {notes}")
+    if seeds > 1 and not all(engine.is_vmapped(record) for record in records):
+        raise RuntimeError(f"The seeds were not vmapped: {notes}")
     if device.type == "cuda" and (off := [note for note in notes if note.startswith(("graph off", "compile off"))]):
         raise RuntimeError(off[0])  # a figure that is not what its name says is none
     return {"samples_per_second": cost.train_samples_per_second, "cost": cost.model_dump(mode="json"), "notes": list(notes)}

@@ -8,12 +8,12 @@ while all slots of a GPU together are not `MIN_SPEEDUP` times as fast as one, th
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
+from tlbench import engine
 from tlbench.runner.pools.protocol import Message, OnMessage, Pool, Stepped
 from tlbench.runner.worker import Job
 from tlbench.terms import Record
@@ -43,8 +43,7 @@ def peak_memory_bytes(record: Record) -> int | None:
 
 def ran_alone(record: Record) -> bool:
     """Whether a case had its device to itself, and its training rate is that of one seed."""
-    vmapped = any(re.match(r"\d+ (vmapped )?seeds\b", note) for note in record.notes)
-    return record.machine.concurrent_cases == 1 and not vmapped
+    return record.machine.concurrent_cases == 1 and not engine.is_vmapped(record)
 
 
 class AdaptivePool:
