@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.integrate
 import scipy.linalg
 import scipy.optimize
 import torch

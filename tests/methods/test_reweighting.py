@@ -29,8 +29,8 @@ def test_kmm_is_that_of_adapt_and_skada():
 def test_density_ratios_are_those_of_skada():
     source, target = theirs("source"), theirs("target")
     assert torch.allclose(mean_one(weights("density_ratio", source, target, bandwidth=1.0)), theirs("kde"), rtol=1e-12)
-    gaussian = weights("gaussian_ratio", source, target, shrinkage=0.0)
-    assert torch.allclose(mean_one(gaussian), mean_one(theirs("gaussian")), rtol=1e-10)
+    ratio = weights("gaussian_ratio", source, target, shrinkage=0.0)
+    assert torch.allclose(mean_one(ratio), mean_one(theirs("gaussian")), rtol=1e-10)
 
 
 @pytest.mark.parametrize("k", [1, 5])
