@@ -58,8 +58,8 @@ def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: i
         file: the results file.
         suite: the suite that it belongs to.
         root: the folder of the data.
-        device: where the cases run.
-        sample: how many cases to run, all of them where there are fewer.
+        device: the device on which the cases run.
+        sample: the number of cases to run; all of them where there are fewer.
 
     Raises:
         TlbenchError: there is no record that can be run again, or the suite, the method or the data are not those on file.

@@ -14,7 +14,7 @@ from tlbench.suite import Network, Protocol, Suite, Training
 from tlbench.terms import STREAM_SPLIT, Case, Labelled, Task
 
 STEPS = 100
-"""Of a training, unless a check says otherwise."""
+"""The number of steps of a training, unless a check sets its own."""
 CPU = torch.device("cpu")
 CLASSES = 3
 
@@ -71,7 +71,14 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
 
 
 def scores_after_fit(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> Tensor:
-    """Class scores (90, C) of a method on fixed samples, after it was fitted to a task."""
+    """Class scores (90, C) of a method on fixed samples, after it was fitted to a task.
+
+    Args:
+        name: the method.
+        task: the splits (N, 6) that it is granted.
+        options: its options; None: the defaults.
+        steps: the number of steps of a deep method.
+    """
     return predict_scores(fit_method(name, task, options, steps), toy_samples(4, 90, shift=0.7).x)
 
 
@@ -87,7 +94,14 @@ def stream_scores(name: str, shift: float) -> Tensor:
 
 
 def fit_method(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
-    """Fit a method to a task; on a backbone with batch normalisation where the method needs one."""
+    """Fit a method to a task, on a backbone with batch normalisation where the method needs one.
+
+    Args:
+        name: the method.
+        task: the splits (N, 6) that it is granted.
+        options: its options; None: the defaults.
+        steps: the number of steps of a deep method.
+    """
     case = Case(
         suite="toy",
         suite_version=1,
