@@ -193,7 +193,7 @@ def test_a_page_of_a_method_has_deltas_in_the_decimals_of_their_metric(tmp_path)
 def test_granted_labels_are_said_in_words(tmp_path):
     made = [record("dann", 0.5, seed, pair=("a", f"b_l{n}"), target_labels=n) for seed in range(3) for n in (1, 3, 10)]
     site.build_site(made, tmp_path)
-    assert "1, 3 or 10 rows of each class" in (tmp_path / "suites" / "toy-v1.html").read_text(encoding="utf-8")
+    assert "1, 3 or 10 samples of each class" in (tmp_path / "suites" / "toy-v1.html").read_text(encoding="utf-8")
 
 
 def test_two_records_that_differ_are_both_shown(pages, folder):

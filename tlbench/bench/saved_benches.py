@@ -81,10 +81,10 @@ def upgraded(bench: dict[str, Any]) -> dict[str, Any]:
     settings = {_SETTINGS_OF_OLD.get(key, key): value for key, value in bench["settings"].items()}
     methods = [
         {
-            **{("reason" if key == "why" else key): value for key, value in row.items()},
-            "cost": {key.replace("optimiser", "optimizer"): value for key, value in row["cost"].items()},
+            **{("reason" if key == "why" else key): value for key, value in measured.items()},
+            "cost": {key.replace("optimiser", "optimizer"): value for key, value in measured["cost"].items()},
         }
-        for row in bench["rows"]
+        for measured in bench["rows"]
     ]
     return {**bench, "settings": settings, "methods": methods}
 

@@ -1,4 +1,4 @@
-"""Every trained method on a backbone and a shape: one case each by the engine, on made-up data, and the device's limits."""
+"""Every deep method on a backbone and a shape: one case each by the engine, on made-up data, and the device's limits."""
 
 from __future__ import annotations
 

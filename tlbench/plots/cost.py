@@ -69,7 +69,7 @@ def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | Non
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels))
     for axes in (left, right):
-        _place_labels(figure, axes)
+        _position_labels(figure, axes)
     return figure
 
 
@@ -99,8 +99,8 @@ def _plot_points(axes: Axes, wide: pd.DataFrame, quantity: str, front: npt.NDArr
             )
 
 
-def _place_labels(figure: Figure, axes: Axes) -> None:
-    """Move each label to the nearest offset where it covers neither a point nor an earlier label, or to the best available one."""
+def _position_labels(figure: Figure, axes: Axes) -> None:
+    """Move each label to the nearest offset where it covers no point and no earlier label, or to the best one."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     axes.autoscale_view()  # else what follows is placed by limits that are not yet those of the points
     names = [text for text in axes.texts if isinstance(text, Annotation)]

@@ -60,7 +60,10 @@ def sweep_curves(table: Table) -> Figure | None:
 
 
 def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
-    """Median and quartiles by step of `reports.traces`, a panel per quantity; None without any. `order` is that of the method entries."""
+    """Median and quartiles by step of `reports.traces`, a panel per quantity; None without any.
+
+    `order` is that of the method entries in the other plots, which decides their colours.
+    """
     quantities = [quantity for quantity in QUANTITIES if (frame["quantity"] == quantity).any()]
     if not quantities:
         return None

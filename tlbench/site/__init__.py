@@ -1,6 +1,6 @@
-"""Records -> a static site: pages that ask for nothing from elsewhere, for a file system or any host.
+"""Records -> a static site, whose pages request nothing from elsewhere, for a file system or any host.
 
-`build` writes the site, `leaderboard` the same in one Markdown file.
+`build_site` writes the site, `leaderboard_markdown` the same in one Markdown file.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ __all__ = ["build_site", "leaderboard_markdown"]
 def build_site(
     records: Sequence[Record], out: Path, results: Path | None = None, methods: Mapping[str, Path] = MappingProxyType({})
 ) -> Path:
-    """Write the site of some records to `out`, and return its front page, which is written last.
+    """Write the site of some records to `out`, and return the path of its front page, which is written last.
 
-    Files of an earlier build that are no more are taken away; others in `out` stay.
+    Files of an earlier build that are no longer needed are removed; other files in `out` stay.
 
     Args:
-        records: those of a results directory.
+        records: the records of a results directory.
         out: the folder to write to.
-        results: that directory; negative flips are counted from its predictions files, and blank without it.
-        methods: the files of the methods that ship, by name; their pages show paper and code.
+        results: that directory; negative flips are counted from its predictions files, and are blank without it.
+        methods: the files of the shipped methods, by name; their pages show paper and code.
 
     Raises:
-        TlbenchError: no records, or a place that can't be written to.
+        TlbenchError: there are no records, or `out` can't be written to.
     """
     frame = reports.frame(records)
-    made = reports.tables(frame, flips=None if results is None else reports.negative_flips(results, frame))
+    tables = reports.tables(frame, flips=None if results is None else reports.negative_flips(results, frame))
     last = max(record.finished for record in records)
     writer = Writer(out, {"version": tlbench.__version__, "records": len(records), "last": last})
     writer.assets()
-    suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(made, records)]
+    suites = [_Suite(writer, name, list(of), own) for name, of, own in _by_suite(tables, records)]
     for suite, pictures_of_suite in zip(suites, draw_suites([(s.tables, s.records) for s in suites]), strict=True):
         suite.pages(pictures_of_suite)
     abouts = {name: descriptions.describe_method(file) for name, file in methods.items()}
@@ -54,35 +54,38 @@ def build_site(
 
 
 def leaderboard_markdown(records: Sequence[Record]) -> str:
-    """The leaderboard in Markdown: of each suite one table with the three answers.
+    """The leaderboard in Markdown: per suite one table with accuracy, delta and cost.
 
-    Raises TlbenchError for no records.
+    Raises:
+        TlbenchError: there are no records.
     """
-    parts = [
+    blocks = [
         "# Leaderboard",
-        "Generated from the records beside this file by `make leaderboard`; change nothing here by hand. "
+        "Generated from the records beside this file by `make leaderboard`; do not edit it. "
         "`tlbench report` prints all tables, `tlbench site` makes pages with pictures of them.",
     ]
-    for _, made, own in _by_suite(reports.tables(reports.frame(records)), records):
-        about = descriptions.describe_suite(own)
-        rows, pairs, seeds = ({getattr(r, what) for r in own} for what in ("entry", "pair", "seed"))
-        counts = f"{len(own)} records: {len(rows)} methods, {len(pairs)} pairs, {len(seeds)} seeds."
+    for _, suite_tables, suite_records in _by_suite(reports.tables(reports.frame(records)), records):
+        about = descriptions.describe_suite(suite_records)
+        entries, pairs, seeds = ({getattr(r, what) for r in suite_records} for what in ("entry", "pair", "seed"))
+        counts = f"{len(suite_records)} records: {len(entries)} methods, {len(pairs)} pairs, {len(seeds)} seeds."
         title = f"{about.title} ({about.citation}). " if about.title else ""
-        heading, _, table = reports.render([table_cells.summary(made)], "markdown", width=_ENDLESS).strip().partition("\n\n")
-        parts += [heading.replace("###", "##", 1).removesuffix(": summary"), f"{title}{counts}", table]
-    return "\n\n".join(parts) + "\n"
+        heading, _, table = (
+            reports.render([table_cells.summary(suite_tables)], "markdown", width=_ENDLESS).strip().partition("\n\n")
+        )
+        blocks += [heading.replace("###", "##", 1).removesuffix(": summary"), f"{title}{counts}", table]
+    return "\n\n".join(blocks) + "\n"
 
 
-def _by_suite(made: Sequence[Table], records: Sequence[Record]) -> list[tuple[str, list[Table], list[Record]]]:
-    """Name with version, tables and records of each suite."""
-    own: dict[str, list[Record]] = {}
+def _by_suite(tables: Sequence[Table], records: Sequence[Record]) -> list[tuple[str, list[Table], list[Record]]]:
+    """The name with version, the tables and the records of each suite."""
+    records_by_suite: dict[str, list[Record]] = {}
     for record in records:
-        own.setdefault(f"{record.suite} v{record.suite_version}", []).append(record)
-    return [(name, [table for table in made if table.suite == name], of) for name, of in own.items()]
+        records_by_suite.setdefault(f"{record.suite} v{record.suite_version}", []).append(record)
+    return [(name, [table for table in tables if table.suite == name], of) for name, of in records_by_suite.items()]
 
 
 class _Suite:
-    """What the pages of one suite share."""
+    """The pages of one suite."""
 
     def __init__(self, writer: Writer, name: str, tables: list[Table], records: list[Record]) -> None:
         self.writer, self.name, self.tables, self.records = writer, name, tables, records
@@ -91,19 +94,19 @@ class _Suite:
         self.entries: dict[str, list[Record]] = {}
         for record in records:
             self.entries.setdefault(record.entry, []).append(record)
-        self.conflicts = {row: merge.conflicts(of) for row, of in self.entries.items()}
+        self.conflicts = {entry: merge.conflicts(of) for entry, of in self.entries.items()}
         self.summary = table_cells.summary(tables)
         self.about = descriptions.describe_suite(records)
 
-    def page_of(self, row: str) -> str:
-        """The first page of a row's records, from the root of the site."""
-        return f"records/{self.slug}/{slug(row)}.html"
+    def page_of(self, entry: str) -> str:
+        """The first page of the records of a method entry, relative to the root of the site."""
+        return f"records/{self.slug}/{slug(entry)}.html"
 
     def pages(self, pictures_of_suite: Sequence[SuitePlots]) -> None:
-        """The suite's page with its pictures, its downloads, and the pages of its records."""
+        """Write the suite's page with its plots and downloads, and the pages of its records."""
 
-        def link(row: str) -> str | None:
-            return f"../{self.page_of(row)}" if row in self.entries else None
+        def link(entry: str) -> str | None:
+            return f"../{self.page_of(entry)}" if entry in self.entries else None
 
         shown: list[PageTable] = []
         for number, table in enumerate([self.summary, *self.tables]):
@@ -128,52 +131,54 @@ class _Suite:
             pictures=self._pictures(pictures_of_suite),
             chart=charts.accuracy_and_cost(self.tables, self.records[-1].baseline),
         )
-        for row, records in self.entries.items():
-            record_pages.pages(self.writer, self.name, self.path, self.page_of(row), row, records, self.conflicts[row])
+        for entry, records in self.entries.items():
+            record_pages.pages(self.writer, self.name, self.path, self.page_of(entry), entry, records, self.conflicts[entry])
 
     def _pictures(self, pictures_of_suite: Sequence[SuitePlots]) -> list[dict[str, object]]:
         shown = []
         for picture in pictures_of_suite:
-            width, height = plots.size(picture.vector)
+            width, height = plots.svg_size(picture.vector)
             path = self.writer.file(f"pictures/{self.slug}-{slug(picture.kind)}.svg", picture.vector)
-            shown.append({"path": path, "title": picture.title, "said": picture.said, "width": width, "height": height})
+            shown.append(
+                {"path": path, "title": picture.title, "description": picture.description, "width": width, "height": height}
+            )
         return shown
 
 
 def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, MethodDescription]) -> dict[str, str]:
-    """The page of each method, over all suites; method -> path."""
-    rows: dict[str, list[tuple[_Suite, str]]] = {}
+    """Write the page of each method, over all suites; method -> path."""
+    entries_of: dict[str, list[tuple[_Suite, str]]] = {}
     for suite in suites:
-        for row, records in suite.entries.items():
-            rows.setdefault(records[-1].method, []).append((suite, row))
+        for entry, records in suite.entries.items():
+            entries_of.setdefault(records[-1].method, []).append((suite, entry))
     marks = {table.title: table_cells.marks_of(table) for suite in suites for table in suite.tables if table.kind == "transfer"}
     paths = {}
-    for name in sorted(rows):
+    for name in sorted(entries_of):
         lines, lists, columns = [], [], dict[str, None]()
-        for suite, row in rows[name]:
-            if row in suite.summary.cells.index:
+        for suite, entry in entries_of[name]:
+            if entry in suite.summary.cells.index:
                 columns |= dict.fromkeys(_renamed(column) for column in suite.summary.cells.columns)
-        for suite, row in rows[name]:
-            said = (
-                {_renamed(str(k)): v for k, v in suite.summary.cells.loc[row].items()}
-                if row in suite.summary.cells.index
+        for suite, entry in entries_of[name]:
+            values = (
+                {_renamed(str(k)): v for k, v in suite.summary.cells.loc[entry].items()}
+                if entry in suite.summary.cells.index
                 else {}
             )
-            cells = [cell(row), *(cell(str(said.get(column, ""))) for column in columns)]
-            lines.append(Row(suite.name, f"../{suite.page_of(row)}", cells))
-            for delta in (table for table in suite.tables if row in marks.get(table.title, ())):
-                found = marks[delta.title][row]
-                title = f"{row} on {delta.title}"
-                lists.append({"title": title, **{word: ", ".join(some) or "no pair" for word, some in found.items()}})
-        caption = "A line per suite and row; its name leads to the records. Metrics are those of the suites."
-        title = f"{name} in {len({suite.name for suite, _ in rows[name]})} suites"
+            cells = [cell(entry), *(cell(str(values.get(column, ""))) for column in columns)]
+            lines.append(Row(suite.name, f"../{suite.page_of(entry)}", cells))
+            for delta in (table for table in suite.tables if entry in marks.get(table.title, ())):
+                pairs_of = marks[delta.title][entry]
+                title = f"{entry} on {delta.title}"
+                lists.append({"title": title, **{word: ", ".join(some) or "no pair" for word, some in pairs_of.items()}})
+        caption = "One line per suite and method entry, which links to its records. Metrics are those of the suites."
+        title = f"{name} in {len({suite.name for suite, _ in entries_of[name]})} suites"
         shown = table_cells.at(
             table_cells.plain_table("where-table", title, caption, ["suite", "entry", *columns], lines),
             f"tables/method-{slug(name)}",
         )
         for path, content in table_cells.cells_files(shown).items():
             writer.file(path, content)
-        records = [record for suite, row in rows[name] for record in suite.entries[row]]
+        records = [record for suite, entry in entries_of[name] for record in suite.entries[entry]]
         reads = descriptions.reads(records[-1].reads)
         about = abouts.get(name, MethodDescription())
         paths[name] = writer.page(
@@ -183,7 +188,7 @@ def _methods(writer: Writer, suites: Sequence[_Suite], abouts: Mapping[str, Meth
 
 
 def _renamed(column: str) -> str:
-    """The metrics of different suites stand in one column on a method's page."""
+    """The column of a method's page: the metrics of all suites share one column."""
     known = {"rank", "mean delta", "verdict", "pairs better", "pairs worse", "worst pair", "train seconds", "Pareto front"}
     return column if column in known else "metric"
 
@@ -191,12 +196,12 @@ def _renamed(column: str) -> str:
 def _front(
     writer: Writer, suites: Sequence[_Suite], methods: Mapping[str, str], abouts: Mapping[str, MethodDescription]
 ) -> str:
-    """The front page, which leads to all suites and methods."""
+    """Write the front page, which links to all suites and methods."""
     lines = []
     for suite in suites:
         cells = suite.summary.cells
-        places = {str(row): float(place) for row, place in cells["rank"].items() if place}
-        best = ", ".join(row for row, place in places.items() if place == min(places.values()))  # a tie has two
+        ranks = {str(entry): float(rank) for entry, rank in cells["rank"].items() if rank}
+        best = ", ".join(entry for entry, rank in ranks.items() if rank == min(ranks.values()))  # a tie has two
         verdicts = list(cells.get("verdict", []))
         counts = [str(len(suite.entries)), str(len({r.pair for r in suite.records})), str(len({r.seed for r in suite.records}))]
         lines.append(
@@ -214,13 +219,13 @@ def _front(
         )
     columns = ["suite", "what it is", "methods", "pairs", "seeds", "records", "best", "better", "worse"]
     caption = "Better, worse: the number of methods whose mean delta against the baseline has a 95 % CI above or below zero."
-    made = table_cells.at(table_cells.plain_table("suites-table", "Suites", caption, columns, lines), "tables/suites")
+    suites_table = table_cells.at(table_cells.plain_table("suites-table", "Suites", caption, columns, lines), "tables/suites")
     verdict: dict[str, list[str]] = {name: [] for name in methods}
     for suite in suites:
-        for row, said in suite.summary.cells.get("verdict", {}).items():
-            if row in suite.entries:
-                verdict[suite.entries[str(row)][-1].method].append(str(said))
-    known = [
+        for entry, word in suite.summary.cells.get("verdict", {}).items():
+            if entry in suite.entries:
+                verdict[suite.entries[str(entry)][-1].method].append(str(word))
+    method_lines = [
         Row(
             name,
             path,
@@ -232,17 +237,17 @@ def _front(
         for name, path in methods.items()
     ]
     caption = "The number of entries of suites whose mean delta against the baseline has this verdict (by its 95 % CI)."
-    of = table_cells.at(
-        table_cells.plain_table("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], known),
+    methods_table = table_cells.at(
+        table_cells.plain_table("methods-table", "Methods", caption, ["method", "what it is", *_VERDICTS], method_lines),
         "tables/methods",
     )
-    for one in (made, of):
+    for one in (suites_table, methods_table):
         for path, content in table_cells.cells_files(one).items():
             writer.file(path, content)
-    return writer.page("index.html.j2", "index.html", suites=made, methods=of)
+    return writer.page("index.html.j2", "index.html", suites=suites_table, methods=methods_table)
 
 
 _ENDLESS = 10_000
-"""Columns: the table of a suite goes on in no second block."""
+"""A width in characters that no table of a suite reaches."""
 
 _VERDICTS = ("better", "worse", "undecided")

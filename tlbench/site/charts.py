@@ -1,4 +1,4 @@
-"""What the chart of a suite's page is drawn from: the numbers of its tables of accuracy against cost."""
+"""The data of the interactive chart of a suite's page: the numbers of its tables of accuracy against cost."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ COSTS = (
 
 
 def accuracy_and_cost(tables: Sequence[Table], baseline: str | None) -> dict[str, Any] | None:
-    """Machines with their rows, and the costs that were measured; None where no table holds two rows with both."""
+    """Machines with their points, and the costs that were measured; None where no table has two entries with both."""
     machines = []
     measured: set[str] = set()
     metric = ""
     for table in (table for table in tables if table.kind == "frontier"):
         wide = table.data.pivot(index="entry", columns="quantity", values="value").reindex(table.cells.index)
-        rows = []
-        for row, found in zip(wide.index, wide.to_dict("records"), strict=True):
-            value = {str(key): None if np.isnan(number) else float(number) for key, number in found.items()}
+        points = []
+        for entry, record in zip(wide.index, wide.to_dict("records"), strict=True):
+            value = {str(key): None if np.isnan(number) else float(number) for key, number in record.items()}
             costs = {key: factor * cost for key, _, _, _, factor in COSTS if (cost := value.get(key)) is not None}
             measured |= set(costs)
             shown = {
-                "name": escape_control(str(row)),
-                "baseline": row == baseline,
+                "name": escape_control(str(entry)),
+                "baseline": entry == baseline,
                 "score": value.get("score"),
                 "delta": value.get("delta"),
             }
-            rows.append({**shown, **costs})
-        if sum(row["score"] is not None for row in rows) > 1:
-            machines.append({"title": escape_control(table.title.split(" on ", 1)[-1]), "rows": rows})
+            points.append({**shown, **costs})
+        if sum(point["score"] is not None for point in points) > 1:
+            machines.append({"title": escape_control(table.title.split(" on ", 1)[-1]), "rows": points})
             metric = table.metric
     if not machines or not measured:
         return None

@@ -1,4 +1,4 @@
-"""What the pages say about a suite and a method in words, from the files that ship and from records."""
+"""A suite and a method described in words, from the files that ship and from records."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tlbench.terms import METRICS, Record
 
 _URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
 
-_PARTS = {
-    "source": "labelled source rows",
-    "target": "unlabelled target rows",
-    "target_labeled": "the few labelled target rows that the suite grants",
-    "stream": "the scored rows without labels, in order, each predicted before it is learnt from",
+_SPLITS = {
+    "source": "labelled source samples",
+    "target": "unlabelled target samples",
+    "target_labeled": "the labelled target samples that the suite grants",
+    "stream": "the scored samples without labels, in order, each predicted before it is learned from",
 }
 _SCORED = {
-    "adapted": "the unlabelled target rows that were adapted to (transductive)",
-    "held_out": "target rows that no method saw",
-    "test": "the target domain's own test rows",
+    "adapted": "the unlabelled target samples that were adapted to (transductive)",
+    "held_out": "held-out target samples that no method saw (inductive)",
+    "test": "the target domain's own test samples",
 }
 
 
 @dataclass(frozen=True)
 class OfSuite:
-    """What is known of a suite beside its records."""
+    """A suite in words."""
 
     title: str = ""
     citation: str = ""
@@ -41,32 +41,32 @@ class OfSuite:
 
 @dataclass(frozen=True)
 class MethodDescription:
-    """What is known of a method beside its records; empty for one that does not ship."""
+    """A method in words; empty for one that does not ship."""
 
     summary: str = ""
     paper: Sequence[tuple[str, str]] = ()
     """Pieces of text, some of them addresses: (text, "") or ("", address)."""
     family: str = ""
-    place: str = ""
+    path: str = ""
     code: str = field(default="", repr=False)
 
 
 def describe_suite(records: Sequence[Record]) -> OfSuite:
-    """A suite in words, from its shipped file if that is the one that the records are of, else from the records alone."""
+    """Describe a suite from its shipped file where that is the version of the records, else from the records alone."""
     last = records[-1]
     shipped = _shipped(last)
     if shipped is None:
-        reads = dict.fromkeys(part for record in records for part in record.reads)
-        said = [
-            ("Suite file", "not one that ships with this tlbench, or another version of it; what follows is from the records"),
-            ("Read by its methods", _listed(_PARTS.get(part, part) for part in reads) or "not recorded"),
-            ("Labelled target rows", _labels({record.target_labels for record in records}, last.task) or "none"),
+        reads = dict.fromkeys(split for record in records for split in record.reads)
+        text = [
+            ("Suite file", "It does not ship with this tlbench, or in another version; the facts below are from the records."),
+            ("Read by its methods", _listed(_SPLITS.get(split, split) for split in reads) or "not recorded"),
+            ("Labelled target samples", _labels({record.target_labels for record in records}, last.task) or "none"),
         ]
-        return OfSuite(protocol=[*said, *_common(last, sorted({record.seed for record in records}))])
+        return OfSuite(protocol=[*text, *_common(last, sorted({record.seed for record in records}))])
     protocol, train = shipped.protocol, shipped.train
-    granted = [_PARTS[part] for part in protocol.grants]
-    if few := _labels({shipped.protocol_of(target).target_labels for _, target in shipped.pairs}, protocol.task):
-        granted.append(f"{few}, labelled, of the target, which are never scored")
+    granted = [_SPLITS[split] for split in protocol.grants]
+    if labels := _labels({shipped.protocol_of(target).target_labels for _, target in shipped.pairs}, protocol.task):
+        granted.append(f"{labels} of the target with labels, which are never scored")
     scored = _SCORED[protocol.scored]
     if protocol.scored == "held_out":
         scored += f" ({protocol.held_out:g} of them)"
@@ -78,7 +78,8 @@ def describe_suite(records: Sequence[Record]) -> OfSuite:
         ("Network", f"{shipped.net.backbone}{f' ({options})' if options else ''}"),
         (
             "Budget",
-            f"{train.steps} steps of {train.batch} rows of each part, {train.optimizer}, rate {train.lr:g}, {train.schedule}",
+            f"{train.steps} steps of {train.batch} samples of each split, {train.optimizer}, "
+            f"learning rate {train.lr:g}, {train.schedule}",
         ),
     ]
     data: dict[str, list[str]] = {}
@@ -94,10 +95,10 @@ def describe_suite(records: Sequence[Record]) -> OfSuite:
 
 
 def _labels(counts: Iterable[int], task: str) -> str:
-    """As in "5 rows of each class" or, on a ladder, "1, 3 or 10 rows of each class"; nothing without any."""
+    """As in "5 samples of each class" or, with label budgets, "1, 3 or 10 samples of each class"; empty without labels."""
     some = [str(count) for count in sorted(counts) if count]
-    said = " or ".join([", ".join(some[:-1]), some[-1]] if len(some) > 1 else some)
-    return f"{said} rows {'in all' if task == 'regression' else 'of each class'}" if some else ""
+    text = " or ".join([", ".join(some[:-1]), some[-1]] if len(some) > 1 else some)
+    return f"{text} samples {'in all' if task == 'regression' else 'of each class'}" if some else ""
 
 
 def _shipped(record: Record) -> Suite | None:
@@ -105,10 +106,10 @@ def _shipped(record: Record) -> Suite | None:
     if file is None:
         return None
     try:
-        found = suite.load_suite(file)
+        shipped = suite.load_suite(file)
     except TlbenchError:
         return None
-    return found if found.version == record.suite_version else None
+    return shipped if shipped.version == record.suite_version else None
 
 
 def _common(record: Record, seeds: Sequence[int]) -> list[tuple[str, str]]:
@@ -130,7 +131,7 @@ def _listed(names: object, comma: str = "; ") -> str:
 
 
 def describe_method(file: Path | None) -> MethodDescription:
-    """A method in words, from its file: the docstring names the paper. Nothing is imported."""
+    """Describe a method from its file, whose docstring names the paper; nothing is imported."""
     if file is None:
         return MethodDescription()
     code = file.read_text(encoding="utf-8")
@@ -146,6 +147,6 @@ def describe_method(file: Path | None) -> MethodDescription:
     return MethodDescription(summary, pieces, file.parent.name.replace("_", " "), f"{file.parent.name}/{file.name}", code)
 
 
-def reads(parts: Sequence[str]) -> str:
-    """What a method reads, in words."""
-    return _listed([_PARTS.get(part, part) for part in parts]) or "nothing that is recorded"
+def reads(splits: Sequence[str]) -> str:
+    """The splits that a method reads, in words."""
+    return _listed([_SPLITS.get(split, split) for split in splits]) or "not recorded"

@@ -1,4 +1,4 @@
-"""The pages of records: of one row of a suite, everything that was asked and measured, in parts that a phone can load."""
+"""The pages of records: of one method entry, everything that was asked and measured, on pages that a phone can load."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tlbench.site.table_cells import Cell, Row, cell
 from tlbench.terms import METRICS, Record
 
 LARGEST = 1_000_000
-"""Characters of records on one page, about: the rest goes on on the next."""
+"""About how many characters of records a page holds before the next one starts."""
 
 COLUMNS = (
     *("case", "seed", "status", "metric", "source accuracy %", "train seconds", "train samples/s", "peak memory MiB"),
-    *("device", "tlbench", "finished", "why, notes"),
+    *("device", "tlbench", "finished", "reason, notes"),
 )
 
 
@@ -27,25 +27,35 @@ def pages(
     suite: str,
     suite_page: str,
     path: str,
-    row: str,
+    entry: str,
     records: Sequence[Record],
     conflicts: Sequence[tuple[Record, Record]],
 ) -> None:
-    """Write the pages of one row; `path` is that of the first."""
-    parts = list(_parts(records))
+    """Write the pages of one method entry.
+
+    Args:
+        writer: writes the files of the site.
+        suite: name and version.
+        suite_page: the path of the suite's page.
+        path: the path of the first page; further ones are numbered.
+        entry: the method entry.
+        records: its records, at least one.
+        conflicts: pairs of records that differ in one case.
+    """
+    groups = list(_groups(records))
     stem = path.removesuffix(".html")
-    paths = [path, *(f"{stem}.{number}.html" for number in range(2, len(parts) + 1))]
-    said = [f"{first.pair} seed {first.seed}: {differences(first, second)}" for first, second in conflicts]
+    paths = [path, *(f"{stem}.{number}.html" for number in range(2, len(groups) + 1))]
+    differing = [f"{first.pair} seed {first.seed}: {differences(first, second)}" for first, second in conflicts]
     metric = METRICS.get(records[-1].metric)
     named = f"{metric.title}{' %' if metric.unit == 'per cent' else f' ({metric.unit})'}" if metric else "metric"
     columns = [named if column == "metric" else column for column in COLUMNS]
-    for number, (of, own) in enumerate(zip(paths, parts, strict=True), 1):
+    for number, (of, own) in enumerate(zip(paths, groups, strict=True), 1):
         download = f"tables/{stem.replace('/', '-')}-{number}"
-        caption = "A line per record, in the order of the file. Each leads to all that was asked and measured."
-        lines = [_row(at, record) for at, (record, _) in enumerate(own)]
-        made = table_cells.plain_table("records", f"{row} on {suite}", caption, columns, lines)
-        made = table_cells.at(made, download)
-        for name, content in table_cells.cells_files(made).items():
+        caption = "One line per record, in the order of the file; each links to everything that was asked and measured."
+        lines = [_table_line(at, record) for at, (record, _) in enumerate(own)]
+        page_table = table_cells.plain_table("records", f"{entry} on {suite}", caption, columns, lines)
+        page_table = table_cells.at(page_table, download)
+        for name, content in table_cells.cells_files(page_table).items():
             writer.file(name, content)
         writer.page(
             "records.html.j2",
@@ -54,32 +64,32 @@ def pages(
             suite_page=suite_page,
             method=records[-1].method,
             method_page=f"methods/{slug(records[-1].method)}.html",
-            entry=row,
-            part=number,
-            parts=len(parts),
+            entry=entry,
+            page_number=number,
+            page_count=len(groups),
             pages=[name.rpartition("/")[2] for name in paths],
-            conflicts=said if number == 1 else [],
-            table=made,
+            conflicts=differing if number == 1 else [],
+            table=page_table,
             facts=[{"id": f"case-{at}", "title": _title(record), "text": text} for at, (record, text) in enumerate(own)],
         )
 
 
-def _parts(records: Sequence[Record]) -> Iterator[list[tuple[Record, str]]]:
-    """Records with their text, as many to a page as it holds."""
-    part: list[tuple[Record, str]] = []
+def _groups(records: Sequence[Record]) -> Iterator[list[tuple[Record, str]]]:
+    """The records with their text, grouped by page."""
+    group: list[tuple[Record, str]] = []
     size = 0
     for record in records:
         text = _text(record)
-        if part and size + len(text) > LARGEST:
-            yield part
-            part, size = [], 0
-        part.append((record, text))
+        if group and size + len(text) > LARGEST:
+            yield group
+            group, size = [], 0
+        group.append((record, text))
         size += len(text) + 800  # its line in the table
-    yield part
+    yield group
 
 
 def _text(record: Record) -> str:
-    """The record's own JSON, one fact a line, with nothing in it that a reader can't see."""
+    """The record's JSON, one fact per line, control characters escaped."""
     try:
         text = record.model_dump_json(indent=1, by_alias=True)
     except ValueError:  # half a surrogate pair, which the fast writer refuses
@@ -93,7 +103,7 @@ def _title(record: Record) -> str:
     return f"{record.pair}, seed {record.seed}: {record.status}"
 
 
-def _row(at: int, record: Record) -> Row:
+def _table_line(at: int, record: Record) -> Row:
     scores, cost = record.scores, record.cost
     metric = METRICS.get(record.metric)
     groups = [share for share in (scores.per_group_accuracy or {}).values() if share is not None]
@@ -105,7 +115,7 @@ def _row(at: int, record: Record) -> Row:
         record.status,
         "" if value is None or metric is None else f"{metric.factor * value:.2f}",
         "" if scores.source_accuracy is None else f"{100 * scores.source_accuracy:.2f}",
-        *("" if number is None else f"{number:,.{places}f}" for number, places in _costs(record, memory)),
+        *("" if number is None else f"{number:,.{decimals}f}" for number, decimals in _costs(record, memory)),
         record.machine.device,
         f"{record.code.tlbench} {(record.code.commit or '')[:7]}{' dirty' if record.code.dirty else ''}".strip(),
         record.finished[:19].replace("T", " "),

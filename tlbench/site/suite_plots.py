@@ -1,4 +1,4 @@
-"""The pictures of a site as SVG, one suite after the other, on several cores where there are many suites."""
+"""The plots of a site as SVG, one suite after the other, on several cores where there are many suites."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tlbench.reports import Table
 from tlbench.terms import Record
 
 SUITES_A_CORE = 4
-"""A process takes about as long to start as the pictures of two suites take to draw."""
+"""A process takes about as long to start as the plots of two suites take to draw."""
 
 
 @dataclass(frozen=True)
 class SuitePlots:
-    """A picture as SVG text; `kind` names its file, `said` what is seen."""
+    """A picture as SVG text; `kind` names its file, `description` says what it shows."""
 
     kind: str
     title: str
-    said: str
+    description: str
     vector: str
 
 
 def draw_suites(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> Iterator[list[SuitePlots]]:
-    """The pictures of each suite, from all its tables and its records, in order; those of later suites are drawn meanwhile."""
+    """The plots of each suite, from all its tables and records, in order; those of later suites are drawn meanwhile."""
     processes = max(1, min(cpu_count(), len(suites) // SUITES_A_CORE))
     # the curves, not the records: these would take longer to pass on than the pictures to draw
     asked = ((tables, records[-1].baseline, plots.traces(records)) for tables, records in suites)
@@ -40,6 +40,6 @@ def draw_suites(suites: Sequence[tuple[Sequence[Table], Sequence[Record]]]) -> I
 def _of_suite(tables: Sequence[Table], baseline: str | None, curves: pd.DataFrame) -> list[SuitePlots]:
     with plots.styled():
         return [
-            SuitePlots(one.kind, one.title, one.said, plots.svg(one.figure, one.title, one.caption))
+            SuitePlots(one.kind, one.title, one.description, plots.svg(one.figure, one.title, one.caption))
             for one in plots.suite_plots(tables, baseline, curves)
         ]

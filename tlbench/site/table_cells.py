@@ -1,4 +1,4 @@
-"""Tables as the templates take them: cells of text, each with what it is sorted by and how it is marked."""
+"""Tables for the templates: cells of text, each with its sort key and its mark."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 _WORDS = {"worse": "-1", "undecided": "0", "better": "1"}
 _CLASSES = {"better", "worse", "best", "second", "text"}
 _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
-"""What a spreadsheet would run, and no number, delta or interval."""
+"""Text that a spreadsheet would run as a formula: no number, delta or interval."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, what it is sorted by (a number where it holds one) and its class in the page's style."""
+    """The text of a cell, its sort key (a number where the text holds one), and its class in the page's style."""
 
     text: str
     order: str
@@ -33,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its name, where that leads, and its cells."""
+    """A row of a table: its name, the link of the name, and its cells."""
 
     name: str
     link: str | None
@@ -55,14 +55,17 @@ class PageTable:
 
 
 def cell(text: str, mark: str = "") -> Cell:
-    """A cell sorted by its verdict, by the first number in it (the last one after a name), else or if marked so by its text."""
+    """A cell with its sort key: its verdict, the first number in it (the last one after a name), else its text.
+
+    The mark "text" sorts by the text in any case.
+    """
     classes = " ".join(word for word in mark.split() if word in _CLASSES)
     if text in _WORDS:
         return Cell(text, _WORDS[text], classes or text)
     if "text" in classes:
         return Cell(text, text, classes)
-    found = _NUMBER.findall(text) if text[:1] in "+-0123456789±" else _NUMBER.findall(text)[-1:] if " " in text else []
-    return Cell(text, found[0].replace(",", "") if found else text, classes)
+    values = _NUMBER.findall(text) if text[:1] in "+-0123456789±" else _NUMBER.findall(text)[-1:] if " " in text else []
+    return Cell(text, values[0].replace(",", "") if values else text, classes)
 
 
 def page_table(table: Table, name: str, link: Callable[[str], str | None] = lambda row: None) -> PageTable:
@@ -86,9 +89,9 @@ def plain_table(name: str, title: str, caption: str, columns: Sequence[str], row
     return PageTable(name, "plain", title, caption, columns, list(rows))
 
 
-def at(made: PageTable, stem: str) -> PageTable:
+def at(table: PageTable, stem: str) -> PageTable:
     """The sheet with the paths of its downloads."""
-    return replace(made, csv=f"{stem}.csv", json=f"{stem}.json")
+    return replace(table, csv=f"{stem}.csv", json=f"{stem}.json")
 
 
 def summary(tables: Sequence[Table]) -> Table:
@@ -100,25 +103,25 @@ def summary(tables: Sequence[Table]) -> Table:
     delta = next((table for table in tables if table.kind == "transfer"), None)
     costs = [table for table in tables if table.kind == "frontier"]
     title = f"{accuracy.title.split(': ', 1)[-1]}"
-    parts = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
+    groups = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
     marks = [] if accuracy.marks is None else [accuracy.marks.reindex(columns=["rank", "mean"]).rename(columns={"mean": title})]
     has_margins = any("±" in text for text in accuracy.cells["mean"])
     margin = ", ± margin of error of the 95 % CI over seeds, as of the deltas" if has_margins else ""
-    said = [f"{title}, mean over pairs and seeds{margin}.", _incomplete(accuracy)]
+    text = [f"{title}, mean over pairs and seeds{margin}.", _incomplete(accuracy)]
     if delta is not None:
         shown = [name for name in ("mean delta", "verdict", "pairs better", "pairs worse", "worst pair") if name in delta.cells]
-        parts.append(delta.cells[shown])
+        groups.append(delta.cells[shown])
         if delta.marks is not None:
             marks.append(delta.marks.reindex(columns=shown))
-        said.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. The verdict is by its 95 % CI.")
-        said.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, 5 % FDR).")
+        text.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. The verdict is by its 95 % CI.")
+        text.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, 5 % FDR).")
     if len(costs) == 1:
         shown = [name for name in ("train seconds", "Pareto front") if name in costs[0].cells]
-        parts.append(costs[0].cells[shown])
-        said.append(f"Median train seconds on {costs[0].title.split(' on ', 1)[-1]}; the Pareto front is of accuracy and time.")
+        groups.append(costs[0].cells[shown])
+        text.append(f"Median train seconds on {costs[0].title.split(' on ', 1)[-1]}; the Pareto front is of accuracy and time.")
     elif costs:
-        said.append(f"Costs of {len(costs)} machines or precisions stand in tables of their own.")
-    cells = pd.concat([part.reindex(accuracy.cells.index) for part in parts], axis=1)
+        text.append(f"Costs of {len(costs)} machines or precisions stand in tables of their own.")
+    cells = pd.concat([group.reindex(accuracy.cells.index) for group in groups], axis=1)
     cells = cells.astype(object).where(cells.notna(), "")
     cells.index.name = accuracy.cells.index.name
     marked = pd.concat([mark.reindex(cells.index) for mark in marks], axis=1) if marks else pd.DataFrame(index=cells.index)
@@ -129,7 +132,7 @@ def summary(tables: Sequence[Table]) -> Table:
         name,
         "summary",
         f"{name}: summary",
-        captions.join_sentences(*said),
+        captions.join_sentences(*text),
         cells,
         accuracy.data.iloc[:0],
         accuracy.metric,
@@ -150,13 +153,13 @@ def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
     """For each entry the pairs on which it is significantly better, significantly worse, or neither, with their deltas."""
     pairs = set(delta.data.loc[delta.data["pair"].notna(), "pair"])
     marks = delta.marks if delta.marks is not None else pd.DataFrame("", delta.cells.index, delta.cells.columns)
-    found: dict[str, dict[str, list[str]]] = {}
+    values: dict[str, dict[str, list[str]]] = {}
     for pair in (column for column in delta.cells.columns if column in pairs):
         for row, text, mark in zip(delta.cells.index, delta.cells[pair], marks[pair], strict=True):
             if text:
-                of = found.setdefault(str(row), {"better": [], "worse": [], "undecided": []})
+                of = values.setdefault(str(row), {"better": [], "worse": [], "undecided": []})
                 of[mark or "undecided"].append(f"{pair} ({text.partition(' ')[0]})")
-    return found
+    return values
 
 
 def files(table: Table, shown: PageTable) -> dict[str, str]:
@@ -173,5 +176,5 @@ def cells_files(shown: PageTable) -> dict[str, str]:
     text = io.StringIO()
     safe = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in line] for line in (columns, *lines)]
     csv.writer(text, lineterminator="\n").writerows(safe)
-    held = ",\n".join(json.dumps(dict(zip(columns, line, strict=True)), ensure_ascii=False) for line in lines)
-    return {shown.csv: text.getvalue(), shown.json: f"[{held}]\n"}
+    objects = ",\n".join(json.dumps(dict(zip(columns, line, strict=True)), ensure_ascii=False) for line in lines)
+    return {shown.csv: text.getvalue(), shown.json: f"[{objects}]\n"}
