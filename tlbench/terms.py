@@ -30,29 +30,6 @@ SPLIT_OF_OLD = {"few": "target_labeled"}
 
 
 @dataclass(frozen=True)
-class Metric:
-    """What the methods of a suite are compared by; `factor` turns what records hold into `unit`."""
-
-    title: str
-    unit: str
-    factor: float
-    higher_is_better: bool
-
-
-METRICS: Mapping[str, Metric] = {
-    "target_accuracy": Metric("target accuracy", "per cent", 100.0, True),
-    "macro_f1": Metric("macro F1", "per cent", 100.0, True),
-    "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True),
-    "r2": Metric("explained variance (R2)", "per cent", 100.0, True),
-    "rmse": Metric("root mean squared error", "target units", 1.0, False),
-    "mae": Metric("mean absolute error", "target units", 1.0, False),
-}
-"""By name, the scores that `protocol.metric` may name: the first three for classification, the others for regression."""
-
-REGRESSION_METRICS = ("r2", "rmse", "mae")
-
-
-@dataclass(frozen=True)
 class Labelled:
     """Samples with labels: x (N, ...), y (N,) int64 class indices, domain (N,) int64 source index of each sample.
 

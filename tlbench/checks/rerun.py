@@ -14,9 +14,10 @@ import torch
 
 from tlbench import engine, records, runner
 from tlbench.errors import TlbenchError
+from tlbench.metrics import METRICS
 from tlbench.reports.statistics.intervals import t_quantile
 from tlbench.suite import Suite
-from tlbench.terms import METRICS, Case, Record
+from tlbench.terms import Case, Record
 
 NOISE_RULE = (
     "within noise: the two values differ by no more than t(0.975; df) * sqrt(2) * s, where s is the standard deviation over "

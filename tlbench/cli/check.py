@@ -121,7 +121,7 @@ def verify(
 
 def _print_comparison(one: RerunResult) -> None:
     """Print a case on file beside the same case run here."""
-    from tlbench.terms import METRICS
+    from tlbench.metrics import METRICS
 
     metric = METRICS[one.on_file.metric]
     on_file, here = ("none" if value is None else f"{metric.factor * value:.2f}" for value in one.values)

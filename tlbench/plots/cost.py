@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from tlbench.metrics import METRICS
 from tlbench.plots import style
 from tlbench.reports import Table
 from tlbench.reports.tables.cost import pareto_front
-from tlbench.terms import METRICS
 
 COSTS: Mapping[str, tuple[str, float]] = {
     "train_samples_per_second": ("training throughput (samples/s), more is better", -1.0),

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from tlbench.metrics import REGRESSION_METRICS
 from tlbench.plots import style
 from tlbench.reports import Table
 from tlbench.reports.sweeps import sweep_groups
 from tlbench.reports.tables.traces import QUANTITIES
-from tlbench.terms import REGRESSION_METRICS
 
 BANDED = 5
 """With more lines in a panel their bands hide each other, and none is drawn."""

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from tlbench.metrics import METRICS
 from tlbench.plots import style
 from tlbench.reports import Table
-from tlbench.terms import METRICS
 
 MARK = {1.0: "\N{THIN SPACE}▲", -1.0: "\N{THIN SPACE}▼"}
 """The signs of significantly better and worse cells, by the marks of the table; they show in black and white too."""

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from tlbench.errors import TlbenchError
-from tlbench.terms import METRICS, Cost, Record
+from tlbench.metrics import METRICS
+from tlbench.terms import Cost, Record
 
 _json = json.JSONEncoder(sort_keys=True, default=str).encode
 

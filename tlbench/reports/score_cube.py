@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.metrics import METRICS, Metric
 from tlbench.reports.frames import latest_records, latest_value, suite_and_version
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
 from tlbench.reports.sweeps import merge_sweep_levels
-from tlbench.terms import METRICS, Metric
 
 
 @dataclass(frozen=True, eq=False)

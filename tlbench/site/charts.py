@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tlbench.metrics import METRICS
 from tlbench.reports import Table, escape_control
-from tlbench.terms import METRICS
 
 COSTS = (
     ("train_seconds", "training time of a case", "s", True, 1.0),

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from tlbench import suite
 from tlbench.errors import TlbenchError
+from tlbench.metrics import METRICS
 from tlbench.reports.tables.captions import SELECTION
 from tlbench.suite import Suite
-from tlbench.terms import METRICS, Record
+from tlbench.terms import Record
 
 _URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
 

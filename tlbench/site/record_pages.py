@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from tlbench.metrics import METRICS
 from tlbench.records import to_line
 from tlbench.records.merge import differences
 from tlbench.reports import escape_control
 from tlbench.site import table_cells
 from tlbench.site.output_files import Writer, slug
 from tlbench.site.table_cells import Cell, Row, cell
-from tlbench.terms import METRICS, Record
+from tlbench.terms import Record
 
 LARGEST = 1_000_000
 """About how many characters of records a page holds before the next one starts."""

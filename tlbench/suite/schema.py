@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tlbench.terms import REGRESSION_METRICS, Strict
+from tlbench.metrics import REGRESSION_METRICS
+from tlbench.terms import Strict
 
 
 class Table(Strict):

@@ -11,8 +11,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from tlbench.metrics import METRICS
 from tlbench.reports.table import TIDY, Table
-from tlbench.terms import METRICS, Strict
+from tlbench.terms import Strict
 
 
 class Metric(Strict):

@@ -1,0 +1,29 @@
+"""The metrics that a suite may compare its methods by: titles, units, and which direction is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the methods of a suite are compared by; `factor` turns what records hold into `unit`."""
+
+    title: str
+    unit: str
+    factor: float
+    higher_is_better: bool
+
+
+METRICS: Mapping[str, Metric] = {
+    "target_accuracy": Metric("target accuracy", "per cent", 100.0, True),
+    "macro_f1": Metric("macro F1", "per cent", 100.0, True),
+    "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True),
+    "r2": Metric("explained variance (R2)", "per cent", 100.0, True),
+    "rmse": Metric("root mean squared error", "target units", 1.0, False),
+    "mae": Metric("mean absolute error", "target units", 1.0, False),
+}
+"""By name, the scores that `protocol.metric` may name: the first three for classification, the others for regression."""
+
+REGRESSION_METRICS = ("r2", "rmse", "mae")
