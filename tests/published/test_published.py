@@ -1,4 +1,4 @@
-"""Published tables as data, and the command that holds ours against them."""
+"""Published tables as data, and the command that compares our results with them."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ def test_a_published_table_names_rows_and_pairs_of_its_suite(name):
     suite = api.load_suite(table.suite)
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
     for row in table.rows:
-        assert {row.entry, *row.instead.values()} <= set(suite.methods) and row.source
-        assert set(row.printed) <= pairs and set(row.instead) <= set(row.printed)
-        assert all(0 < figure < 100 for figure in row.printed.values())
+        assert {row.entry, *row.entry_by_pair.values()} <= set(suite.methods) and row.source
+        assert set(row.figures) <= pairs and set(row.entry_by_pair) <= set(row.figures)
+        assert all(0 < figure < 100 for figure in row.figures.values())
 
 
 def test_inside_and_outside_of_the_tolerance():
-    row = published.PublishedRow(name="A", entry="a", source="someone", printed={"x:y": 50.0, "y:x": 60.0})
-    inside = published.compare_cells(row, "x:y", 50.0499, None, 0.05)
-    outside = published.compare_cells(row, "y:x", 59.94, None, 0.05)
-    missing = published.compare_cells(row, "y:x", None, "it failed", 0.05)
-    assert (inside.inside, outside.inside, missing.inside) == (True, False, False)
-    table = published.Published(title="T", suite="s", tolerance=0.05, conventions=("as printed",), rows=(row,))
-    said = published.comparison_text(table, [inside, outside])
-    assert "1 of 2 cells within 0.05 points" in said and "59.94 / 60.00 *" in said and "A: someone" in said
+    row = published.PublishedRow(name="A", entry="a", source="someone", figures={"x:y": 50.0, "y:x": 60.0})
+    inside = published.compare_cell(row, "x:y", 50.0499, None, 0.05)
+    outside = published.compare_cell(row, "y:x", 59.94, None, 0.05)
+    missing = published.compare_cell(row, "y:x", None, "it failed", 0.05)
+    assert (inside.within_tolerance, outside.within_tolerance, missing.within_tolerance) == (True, False, False)
+    table = published.PublishedTable(title="T", suite="s", tolerance=0.05, conventions=("as printed",), rows=(row,))
+    text = published.comparison_text(table, [inside, outside])
+    assert "1 of 2 cells within 0.05 points" in text and "59.94 / 60.00 *" in text and "A: someone" in text
     assert "it failed" in published.comparison_text(table, [missing])
 
 
 def test_a_table_that_is_not_there_and_a_row_that_it_lacks():
     with pytest.raises(TlbenchError, match="Unknown published table 'office'"):
         published.load_table("office")
-    with pytest.raises(TlbenchError, match=r"'TKA'. Did you mean 'TCA'"):
+    with pytest.raises(TlbenchError, match=r"'TKA' of the table. Did you mean 'TCA'"):
         published.run_table(published.load_table("mnist_usps_subset"), results=None, rows=["TKA"])
 
 
 def test_the_command_lists_and_says_what_is_wrong(tmp_path):
     listed = tlbench("reproduce", cwd=tmp_path)
     assert listed.returncode == 0 and "mnist_usps_subset" in listed.stdout
-    wrong = tlbench("reproduce", "mnist", cwd=tmp_path)
-    assert wrong.returncode == 2 and "there are" in wrong.stderr and "Traceback" not in wrong.stderr
+    unknown = tlbench("reproduce", "mnist", cwd=tmp_path)
+    assert unknown.returncode == 2 and "Unknown published table 'mnist'" in unknown.stderr and "Traceback" not in unknown.stderr
 
 
 @pytest.mark.data

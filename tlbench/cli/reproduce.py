@@ -32,5 +32,5 @@ def reproduce(
     if not cells:
         raise TlbenchError(f"{table}: The chosen rows have no published result for the chosen pairs.")
     typer.echo(published.comparison_text(loaded, cells, "markdown" if markdown else "text"))
-    if not all(cell.inside for cell in cells):
+    if not all(cell.within_tolerance for cell in cells):
         raise typer.Exit(1)

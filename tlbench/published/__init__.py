@@ -1,7 +1,7 @@
-"""Figures in print beside ours: a table that others published, run through its suite, and whether each cell is met.
+"""Published results reproduced: a published table run through its suite, and its figures compared cell by cell.
 
-A published table is a TOML file in this folder: the suite, the tolerance, the conventions that it took, and for each row its
-source, the suite's row and the printed figures by pair. Nothing in it is ours.
+A published table is a TOML file in this folder. It names the suite, the tolerance and the conventions of the publication and,
+for each row of the table, its source, the method entry of the suite that reproduces it, and the published figures by pair.
 """
 
 from __future__ import annotations
@@ -20,59 +20,69 @@ from tlbench.terms import Strict
 
 
 class PublishedRow(Strict):
-    """A printed row."""
+    """A row of a published table."""
 
     name: str
-    row: str
-    """The suite's row that gives it."""
+    """The name of the method in the table."""
+    entry: str
+    """The method entry of the suite that reproduces the row."""
     source: str
-    printed: dict[str, float]
-    """Per cent by pair."""
-    instead: dict[str, str] = Field(default_factory=dict)
-    """Pairs for which another row of the suite gives the figure."""
+    """The publication with the figures."""
+    figures: dict[str, float]
+    """The published target accuracy by pair, in per cent."""
+    entry_by_pair: dict[str, str] = Field(default_factory=dict)
+    """The method entries of pairs that another entry of the suite reproduces."""
+
+    def entry_of(self, pair: str) -> str:
+        """The method entry that reproduces the figure of a pair."""
+        return self.entry_by_pair.get(pair, self.entry)
 
 
-class Published(Strict):
-    """A printed table."""
+class PublishedTable(Strict):
+    """A published table."""
 
     title: str
     suite: str
     tolerance: float = Field(gt=0)
-    """Points of accuracy."""
+    """The largest difference that counts as reproduced, in points of accuracy."""
     conventions: tuple[str, ...]
+    """The settings of the publication, as sentences or phrases."""
     rows: tuple[PublishedRow, ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A printed figure and ours, both in per cent; ours is None where the case did not end well."""
+    """A published figure beside the reproduced one, both in per cent.
 
-    name: str
+    `reproduced` is None where the case did not finish, and `reason` says why.
+    """
+
+    row: str
     pair: str
-    printed: float
-    ours: float | None
-    inside: bool
+    published: float
+    reproduced: float | None
+    within_tolerance: bool
     reason: str | None = None
 
 
 def table_names() -> list[str]:
-    """The tables that there are."""
+    """The names of the published tables."""
     return sorted(file.stem for file in Path(__file__).parent.glob("*.toml"))
 
 
-def load_table(name: str) -> Published:
-    """A published table.
+def load_table(name: str) -> PublishedTable:
+    """The published table of a name.
 
     Raises:
-        TlbenchError: there is none of this name.
+        TlbenchError: there is no table of this name.
     """
     if name not in table_names():
         raise TlbenchError(unknown_name("published table", name, table_names()))
-    return Published.model_validate(tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")))
+    return PublishedTable.model_validate(tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")))
 
 
 def run_table(
-    table: Published,
+    table: PublishedTable,
     *,
     results: Path,
     data: Path | None = None,
@@ -80,84 +90,95 @@ def run_table(
     rows: Sequence[str] = (),
     pairs: Sequence[str] = (),
 ) -> list[Cell]:
-    """Run what the table needs of its suite, what is on file left out, and hold it against the printed figures.
+    """Run the cases of a published table that have no record yet, and compare the results with the published figures.
 
     Args:
-        table: from `load`.
-        results: where records are kept and looked for.
+        table: from `load_table`.
+        results: the results directory.
         data: the data root.
         device: auto, cpu, cuda or cuda:N.
-        rows: printed names; all without any.
-        pairs: all without any.
+        rows: names of rows of the table; empty: all.
+        pairs: pairs such as "a:b"; empty: all.
 
     Raises:
-        TlbenchError: a row or pair that the table lacks, or anything else that the caller can mend.
+        TlbenchError: the table lacks a row or a pair, or the suite can't be run.
     """
-    there = {pair: None for row in table.rows for pair in row.printed}
-    wrong = [unknown_name("row of the table", name, [r.name for r in table.rows]) for name in rows if name not in _named(table)]
-    wrong += [unknown_name("pair of the table", pair, there) for pair in pairs if pair not in there]
-    if wrong:
-        raise TlbenchError("\n".join(wrong))
-    chosen = [row for row in table.rows if not rows or row.name in rows]
-    needed: dict[str, list[str]] = {}
-    for row in chosen:
-        for pair in row.printed:
-            if not pairs or pair in pairs:
-                needed.setdefault(row.instead.get(pair, row.row), []).append(pair)
-    found: dict[tuple[str, str], tuple[float | None, str | None]] = {}
-    for method, of in needed.items():
-        frame = api.run(table.suite, results=results, data=data, device=device, methods=[method], pairs=of, seeds=[0])
-        for record in frame.to_dict("records"):
-            share = record["target_accuracy"] if record["status"] == "done" else None
-            found[method, record["pair"]] = (None if share is None else 100 * float(share), record["reason"])
-    return [
-        compare_cells(row, pair, *found[row.instead.get(pair, row.row), pair], table.tolerance)
-        for row in chosen
-        for pair in row.printed
-        if not pairs or pair in pairs
+    names = [row.name for row in table.rows]
+    all_pairs = list(dict.fromkeys(pair for row in table.rows for pair in row.figures))
+    errors = [unknown_name("row of the table", name, names) for name in rows if name not in names]
+    errors += [unknown_name("pair of the table", pair, all_pairs) for pair in pairs if pair not in all_pairs]
+    if errors:
+        raise TlbenchError("\n".join(errors))
+    selected = [
+        (row, pair) for row in table.rows if not rows or row.name in rows for pair in row.figures if not pairs or pair in pairs
     ]
+    pairs_of_entry: dict[str, list[str]] = {}
+    for row, pair in selected:
+        pairs_of_entry.setdefault(row.entry_of(pair), []).append(pair)
+    outcomes: dict[tuple[str, str], tuple[float | None, str | None]] = {}
+    for entry, entry_pairs in pairs_of_entry.items():
+        frame = api.run(table.suite, results=results, data=data, device=device, methods=[entry], pairs=entry_pairs, seeds=[0])
+        for record in frame.to_dict("records"):
+            done = record["status"] == "done"  # only then is there an accuracy, else a reason
+            outcome = (100 * float(record["target_accuracy"]), None) if done else (None, str(record["reason"]))
+            outcomes[entry, record["pair"]] = outcome
+    return [compare_cell(row, pair, *outcomes[row.entry_of(pair), pair], table.tolerance) for row, pair in selected]
 
 
-def compare_cells(row: PublishedRow, pair: str, ours: float | None, why: str | None, tolerance: float) -> Cell:
-    """One cell; ours is compared as it would be printed, with two digits."""
-    printed = row.printed[pair]
-    inside = ours is not None and abs(round(ours, 2) - printed) <= tolerance + 1e-9
-    return Cell(row.name, pair, printed, ours, inside, why)
+def compare_cell(row: PublishedRow, pair: str, reproduced: float | None, reason: str | None, tolerance: float) -> Cell:
+    """The comparison of one cell, with the reproduced figure rounded to two decimals as publications print it.
+
+    Args:
+        row: the row of the published table.
+        pair: one of its pairs.
+        reproduced: the accuracy in per cent; None where the case did not finish.
+        reason: why it did not.
+        tolerance: the largest difference that counts as reproduced, in points of accuracy.
+    """
+    published = row.figures[pair]
+    within_tolerance = reproduced is not None and abs(round(reproduced, 2) - published) <= tolerance + 1e-9
+    return Cell(row.name, pair, published, reproduced, within_tolerance, reason)
 
 
-def comparison_text(table: Published, cells: Sequence[Cell], format: str = "text") -> str:
-    """The comparison: a table per pair and row, ours / printed, `*` where they differ by more than the tolerance."""
+def comparison_text(table: PublishedTable, cells: Sequence[Cell], format: str = "text") -> str:
+    """The comparison as text: a table of rows and pairs with `reproduced / published`, then all differences and the sources.
+
+    `format` is "text" or "markdown". A star marks a cell that differs by more than the tolerance.
+    """
     pairs = list(dict.fromkeys(cell.pair for cell in cells))
-    lines = [[name, *(_shown(by.get(pair)) for pair in pairs)] for name, by in _by_name(cells).items()]
-    made = tabulate(
-        lines, ["ours / printed", *pairs], tablefmt="pipe" if format == "markdown" else "simple", disable_numparse=True
-    )
-    outside = [cell for cell in cells if not cell.inside]
-    said = [f"{table.title}: accuracy in per cent, ours / printed", "", made, ""]
-    said += [f"{len(cells) - len(outside)} of {len(cells)} cells within {table.tolerance:g} points of the printed figures"]
-    said += [f"* {cell.name}, {cell.pair}: {cell.reason or f'{cell.ours:.2f}, printed {cell.printed:.2f}'}" for cell in outside]
-    said += ["", *table.conventions, ""]
+    by_row = _by_row(cells)
+    texts = [[name, *(_cell_text(of_row.get(pair)) for pair in pairs)] for name, of_row in by_row.items()]
+    style = "pipe" if format == "markdown" else "simple"
+    body = tabulate(texts, ["ours / published", *pairs], tablefmt=style, disable_numparse=True)
+    outside = [cell for cell in cells if not cell.within_tolerance]
     sources: dict[str, list[str]] = {}
     for row in table.rows:
-        if row.name in _by_name(cells):
+        if row.name in by_row:
             sources.setdefault(row.source, []).append(row.name)
-    said += [f"{', '.join(names)}: {source}" for source, names in sources.items()]
-    return "\n".join(said)
+    return "\n".join(
+        [
+            *(f"{table.title}: accuracy in per cent, ours / published", "", body, ""),
+            f"{len(cells) - len(outside)} of {len(cells)} cells within {table.tolerance:g} points of the published figures",
+            *(f"* {cell.row}, {cell.pair}: {_difference_text(cell)}" for cell in outside),
+            *("", *table.conventions, ""),
+            *(f"{', '.join(names)}: {source}" for source, names in sources.items()),
+        ]
+    )
 
 
-def _named(table: Published) -> set[str]:
-    return {row.name for row in table.rows}
-
-
-def _by_name(cells: Sequence[Cell]) -> Mapping[str, Mapping[str, Cell]]:
+def _by_row(cells: Sequence[Cell]) -> Mapping[str, Mapping[str, Cell]]:
     grouped: dict[str, dict[str, Cell]] = {}
     for cell in cells:
-        grouped.setdefault(cell.name, {})[cell.pair] = cell
+        grouped.setdefault(cell.row, {})[cell.pair] = cell
     return grouped
 
 
-def _shown(cell: Cell | None) -> str:
+def _cell_text(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    ours = "none" if cell.ours is None else f"{cell.ours:.2f}"
-    return f"{ours} / {cell.printed:.2f}{'' if cell.inside else ' *'}"
+    reproduced = "none" if cell.reproduced is None else f"{cell.reproduced:.2f}"
+    return f"{reproduced} / {cell.published:.2f}{'' if cell.within_tolerance else ' *'}"
+
+
+def _difference_text(cell: Cell) -> str:
+    return cell.reason or f"{cell.reproduced:.2f}, published {cell.published:.2f}"
