@@ -195,4 +195,6 @@ def test_the_command(suite_file, tmp_path):
     assert entry.method == "coral" and 1 <= entry.options["weight"] <= 100
     assert done.stdout == (tmp_path / "study" / "chosen.toml").read_text()
     done = tlbench(*words, cwd=tmp_path)
-    assert done.returncode == 2 and "There is a method entry coral_tuned already" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2 and "There is a method entry coral_tuned already" in done.stderr and "Traceback" not in done.stderr
+    )
