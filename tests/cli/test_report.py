@@ -1,5 +1,7 @@
-"""`tlbench report` as a user calls it, and what a plan says of the interval to expect."""
+"""`tlbench report` as a user calls it, and results as a site."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -19,9 +21,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     for name, dann in (("before", BEFORE), ("after", AFTER)):
         (folder / name / "toy").mkdir(parents=True)
-        for row, scores in (("source_only", SOURCE_ONLY), ("dann", dann)):
-            file = records.file_of(folder / name, "toy", row)
-            file.write_text("".join(records.to_line(one) + "\n" for one in cells(row, scores)), encoding="utf-8")
+        for entry, scores in (("source_only", SOURCE_ONLY), ("dann", dann)):
+            file = records.file_of(folder / name, "toy", entry)
+            file.write_text("".join(records.to_line(one) + "\n" for one in cells(entry, scores)), encoding="utf-8")
     return folder
 
 
@@ -34,8 +36,8 @@ def test_the_main_tables_come_without_asking_and_captions_say_what_a_margin_take
         "negative transfer behind the adaptation delta",
         "throughput on cpu",
     )
-    places = [done.stdout.index(f"toy v1: {title}") for title in titles]
-    assert places == sorted(places)
+    positions = [done.stdout.index(f"toy v1: {title}") for title in titles]
+    assert positions == sorted(positions)
     assert "average ranks" not in done.stdout
     assert "± 0.5 takes" in " ".join(done.stdout.split())
 
@@ -50,18 +52,60 @@ def test_two_directories_are_compared(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--margin", "0"), "--margin 0 is not a positive number"),
-        (("--compare", "before", "nowhere"), "no results directory nowhere"),
-        (("--results", "before", "tyo"), "no records of tyo; there are those of toy"),
-        (("--results", "."), "no records yet"),
+        (("--compare", "before", "nowhere"), "There is no results directory nowhere"),
+        (("--results", "before", "tyo"), "There are no records of tyo. Available: toy"),
+        (("--results", "."), "There are no records yet"),
     ],
 )
-def test_a_mistake_is_one_text_and_exit_code_2(folder, words, said):
+def test_an_error_is_one_text_and_exit_code_2(folder, words, message):
     done = tlbench("report", *words, cwd=folder)
     assert done.returncode == 2 and done.stdout == ""
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "format"),
+    [("accuracy", "markdown"), ("transfer", "latex"), ("throughput", "csv"), ("all", "json"), ("all", "text")],
+)
+def test_a_report(first_run, table, format):
+    done = tlbench("report", "tiny", "--table", table, "--format", format, cwd=first_run[0])
+    assert done.returncode == 0 and done.stderr == ""
+    names = ("source_only", "nearest_neighbor") if table != "transfer" else ("nearest_neighbor",)
+    shown = done.stdout.replace("\\_", "_")
+    assert all(name in shown for name in names)
+    if format == "markdown":
+        assert "| source_only" in shown and "|--" in shown.replace(" ", "").replace(":", "-")
+        assert "delta" not in shown.lower()
+    if format == "latex":
+        assert "\\begin{tabular}" in shown and "\\end{tabular}" in shown
+    if format == "csv":
+        lines = list(csv.reader(io.StringIO(shown.strip())))
+        assert len({len(line) for line in lines}) == 1 and len(lines) > 3
+    if format == "json":
+        assert json.loads(shown)
+
+
+def test_reports_and_runs_show_the_same_tables(first_run):
+    folder, done = first_run
+    assert tlbench("report", cwd=folder).stdout.split() == done.stdout.split()
+
+
+def test_a_site(copy_of_run):
+    done = tlbench("site", "--out", "page", cwd=copy_of_run)
+    assert done.returncode == 0, done.stderr
+    pages = list((copy_of_run / "page").rglob("*.html"))
+    assert pages and "nearest_neighbor" in pages[0].read_text(encoding="utf-8")
+
+
+def test_plots(copy_of_run):
+    done = tlbench("plots", "tiny", "--out", "plots", cwd=copy_of_run)
+    assert done.returncode == 0, done.stderr
+    assert list((copy_of_run / "plots").rglob("*.png"))
+    done = tlbench("plots", "nosuch", cwd=copy_of_run)
+    assert done.returncode == 2 and "no records" in done.stderr
 
 
 def test_the_command_knows_every_kind_and_format():

@@ -99,7 +99,7 @@ def fit(
         source: source samples and labels `(x, y)`; a list of such tuples where there are several sources; None where the method
             does not read the source.
         target: unlabelled target samples (M, ...).
-        target_labeled: a few labelled target samples `(x, y)`.
+        target_labeled: labelled target samples and their labels `(x, y)`.
         task: classification or regression; None: regression where labels are floats.
         net: keys of a suite's [net] table, such as {"backbone": "mlp", "hidden": [64]}; None: a backbone chosen by the shape of
             a sample. Only deep methods use it.

@@ -57,8 +57,7 @@ def task_data(
     sources = [] if source is None else source if isinstance(source, list) else [source]
     names = ["source"] if len(sources) == 1 else [f"source[{number}]" for number in range(len(sources))]
     pairs: dict[str, tuple[Tensor, Array]] = {
-        name: _labelled(one, name, device)
-        for name, one in zip(names, sources, strict=True)  # type: ignore[arg-type]
+        name: _labelled(one, name, device) for name, one in zip(names, sources, strict=True)
     }
     if target_labeled is not None:
         pairs["target_labeled"] = _labelled(target_labeled, "target_labeled", device)

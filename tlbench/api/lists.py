@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +65,8 @@ def list_methods(plugins: Sequence[str | Path] = ()) -> pd.DataFrame:
     return _frame(facts)
 
 
-def _frame(facts: dict[str, dict[str, object]]) -> pd.DataFrame:
+def _frame(facts: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
     """Facts by name as a frame whose index is the name."""
-    return pd.DataFrame.from_dict(facts, orient="index").rename_axis("name").convert_dtypes(dtype_backend="numpy_nullable")
+    return (
+        pd.DataFrame.from_dict(dict(facts), orient="index").rename_axis("name").convert_dtypes(dtype_backend="numpy_nullable")
+    )

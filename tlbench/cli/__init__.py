@@ -51,7 +51,7 @@ def main() -> None:
     threads.set_wait_policy()
     warnings.formatwarning = _format_warning
     try:
-        app(expand_optional_values(sys.argv[1:]), standalone_mode=True)
+        app(expand_optional_values(sys.argv[1:]), prog_name="tlbench")
     except TlbenchError as error:
         console.warn(f"tlbench: {error}")
         sys.exit(2)

@@ -78,7 +78,7 @@ def _measure(settings: Settings, device: str, names: list[str], out: Path | None
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(measurements, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         console.warn(f"wrote {out}")
-    if any(measurement["status"] == "failed" for measurement in measurements["rows"]):
+    if any(measurement["status"] == "failed" for measurement in measurements["methods"]):
         raise typer.Exit(1)
 
 

@@ -77,7 +77,7 @@ def merge(
     from tlbench.records import merge as merging
 
     merged = merging.merge(folders, out)
-    typer.echo(f"{merged.written} records written to {out}, {merged.known} were there already")
+    typer.echo(f"{merged.written} records written to {out}, {merged.already_present} were there already")
     for conflict in merged.conflicts:
         console.warn(f"conflict: {conflict}")
     if merged.conflicts:

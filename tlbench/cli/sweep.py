@@ -82,7 +82,7 @@ def sweep(
             parallel_trials=PARALLEL_TRIALS if ray else workers or PARALLEL_TRIALS,
             on_trial=_print_trial,
         )
-    _write_entry(best.table(tuned), tuned, folder, into)
+    _write_entry(best.to_toml(tuned), tuned, folder, into)
 
 
 def _load(suite: str, method: str, into: Path | None) -> Suite:
