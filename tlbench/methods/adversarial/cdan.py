@@ -17,7 +17,7 @@ from tlbench.nn.net import concatenated
 from tlbench.terms import Step
 
 
-class Cdan(DeepMethod):
+class CDAN(DeepMethod):
     """CE(source) + weight * BCE(d(R_k(features x softmax)), domain); no gradient flows through the softmax.
 
     Where the product has more than `widest` columns, the discriminator sees the randomised map of equation 6 instead, whose

@@ -17,7 +17,7 @@ from tlbench.nn.net import concatenated
 from tlbench.terms import Step
 
 
-class Dann(DeepMethod):
+class DANN(DeepMethod):
     """CE(source) + weight * BCE(d(R_k(features)), domain), a mean over the source and the target batch."""
 
     reads = frozenset({"source", "target"})

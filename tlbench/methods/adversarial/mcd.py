@@ -15,7 +15,7 @@ from tlbench.methods.base import AlternatingUpdate, DeepMethod, Phase
 from tlbench.terms import Step
 
 
-class Mcd(DeepMethod):
+class MCD(DeepMethod):
     """Three updates a step: A trains all on the source, B raises the heads' discrepancy, C lowers it through the backbone.
 
     The discrepancy is the mean over samples and classes of |p1 - p2|, in [0, 2 / C]. Predictions sum both heads' logits.

@@ -14,7 +14,7 @@ from tlbench.nn import distances
 from tlbench.terms import Step
 
 
-class Mcc(DeepMethod):
+class MCC(DeepMethod):
     """CE(source) + weight * class confusion of the predictions on the target, softened by a temperature."""
 
     reads = frozenset({"source", "target"})

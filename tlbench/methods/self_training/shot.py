@@ -14,7 +14,7 @@ from tlbench.methods.base import DeepMethod, Group, Passes, Phase
 from tlbench.terms import Step
 
 
-class Shot(DeepMethod):
+class SHOT(DeepMethod):
     """CE with smoothed labels on the source; then, on the target alone, mean H(p) - H(mean p) + beta CE(pseudo-label)."""
 
     reads = frozenset({"source", "target"})

@@ -15,7 +15,7 @@ from tlbench.methods.base import DeepMethod, Group, OnlineAdaptation
 from tlbench.terms import Step
 
 
-class Tent(DeepMethod):
+class TENT(DeepMethod):
     """CE on the source; then each batch of the stream is predicted, and one step of Adam lowers its mean entropy."""
 
     version = 2
