@@ -18,7 +18,7 @@ from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
-from tlbench.checks.host_sync import READS
+from tlbench.checks.host_sync import SYNCHRONIZING_OPS
 from tlbench.engine.data import batches
 
 ELSEWHERE = torch.device("meta")
@@ -144,7 +144,7 @@ class There(Tensor):
 
 
 def _look(func: Any, leaves: list[Tensor], args: Any, wanted: Any) -> None:
-    if func in READS:
+    if func in SYNCHRONIZING_OPS:
         raise Mixed(f"a step waits for the device: {func}")
     where = {isinstance(one, There) for one in leaves if one.ndim or func in COPIES}
     if func in COPIES and wanted is not None:
@@ -211,6 +211,6 @@ def streams(monkeypatch: Any) -> list[Event]:
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream(device, synchronised))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(device, synchronised))
     monkeypatch.setattr(torch.cuda, "stream", on)
-    written = batches.empty
-    monkeypatch.setattr(batches, "empty", lambda stores, counts, pin_memory: written(stores, counts))
+    allocate = batches.empty_samples
+    monkeypatch.setattr(batches, "empty_samples", lambda stores, counts, pin_memory: allocate(stores, counts))
     return synchronised

@@ -1,4 +1,4 @@
-"""The engine's switches on a CUDA device: captured and compiled steps, bf16, rows sent from the host, seeds together.
+"""The engine's switches on a CUDA device: captured and compiled steps, bf16, samples sent from the host, vmapped seeds.
 
 Written on a machine without one: each test says what it expects, and none has been seen to pass yet.
 """
@@ -104,8 +104,8 @@ def test_the_measured_limit_keeps_no_memory():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("shot", {}, "passes over all rows are made anew"),
-        ("fine_tune", {"gradual": True}, "layers are opened or frozen"),
+        ("shot", {}, "passes over all samples are repeated"),
+        ("fine_tune", {"gradual": True}, "layers are frozen in some steps"),
         ("pcgrad", {}, "random numbers are drawn on the host"),
     ],
 )
@@ -118,7 +118,7 @@ def test_what_is_not_captured_says_why(name, options, words):
 def test_a_step_that_waits_is_not_captured_and_leaves_no_trace(tmp_path):
     with plugged(tmp_path, "looks", LOOKS):
         plain, graph = run("looks"), run("looks", compile="graph")
-    assert graph.notes == (f"graph off: a step waits for the device ({LOOKS_AT})",)
+    assert graph.notes == (f"graph off: a step synchronises host and device ({LOOKS_AT})",)
     assert curve(graph) == pytest.approx(curve(plain), abs=1e-2)
     assert not [note for note in run("fixmatch", compile="graph").notes if " off: " in note]  # it draws on the device
 
@@ -186,8 +186,8 @@ def test_a_case_goes_on_from_its_checkpoint(name, how, tmp_path):
             if done > until:
                 raise Cut
 
-        keeper = Checkpointer(tmp_path / "case.pt", 0.0, {})
-        token = active_checkpointer.set(keeper)
+        checkpointer = Checkpointer(tmp_path / "case.pt", 0.0, {})
+        token = active_checkpointer.set(checkpointer)
         try:
             return run(name, compile=how, on_step=on_step)
         finally:
@@ -198,7 +198,7 @@ def test_a_case_goes_on_from_its_checkpoint(name, how, tmp_path):
         with pytest.raises(Cut):
             kept(until)
     again = kept(1000)
-    assert any("went on from a checkpoint" in note for note in again.notes)
+    assert any("resumed from a checkpoint" in note for note in again.notes)
     assert curve(again) == pytest.approx(curve(whole), abs=1e-2)
     assert again.scores.target_accuracy == pytest.approx(whole.scores.target_accuracy, abs=0.02)
 
@@ -218,18 +218,18 @@ def test_a_domain_is_on_the_device_once():
 
 @pytest.mark.parametrize("how", ["off", "graph"])
 @pytest.mark.parametrize("name", ["dann", "coral"])
-def test_seeds_together_give_the_losses_of_seeds_alone(name, how):
+def test_vmapped_seeds_give_the_losses_of_single_seeds(name, how):
     settings = {"steps": 120, "batch": 32, "lr": 0.01, "trace": 4, **PLAIN, "compile": how}
     asked = suite(protocol={"scored": "test"}, train={**settings, "vmap_seeds": "on"}, methods={"source_only": {}})
     joint = engine.run_seeds([case(name, seed=seed) for seed in range(3)], asked, domains(), cuda())
     for seed, found in enumerate(joint):
         alone = engine.run_case(case(name, seed=seed), asked, domains(), cuda())
-        assert found.notes and found.notes[0].startswith("3 seeds trained together"), found.notes
+        assert found.notes and found.notes[0].startswith("3 vmapped seeds"), found.notes
         assert curve(found)[:2] == pytest.approx(curve(alone)[:2], abs=1e-2)  # later rounding grows: other kernels run
         assert found.scores.target_accuracy == pytest.approx(alone.scores.target_accuracy, abs=0.05)
 
 
-def test_auto_tries_before_it_trains_seeds_together():
+def test_auto_tries_before_it_vmaps_seeds():
     asked = suite(protocol={"scored": "test"}, train={"steps": 120, "trace": 0}, methods={"source_only": {}})
     records = engine.run_seeds([case("dann", seed=seed) for seed in range(3)], asked, domains(), cuda())
     assert [record.status for record in records] == ["done"] * 3

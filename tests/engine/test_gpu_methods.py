@@ -50,22 +50,22 @@ def test_steps_are_billed_for_their_own_work_and_nothing_waits_in_them():
     a = torch.randn(8192, 8192, device=device)
     a @ a
     watch = clock.Clock(device)
-    steps = watch.steps()
+    timer = watch.step_timer()
     with watch.measure("train"):
         asked = clock.seconds()
-        steps.start()
+        timer.start()
         for _ in range(16):
-            steps.part("data")
+            timer.end_stage("data")
             for _ in range(4):
                 a @ a
-            steps.part("work")
-            steps.end()
+            timer.end_stage("work")
+            timer.end_step()
         asked = clock.seconds() - asked
-    steps.read()
+    timer.read()
     assert asked < 0.5 * watch.seconds["train"]  # all was asked for long before it was done
-    assert sum(steps.seconds) == pytest.approx(watch.seconds["train"], rel=0.1)
-    assert list(steps.parts["work"]) == [0, 8]  # of every eighth step
-    assert all(steps.parts["data"][at] < 0.05 * steps.parts["work"][at] for at in (0, 8))
+    assert sum(timer.seconds) == pytest.approx(watch.seconds["train"], rel=0.1)
+    assert list(timer.stages["work"]) == [0, 8]  # of every eighth step
+    assert all(timer.stages["data"][at] < 0.05 * timer.stages["work"][at] for at in (0, 8))
 
 
 def test_a_record_says_what_only_a_gpu_can_say():

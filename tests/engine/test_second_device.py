@@ -68,7 +68,11 @@ def away(monkeypatch) -> Iterator[torch.device]:
 
         return step
 
-    for holder, way in ((step_runner.StepRunner, "_step"), (step_runner.StepRunner, "_one"), (fitting, "predict_online")):
+    for holder, way in (
+        (step_runner.StepRunner, "_run_step"),
+        (step_runner.StepRunner, "_run_indexed_step"),
+        (fitting, "predict_online"),
+    ):
         monkeypatch.setattr(holder, way, under_watch(getattr(holder, way)))
     with second_device(monkeypatch) as device:
         yield device
@@ -109,12 +113,12 @@ def test_no_step_on_images_waits(name, away):
 def test_rows_sent_ahead_are_those_that_were_drawn(name, sources, away, monkeypatch):
     """A thread gathers and sends them; the steps copy nothing. Room in pinned memory is used again when its copy has passed."""
     synchronised, made = streams(monkeypatch), []
-    written = batches.Prefetcher._make
-    monkeypatch.setattr(batches.Prefetcher, "_make", lambda self, step: made.append(step) or written(self, step))
+    written = batches.Prefetcher._gather
+    monkeypatch.setattr(batches.Prefetcher, "_gather", lambda self, step: made.append(step) or written(self, step))
     record = assert_alike(name, asked(resident="off", steps=20), domains(), away, sources=sources)
     phases = 2 if name in {"shot", "fine_tune"} else 1
-    assert len(set(synchronised)) == len(synchronised) == 20 - phases * (batches.AHEAD + 1)
-    assert "rows are mapped from disk" in record.notes[0] and made == list(range(20 // phases)) * phases
+    assert len(set(synchronised)) == len(synchronised) == 20 - phases * (batches.PREFETCHED + 1)
+    assert "samples are memory-mapped from disk" in record.notes[0] and made == list(range(20 // phases)) * phases
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
@@ -129,8 +133,8 @@ def test_features_of_a_frozen_backbone_are_those_of_the_cpu(name, away, monkeypa
 def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
     """Its number lies on the device; what is to be captured is done instead. Views are drawn by the host's generator here."""
     captured = []
-    monkeypatch.setattr(step_runner, "SHORT", 2)
-    monkeypatch.setattr(step_runner, "on_device", lambda choice, device: choice == "graph")
+    monkeypatch.setattr(step_runner, "MIN_CAPTURE_STEPS", 2)
+    monkeypatch.setattr(step_runner, "may_capture", lambda choice, device: choice == "graph")
     monkeypatch.setattr(step_runner, "capture", lambda step, stream: captured.append(1) or step)
     assert_alike(name, asked(compile="graph", steps=24), domains(), away)
     assert len(captured) % 2 == 0 and bool(captured) == (name not in {"pcgrad", "fixmatch", "mean_teacher"})

@@ -12,8 +12,8 @@ from tiny_suite import CPU, SUITE, blobs, case, domain, suite
 
 from tlbench import api, engine, records, reports, runner
 from tlbench.engine.training import ddp
-from tlbench.runner.pools import ddp_pool
 from tlbench.runner import local, scheduler
+from tlbench.runner.pools import ddp_pool
 from tlbench.runner.worker import Limits
 from tlbench.terms import Record
 
@@ -91,7 +91,7 @@ def test_two_devices_give_what_one_gives(runs):
     assert shared["mcd"].status == "failed"
     assert (
         shared["mcd"].reason
-        == "mcd can't be trained on several devices: its step is a game of several turns; run it without --devices"
+        == "mcd can't be trained on several devices, for its steps make alternating updates. Run it without --devices."
     )
 
 
@@ -100,7 +100,7 @@ def test_a_batch_that_cannot_be_shared_out(monkeypatch):
     domains = {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60))}
     found = engine.run_case(case(), suite(train={"batch": 9}), domains, CPU)
     assert found.status == "failed"
-    assert found.reason == "train.batch = 9 can't be shared by 2 devices; give a batch that 2 divides"
+    assert found.reason == "train.batch = 9 can't be split over 2 devices. Use a multiple of 2."
 
 
 def test_one_device_that_fails_does_not_keep_the_other_waiting(runs):

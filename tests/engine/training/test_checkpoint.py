@@ -17,7 +17,7 @@ from tlbench.methods.base import DeepMethod
 from tlbench.terms import Record
 
 STEPS = 30
-TRAINED = [name for name in methods.method_names() if issubclass(methods.method_class(name), DeepMethod)]
+DEEP_METHODS = [name for name in methods.method_names() if issubclass(methods.method_class(name), DeepMethod)]
 
 
 def asked(method: str):
@@ -34,17 +34,19 @@ def domains():
     return {"a": domain("a", blobs(1, 60)), "b": domain("b", blobs(2, 60, shift=0.5))}
 
 
-def run(method: str, file: Path | None, *, until: int | None = None, made_by: str = "me") -> tuple[Record, Checkpointer | None]:
+def run(
+    method: str, file: Path | None, *, until: int | None = None, machine: str = "this"
+) -> tuple[Record, Checkpointer | None]:
     """A case with its checkpoints in a file; with `until`, it is cut off at the first look after so many steps."""
-    keeper = None if file is None else Checkpointer(file, 0.0, {"by": made_by})
+    checkpointer = None if file is None else Checkpointer(file, 0.0, {"machine": machine})
 
     def on_step(done: int, total: int) -> None:
         if until is not None and done > until:
             raise Cut
 
-    token = active_checkpointer.set(keeper)
+    token = active_checkpointer.set(checkpointer)
     try:
-        return engine.run_case(case(method), asked(method), domains(), CPU, on_step), keeper
+        return engine.run_case(case(method), asked(method), domains(), CPU, on_step), checkpointer
     finally:
         active_checkpointer.reset(token)
 
@@ -53,7 +55,7 @@ def numbers(record: Record) -> tuple[object, ...]:
     return record.status, record.reason, record.scores, record.attached
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.parametrize("method", DEEP_METHODS)
 def test_a_method_goes_on_to_the_same_numbers(tmp_path, method):
     whole, _ = run(method, None)
     assert whole.status == "done", whole.reason
@@ -61,10 +63,10 @@ def test_a_method_goes_on_to_the_same_numbers(tmp_path, method):
     for until in (9, 20):  # twice: the second goes on from what the first went on to
         with pytest.raises(Cut):
             run(method, file, until=until)
-    again, keeper = run(method, file)
-    assert keeper is not None and any("went on from a checkpoint" in text for text in again.notes), keeper.notes
+    again, checkpointer = run(method, file)
+    assert checkpointer is not None and any("resumed from a checkpoint" in text for text in again.notes), checkpointer.notes
     assert numbers(again) == numbers(whole)
-    keeper.clear()
+    checkpointer.clear()
     assert not file.parent.exists()
 
 
@@ -96,7 +98,7 @@ def test_what_a_method_holds_beside_its_parameters_is_kept(tmp_path):
         with pytest.raises(Cut):
             run("hoarder", file, until=9)
         again, _ = run("hoarder", file)
-        assert any("went on" in text for text in again.notes) and numbers(again) == numbers(whole)
+        assert any("resumed" in text for text in again.notes) and numbers(again) == numbers(whole)
 
 
 @pytest.mark.parametrize(
@@ -151,15 +153,15 @@ def test_a_checkpoint_that_is_not_whole_is_never_read(tmp_path, harm: Callable[[
         run("coral", file, until=9)
     file.write_bytes(harm(file.read_bytes()))
     again, _ = run("coral", file)
-    assert not any("went on" in text for text in again.notes) and numbers(again) == numbers(whole)
+    assert not any("resumed" in text for text in again.notes) and numbers(again) == numbers(whole)
 
 
 def test_a_checkpoint_of_another_machine_or_version_is_left_alone(tmp_path):
     file = tmp_path / "case.pt"
     with pytest.raises(Cut):
-        run("coral", file, until=9, made_by="another")
+        run("coral", file, until=9, machine="another")
     again, _ = run("coral", file)
-    assert again.status == "done" and not any("went on" in text for text in again.notes)
+    assert again.status == "done" and not any("resumed" in text for text in again.notes)
 
 
 def test_a_disk_that_is_full_or_read_only_costs_the_checkpoint_and_not_the_case(tmp_path):
