@@ -14,6 +14,7 @@ import tlbench
 LAYERS = (
     *(
         "errors",
+        "metrics",
         "terms",
         "plugins",
         "threads",

@@ -50,7 +50,7 @@ def without_args(texts: Mapping[str, str]) -> list[str]:
 
 def is_registered(node: ast.FunctionDef) -> bool:
     """Shifts and preparations: their options are described field by field in the suite's schema."""
-    return bool(node.args.kwonlyargs) and {argument.arg for argument in node.args.args} <= {"x", "y", "rng", "main"}
+    return bool(node.args.kwonlyargs) and {argument.arg for argument in node.args.args} <= {"x", "y", "rng", "main", "root"}
 
 
 def papers_without_address(texts: Mapping[str, str]) -> list[str]:

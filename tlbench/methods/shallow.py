@@ -90,7 +90,14 @@ def limit_components(method: ShallowMethod, requested: int, available: int) -> i
 
 
 def fit_learner(method: ShallowMethod, x_ND: Tensor, y: Tensor, task: Task) -> Scorer:
-    """Fit the method's `learner`, of inverse penalty `c`, on samples (N, D) with classes (N,) or columns (N, K)."""
+    """Fit the method's `learner` with its inverse penalty `c`.
+
+    Args:
+        method: a method with the options `learner` and `c`.
+        x_ND: samples (N, D).
+        y: classes (N,), or target columns (N, K) of a regression.
+        task: gives the number of classes, and whether the task is a regression.
+    """
     name, c = method.learner, method.c  # type: ignore[attr-defined]  # options of every method that calls this
     if name == "auto":
         name = "ridge" if task.regression else "nearest_neighbor"
@@ -98,7 +105,14 @@ def fit_learner(method: ShallowMethod, x_ND: Tensor, y: Tensor, task: Task) -> S
 
 
 def note_blocks(method: ShallowMethod, source: int, target: int, size: int) -> None:
-    """Note in the record that a transport plan is solved in blocks, where it is."""
+    """Note in the record that a transport plan is solved in blocks, where it is.
+
+    Args:
+        method: the method whose record gets the note.
+        source: the number of source samples.
+        target: the number of target samples.
+        size: the largest number of samples of a domain in one block.
+    """
     if max(source, target) > size:
         method.note(f"{source} and {target} samples are transported in blocks of at most {size}.")
 

@@ -22,7 +22,14 @@ PROBE_STEPS = 12
 
 
 def run(plan: RunPlan, results: Path, device: torch.device, *, limits: Limits = NO_LIMITS) -> Iterator[Record]:
-    """Run the pending cases of a plan in this process; see `scheduler.run_plan`."""
+    """Run the pending cases of a plan in this process; see `scheduler.run_plan`.
+
+    Args:
+        plan: the plan to run.
+        results: the results directory that records are appended to.
+        device: the device of all cases.
+        limits: time, threads and checkpoints of a case.
+    """
     return run_plan(plan, results, local_pool(plan, device, limits, results), device=device, limits=limits)
 
 

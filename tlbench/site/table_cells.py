@@ -85,7 +85,15 @@ def page_table(table: Table, name: str, link: Callable[[str], str | None] = lamb
 
 
 def plain_table(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> PageTable:
-    """A table that is not of the reports: of suites, methods or records."""
+    """A table that is not from the reports: of suites, methods or records.
+
+    Args:
+        name: its id on the page.
+        title: its heading.
+        caption: one line below it.
+        columns: the headers of all columns but the first.
+        rows: a name and cells each.
+    """
     return PageTable(name, "plain", title, caption, columns, list(rows))
 
 

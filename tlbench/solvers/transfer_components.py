@@ -29,7 +29,14 @@ def mean_contrast(ns: int, nt: int, like: Tensor) -> Tensor:
 
 
 def class_contrasts(y_source: Tensor, y_target: Tensor, classes: int, like: Tensor) -> Tensor:
-    """e_c (N, C): 1 / N_sc on source samples of class c, -1 / N_tc on target samples of pseudo-label c; an empty class is 0."""
+    """e_c (N, C): 1 / N_sc on source samples of class c, -1 / N_tc on target samples of pseudo-label c; an empty class is 0.
+
+    Args:
+        y_source: source classes (N_s,).
+        y_target: pseudo-labels of the target (N_t,).
+        classes: C.
+        like: a tensor whose type and device the result has.
+    """
     source = F.one_hot(y_source, classes).to(like)
     target = F.one_hot(y_target, classes).to(like)
     return torch.cat([source / source.sum(dim=0).clamp_min(1), -target / target.sum(dim=0).clamp_min(1)])

@@ -26,7 +26,14 @@ class BDA(JDA):
     weighted: bool = Field(False, description="W-BDA: class c of the target is weighted by P_t(c) / P_s(c)")
 
     def contrasts(self, marginal: Tensor, conditional: Tensor | None, y: Tensor, pseudo_labels: Tensor | None) -> Tensor:
-        """Both groups of contrasts times the root of their weight; the arguments are those of `JDA.contrasts`."""
+        """Both groups of contrasts, each times the root of its weight.
+
+        Args:
+            marginal: as in `JDA.contrasts`, (N, 1).
+            conditional: as in `JDA.contrasts`, (N, C) or None.
+            y: source classes.
+            pseudo_labels: target classes of the last round, or None.
+        """
         if conditional is None or pseudo_labels is None:
             return marginal
         if self.weighted:

@@ -38,7 +38,14 @@ class JDA(ShallowMethod):
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
 
     def contrasts(self, marginal: Tensor, conditional: Tensor | None, y: Tensor, pseudo_labels: Tensor | None) -> Tensor:
-        """E of M = E E', from root C e_0 (N, 1) and e_c (N, C), source classes and pseudo-labels; None before there are any."""
+        """The columns E of the mismatch M = E E'.
+
+        Args:
+            marginal: root C times e_0, the contrast of the domain means (N, 1).
+            conditional: e_c, the contrasts of the class means (N, C); None in the first round.
+            y: source classes.
+            pseudo_labels: target classes of the last round; None in the first round.
+        """
         return marginal if conditional is None else torch.cat([marginal, conditional], dim=1)
 
     def fit(self, task: Task) -> Predictor:
