@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
@@ -48,6 +50,11 @@ class Table:
     data: pd.DataFrame
     metric: str = "target_accuracy"
     marks: pd.DataFrame | None = None
+
+    def _repr_html_(self) -> str:
+        """The table as a notebook shows it."""
+        title, caption = (html.escape(escape_control(text)) for text in (self.title, self.caption))
+        return f"<h4>{title}</h4>\n{self.cells.map(escape_control).to_html(escape=True)}\n<p>{caption}</p>\n"
 
 
 def tidy(cube: ScoreCube, table: str, entries: pd.Index[str], of_entry: Quantities, of_cell: Quantities) -> pd.DataFrame:
