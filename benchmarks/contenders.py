@@ -1,8 +1,8 @@
-"""The same work made ready for each contender: data, the common start, and a training that is only to be begun.
+"""The same work, prepared for each contender: the data, the common initial weights, and a training that is ready to start.
 
-A contender gives a `Ready`: called without arguments it trains from the common start and gives the losses. What comes before
-(weights copied, images encoded, workers started) is not timed. Of adabn and tent that is the training on the source too: what
-is timed is the pass over the target and the stream.
+A contender is prepared as a `Ready`, a function without arguments that trains from the common initial weights and returns the
+losses. The preparation (copying weights, encoding images, starting workers) is not timed. For adabn and tent the training on
+the source belongs to the preparation, and the pass over the target or the stream is timed.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from tlbench.suite import Network, Training
 from tlbench.terms import Labelled, Task
 
 SAMPLES, BATCH, CLASSES, WIDTH = 10_000, 128, 10, 512
-"""Samples of a domain, rows of each part in a step, and columns of a frozen backbone's features (those of a ResNet-18)."""
-MORE_SAMPLES = {"discriminator_reweight": 400}
-"""Of the methods of reference_steps, samples of a domain where they are not 20 batches; all of them go into the weights' fits."""
+"""Samples of a domain, samples of each split in a batch, and width of a frozen backbone's features (that of a ResNet-18)."""
+REFERENCE_STEP_SAMPLES = {"discriminator_reweight": 400}
+"""Samples of a domain for methods of reference_steps that do not take 20 batches: here all samples enter the fit of weights."""
 LABELED_SAMPLES = 200
-"""Labelled ones among the target's; of fewer the engine draws many permutations at once, and so others than reference_loop.py."""
+"""Labelled target samples. For fewer, the engine draws several permutations at once, which differ from reference_loop.py's."""
 SOURCE_STEPS = 10
-"""Of adabn and tent, before what they are timed for."""
+"""Steps on the source of adabn and tent, before the work that is timed."""
 SEEDS = {"source": 1, "target": 2, "target_labeled": 3, "steps": 4}
 CPU = torch.device("cpu")
 OPTIONS: dict[str, dict[str, Any]] = {name: {"threshold": threshold} for name, threshold in THRESHOLDS.items()}
@@ -52,105 +52,108 @@ Ready = Callable[[], list[float]]
 
 @dataclass(frozen=True)
 class Run:
-    """A `Ready`, and the logits of some target samples after it."""
+    """A `Ready`, and a function that returns the logits (BATCH, CLASSES) of some target samples after it."""
 
-    begin: Ready
+    training: Ready
     logits: Callable[[], Tensor]
 
     def __call__(self) -> list[float]:
-        return self.begin()
+        return self.training()
 
 
 class Work:
-    """A method on a network (`lenet`, or `features`: a linear head on the features of a frozen backbone).
+    """A method on a network: `lenet`, or `features`, a linear head on the features of a frozen backbone.
 
-    The methods of reference_steps are on LeNet alone; that of adabn and tent has batch normalisation.
+    The methods of reference_steps run on LeNet alone; the LeNet of adabn and tent has batch normalisation.
     """
 
     def __init__(self, net: str, method: str) -> None:
         self.net, self.method = net, method
-        self.images, self.more = net == "lenet", method in REFERENCE_STEPS
-        assert self.images or not self.more
+        self.images, self.is_reference_step = net == "lenet", method in REFERENCE_STEPS
+        assert self.images or not self.is_reference_step
         with seeded_rng(0, CPU):
-            if self.more:
+            if self.is_reference_step:
                 pattern = torch.rand(CLASSES, 1, 5, 5)
-                samples = MORE_SAMPLES.get(method, 20 * BATCH)
+                samples = REFERENCE_STEP_SAMPLES.get(method, 20 * BATCH)
                 self.source, target = _strokes(pattern, samples, 0.0), _strokes(pattern, samples, 0.1)
                 self.target, self.target_labeled = target.x, target[torch.arange(LABELED_SAMPLES)]
             else:
                 x, self.target = (_blobs(), _blobs()) if self.images else (_features(0.0), _features(0.3))
-                # of images, where the most ink stands
+                # the class of an image is the column in which most ink lies
                 y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
                 self.source = Labelled(x, y)
             options = {"batch_norm": True} if method in AFTER else {}
             backbone = backbones.build_backbone("lenet", (1, 28, 28), options) if self.images else Backbone([], WIDTH)
             kind = methods.method_class(method)
             assert issubclass(kind, DeepMethod)
-            self.start = kind(Net(backbone, CLASSES), **methods.method_options(method, OPTIONS.get(method, {})))
-            if method == "pcgrad":  # of heads that start as opposites the gradients conflict, else there is nothing to project
-                self.start.get_parameter("source_head.weight").data.copy_(-self.start.net.head.weight)
+            self.initial_method = kind(Net(backbone, CLASSES), **methods.method_options(method, OPTIONS.get(method, {})))
+            if method == "pcgrad":  # with opposite heads the gradients conflict; otherwise there is nothing to project
+                self.initial_method.get_parameter("source_head.weight").data.copy_(-self.initial_method.net.head.weight)
 
     def engine(self, steps: int) -> Run:
-        method = copy.deepcopy(self.start)
+        """A training by the engine; for adabn and tent, their pass over the target or the stream."""
+        method = copy.deepcopy(self.initial_method)
         if self.images:
             method.to(memory_format=torch.channels_last)  # as the engine does for convolutions
         splits = {name: getattr(self, name) for name in ("source", "target", "target_labeled") if name in method.reads}
         task = Task(CLASSES, **splits)
         inputs, clock = Inputs(Network(), channels_last=self.images), Clock(CPU)
 
-        def begin(steps: int = steps) -> list[float]:
-            training = Training(steps=steps, batch=BATCH, trace=0)
-            return train(method, task, training, inputs, clock, _seed).losses
+        def training(steps: int = steps) -> list[float]:
+            settings = Training(steps=steps, batch=BATCH, trace=0)
+            return train(method, task, settings, inputs, clock, _seed).losses
 
         def logits() -> Tensor:
             return method.predict(inputs(self.target[:BATCH]))
 
         if self.method not in AFTER:
-            return Run(_seeded(begin) if self.more else begin, logits)
-        on_source, samples = begin(SOURCE_STEPS), self.target[: steps * BATCH]
+            return Run(_seeded(training) if self.is_reference_step else training, logits)
+        source_losses, samples = training(SOURCE_STEPS), self.target[: steps * BATCH]
 
         def adapt() -> list[float]:
             online = method.online()
             if online is not None:
-                scores = predict_online(method, online, Subset.of(samples), inputs, BATCH)
-                return on_source + _entropies(scores)
+                logits_NC = predict_online(method, online, Subset.of(samples), inputs, BATCH)
+                return source_losses + _entropies(logits_NC)
             phase = method.phases()[-1]
             assert phase.begin is not None
             phase.begin(SplitPasses(method, Grants.of(Task(CLASSES, target=samples)), inputs, phase))
-            return on_source
+            return source_losses
 
         return Run(adapt, logits)
 
     def reference_step(self, steps: int) -> Run:
-        """The reference step of reference_steps."""
-        none = torch.empty(0, dtype=torch.int64)
-        given = (
+        """The same training by the method's function of reference_steps."""
+        no_labels = torch.empty(0, dtype=torch.int64)
+        splits = (
             ("source", self.source.x, self.source.y),
-            ("target", self.target, none),
+            ("target", self.target, no_labels),
             ("target_labeled", self.target_labeled.x, self.target_labeled.y),
         )
-        data = Data(**{name: Split(x, y, BATCH, SEEDS[name]) for name, x, y in given})
-        net, reference = ReferenceNet(self.method, self.start.state_dict().values()), REFERENCE_STEPS[self.method]
-        on_source = supervised(net, data.source, SOURCE_STEPS) if self.method in AFTER else []
-        predicts: list[Callable[[Tensor], Tensor]] = []
+        data = Data(**{name: Split(x, y, BATCH, SEEDS[name]) for name, x, y in splits})
+        net = ReferenceNet(self.method, self.initial_method.state_dict().values())
+        reference = REFERENCE_STEPS[self.method]
+        source_losses = supervised(net, data.source, SOURCE_STEPS) if self.method in AFTER else []
+        predictors: list[Callable[[Tensor], Tensor]] = []
 
-        def begin() -> list[float]:
-            losses, predict = reference(net, data, steps)
-            predicts.append(predict)
-            return torch.stack([*on_source, *losses]).tolist()
+        def training() -> list[float]:
+            losses, predictor = reference(net, data, steps)
+            predictors.append(predictor)
+            return torch.stack([*source_losses, *losses]).tolist()
 
-        return Run(_seeded(begin), lambda: predicts[-1](images(self.target[:BATCH])))
+        return Run(_seeded(training), lambda: predictors[-1](images(self.target[:BATCH])))
 
     def model(self, channels_last: bool) -> Model:
-        """The network of reference_loop.py from the common start."""
-        parameters = self.start.parameters()
+        """The network of reference_loop.py with the common initial weights."""
+        parameters = self.initial_method.parameters()
         with_discriminator = self.method == "dann"
         if self.images:
             return Model(parameters, channels_last, discriminator=with_discriminator)
         return Model(parameters, False, backbone=nn.Identity, width=WIDTH, discriminator=with_discriminator)
 
-    def reference_loop_run(self, steps: int, channels_last: bool = True) -> Ready:
-        if self.more:
+    def reference_loop(self, steps: int, channels_last: bool = True) -> Ready:
+        """The same training in plain torch, by reference_loop.py or reference_steps."""
+        if self.is_reference_step:
             return self.reference_step(steps)
         model, source = self.model(channels_last), (self.source.x, self.source.y)
         seeds = (SEEDS["source"], SEEDS["target"])
@@ -166,41 +169,41 @@ class Work:
         )
 
     def script(self, steps: int, encoded: bool, workers: int) -> Ready:
-        """DANN with PIL images and a DataLoader per domain."""
+        """DANN with PIL images and a DataLoader for each domain."""
         seeds = (SEEDS["source"], SEEDS["target"])
-        source, target = self._pictures[encoded]
+        source, target = self._image_datasets[encoded]
         return Script(self.model(False), source, target, seeds, steps=steps, batch=BATCH, workers=workers).train
 
     @functools.cached_property
-    def _pictures(self) -> dict[bool, tuple[Images, Images]]:
-        """Source and target as images in memory, and as PNG files in memory."""
-        none = torch.zeros(SAMPLES, dtype=torch.int64)
-        return {e: (Images(self.source.x, self.source.y, e), Images(self.target, none, e)) for e in (False, True)}
+    def _image_datasets(self) -> dict[bool, tuple[Images, Images]]:
+        """Source and target as arrays in memory (False) and as PNG files in memory (True)."""
+        no_labels = torch.zeros(SAMPLES, dtype=torch.int64)
+        return {e: (Images(self.source.x, self.source.y, e), Images(self.target, no_labels, e)) for e in (False, True)}
 
 
 def _seed(use: str) -> int:
-    """`batches PART PHASE` -> that of the part."""
+    """The seed of a draw that the engine calls `batches SPLIT PHASE`: that of the split."""
     return SEEDS[use.split()[1]]
 
 
-def _seeded(begin: Ready) -> Ready:
-    """Views and folds are drawn from torch's global generator: of all contenders from the same seed."""
+def _seeded(training: Ready) -> Ready:
+    """The same training with torch's global generator seeded, so that all contenders draw the same views and folds."""
 
-    def seeded_begin() -> list[float]:
+    def seeded_training() -> list[float]:
         with seeded_rng(SEEDS["steps"], CPU):
-            return begin()
+            return training()
 
-    return seeded_begin
+    return seeded_training
 
 
 def _entropies(logits_NC: Tensor) -> list[float]:
-    """Mean entropy of each batch."""
+    """The mean entropy of each batch, in nats."""
     logs = logits_NC.log_softmax(1)
     return [-float(batch.mean()) for batch in (logs.exp() * logs).sum(1).split(BATCH)]
 
 
 def _strokes(pattern: Tensor, samples: int, shift: float) -> Labelled:
-    """Images that are learnt in a few steps, of a pattern for each class; a shift makes all strokes thicker."""
+    """Images with one pattern for each class, which are learnt in a few steps; a shift thickens all strokes."""
     y = torch.arange(samples) % CLASSES
     coarse = 0.7 * pattern[y] + 0.3 * torch.rand(samples, 1, 5, 5) + shift
     fine = torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear")
@@ -208,11 +211,11 @@ def _strokes(pattern: Tensor, samples: int, shift: float) -> Labelled:
 
 
 def _blobs() -> Tensor:
-    """Smooth strokes on black, about as hard to compress as handwritten digits: uint8 (ROWS, 1, 28, 28)."""
+    """Smooth strokes on black, about as hard to compress as handwritten digits: uint8 (SAMPLES, 1, 28, 28)."""
     coarse = torch.nn.functional.interpolate(torch.rand(SAMPLES, 1, 5, 5), size=(28, 28), mode="bilinear")
     return ((coarse - 0.6).clamp_(min=0) * 637).to(torch.uint8)
 
 
 def _features(shift: float) -> Tensor:
-    """What comes out of a ReLU: float32 (ROWS, WIDTH)."""
+    """Features as a ReLU gives them: float32 (SAMPLES, WIDTH)."""
     return (torch.randn(SAMPLES, WIDTH) + shift).clamp_(min=0)

@@ -1,6 +1,8 @@
-"""How often the intervals and marks of the tables are right, by simulation: python -m benchmarks.coverage
+"""How often the intervals of the tables cover the truth, and how often their marks are correct, by simulation.
 
-Normal noise between seeds, in units of its own deviation. Half a minute on one core; the figures stand in docs/reports.md.
+    python -m benchmarks.coverage        (make coverage-simulation; 10 seconds on one core)
+
+The noise between seeds is normal, and effects are in units of its standard deviation. The figures are in docs/reports.md.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ Array = npt.NDArray[np.float64]
 PAIRS, SEEDS = (2, 6, 12), (3, 5, 10)
 TABLES = 20_000
 METHODS = 8
-"""Rows of a simulated table of deltas: cells lend each other their variance over all of them."""
+"""Methods of a simulated table of deltas; moderated t estimates a prior of the cells' variances from all of them."""
 
 
 def deviations(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """The noise between seeds of every cell: all alike, or unequal (log-normal, quartiles a factor of 2 apart and more)."""
+    """The standard deviation between seeds of every cell: 1, or log-normal with quartiles more than a factor of 2 apart."""
     return np.ones(shape) if kind == "equal" else np.exp(rng.normal(0, 0.6, shape))
 
 
 def these_pairs(pairs: int, seeds: int, kind: str, rng: np.random.Generator, tables: int = TABLES) -> float:
-    """How often the interval of the mean over pairs covers the truth."""
+    """How often the interval of the mean over these pairs covers the truth."""
     truth_P = rng.normal(50, 10, pairs)
     noise = deviations(kind, (tables, pairs), rng)[..., None] * rng.normal(size=(tables, pairs, seeds))
     mean, margin = intervals.over_pairs(truth_P[:, None] + noise)
@@ -36,29 +38,39 @@ def these_pairs(pairs: int, seeds: int, kind: str, rng: np.random.Generator, tab
 
 
 def marks(pairs: int, seeds: int, kind: str, effect: float, rng: np.random.Generator, tables: int) -> dict[str, float]:
-    """Of tables of deltas in which half of the cells have no effect and half hurt by `effect` of their own noise deviations.
+    """Shares over tables of deltas in which 50 % of the cells have no effect, and 50 % a negative one.
 
-    The coverage of the cells' moderated intervals, the false "worse" among cells without effect (in these tables, and in
-    tables without any effect), the share of harmful cells marked, and the share of such tables' rows with a verdict.
+    Args:
+        pairs: P, the number of pairs.
+        seeds: S, the number of seeds of a cell.
+        kind: whether the noise of all cells is "equal", see `deviations`.
+        effect: the size of the negative effects, in standard deviations of the cell's own noise.
+        rng: the source of the draws.
+        tables: how many tables are simulated.
+
+    Returns:
+        The coverage of the cells' moderated intervals; the share of "worse" among cells without effect, in these tables and
+        in tables without any effect; the share of cells with an effect that are marked "worse"; and the share of methods
+        with an effect in every cell whose mean has the verdict "worse".
     """
-    covered, false, false_alone, results, verdicts = [], [], [], [], []
+    covered, false, false_alone, power, verdicts = [], [], [], [], []
     for _ in range(tables):
         sigma_RP = deviations(kind, (METHODS, pairs), rng)
-        harmful_RP = rng.permuted(np.arange(METHODS * pairs) % 2 == 0).reshape(METHODS, pairs)
-        noise = sigma_RP[..., None] * _of_deltas((METHODS, pairs, seeds), rng)
-        truth_RP = np.where(harmful_RP, -effect * sigma_RP, 0.0)
+        negative_RP = rng.permuted(np.arange(METHODS * pairs) % 2 == 0).reshape(METHODS, pairs)
+        noise = sigma_RP[..., None] * _delta_noise((METHODS, pairs, seeds), rng)
+        truth_RP = np.where(negative_RP, -effect * sigma_RP, 0.0)
         marked = moderated.moderated_t(truth_RP[..., None] + noise)
         covered.append((np.abs(marked.mean - truth_RP) <= marked.margin).mean())
-        false.append((marked.mark[~harmful_RP] == -1).mean())
-        results.append((marked.mark[harmful_RP] == -1).mean())
+        false.append((marked.mark[~negative_RP] == -1).mean())
+        power.append((marked.mark[negative_RP] == -1).mean())
         false_alone.append((moderated.moderated_t(noise).mark == -1).mean())
         verdicts.append((intervals.verdicts(intervals.over_pairs(noise - effect * sigma_RP[..., None])) == -1).mean())
     columns = ("covered", "false worse", "false, no effect anywhere", "power of a pair", "power of the mean")
-    return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, results, verdicts))), strict=True))
+    return dict(zip(columns, map(float, map(np.mean, (covered, false, false_alone, power, verdicts))), strict=True))
 
 
-def _of_deltas(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Noise of deltas (R, P, S), of variance 1: half of it is the baseline's, the same for all rows."""
+def _delta_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Noise of deltas (R, P, S) of variance 1; 50 % of the variance is the baseline's, whose noise all methods share."""
     noise: Array = (rng.normal(size=shape) - rng.normal(size=(1, *shape[1:]))) / np.sqrt(2)
     return noise
 
@@ -66,48 +78,46 @@ def _of_deltas(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 def new_domains(domains: int, shares: tuple[float, float, float], rng: np.random.Generator, tables: int = TABLES) -> float:
     """How often the interval for new domains covers the truth, over all ordered pairs of the domains and three seeds.
 
-    `shares` are the variances of what a domain does as a source, what it does as a target, and what is a pair's own; the
-    noise between seeds has the variance 0.1.
+    `shares` are the variances of the source's effect, of the target's effect, and of the interaction of a pair; the noise
+    between seeds has variance 0.1.
     """
-    source, target, own = (np.sqrt(share) for share in shares)
+    source, target, interaction = (np.sqrt(share) for share in shares)
     pairs = list(itertools.permutations(range(domains), 2))
-    of_source, of_target = (np.array(index) for index in zip(*pairs, strict=True))
-    value = (
-        source * rng.normal(size=(tables, domains))[:, of_source] + target * rng.normal(size=(tables, domains))[:, of_target]
-    )
-    value = value + own * rng.normal(size=value.shape)
+    sources, targets = (np.array(index) for index in zip(*pairs, strict=True))
+    value = source * rng.normal(size=(tables, domains))[:, sources] + target * rng.normal(size=(tables, domains))[:, targets]
+    value = value + interaction * rng.normal(size=value.shape)
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(*value.shape, 3))
     mean, margin = intervals.new_domains(runs, [(str(source), str(target)) for source, target in pairs])
     return float((np.abs(mean) <= margin).mean())
 
 
 def hub(targets: int, rng: np.random.Generator, tables: int = TABLES) -> float:
-    """The same where one source stands in every pair: it is given, and the targets are the sample."""
+    """The same where all pairs share one source: the source is fixed, and the targets are the sample."""
     value = rng.normal(size=(tables, targets))
     runs = value[..., None] + np.sqrt(0.1) * rng.normal(size=(tables, targets, 3))
     mean, margin = intervals.new_domains(runs, [("hub", str(target)) for target in range(targets)])
     return float((np.abs(mean) <= margin).mean())
 
 
-def _shown(title: str, header: Sequence[str], samples: Iterable[Sequence[object]]) -> None:
-    print(f"\n{title}\n\n{tabulate(samples, headers=header, tablefmt='github', floatfmt='.1f')}")
+def _print_table(title: str, header: Sequence[str], body: Iterable[Sequence[object]]) -> None:
+    print(f"\n{title}\n\n{tabulate(body, headers=header, tablefmt='github', floatfmt='.1f')}")
 
 
 def main() -> None:
     """Print all figures, in per cent."""
     rng = np.random.default_rng(0)
     kinds = ("equal", "unequal")
-    _shown(
-        'Coverage of the 95 % interval for "these pairs"',
+    _print_table(
+        "Coverage of the 95 % CI for other seeds on these pairs",
         ("pairs", "noise", *(f"{seeds} seeds" for seeds in SEEDS)),
         [(pairs, kind, *(100 * these_pairs(pairs, seeds, kind, rng) for seeds in SEEDS)) for pairs in PAIRS for kind in kinds],
     )
     cases = [(pairs, seeds, kind) for pairs in PAIRS for seeds in SEEDS for kind in kinds]
-    records = [marks(*case, effect=2.0, rng=rng, tables=400) for case in cases]
-    _shown(
-        f"Marks of pairs in tables of {METHODS} methods; effects are losses of two noise deviations",
-        ("pairs", "seeds", "noise", *records[0]),
-        [(*case, *(100 * value for value in results.values())) for case, results in zip(cases, records, strict=True)],
+    shares = [marks(*case, effect=2.0, rng=rng, tables=400) for case in cases]
+    _print_table(
+        f"Marks of pairs in tables of {METHODS} methods; effects are losses of two standard deviations of the noise",
+        ("pairs", "seeds", "noise", *shares[0]),
+        [(*case, *(100 * value for value in of_case.values())) for case, of_case in zip(cases, shares, strict=True)],
     )
     mixes = {
         "targets alone": (0.0, 1.0, 0.0),
@@ -117,10 +127,10 @@ def main() -> None:
         "a pair's own": (0.0, 0.0, 1.0),
     }
     domains = (4, 5, 8)
-    _shown(
-        'Coverage of the 95 % interval for "new domains", all ordered pairs, 3 seeds; what varies between pairs:',
+    _print_table(
+        "Coverage of the 95 % CI for new domains over all ordered pairs, 3 seeds, by the source of the variance between pairs:",
         ("", *(f"{count} domains" for count in domains)),
-        [(mix, *(100 * new_domains(count, shares, rng) for count in domains)) for mix, shares in mixes.items()]
+        [(mix, *(100 * new_domains(count, variances, rng) for count in domains)) for mix, variances in mixes.items()]
         + [("one source given", *(100 * hub(count, rng) for count in domains))],
     )
 

@@ -1,6 +1,7 @@
-"""The DANN step as script-style libraries write it: PIL images, torchvision transforms, a DataLoader per domain.
+"""The DANN step as script-style libraries write it: PIL images, torchvision transforms, a DataLoader for each domain.
 
-Two forwards, Adam as it comes, and three host reads a step for the log line. The network is that of reference_loop.py.
+It has two forwards, Adam with its defaults, and three reads of device values in each step for the log. The network is that of
+reference_loop.py.
 """
 
 from __future__ import annotations
@@ -21,40 +22,50 @@ from torchvision import transforms
 from benchmarks.reference_loop import Model, order, ramp, reverse
 
 AHEAD = 4
-"""Batches that two workers keep ready: taken before the time starts and left over when it stops."""
+"""Batches that two workers prefetch: they are taken before the time starts, and left over when it stops."""
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Rows as torchvision's MNIST gives them, from an array; or `encoded`, as an image folder does, from PNG files.
+    """Samples from an array, as in torchvision's MNIST, or (`encoded`) from PNG files, as in an image folder.
 
-    The files are in memory: no disk is waited for.
+    The files are in memory, so that no disk is read.
     """
 
     def __init__(self, x: Tensor, y: Tensor, encoded: bool) -> None:
         self.arrays = x[:, 0].numpy()
-        self.files = [png(array) for array in self.arrays] if encoded else None
+        self.files = [encode_png(array) for array in self.arrays] if encoded else None
         self.labels = y.tolist()
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
 
     def __len__(self) -> int:
         return len(self.arrays)
 
-    def __getitem__(self, entry: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if self.files is None:
-            image = Image.fromarray(self.arrays[entry])
+            image = Image.fromarray(self.arrays[index])
         else:
-            image = Image.open(io.BytesIO(self.files[entry])).convert("L")
-        return self.transform(image), self.labels[entry]
+            image = Image.open(io.BytesIO(self.files[index])).convert("L")
+        return self.transform(image), self.labels[index]
 
 
-def png(image: npt.NDArray[np.uint8]) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG")
-    return out.getvalue()
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class Script:
-    """A training that is ready to go: loaders started, the first batches taken."""
+    """A training that is ready to start: its loaders are running, and the prefetched batches are taken.
+
+    Args:
+        model: the network, which is trained in place.
+        source: images with labels.
+        target: images whose labels are not read.
+        seeds: of the batches of source and target.
+        steps: training steps.
+        batch: samples of each domain in a batch.
+        workers: processes of each DataLoader; 0 decodes in this process.
+    """
 
     def __init__(
         self,
@@ -71,13 +82,14 @@ class Script:
         ahead = AHEAD if workers else 0
         self._loaders: list[Iterator[Any]] = []
         for images, seed in zip((source, target), seeds, strict=True):
-            samples = order(len(images), steps + 2 * ahead, batch, seed).tolist()
-            self._loaders.append(iter(DataLoader(images, batch_sampler=samples, num_workers=workers)))
+            indices = order(len(images), steps + 2 * ahead, batch, seed).tolist()
+            self._loaders.append(iter(DataLoader(images, batch_sampler=indices, num_workers=workers)))
         for loader in self._loaders:
             for _ in range(ahead):
                 next(loader)
 
     def train(self) -> list[float]:
+        """Train, and return the loss of every step."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self.model.train()
         log = []
@@ -97,6 +109,6 @@ class Script:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            right = (logits.argmax(1) == source_y).float().mean()
-            log.append((loss.item(), domain.item(), right.item()))
+            accuracy = (logits.argmax(1) == source_y).float().mean()
+            log.append((loss.item(), domain.item(), accuracy.item()))
         return [loss for loss, _, _ in log]

@@ -1,10 +1,11 @@
 """Office-Caltech10, 2,533 photographs at 224x224: decoded, mapped, and the memory of a run over them.
 
-Run: python -m pytest benchmarks/test_photos.py -s -p no:cacheprovider     (file: DATA/office_caltech10/images.tar)
+    python -m pytest benchmarks/test_photos.py -s -p no:cacheprovider     (file: DATA/office_caltech10/images.tar)
 
-Figures to reach on two cores: a first load of all four domains in at most 45 s, a second one in under 1 s, and at most 1.2 GiB
-resident in a process that loads them and runs one case of a pair (a MobileNetV3 of random weights, 20 steps of 16). The memory
-of the process is the peak that the kernel reports when it ends; what torch takes before anything is loaded is printed too.
+The aims on two cores are a first load of all four domains in at most 45 s, a second one in under 1 s, and at most 1.2 GiB
+resident in a process that loads them and runs one case of a pair (a MobileNetV3 with random weights, 20 steps, batch size 16).
+The memory of the process is the peak that the kernel reports when it ends; the memory of torch alone, before anything is
+loaded, is printed too.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ from pathlib import Path
 import torch
 from tlbench import data, engine, methods
 from tlbench.nn import backbones
-from tlbench.suite import locate, parse
+from tlbench.suite import locate_suite, parse_suite
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-raw = tomllib.loads(locate("office_caltech10_images").read_text())
+raw = tomllib.loads(locate_suite("office_caltech10_images").read_text())
 raw["data"].update(size=256, crop=224)
 raw["train"].update(steps=20, batch=16, trace=0)
 raw["net"] = {"backbone": "torchvision:mobilenet_v3_small"}
-suite = parse(raw, "photos", (backbones.suite_errors, methods.suite_errors))
+suite = parse_suite(raw, "photos", (backbones.suite_errors, methods.suite_errors))
 root, cache = Path(sys.argv[1]), Path(sys.argv[2])
-domains = {name: data.load(one, root, cache) for name, one in suite.domains.items()}
-record = engine.run(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
-assert record.status == "done", record.why
+domains = {name: data.load(declaration, root, cache) for name, declaration in suite.domains.items()}
+record = engine.run_case(suite.cases(["source_only"], [], [0])[0], suite, domains, torch.device("cpu"))
+assert record.status == "done", record.reason
 print(before, sum(len(domain.samples) for domain in domains.values()))
 """
 
 
 @pytest.fixture
 def root() -> Path:
-    results = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    if not (results / ARCHIVE).is_file():
-        pytest.skip(f"no {ARCHIVE} in {results}; set TLBENCH_DATA")
-    return results
+    folder = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (folder / ARCHIVE).is_file():
+        pytest.skip(f"There is no {ARCHIVE} in {folder}. Set TLBENCH_DATA.")
+    return folder
 
 
 def load_all(root: Path, cache: Path) -> tuple[float, int]:
-    """Seconds and rows of a load of the four domains."""
+    """The seconds of a load of the four domains, and the number of their samples."""
     start, samples = time.perf_counter(), 0
     for name in DOMAINS:
         table = {"reader": "images", "path": ARCHIVE, "domain": f"images/{name}", "size": 256, "crop": 224}
@@ -65,21 +66,21 @@ def load_all(root: Path, cache: Path) -> tuple[float, int]:
 
 
 def test_photographs(root: Path, tmp_path: Path) -> None:
-    import torch  # what a load needs in any case is not timed
+    import torch  # the import, which every load needs, is not timed
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    first, samples = load_all(root, tmp_path)
-    second, again = load_all(root, tmp_path)
-    assert samples == again == 2533 and torch.get_num_threads() > 0
+    first, decoded = load_all(root, tmp_path)
+    second, mapped = load_all(root, tmp_path)
+    assert decoded == mapped == 2533 and torch.get_num_threads() > 0
     command = [sys.executable, "-c", RUN, str(root), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
-    assert done.returncode == 0, done.stderr
-    before, there = map(int, done.stdout.split())
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
+    assert completed.returncode == 0, completed.stderr
+    before, in_run = map(int, completed.stdout.split())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert there == samples
+    assert in_run == decoded
     print(
         f"\n2,533 photographs at 224x224 on {cores} cores: first load {first:.1f} s, second {second:.3f} s; "
-        f"a run over them holds {peak / 2**30:.2f} GiB at most, {before * 1024 / 2**30:.2f} GiB of it before any is loaded"
+        f"a run over them has {peak / 2**30:.2f} GiB resident at its peak, {before * 1024 / 2**30:.2f} GiB before any is loaded"
         f"\naims: {FIRST_SECONDS:g} s, {SECOND_SECONDS:g} s, {RUN_BYTES / 2**30:g} GiB"
     )
     assert first <= FIRST_SECONDS and second < SECOND_SECONDS and peak <= RUN_BYTES

@@ -1,4 +1,4 @@
-"""The scheduler on a Ray cluster of this machine: 10,000 cases that do nothing, and what a case costs over a local run.
+"""The scheduler on a Ray cluster of this machine: 10,000 cases that do nothing, and the overhead of a case over a local run.
 
 python -m pytest benchmarks/test_ray.py -s -p no:cacheprovider     (about two minutes; needs the extra `ray`)
 """
@@ -23,19 +23,19 @@ from tlbench.terms import Record
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-MOST_SECONDS, MOST_GIB, MOST_EXTRA_MS = 60, 1, 100
+MAX_SECONDS, MAX_GIB, MAX_OVERHEAD_MS = 60, 1, 100
 
-EMPTY = '''"""Nothing: every row is of the first class."""
+EMPTY = '''"""A method without work, which predicts the first class for every sample."""
 from __future__ import annotations
 from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.terms import Task
 
 class Empty(ShallowMethod):
-    """No work at all."""
+    """Predicts without fitting."""
     reads = frozenset({"source"})
 
     def fit(self, task: Task) -> Predictor:
-        """Scores that are all the same."""
+        """Return equal scores for all classes."""
         return lambda x: x.new_ones(len(x), task.classes)
 '''
 SUITE = """
@@ -61,48 +61,52 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
     for name in "ab":
         np.savez(tmp_path / f"{name}.npz", x=np.eye(4, dtype=np.float32), y=np.arange(4))
 
-    def planned(cases: int, results: str) -> tuple[runner.RunPlan, Path]:
+    def make_plan(cases: int, results: str) -> tuple[runner.RunPlan, Path]:
         (tmp_path / "empty.toml").write_text(SUITE.format(seeds=list(range(cases))), encoding="utf-8")
         suite = api.load_suite(tmp_path / "empty.toml")
         records.prepare(tmp_path / results, suite.name)
         return runner.plan_run(suite, tmp_path / results, tmp_path), tmp_path / results
 
-    yield planned
+    yield make_plan
     methods._registered.pop("empty", None)
 
 
-def pool(plan: runner.RunPlan, most: int | None = None) -> Pool:
+def warm_pool(plan: runner.RunPlan, max_workers: int | None = None) -> Pool:
+    """A pool on a local Ray cluster whose workers have started."""
     from tlbench.runner.pools.ray_pool import RayPool
 
-    records = RayPool(plan.worker_setup(Limits(threads=1)), "local", max_workers=most)
-    while not records.idle():
-        records.wait(1.0, lambda message: None)
-    return records
+    pool = RayPool(plan.worker_setup(Limits(threads=1)), "local", max_workers=max_workers)
+    while not pool.idle():
+        pool.wait(1.0, lambda message: None)
+    return pool
 
 
-def timed(records_of: Iterable[Record]) -> tuple[float, int]:
+def timed(run: Iterable[Record]) -> tuple[float, int]:
+    """The seconds of a run, and its number of done cases."""
     start = time.perf_counter()
-    count = sum(record.status == "done" for record in records_of)
+    count = sum(record.status == "done" for record in run)
     return time.perf_counter() - start, count
 
 
 def test_ten_thousand_empty_cases(plan: Planner) -> None:
-    todo, results = plan(10_000, "many")
-    seconds, done = timed(scheduler.run_plan(todo, results, pool(todo)))
+    many, results = plan(10_000, "many")
+    seconds, done = timed(scheduler.run_plan(many, results, warm_pool(many)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\n10,000 empty cases: {seconds:.1f} s (aim 60), driver's peak {peak:.2f} GiB (aim 1)")
+    print(f"\n10,000 empty cases: {seconds:.1f} s (aim {MAX_SECONDS}), driver's peak {peak:.2f} GiB (aim {MAX_GIB})")
     assert done == 10_000 and len(records.read_all(results)) == 10_000
-    assert seconds < MOST_SECONDS and peak < MOST_GIB
+    assert seconds < MAX_SECONDS and peak < MAX_GIB
 
 
 def test_overhead_of_a_case(plan: Planner) -> None:
-    """Median of three rounds, one warm worker, 300 cases each."""
-    extra = []
-    for round_ in range(3):
-        here, there = plan(300, f"here{round_}"), plan(300, f"there{round_}")
-        alone, _ = timed(local.run(here[0], here[1], engine.device_of("cpu")))
-        far, done = timed(scheduler.run_plan(there[0], there[1], pool(there[0], most=1)))
-        extra.append(1000 * (far - alone) / 300)
+    """The median of three rounds of 300 cases, with one warm worker."""
+    overheads_ms = []
+    for number in range(3):
+        local_plan, local_results = plan(300, f"local{number}")
+        ray_plan, ray_results = plan(300, f"ray{number}")
+        local_seconds, _ = timed(local.run(local_plan, local_results, engine.device_of("cpu")))
+        ray_seconds, done = timed(scheduler.run_plan(ray_plan, ray_results, warm_pool(ray_plan, max_workers=1)))
+        overheads_ms.append(1000 * (ray_seconds - local_seconds) / 300)
         assert done == 300
-    print(f"\na case over Ray costs {statistics.median(extra):+.1f} ms over a local one (aim 100); rounds {extra}")
-    assert statistics.median(extra) < MOST_EXTRA_MS
+    overhead_ms = statistics.median(overheads_ms)
+    print(f"\na case over Ray takes {overhead_ms:+.1f} ms beside a local one (aim {MAX_OVERHEAD_MS}); rounds {overheads_ms}")
+    assert overhead_ms < MAX_OVERHEAD_MS

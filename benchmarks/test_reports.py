@@ -1,6 +1,6 @@
-"""From 100,000 made-up records to the tables: lines -> records -> frame -> tables -> text; and the peak memory of all that.
+"""From 100,000 synthetic records to the tables (lines -> records -> frame -> tables -> text), and the peak memory of all steps.
 
-In the short form 4,000.
+In the short form there are 4,000 records.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from tlbench.terms import Code, Cost, Machine, Record, Scores
 METHODS, DOMAINS, PAIRS, SEEDS, CLASSES = 40, 8, 50, 2 if SHORT else 50, 10
 COUNT = METHODS * PAIRS * SEEDS
 TABLES_SECONDS, PEAK_MIB = 6, 1024
-"""The aims, on two cores: printed beside what was measured."""
+"""The aims on two cores, which are printed beside the measurements."""
 
 WHOLE = """
 import json, resource, sys, time
 from pathlib import Path
-start = time.process_time()  # of this process alone: other programs on the machine do not count
+start = time.process_time()  # of this process alone, which other programs on the machine disturb least
 from tlbench import records, reports
 frame = reports.frame(records.iterate_records(Path(sys.argv[1])))
-read = time.process_time()
-made = reports.tables(frame, "main")
-tables = time.process_time()
-text = reports.render(made, "text")
+read_end = time.process_time()
+tables = reports.tables(frame, "main")
+tables_end = time.process_time()
+text = reports.render(tables, "text")
+seconds = {"read": read_end - start, "tables": tables_end - read_end, "text": time.process_time() - tables_end}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-said = {"read": read - start, "tables": tables - read, "text": time.process_time() - tables, "peak_mib": peak / 2**20}
-print(json.dumps(said | {"records": len(frame), "made": len(made)}))
+print(json.dumps(seconds | {"peak_mib": peak / 2**20, "records": len(frame), "table_count": len(tables)}))
 """
-"""A process of its own: what `tlbench report` does, in seconds and MiB."""
+"""The work of `tlbench report` in a process of its own: prints seconds, peak MiB, and the numbers of records and tables."""
 
 
 def _record(entry: int, pair: tuple[str, str], seed: int, noise: float) -> Record:
@@ -57,7 +57,7 @@ def _record(entry: int, pair: tuple[str, str], seed: int, noise: float) -> Recor
         seed=seed,
         identity=f"{entry}-{pair}-{seed}",
         status="done",
-        kind="trained",
+        kind="deep",
         reads=("source", "target"),
         baseline="source_only",
         scores=Scores(
@@ -80,7 +80,7 @@ def _records() -> Iterator[Record]:
     pairs = list(itertools.permutations([f"domain_{n}" for n in range(DOMAINS)], 2))[:PAIRS]
     cells = itertools.product(range(METHODS), pairs, range(SEEDS))
     noise = np.random.default_rng(0).normal(0, 0.02, COUNT).tolist()
-    return (_record(*cell, one) for cell, one in zip(cells, noise, strict=True))
+    return (_record(*cell, error) for cell, error in zip(cells, noise, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -107,30 +107,30 @@ class TestReports:
         assert timed(benchmark, read, rounds=rounds(3)) == COUNT
 
     def test_frame(self, benchmark: BenchmarkFixture) -> None:
-        records = list(_records())
-        assert len(timed(benchmark, reports.frame, records, rounds=rounds(3))) == COUNT
+        synthetic = list(_records())
+        assert len(timed(benchmark, reports.frame, synthetic, rounds=rounds(3))) == COUNT
 
     @pytest.mark.parametrize("which", ["main", *reports.KINDS])
     def test_tables(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, which: str) -> None:
-        records = timed(benchmark, reports.tables, frame, which, rounds=rounds(3))
-        assert all(len(table.cells) >= METHODS - 1 for table in records)
+        tables = timed(benchmark, reports.tables, frame, which, rounds=rounds(3))
+        assert all(len(table.cells) >= METHODS - 1 for table in tables)
 
     @pytest.mark.parametrize("format", reports.FORMATS)
     def test_render(self, benchmark: BenchmarkFixture, frame: pd.DataFrame, format: str) -> None:
-        records = reports.tables(frame, "main")
-        assert "domain" in timed(benchmark, reports.render, records, format, rounds=rounds(3))
+        tables = reports.tables(frame, "main")
+        assert "domain" in timed(benchmark, reports.render, tables, format, rounds=rounds(3))
 
     def test_whole(self, benchmark: BenchmarkFixture, folder: Path) -> None:
         def whole() -> dict[str, float]:
-            done = subprocess.run([sys.executable, "-c", WHOLE, str(folder)], capture_output=True, text=True, check=True)
-            text: dict[str, float] = json.loads(done.stdout)
-            return text
+            completed = subprocess.run([sys.executable, "-c", WHOLE, str(folder)], capture_output=True, text=True, check=True)
+            output: dict[str, float] = json.loads(completed.stdout)
+            return output
 
-        text = timed(benchmark, whole, rounds=rounds(2))
-        benchmark.extra_info.update(text)
+        measured = timed(benchmark, whole, rounds=rounds(2))
+        benchmark.extra_info.update(measured)
         print(
-            f"\n{COUNT:,} records: read in {text['read']:.1f} s (no aim); tables with intervals in {text['tables']:.1f} s "
-            f"(aim: {TABLES_SECONDS} s) and {text['peak_mib']:.0f} MiB with the reading (aim: {PEAK_MIB}); "
-            f"text in {text['text']:.2f} s"
+            f"\n{COUNT:,} records: read in {measured['read']:.1f} s (no aim); tables with intervals in "
+            f"{measured['tables']:.1f} s (aim: {TABLES_SECONDS} s); peak with the reading {measured['peak_mib']:.0f} MiB "
+            f"(aim: {PEAK_MIB}); text in {measured['text']:.2f} s"
         )
-        assert (text["records"], text["made"]) == (COUNT, 4)
+        assert (measured["records"], measured["table_count"]) == (COUNT, 4)

@@ -1,6 +1,6 @@
-"""Kernel mean matching with 2,000 + 2,000 rows: ours and skada's, in turn, on the same rows with the same kernel.
+"""Kernel mean matching with 2,000 + 2,000 samples: ours and skada's, alternating, on the same samples with the same kernel.
 
-Asserted: ours ends at the same objective or at a lower one. Times are printed and saved, never asserted.
+It is asserted that ours reaches the same objective or a lower one. Times are printed and saved, never asserted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tlbench import methods
 from tlbench.solvers.kernels import gaussian, nystrom
 from tlbench.terms import Labelled, Task
 
-skada = pytest.importorskip("skada", reason="the peer: pip install 'tlbench[peers]'")
+skada = pytest.importorskip("skada", reason="skada is not installed; pip install 'tlbench[peers]'")
 
 SAMPLES, ROUNDS = 2000, 5
 
 
 def samples(columns: int, shift: float, count: int = SAMPLES) -> tuple[Tensor, Tensor]:
-    """Two Gaussians: the target narrower and `shift` away in every column."""
-    draw = torch.Generator().manual_seed(0)
-    source = torch.randn(count, columns, generator=draw, dtype=torch.float64)
-    return source, 0.8 * torch.randn(count, columns, generator=draw, dtype=torch.float64) + shift
+    """Two Gaussians: the target is narrower, and `shift` away in every column."""
+    generator = torch.Generator().manual_seed(0)
+    source = torch.randn(count, columns, generator=generator, dtype=torch.float64)
+    return source, 0.8 * torch.randn(count, columns, generator=generator, dtype=torch.float64) + shift
 
 
 def ours(source: Tensor, target: Tensor, gamma: float, **options: Any) -> Tensor:
@@ -47,7 +47,7 @@ def theirs(source: Tensor, target: Tensor, gamma: float) -> Tensor:
 
 
 def objective(w: Tensor, source: Tensor, target: Tensor, gamma: float) -> float:
-    """1/2 w'Kw - kappa'w."""
+    """The objective of KMM, 1/2 w'Kw - kappa'w, for weights w (N,)."""
     kappa = len(source) / len(target) * gaussian.gram(source, target, gamma).sum(dim=1)
     return float(0.5 * w @ (gaussian.gram(source, source, gamma) @ w) - kappa @ w)
 
@@ -61,23 +61,22 @@ def test_kmm(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], co
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     results: dict[str, Tensor] = {}
 
-    def alternation() -> None:
+    def run_both() -> None:
         order = list(contenders) if len(seconds["ours"]) % 2 else list(contenders)[::-1]
         for name in order:
             start = time.perf_counter()
             results[name] = contenders[name](source, target, gamma)
             seconds[name].append(time.perf_counter() - start)
 
-    timed(benchmark, alternation, rounds=ROUNDS)
+    timed(benchmark, run_both, rounds=ROUNDS)
     values = {name: objective(w, source, target, gamma) for name, w in results.items()}
     assert values["ours"] <= values["skada"] + 1e-6 * abs(values["skada"])
-    retained = {name: times[-ROUNDS:] for name, times in seconds.items()}  # without the warm-up
-    paired = statistics.median(a / b for a, b in zip(retained["ours"], retained["skada"], strict=True))
-    benchmark.extra_info.update({"seconds": retained, "objective": values, "paired": paired})
+    timed_seconds = {name: times[-ROUNDS:] for name, times in seconds.items()}  # without the warm-up
+    paired = statistics.median(a / b for a, b in zip(timed_seconds["ours"], timed_seconds["skada"], strict=True))
+    benchmark.extra_info.update({"seconds": timed_seconds, "objective": values, "paired": paired})
     with capsys.disabled():
-        print(
-            f"\n\nKMM, {SAMPLES} + {SAMPLES} rows of {columns}, {torch.get_num_threads()} threads, {ROUNDS} alternating rounds"
-        )
-        for name, times in retained.items():
+        sizes = f"{SAMPLES} + {SAMPLES} samples of {columns} columns"
+        print(f"\n\nKMM, {sizes}, {torch.get_num_threads()} threads, {ROUNDS} alternating rounds")
+        for name, times in timed_seconds.items():
             print(f"  {name:6} {statistics.median(times):7.3f} s (fastest {min(times):.3f})  objective {values[name]:.1f}")
         print(f"  ours / skada {paired:.3f} paired   aim: at most 1")

@@ -1,4 +1,4 @@
-"""What a user waits for before anything happens: the command's help, a list, the import."""
+"""The start-up time of the command (its help, a list) and of the import, beside a bare Python."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ COMMANDS = {
 @pytest.mark.benchmark(group="start-up")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_startup(benchmark: BenchmarkFixture, command: str) -> None:
-    ended = timed(benchmark, lambda: subprocess.run(COMMANDS[command], capture_output=True, text=True), rounds=rounds(7))
-    assert ended.returncode == 0, ended.stderr
+    completed = timed(benchmark, lambda: subprocess.run(COMMANDS[command], capture_output=True, text=True), rounds=rounds(7))
+    assert completed.returncode == 0, completed.stderr

@@ -1,11 +1,11 @@
-"""Accuracy is unchanged by each switch of the engine: paired differences on mnist_usps, the switch on minus the switch off.
+"""Each switch of the engine leaves accuracy unchanged: paired differences on mnist_usps, the switch on minus the switch off.
 
-    .venv/bin/python -m pytest benchmarks/test_unchanged.py -q -s      (about 15 minutes on two cores)
+    python -m pytest benchmarks/test_unchanged.py -q -s      (about 15 minutes on two cores)
 
-Both runs of a pair start from the same network and draw the same batches; what is left is rounding, and what training makes of
-it. The interval is a paired t over methods, pairs and seeds (95 %). TLBENCH_SWITCH_SEEDS (16), TLBENCH_SWITCH_STEPS (120) and
-TLBENCH_SWITCH_METHODS (source_only) make it longer or shorter, TLBENCH_DATA names the data. A switch that this machine
-can't run is skipped and says why.
+Both runs start from the same network and draw the same batches; they differ by rounding, which training amplifies. The 95 % CI
+is that of a paired t over methods, pairs and seeds. TLBENCH_SWITCH_SEEDS (16), TLBENCH_SWITCH_STEPS (120) and
+TLBENCH_SWITCH_METHODS (source_only) make the benchmark longer or shorter, and TLBENCH_DATA is the folder of the data. A switch
+that this machine can't run is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -29,49 +29,58 @@ STEPS = int(os.environ.get("TLBENCH_SWITCH_STEPS", "120"))
 METHODS = os.environ.get("TLBENCH_SWITCH_METHODS", "source_only").split(",")
 ROOT = Path(os.environ.get("TLBENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
 DEVICE = engine.device_of("auto")
-PLAIN = {"steps": STEPS, "trace": 0, "layout": "contiguous", "precision": "fp32", "compile": "off", "vmap_seeds": "off"}
-WIDEST = 1.0
-"""Points that an interval may be wide."""
+ALL_OFF = {"steps": STEPS, "trace": 0, "layout": "contiguous", "precision": "fp32", "compile": "off", "vmap_seeds": "off"}
+MAX_WIDTH = 1.0
+"""The largest width of the CI, in points."""
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "layout": {"layout": "channels_last"},
     "bf16": {"precision": "bf16"},
     "compile": {"compile": "step"},
     "graph": {"compile": "graph"},
-    "together": {"vmap_seeds": "on"},
+    "vmap_seeds": {"vmap_seeds": "on"},
     "resident": {"resident": "off"},
 }
-Outcome = dict[tuple[str, str, int], float]
+Accuracies = dict[tuple[str, str, int], float]
+"""Accuracy in per cent, by method entry, pair and seed."""
+Loaded = tuple[suite.Suite, dict[str, Domain], dict[str, Accuracies]]
+"""The suite, its domains, and a cache of the accuracies without any switch."""
 
 
 @pytest.fixture(scope="module")
-def world() -> tuple[suite.Suite, dict[str, Domain], dict[str, Outcome]]:
-    """The suite, its domains, and the accuracies without any switch, which all compare with."""
+def loaded() -> Loaded:
     if not (ROOT / "usps" / "usps.npz").is_file():
-        pytest.skip(f"no usps/usps.npz in {ROOT}; set TLBENCH_DATA")
-    chosen = suite.load_suite(suite.locate_suite("mnist_usps"))
-    return chosen, runner.load_domains(chosen, ["mnist", "usps"], ROOT), {}
+        pytest.skip(f"There is no usps/usps.npz in {ROOT}. Set TLBENCH_DATA.")
+    mnist_usps = suite.load_suite(suite.locate_suite("mnist_usps"))
+    return mnist_usps, runner.load_domains(mnist_usps, ["mnist", "usps"], ROOT), {}
 
 
-def cells(chosen: suite.Suite, seeds: int) -> list[list[Case]]:
-    """The cases, those that differ in their seed alone together."""
-    cases = chosen.cases(entries=METHODS, seeds=range(seeds))
-    results: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        results.setdefault((case.entry, case.pair), []).append(case)
-    return list(results.values())
+def cases_by_cell(plain: suite.Suite, seeds: int) -> list[list[Case]]:
+    """The cases of the suite, grouped by those that differ in their seed alone."""
+    cells: dict[tuple[str, str], list[Case]] = {}
+    for case in plain.cases(entries=METHODS, seeds=range(seeds)):
+        cells.setdefault((case.entry, case.pair), []).append(case)
+    return list(cells.values())
 
 
 def accuracies(
-    chosen: suite.Suite, domains: dict[str, Domain], net: dict[str, Any] | None = None, seeds: int = SEEDS, **train: Any
-) -> tuple[Outcome, set[str]]:
-    """Accuracy in per cent of every case, and the notes of all."""
-    settled = chosen.train.model_copy(update={**PLAIN, **train})
-    network = chosen.net.model_copy(update=net or {})
-    switched = suite.Suite(**{**vars(chosen), "train": settled, "net": network})
-    results: Outcome = {}
+    plain: suite.Suite, domains: dict[str, Domain], net: dict[str, Any] | None = None, seeds: int = SEEDS, **train: Any
+) -> tuple[Accuracies, set[str]]:
+    """The accuracy of every case with switches on, and the notes of their records.
+
+    Args:
+        plain: the suite.
+        domains: its domains.
+        net: changes of its `[net]`.
+        seeds: the number of seeds.
+        train: changes of its `[train]`, on top of `ALL_OFF`.
+    """
+    training = plain.train.model_copy(update={**ALL_OFF, **train})
+    network = plain.net.model_copy(update=net or {})
+    switched = suite.Suite(**{**vars(plain), "train": training, "net": network})
+    results: Accuracies = {}
     notes: set[str] = set()
-    for cell in cells(chosen, seeds):
+    for cell in cases_by_cell(plain, seeds):
         records: list[Record] = engine.run_seeds(cell, switched, domains, DEVICE)
         for record in records:
             assert record.status == "done" and record.scores.target_accuracy is not None, record.reason
@@ -81,63 +90,61 @@ def accuracies(
 
 
 def report(
-    name: str, off: Outcome, on: Outcome, notes: set[str], benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
+    name: str, off: Accuracies, on: Accuracies, notes: set[str], benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Print the paired difference and hold it to its requirement."""
+    """Print the paired difference, and assert that its CI is narrow and holds zero."""
     differences = np.array([on[cell] - off[cell] for cell in off])
     mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
     margin = float(stats.t.ppf(0.975, len(differences) - 1)) * error
     benchmark.extra_info.update({"mean": mean, "low": mean - margin, "high": mean + margin, "cells": len(differences)})
     with capsys.disabled():
-        print(
-            f"\n  {name:9} {mean:+.3f} points [{mean - margin:+.3f}, {mean + margin:+.3f}] over {len(differences)} cells",
-            end="",
-        )
+        interval = f"[{mean - margin:+.3f}, {mean + margin:+.3f}]"
+        print(f"\n  {name:10} {mean:+.3f} points {interval} over {len(differences)} cells", end="")
         print(f", largest {np.abs(differences).max():.2f}, {DEVICE}; " + "; ".join(sorted(notes)), end="")
-    assert 2 * margin < WIDEST, "too few cells to tell: raise TLBENCH_SWITCH_SEEDS"
+    assert 2 * margin < MAX_WIDTH, "too few cells to tell: raise TLBENCH_SWITCH_SEEDS"
     assert mean - margin <= 0 <= mean + margin, "accuracy has changed"
 
 
-@pytest.mark.filterwarnings("ignore")  # those of the compiler
+@pytest.mark.filterwarnings("ignore")  # the compiler warns
 @pytest.mark.parametrize("name", SWITCHES)
 def test_a_switch_leaves_accuracy_as_it_is(
     name: str,
-    world: tuple[suite.Suite, dict[str, Domain], dict[str, Outcome]],
+    loaded: Loaded,
     benchmark: BenchmarkFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    chosen, domains, known = world
+    plain, domains, cached = loaded
     if name == "graph" and DEVICE.type != "cuda":
-        pytest.skip("CUDA graphs need a CUDA device: torch.cuda.is_available() is False")
+        pytest.skip("CUDA graphs need a CUDA device, and torch.cuda.is_available() is False.")
     if name == "compile" and DEVICE.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
-        pytest.skip("torch.compile needs a C++ compiler, and none is found")
-    if "off" not in known:
-        known["off"] = accuracies(chosen, domains)[0]
-    on, notes = benchmark.pedantic(accuracies, (chosen, domains), SWITCHES[name], rounds=1)  # type: ignore[no-untyped-call]
-    assert not any(f"{name} off" in note for note in notes), notes
-    report(name, known["off"], on, notes, benchmark, capsys)
+        pytest.skip("torch.compile needs a C++ compiler, and there is none on the path.")
+    if "off" not in cached:
+        cached["off"] = accuracies(plain, domains)[0]
+    on, notes = benchmark.pedantic(accuracies, (plain, domains), SWITCHES[name], rounds=1)  # type: ignore[no-untyped-call]
+    assert not any(f"{name} off" in note or "not vmapped" in note for note in notes), notes
+    report(name, cached["off"], on, notes, benchmark, capsys)
 
 
 def test_the_feature_cache_leaves_accuracy_as_it_is(
-    world: tuple[suite.Suite, dict[str, Domain], dict[str, Outcome]],
+    loaded: Loaded,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     benchmark: BenchmarkFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Features made anew, and features of the cache."""
-    chosen, domains, _ = world
+    """Features that are extracted, and features from the cache."""
+    plain, domains, _ = loaded
     net = {"frozen": True, "bottleneck": 128}
     monkeypatch.setenv("TLBENCH_CACHE", "off")
-    off, _ = accuracies(chosen, domains, net, 2)
+    off, _ = accuracies(plain, domains, net, 2)
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path))
     engine.frozen.clear_features()
-    accuracies(chosen, domains, net, 1, steps=1)  # fills it
+    accuracies(plain, domains, net, 1, steps=1)  # fills the cache
     engine.frozen.clear_features()
-    on, notes = benchmark.pedantic(accuracies, (chosen, domains, net, 2), rounds=1)  # type: ignore[no-untyped-call]
-    assert torch.cuda.is_available() or on == off  # on a CPU bit for bit
+    on, notes = benchmark.pedantic(accuracies, (plain, domains, net, 2), rounds=1)  # type: ignore[no-untyped-call]
+    assert torch.cuda.is_available() or on == off  # on a CPU they are equal to the bit
     differences = np.array([on[cell] - off[cell] for cell in off])
     with capsys.disabled():
-        print(f"\n  features  {differences.mean():+.3f} points, largest {np.abs(differences).max():.2f}, {DEVICE}", end="")
-    assert np.abs(differences).mean() < WIDEST / 2
+        print(f"\n  features   {differences.mean():+.3f} points, largest {np.abs(differences).max():.2f}, {DEVICE}", end="")
+    assert np.abs(differences).mean() < MAX_WIDTH / 2
     assert notes

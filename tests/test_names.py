@@ -81,8 +81,10 @@ ALLOWED = {
     ("tlbench/methods/alignment/tca.py", "rows"): "the option `unit_rows` of suites",
     ("tlbench/methods/reweighting/kmm.py", "rows"): "the option `exact_rows` of suites",
     ("tlbench/methods/reweighting/mmd_target_shift.py", "rows"): "the option `exact_rows` of suites",
+    ("benchmarks/test_site.py", "promise"): "JavaScript's Promise",
+    ("benchmarks/test_site.py", "rows"): "the rows of an HTML table",
 }
-IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas"}
+IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas", "DistributionNotFound"}
 
 
 def words_of(identifier: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""The other deep methods in plain torch, written as an expert would. Nothing of tlbench is imported here.
+"""The other deep methods in plain torch, as an expert writes them. This package imports nothing of tlbench.
 
-One function a method, on LeNet: images stay on the device as uint8 and are drawn by index, parts that a method passes through
-the backbone together go in one forward, Adam is fused, and losses are read once, at the end. source_only, dann, coral and mcc are
-in reference_loop.py.
+There is one function for each method, on LeNet. Images stay on the device as uint8 and are drawn by index, batches that a
+method passes through the backbone in one step share one forward, Adam is fused, and losses are read once, at the end.
+source_only, dann, coral and mcc are in reference_loop.py.
 """
 
 from __future__ import annotations

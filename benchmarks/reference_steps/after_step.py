@@ -1,4 +1,4 @@
-"""Methods whose own work comes after the training on the source, over the first `steps` batches of the target."""
+"""Methods that adapt after the training on the source, over the first `steps` batches of the target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def norms(net: Net) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
 
 @torch.no_grad()
 def adabn(net: Net, data: Data, steps: int) -> Result:
-    """The statistics become plain averages over the chunks of the target."""
+    """The statistics of batch normalisation become plain averages over the chunks of the target."""
     net.eval()
     for norm in norms(net):
         norm.reset_running_stats()
@@ -28,12 +28,12 @@ def adabn(net: Net, data: Data, steps: int) -> Result:
 
 
 def tent(net: Net, data: Data, steps: int) -> Result:
-    """Statistics are those of the batch, and scale and shift learn from each batch after it is predicted."""
+    """Batch statistics are used, and the scales and shifts learn from each batch after it is predicted."""
     net.eval().requires_grad_(False)
     for norm in norms(net):
         norm.train().requires_grad_(True)
     optimizer, losses = adam(*norms(net)), []
     for x in itertools.islice(data.target.x.split(data.target.batch), steps):
-        logs = net(images(x)).log_softmax(1)
-        losses.append(update(optimizer, -(logs.exp() * logs).sum(1).mean()))
+        log_probabilities = net(images(x)).log_softmax(1)
+        losses.append(update(optimizer, -(log_probabilities.exp() * log_probabilities).sum(1).mean()))
     return losses, net

@@ -1,4 +1,4 @@
-"""What the reference steps share: rows drawn by index, the network, and a step of fused Adam."""
+"""The pieces that the reference steps share: samples drawn by index, the network, and an update by fused Adam."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.reference_loop import lenet, order
 
 WIDTH, CLASSES, MAP = 500, 10, 1024
 CHUNK = 512
-"""Rows of a forward outside the steps."""
+"""Samples of a forward outside the steps."""
 AFTER = ("adabn", "tent")
-"""Methods whose own work comes after the training on the source; it needs batch normalisation, and so their LeNet has it."""
+"""Methods that adapt after the training on the source; they need batch normalisation, so their LeNet has it."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one part: uint8 images (N, 1, 28, 28), their classes (N,) or none (0,), and a seed for the draws."""
+    """The samples of a split: uint8 images (N, 1, 28, 28), their classes (N,) or none (0,), and the seed of its batches."""
 
     x: Tensor
     y: Tensor
@@ -27,19 +27,21 @@ class Split:
     seed: int
 
     def order(self, steps: int) -> Tensor:
-        """Row numbers (steps, batch)."""
+        """The sample indices of all batches (steps, batch)."""
         return order(len(self.x), steps, self.batch, self.seed)
 
     def labelled(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return ((self.x.index_select(0, samples), self.y[samples]) for samples in self.order(steps))
+        """Batches of images and classes."""
+        return ((self.x.index_select(0, indices), self.y[indices]) for indices in self.order(steps))
 
     def unlabelled(self, steps: int) -> Iterator[Tensor]:
-        return (self.x.index_select(0, samples) for samples in self.order(steps))
+        """Batches of images."""
+        return (self.x.index_select(0, indices) for indices in self.order(steps))
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a method may be granted."""
+    """The splits that a method may be granted."""
 
     source: Split
     target: Split
@@ -47,26 +49,26 @@ class Data:
 
 
 def images(*stored: Tensor) -> Tensor:
-    """Stored images, one batch after the other -> network inputs."""
+    """Stored batches of images -> the network inputs of one forward."""
     return torch.cat(stored).to(torch.float32, memory_format=torch.channels_last).mul_(2 / 255).sub_(1)
 
 
 class Net(nn.Module):
-    """Backbone, head, and what a method needs beside them; parameters and buffers in the order of `start`."""
+    """Backbone, head, and the modules that a method adds; parameters and buffers are copied from `initial`, in its order."""
 
     map_features: Tensor
-    map_shares: Tensor
+    map_probabilities: Tensor
 
-    def __init__(self, method: str, start: Iterable[Tensor]) -> None:
+    def __init__(self, method: str, initial: Iterable[Tensor]) -> None:
         super().__init__()
         if method == "cdan":
             self.register_buffer("map_features", torch.empty(WIDTH, MAP))
-            self.register_buffer("map_shares", torch.empty(CLASSES, MAP))
-        self.backbone = normed_lenet() if method in AFTER else lenet()
+            self.register_buffer("map_probabilities", torch.empty(CLASSES, MAP))
+        self.backbone = normalized_lenet() if method in AFTER else lenet()
         self.head = nn.Linear(WIDTH, CLASSES)
         self.extra = extra(method)
-        for mine, given in zip(self.state_dict().values(), start, strict=True):
-            mine.copy_(given)
+        for entry, value in zip(self.state_dict().values(), initial, strict=True):
+            entry.copy_(value)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,7 +76,8 @@ class Net(nn.Module):
         return logits
 
 
-def normed_lenet() -> nn.Module:
+def normalized_lenet() -> nn.Module:
+    """LeNet with batch normalisation."""
     return nn.Sequential(
         *(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), nn.MaxPool2d(2), nn.ReLU()),
         *(nn.Conv2d(20, 50, 5), nn.BatchNorm2d(50), nn.MaxPool2d(2), nn.ReLU()),
@@ -83,6 +86,7 @@ def normed_lenet() -> nn.Module:
 
 
 def extra(method: str) -> nn.Module:
+    """The module that a method adds: a discriminator, a teacher, a second head, or nothing."""
     if method == "cdan":
         return nn.Sequential(nn.Linear(MAP, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
     if method == "mean_teacher":
@@ -92,14 +96,16 @@ def extra(method: str) -> nn.Module:
 
 
 Result = tuple[list[Tensor], Callable[[Tensor], Tensor]]
-"""The loss of each step, and what predicts afterwards: network inputs -> logits."""
+"""The loss of each step, and the predictor after them: network inputs -> logits."""
 
 
 def adam(*modules: nn.Module) -> torch.optim.Optimizer:
+    """Fused Adam over the parameters of the modules."""
     return torch.optim.Adam([p for module in modules for p in module.parameters()], lr=1e-3, fused=True)
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """One update; returns the detached loss."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
