@@ -11,7 +11,7 @@ from typing import Any
 
 from tlbench.data import readers
 from tlbench.data.declaration import DataSource, Declaration
-from tlbench.data.decoding import files
+from tlbench.data.decoding import files, folders
 from tlbench.errors import TlbenchError
 
 CLOCK_TICK_NS = 2 * 10**9
@@ -21,14 +21,18 @@ CLOCK_TICK_NS = 2 * 10**9
 def files_of(declaration: Declaration, root: Path) -> list[Path] | None:
     """All files that a domain is read from, sorted; None if they can't be known.
 
-    A reader may name them itself, by a function `sources(options, root) -> list[Path]`; else they are every file that its
-    options name, and every file below a folder that they name. Files of shifts are found in the same way.
+    A reader may name them itself, by a function `sources(options, root) -> list[Path]`, or name the options that are paths, in
+    `PATH_KEYS`; else they are every file that its options name. A folder stands for every file below it. Files of shifts are
+    found in the same way.
     """
-    paths = dict.fromkeys(path for shift in declaration.shifts for path in _named_files(shift.options, root))
-    for source in filter(None, (declaration.main, declaration.test)):
-        if not (source_paths := _files_of_source(source, root)):
-            return None
-        paths |= dict.fromkeys(source_paths)
+    try:
+        paths = dict.fromkeys(path for shift in declaration.shifts for path in _named_files(shift.options, root))
+        for source in filter(None, (declaration.main, declaration.test)):
+            if not (source_paths := _files_of_source(source, root)):
+                return None
+            paths |= dict.fromkeys(source_paths)
+    except TlbenchError:
+        return None  # the error is that of reading the domain, which names it
     return sorted(paths)
 
 
@@ -36,7 +40,8 @@ def _files_of_source(source: DataSource, root: Path) -> list[Path]:
     reader = readers.get(source.reader)
     if callable(sources := getattr(reader, "sources", None)):
         return list(sources(reader.Options.model_validate(source.options), root))
-    return _named_files(source.options, root)
+    keys = getattr(reader, "PATH_KEYS", source.options)  # other texts, such as names of arrays, are no paths
+    return _named_files([source.options[key] for key in keys], root)
 
 
 def _named_files(options: Any, root: Path) -> list[Path]:
@@ -47,7 +52,7 @@ def _named_files(options: Any, root: Path) -> list[Path]:
             if not text.strip(" ./") or Path(text).is_absolute() or ".." in Path(text).parts:
                 continue
             for path in root.glob(text) if set(text) & set("*?[") else [root / text]:
-                paths += [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+                paths += folders.files_below(path)
     return paths
 
 

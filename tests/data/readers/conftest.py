@@ -41,7 +41,6 @@ def photos(tmp_path: Path) -> Path:
             folder.mkdir(parents=True)
             (folder / "a.png").write_bytes(encoded_image((shade, 200, 30)))
             (folder / "b.jpg").write_bytes(encoded_image((shade, 200, 30), kind="JPEG"))
-            (folder / "notes.txt").write_text("no image")
     for name, mode in (("photos.tar", "w"), ("photos.tar.gz", "w:gz")):
         with tarfile.open(tmp_path / name, mode) as archive:  # type: ignore[call-overload]
             archive.add(tmp_path / "photos", "photos")

@@ -6,29 +6,27 @@ time; decoded ones lie in memory or, if they are many, in a mapped file.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.decoding import mapped_arrays
+from tlbench.data.decoding import image_files, mapped_arrays, pixels
 from tlbench.data.decoding.arrays import Array
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""The formats that are tried; Pillow supports many more, some of which start other programs."""
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+"""The formats that are tried, AVIF where Pillow was built with it; Pillow supports more, some of which start other programs."""
 PIXELS_LIMIT = 64 * 2**20
 """Images of more pixels than this are refused before they are decoded."""
 DECODED_LIMIT_BYTES = 256 * 2**30
@@ -80,9 +78,11 @@ def decode(images: Iterable[EncodedImage], count: int, options: ImageOptions) ->
             "allowed. Set a smaller size."
         )
     x = mapped_arrays.empty((count, channels, side, side), np.uint8)
-    errors = _decode_into(x, images, options)
+    errors, note_of = _decode_into(x, images, options)
+    note_counts = Counter(note for notes_of_one in note_of.values() for note in notes_of_one)
+    notes = tuple(f"{n} of {count} images {note}" for note, n in sorted(note_counts.items()))
     if not errors:
-        return x, np.arange(count), ()
+        return x, np.arange(count), notes
     shown = "; ".join(errors[index] for index in sorted(errors)[:SHOWN_ERRORS])
     text = f"{len(errors)} of {count} images do not decode: {shown}{'; ...' if len(errors) > SHOWN_ERRORS else ''}"
     if not options.skip_bad:
@@ -90,26 +90,33 @@ def decode(images: Iterable[EncodedImage], count: int, options: ImageOptions) ->
     if len(errors) == count:
         raise TlbenchError(f"{text}. Check the path.")
     indices = np.setdiff1d(np.arange(count), list(errors))
-    return mapped_arrays.take(x, indices), indices, (f"{text}; left out, as skip_bad says",)
+    return mapped_arrays.take(x, indices), indices, (*notes, f"{text}; left out, as skip_bad says")
 
 
-def _decode_into(x: Array, images: Iterable[EncodedImage], options: ImageOptions) -> dict[int, str]:
+def _decode_into(
+    x: Array, images: Iterable[EncodedImage], options: ImageOptions
+) -> tuple[dict[int, str], dict[int, list[str]]]:
     """Write each decoded image to its index of x (N, channels, side, side), in threads.
 
     Returns:
-        Index of a damaged image -> its name and what is wrong with it.
+        Index of a damaged image -> its name and what is wrong with it; index of another one -> notes on it, if any.
     """
     from PIL import UnidentifiedImageError
 
     errors: dict[int, str] = {}
+    notes: dict[int, list[str]] = {}
 
     def decode_one(image: EncodedImage) -> None:
+        content = b""
         try:
-            x[image.index] = _decode_image(image.read_bytes(), options)
+            content = image.read_bytes()
+            x[image.index], notes_of_one = _decode_image(content, options)
+            if notes_of_one:
+                notes[image.index] = notes_of_one
         except TlbenchError as error:
             errors[image.index] = f"{image.name} ({error})"
         except UnidentifiedImageError:  # its own text holds a memory address
-            errors[image.index] = f"{image.name} (not an image of a supported format: {', '.join(FORMATS)})"
+            errors[image.index] = f"{image.name} ({image_files.unread_reason(image.name, content, _installed_formats())})"
         except Exception as error:  # decoders raise nearly anything on damaged bytes
             errors[image.index] = f"{image.name} ({f'{type(error).__name__}: {error}'.splitlines()[0]})"
 
@@ -125,31 +132,31 @@ def _decode_into(x: Array, images: Iterable[EncodedImage], options: ImageOptions
                 mapped_arrays.release(x)
         for future in pending:
             future.result()
-    return errors
+    return errors, notes
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _decode_image(content: bytes, options: ImageOptions) -> Any:
-    """One image as (channels, side, side)."""
+def _decode_image(content: bytes, options: ImageOptions) -> tuple[Any, list[str]]:
+    """One image as (channels, side, side), upright and with 8 bits per channel, and notes on what was done for it."""
     from PIL import Image
 
     mode = "RGB" if options.mode == "rgb" else "L"
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > PIXELS_LIMIT:
-            raise TlbenchError(f"{width}x{height} pixels are more than the {PIXELS_LIMIT} allowed")
-        size = (options.size, options.size)
-        if options.crop is not None:
-            shorter = min(width, height)
-            size = (round(width * options.size / shorter), round(height * options.size / shorter))
-            if size[0] * size[1] > PIXELS_LIMIT:
-                raise TlbenchError(f"{width}x{height} pixels become {size[0]}x{size[1]}, more than the {PIXELS_LIMIT} allowed")
-        image.draft(mode, size)
+    with Image.open(io.BytesIO(content), formats=_installed_formats()) as image:
+        _check_pixels(image.size)
+        if image.format == "TIFF":
+            image.load()  # which turns it upright
+        turn = pixels.orientation(image)
+        size = _target_size(image.size if turn is None else pixels.turned_size(image.size, turn), options)
+        image.draft(mode, size if turn is None else pixels.turned_size(size, turn))
         image.load()
-        plain = _opaque(image)
+        plain, note = pixels.plain(image)
+        notes = [] if note is None else [note]
+        if turn is not None:
+            plain = plain.transpose(turn)
+            notes.append(pixels.TURNED)
         if plain.mode != mode:
             plain = plain.convert(mode)
         if plain.size != size:
@@ -157,19 +164,30 @@ def _decode_image(content: bytes, options: ImageOptions) -> Any:
         if options.crop is not None:
             left, top = (size[0] - options.crop) // 2, (size[1] - options.crop) // 2
             plain = plain.crop((left, top, left + options.crop, top + options.crop))
-        pixels = np.asarray(plain)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        array = np.asarray(plain)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1), notes
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """An image without transparency, on white as on a page, and with 8 bits per channel."""
+def _check_pixels(size: tuple[int, int]) -> None:
+    if size[0] * size[1] > PIXELS_LIMIT:
+        raise TlbenchError(f"{size[0]}x{size[1]} pixels are more than the {PIXELS_LIMIT} allowed")
+
+
+def _target_size(size: tuple[int, int], options: ImageOptions) -> tuple[int, int]:
+    """The size (width, height) to resize an upright image of `size` to, before it is cropped."""
+    if options.crop is None:
+        return options.size, options.size
+    width, height = size
+    shorter = min(width, height)
+    target = (round(width * options.size / shorter), round(height * options.size / shorter))
+    if target[0] * target[1] > PIXELS_LIMIT:
+        raise TlbenchError(f"{width}x{height} pixels become {target[0]}x{target[1]}, more than the {PIXELS_LIMIT} allowed")
+    return target
+
+
+@functools.cache
+def _installed_formats() -> tuple[str, ...]:
     from PIL import Image
 
-    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(rgba, mask=rgba.getchannel("A"))
-        return opaque
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)

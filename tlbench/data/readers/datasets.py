@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tlbench.data import sample_selection
-from tlbench.data.decoding import datasets_folders, files, images, tables
+from tlbench.data.decoding import datasets_folders, files, folders, images, tables
 from tlbench.data.decoding.arrays import Array, ReaderResult
 from tlbench.data.readers import text
 from tlbench.errors import TlbenchError, did_you_mean
@@ -111,7 +111,7 @@ def read(options: Options, root: Path) -> ReaderResult:
 def sources(options: Options, root: Path) -> list[Path]:
     """The files below the data root; none for a hub data set in the hub's own cache."""
     paths = [root / _hub_folder(options)] if options.hub is not None else [root / path for path in options.path or []]
-    return [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()]
+    return [file for path in paths for file in folders.files_below(path)]
 
 
 def _hub_folder(options: Options) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.decoding import files, images
+from tlbench.data.decoding import files, folders, image_files, images
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.decoding.images import EncodedImage
 from tlbench.errors import TlbenchError, did_you_mean
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IMAGE_LIMIT_BYTES = 256 * 2**20
 """The limit of one encoded image."""
 ENCODED_LIMIT_BYTES = 256 * 2**30
@@ -43,23 +42,53 @@ def read(options: Options, root: Path) -> ReaderResult:
     if inside.is_absolute() or ".." in inside.parts:
         raise TlbenchError(f"The domain {options.domain!r} leaves {options.path!r}. Name a folder inside it.")
     path = files.find(root, options.path, folder=not (root / options.path).is_file())
-    entries = sorted(_list_archive(path, inside) if path.is_file() else _list_folder(path, inside))
+    left_out = LeftOut()
+    entries = sorted(_list_archive(path, inside, left_out) if path.is_file() else _list_folder(path, inside, left_out))
     if not entries:
         raise TlbenchError(
             f"{path}: There is no image in folders <class>/* under {options.domain or '.'!r}. Set domain to their folder."
         )
     encoded = _images_of_archive(path, entries) if path.is_file() else _images_of_files(entries)
     x, decoded, notes = images.decode(encoded, len(entries), options)
-    return ReaderResult(x, np.array([entry.label for entry in entries])[decoded], notes=notes)
+    y = np.array([entry.label for entry in entries])[decoded]
+    return ReaderResult(x, y, notes=(*left_out.notes({entry.label for entry in entries}), *notes))
 
 
 def sources(options: Options, root: Path) -> list[Path]:
-    """The archive, or the files below the folder of the domain; files of other domains are not read."""
+    """The archive, or the files below the folder of the domain; files of other domains are not read.
+
+    Raises:
+        TlbenchError: a link leaves the folder, or leads to a folder that holds it.
+    """
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in (options.path, options.domain)):
         return []
     if (archive := root / options.path).is_file():
         return [archive]
-    return sorted(file for file in (archive / options.domain).rglob("*") if file.is_file())
+    folder = archive / options.domain
+    return [file for file in folders.walk(folder, archive)[0] if file.is_file()] if folder.is_dir() else []
+
+
+@dataclass
+class LeftOut:
+    """The names of files below the folder of a domain that are not read."""
+
+    hidden: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    """Images that lie in no folder of a class."""
+    others: list[str] = field(default_factory=list)
+    """Files in the folders of classes that are no images."""
+
+    def notes(self, classes: Sequence[str] | set[str]) -> tuple[str, ...]:
+        """Notes on what is left out.
+
+        Args:
+            classes: the classes that have an image.
+        """
+        beside = (f"{len(self.beside)} images lie in no folder of a class and are left out",) if self.beside else ()
+        empty = sorted({PurePosixPath(name).parts[0] for name in self.others} - set(classes))
+        no_class = (f"the folders {', '.join(empty)} hold no image and are no classes",) if empty else ()
+        others = folders.suffix_note(self.others, "no images")
+        return (*folders.hidden_note(self.hidden), *others, *beside, *no_class)
 
 
 class ImageEntry(NamedTuple):
@@ -105,28 +134,33 @@ def _images_of_gzip_archive(path: Path, entry_at: dict[int, tuple[int, str]]) ->
                 yield EncodedImage(index, name, functools.partial(bytes, content))
 
 
-def _list_folder(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
+def _list_folder(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Iterator[ImageEntry]:
     """The images in a folder; links that leave it are refused."""
-    resolved = path.resolve()
     home = files.find(path, str(inside), folder=True)
+    paths, hidden = folders.walk(home, path)
+    left_out.hidden += [str(one.relative_to(home)) for one in hidden]
     total = 0
-    for folder, folders, names in os.walk(home):
-        for name in (*folders, *names):
-            if not (one := Path(folder, name)).resolve().is_relative_to(resolved):
-                raise TlbenchError(f"{one} is a link that leaves {path}. It is refused; replace it by a copy.")
-        for name in names:
-            one = Path(folder, name)
-            label = one.relative_to(home).parts[0]
-            if one.suffix.lower() in SUFFIXES and label != name:
-                if not one.is_file():  # opening a pipe would block for ever
-                    raise TlbenchError(f"{one} is no plain file (a broken link, a pipe or a device). Remove it.")
-                size = one.stat().st_size
-                total += size
-                _check_sizes(one, size, total)
-                yield ImageEntry(label, str(one.relative_to(home)), str(one))
+    for one in paths:
+        name = one.relative_to(home)
+        if not one.is_file():  # opening a pipe would block for ever
+            raise TlbenchError(f"{one} is no plain file (a broken link, a pipe or a device). Remove it.")
+        if not image_files.has_image_suffix(one.name):
+            with files.guarded_reading(one, "image"), one.open("rb") as stream:
+                is_image = image_files.is_image(stream.read(image_files.HEAD_BYTES))
+        else:
+            is_image = True
+        if not is_image:
+            left_out.others += [str(name)] if len(name.parts) > 1 else []
+        elif len(name.parts) == 1:
+            left_out.beside.append(str(name))
+        else:
+            size = one.stat().st_size
+            total += size
+            _check_sizes(one, size, total)
+            yield ImageEntry(name.parts[0], str(name), str(one))
 
 
-def _list_archive(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
+def _list_archive(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Iterator[ImageEntry]:
     """The images in a tar archive, plain or gzip; nothing is unpacked to disk."""
     depth, total, other_folders = len(inside.parts), 0, set()
     with path.open("rb") as plain:
@@ -145,7 +179,7 @@ def _list_archive(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
             if name.parts[:depth] != inside.parts:
                 other_folders.add("/".join(name.parts[:depth]))
                 continue
-            if member.isfile() and name.suffix.lower() in SUFFIXES and len(name.parts) > depth + 1:
+            if member.isfile() and _is_image_of_class(archive, member, name.parts[depth:], left_out):
                 total += member.size
                 _check_sizes(path / name, member.size, total)
                 if not zipped and member.offset_data + member.size > path.stat().st_size:
@@ -162,6 +196,21 @@ def _list_archive(path: Path, inside: PurePosixPath) -> Iterator[ImageEntry]:
             raise TlbenchError(
                 f"{path}: There is no folder {str(inside)!r} with images. {did_you_mean(str(inside), sorted(other_folders))}"
             )
+
+
+def _is_image_of_class(archive: tarfile.TarFile, member: tarfile.TarInfo, parts: Sequence[str], left_out: LeftOut) -> bool:
+    """Whether a file of an archive, whose path below the domain is `parts`, is an image in the folder of a class."""
+    if any(map(folders.is_hidden, parts)):
+        left_out.hidden.append("/".join(parts))
+        return False
+    is_image = image_files.has_image_suffix(parts[-1])
+    if not is_image and (extracted := archive.extractfile(member)) is not None:
+        is_image = image_files.is_image(extracted.read(image_files.HEAD_BYTES))
+    if len(parts) > 1 and not is_image:
+        left_out.others.append("/".join(parts))
+    elif is_image and len(parts) == 1:
+        left_out.beside.append(parts[0])
+    return is_image and len(parts) > 1
 
 
 def _check_sizes(path: Path, size: int, total: int) -> None:
