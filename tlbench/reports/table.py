@@ -54,7 +54,9 @@ class Table:
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""
         title, caption = (html.escape(escape_control(text)) for text in (self.title, self.caption))
-        return f"<h4>{title}</h4>\n{self.cells.map(escape_control).to_html(escape=True)}\n<p>{caption}</p>\n"
+        cells = self.cells.map(escape_control).rename(index=escape_control, columns=escape_control)
+        with pd.option_context("display.max_colwidth", None):
+            return f"<h4>{title}</h4>\n{cells.to_html(escape=True)}\n<p>{caption}</p>\n"
 
 
 def tidy(cube: ScoreCube, table: str, entries: pd.Index[str], of_entry: Quantities, of_cell: Quantities) -> pd.DataFrame:
