@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tlbench.data import preparation, readers, shifts
-from tlbench.data.decoding.labels import UNKNOWN
+from tlbench.data.decoding.labels import UNKNOWN, normalized
 from tlbench.data.domain_keys import COMMON_KEYS, TEST_KEYS, CommonKeys
 from tlbench.data.function_registry import FunctionRegistry
 from tlbench.data.validation import check
@@ -126,7 +126,7 @@ def _declaration(
     prepare_list: tuple[Operation, ...],
 ) -> Declaration:
     """The Declaration of checked keys."""
-    classes = None if common.classes is None else tuple(str(label) for label in common.classes)
+    classes = None if common.classes is None else tuple(normalized(str(label)) for label in common.classes)
     if classes is not None and common.unknown and UNKNOWN not in classes:
         classes = (*classes, UNKNOWN)
     return Declaration(
@@ -135,9 +135,9 @@ def _declaration(
         test=test,
         task=common.task,
         classes=classes,
-        label_map={label: str(renamed) for label, renamed in common.label_map.items()},
+        label_map={normalized(label): normalized(str(renamed)) for label, renamed in common.label_map.items()},
         others="drop" if common.drop_others else "unknown" if common.unknown else "refuse",
-        keep=None if common.keep is None else tuple(str(label) for label in common.keep),
+        keep=None if common.keep is None else tuple(normalized(str(label)) for label in common.keep),
         shifts=shift_list,
         prepare=prepare_list,
         licence=common.licence,

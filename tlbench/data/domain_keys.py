@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from tlbench.data.decoding.labels import UNKNOWN
+from tlbench.data.decoding.labels import UNKNOWN, normalized
 from tlbench.errors import did_you_mean
 from tlbench.terms import Strict
 
 
 def _distinct(labels: list[Any]) -> list[Any]:
-    texts = [str(label) for label in labels]
-    if duplicates := sorted({text for text in texts if texts.count(text) > 1}):
+    texts = Counter(normalized(str(label)) for label in labels)
+    if duplicates := sorted(text for text, count in texts.items() if count > 1):
         raise ValueError(f"Each class must be named once, and {duplicates[0]!r} is there twice.")
     return labels
 
@@ -46,7 +47,7 @@ class CommonKeys(Strict, strict=True):
 
     @model_validator(mode="after")
     def _one_label_set(self) -> Self:
-        names = {str(label) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
+        names = {normalized(str(label)) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
         class_keys = {"classes": self.classes, "label_map": self.label_map, "keep": self.keep}
         if self.task == "regression" and (given := [key for key, value in class_keys.items() if value]):
             raise ValueError(
@@ -56,7 +57,7 @@ class CommonKeys(Strict, strict=True):
             raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown.")
         if (self.drop_others or self.unknown or self.keep) and self.classes is None:
             raise ValueError("drop_others, unknown and keep need the key classes.")
-        if self.keep and (absent := [str(label) for label in self.keep if str(label) not in names]):
+        if self.keep and (absent := [str(label) for label in self.keep if normalized(str(label)) not in names]):
             raise ValueError(
                 f"keep names {absent[0]!r}, which is not among the classes. {did_you_mean(absent[0], sorted(names))}"
             )

@@ -17,7 +17,15 @@ from tlbench.data.cache import load_cached
 from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
 from tlbench.data.decoding.arrays import Array, UnencodedSamples
-from tlbench.data.decoding.labels import UNKNOWN, encode_labels, label_array, rename_labels, select_classes, target_array
+from tlbench.data.decoding.labels import (
+    UNKNOWN,
+    encode_labels,
+    label_array,
+    listed,
+    rename_labels,
+    select_classes,
+    target_array,
+)
 from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
@@ -58,9 +66,13 @@ def decode(declaration: Declaration, root: Path) -> Domain:
         raw = _read(declaration.main, root, declaration)
         classes = () if declaration.task == "regression" else declaration.classes or raw.names
         main = _select_classes(raw, classes, declaration)
-        absent = [name for name in classes if name not in raw.names and name != UNKNOWN]
+        occurring = {*raw.names, UNKNOWN}
+        absent = [name for name in classes if name not in occurring]
         if absent and declaration.keep is None:
-            raise TlbenchError(f"No sample has the class {absent[0]!r}. The labels are {', '.join(raw.names)}.")
+            raise TlbenchError(
+                f"No sample has the class {absent[0]!r}. The labels are {listed(raw.names)}. A domain that lacks a class on "
+                "purpose names the classes it has by keep; a class of another spelling is renamed by label_map."
+            )
         groups = () if main.group is None else tuple(encode_labels(np.asarray(main.group))[0])
     test = None
     if declaration.test is not None:
@@ -190,9 +202,10 @@ def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | Non
     if group is None or not groups:
         return None
     names, indices = encode_labels(np.asarray(group))
-    if unknown := [name for name in names if name not in groups]:
-        raise TlbenchError(f"The group {unknown[0]!r} is not among those of the main samples: {', '.join(groups)}.")
-    return np.array([list(groups).index(name) for name in names], dtype=np.int64)[indices]
+    index_of = {name: index for index, name in enumerate(groups)}
+    if unknown := [name for name in names if name not in index_of]:
+        raise TlbenchError(f"The group {unknown[0]!r} is not among those of the main samples: {listed(groups)}.")
+    return np.array([index_of[name] for name in names], dtype=np.int64)[indices]
 
 
 def _strata(y: NDArray[Any]) -> NDArray[np.int64]:

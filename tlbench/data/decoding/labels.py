@@ -1,11 +1,12 @@
 """Labels that a reader returns -> class indices with class names, or regression targets.
 
-Labels come in as numbers or texts; class names are texts.
+Labels come in as numbers or texts; class names are texts, as written. The Unicode forms of one name are one class (NFC).
 """
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,6 +19,23 @@ Array = NDArray[Any]
 
 UNKNOWN = "unknown"
 """The class of all labels outside the class list, where a declaration sets `unknown`."""
+MAX_ROUNDING = 1e-3
+"""Targets whose rounding to single precision exceeds this share of their standard deviation are refused."""
+MAX_SUGGESTED = 1000
+"""A name is compared with at most so many classes to say which one may be meant."""
+LISTED_NAMES = 20
+"""An error lists at most so many names."""
+
+
+def normalized(name: str) -> str:
+    """A name in the Unicode form NFC: what looks the same is one name, whichever system wrote it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence: the first ones, and how many there are beside them."""
+    rest = f", and {len(names) - LISTED_NAMES:,} more" if len(names) > LISTED_NAMES else ""
+    return ", ".join(names[:LISTED_NAMES]) + rest
 
 
 def label_array(y: Any) -> Array:
@@ -65,6 +83,7 @@ def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) ->
                     ) from error
     elif y.dtype.kind not in "biuf":
         raise TlbenchError(f"y holds {y.dtype}; the targets of a regression must be numbers.")
+    as_read = y
     with np.errstate(over="ignore"):
         y = y.astype(np.float32)
     if not (is_finite := np.isfinite(y)).all():
@@ -73,15 +92,41 @@ def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) ->
             f"{int((~is_finite).sum())} targets are missing or not finite in single precision, "
             f"first {names[k]!r} in sample {i} (counted from 0). Correct them, or select other samples."
         )
+    for k, name in enumerate(names):
+        _check_precision(as_read[:, k], y[:, k], name)
     return y, names
+
+
+def _check_precision(as_read: Array, rounded: NDArray[np.float32], name: str) -> None:
+    """Check that a target (N,) keeps its differences in single precision.
+
+    Raises:
+        TlbenchError: seconds since 1970, dates as numbers and the like, which rounding would merge.
+    """
+    as_read = as_read if as_read.dtype.kind in "iu" and as_read.itemsize == 8 else as_read.astype(np.float64)
+    if as_read.dtype.kind in "iu" and int(as_read.max()) - int(as_read.min()) < 2**53:
+        origin = as_read.min()  # differences of whole numbers are exact, the numbers themselves need not be
+        exact = (as_read - origin).astype(np.float64)
+        rounding = np.abs(exact - (rounded.astype(np.float64) - float(origin)))
+    else:
+        exact = as_read.astype(np.float64, copy=False)
+        rounding = np.abs(exact - rounded)
+    if rounding.max() <= MAX_ROUNDING * exact.std():
+        return
+    distinct, left = len(np.unique(exact)), len(np.unique(rounded))
+    if left < distinct:
+        raise TlbenchError(
+            f"Single precision can't tell the targets {name!r} apart: of {distinct:,} distinct values from {as_read.min()} to "
+            f"{as_read.max()} it keeps {left:,}. Subtract a constant in the file, such as the smallest value."
+        )
 
 
 def _label_text(label: Any) -> str:
     if isinstance(label, bytes):
-        return label.decode("utf-8", errors="replace").strip()
+        return normalized(label.decode("utf-8", errors="replace").strip())
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
-    return str(label).strip()
+    return normalized(str(label).strip())
 
 
 def encode_labels(y: Array) -> tuple[list[str], NDArray[np.int64]]:
@@ -127,13 +172,20 @@ def class_indices(names: Sequence[str], y: NDArray[np.int64], classes: Sequence[
     Raises:
         TlbenchError: a name that is not among the classes.
     """
+    index_of = _index_of(classes)
     for i, name in enumerate(names):
-        if name not in classes:
+        if name not in index_of:
             raise TlbenchError(
                 f"Label {name!r} ({int((y == i).sum())} samples) is not among the {len(classes)} classes. "
-                f"{did_you_mean(name, classes)}"
+                f"{did_you_mean(name, classes[:MAX_SUGGESTED])} Add it to classes, rename it by label_map, leave such samples "
+                "out by drop_others = true, or make them one class by unknown = true."
             )
-    return np.array([classes.index(name) for name in names], dtype=np.int64)[y]
+    return np.array([index_of[name] for name in names], dtype=np.int64)[y]
+
+
+def _index_of(names: Sequence[str]) -> dict[str, int]:
+    """The first index of each name."""
+    return {name: i for i, name in reversed(list(enumerate(names)))}
 
 
 def rename_labels(
@@ -142,7 +194,8 @@ def rename_labels(
     """Label names and indices (N,) into them, after `label_map` renamed some; two names may become one."""
     renamed = [label_map.get(name, name) for name in names]
     distinct = sorted(set(renamed), key=_sort_key(renamed))
-    return distinct, np.array([distinct.index(name) for name in renamed], dtype=np.int64)[y]
+    index_of = _index_of(distinct)
+    return distinct, np.array([index_of[name] for name in renamed], dtype=np.int64)[y]
 
 
 def select_classes(
@@ -162,11 +215,10 @@ def select_classes(
     """
     if others == "refuse":
         return np.arange(len(y)), class_indices(names, y, classes)
-    other_class = -1 if others == "drop" else list(classes).index(UNKNOWN)
-    labels = np.array([classes.index(name) if name in classes else other_class for name in names], dtype=np.int64)[y]
+    index_of = _index_of(classes)
+    other_class = -1 if others == "drop" else index_of[UNKNOWN]
+    labels = np.array([index_of.get(name, other_class) for name in names], dtype=np.int64)[y]
     indices = np.flatnonzero(labels >= 0)
     if not len(indices):
-        raise TlbenchError(
-            f"drop_others leaves no samples, for no label is among the classes. The labels are {', '.join(names)}."
-        )
+        raise TlbenchError(f"drop_others leaves no samples, for no label is among the classes. The labels are {listed(names)}.")
     return indices, labels[indices]
