@@ -15,7 +15,9 @@ def reproduce(
     table: Annotated[str | None, typer.Argument(help="Published table. Default: print which there are.")] = None,
     data: options.DataRoot = None,
     results: options.Results = Path("results"),
-    row: Annotated[list[str] | None, typer.Option(help="Only this row of the published table (repeat for more).")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--row", help="Only this row of the published table (repeat for more).")
+    ] = None,
     pair: options.Pairs = None,
     device: options.Device = "auto",
     markdown: options.Markdown = False,
@@ -28,7 +30,7 @@ def reproduce(
             typer.echo(f"{name:28} {published.load_table(name).title}")
         return
     loaded = published.load_table(table)
-    cells = published.run_table(loaded, results=results, data=data, device=device, rows=row or (), pairs=pair or ())
+    cells = published.run_table(loaded, results=results, data=data, device=device, rows=names or (), pairs=pair or ())
     if not cells:
         raise TlbenchError(f"{table}: The chosen rows have no published result for the chosen pairs.")
     typer.echo(published.comparison_text(loaded, cells, "markdown" if markdown else "text"))

@@ -89,7 +89,9 @@ def merge(
 def prune(
     directory: options.ResultsDirectory = Path("results"),
     suite: options.SuitesOfRecords = None,
-    keep: Annotated[list[PrunableKind] | None, typer.Option(help="Kind of record that stays (repeat for more).")] = None,
+    spared: Annotated[
+        list[PrunableKind] | None, typer.Option("--keep", help="Kind of record that stays (repeat for more).")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove the records; without it they are only counted.")] = False,
     plugin: options.Plugins = None,
 ) -> None:
@@ -98,7 +100,7 @@ def prune(
 
     session.register_plugins(plugin or ())
     for name, loaded in _suites_on_file(directory, suite).items():
-        _prune_suite(directory, name, loaded, {kind.value for kind in keep or ()}, remove=yes)
+        _prune_suite(directory, name, loaded, {kind.value for kind in spared or ()}, remove=yes)
     if not yes:
         typer.echo("nothing was removed; --yes removes them")
 
