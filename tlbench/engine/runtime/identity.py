@@ -61,7 +61,7 @@ def _method_facts(case: Case) -> list[Any]:
     defaults = kind.Options.model_construct().model_dump()
     options = methods.method_options(case.method, case.options)
     changed = {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
-    return [case.method, kind.version, hashed_keys(changed)]
+    return [case.method, kind.version_with(options), hashed_keys(changed)]
 
 
 def _canonical(value: Any) -> str:

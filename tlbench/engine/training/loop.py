@@ -100,7 +100,7 @@ class TrainingRun:
         self._on_step = on_step
         self.device = next(group.method.parameters()).device
         ddp.check_batch(training.batch)
-        self._phase_steps = _phase_steps(group.phases, training.steps)
+        self._phase_steps = _steps_of_phases(group.phases, training.steps)
         self._total_steps = sum(self._phase_steps)
         self.losses = group.new_losses(self._total_steps, self.device)
         self._outcomes = [Outcome() for _ in group.learners]
@@ -287,7 +287,7 @@ class PhaseRun:
         return self._run.throughput.count_flops(self._steps, self._samples_per_step)
 
 
-def _phase_steps(phases: Sequence[Phase], steps: int) -> list[int]:
+def _steps_of_phases(phases: Sequence[Phase], steps: int) -> list[int]:
     """The steps of each phase by its share of all steps; one at least, but none for a phase without a loss."""
     shares = [phase.share if phase.loss is not None else 0.0 for phase in phases]
     ends = [round(steps * sum(shares[: i + 1])) for i in range(len(shares))]
