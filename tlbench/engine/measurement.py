@@ -99,7 +99,20 @@ def measure(
     *,
     largest: bool = False,
 ) -> Measurement:
-    """Run one case; the arguments are those of `engine.run_case`, which turns errors into a record."""
+    """Run one case; `engine.run_case` turns the errors that it raises into records.
+
+    Args:
+        case: one of `suite.cases()`.
+        suite: its protocol, network and training.
+        domains: the loaded domains of the pair, by name.
+        device: where the case runs.
+        on_step: called from time to time with the steps done and the steps in all.
+        largest: whether to search for the largest prediction batch as well.
+
+    Raises:
+        NotApplicableError: the method has no meaning for the case.
+        DivergedError: a loss or a prediction is not finite.
+    """
     prepared = PreparedCase(case, suite, domains, device)
     data = prepared.case_data
     fitted = fit(
