@@ -37,7 +37,14 @@ def per_class_accuracy(predicted_N: Tensor, y_N: Tensor, classes: Sequence[str])
 
 
 def per_group_accuracy(predicted_N: Tensor, y_N: Tensor, group_N: Tensor, groups: Sequence[str]) -> dict[str, float | None]:
-    """The share of correct predictions in each group; None for a group without scored samples."""
+    """The share of correct predictions in each group; None for a group without scored samples.
+
+    Args:
+        predicted_N: predicted class indices of N samples.
+        y_N: their class indices.
+        group_N: their group indices.
+        groups: the names of the groups.
+    """
     counts = torch.bincount(group_N, minlength=len(groups)).tolist()
     correct = torch.bincount(group_N[predicted_N == y_N], minlength=len(groups)).tolist()
     return {name: right / n if n else None for name, right, n in zip(groups, correct, counts, strict=True)}
