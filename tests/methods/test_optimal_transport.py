@@ -45,9 +45,10 @@ def test_transport_in_blocks_is_noted_and_stays_near():
 
 def test_soft_labels_are_weights():
     x, shares = gaussian_samples(1, 30), torch.softmax(gaussian_samples(2, 30), dim=1)
-    hard = shallow.fit_soft_labels("logistic", x, F.one_hot(shares.argmax(1), 3).double(), c=1.0, regression=False)
+    method = methods.method_class("ot_labels")(**methods.method_options("ot_labels", {"learner": "logistic"}))
+    hard = shallow.fit_soft_labels(method, x, F.one_hot(shares.argmax(1), 3).double(), regression=False)
     assert torch.allclose(hard(x), base_learners.fit_learner("logistic", x, shares.argmax(1), 3)(x), atol=1e-6)
-    assert not torch.allclose(shallow.fit_soft_labels("logistic", x, shares, c=1.0, regression=False)(x), hard(x), atol=1e-2)
+    assert not torch.allclose(shallow.fit_soft_labels(method, x, shares, regression=False)(x), hard(x), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -88,3 +88,12 @@ def test_methods_of_an_installed_package_come_in_by_entry_points(monkeypatch):
     assert methods.method_summary("theirs") == "(entry point tlbench.methods.adversarial.dann:Dann)"
     with pytest.raises(TlbenchError, match=r"entry point broken of tlbench\.methods: no_such_package.* cannot be imported"):
         methods.method_class("broken")
+
+
+def test_a_version_counts_the_learner_that_the_options_name():
+    """A change of a learner's fits must not run the entries again that take another learner."""
+    for name in ("coral_map", "jda", "kmm"):
+        kind = methods.method_class(name)
+        versions = [kind.version_with(methods.method_options(name, {"learner": learner})) for learner in ("svm", "logistic")]
+        assert versions == [kind.version, kind.version + 1]
+    assert methods.method_class("dann").version_with({}) == methods.method_class("dann").version

@@ -45,8 +45,7 @@ def test_a_sample_without_weight_is_no_sample(learner):
     weight[:20] = 0
     with_zeros = base_learners.fit_learner(learner, x, y, 3, weight_N=weight)(x)
     without = base_learners.fit_learner(learner, x[20:], y[20:], 3, weight_N=weight[20:])(x)
-    # iterations of the logistic regression end where the mean loss over all samples says
-    assert torch.allclose(with_zeros, without, atol=2e-2)
+    assert torch.allclose(with_zeros, without, atol=1e-2 if learner == "svm" else 1e-6)
     assert torch.equal(with_zeros.argmax(1), without.argmax(1))
 
 

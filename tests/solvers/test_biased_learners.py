@@ -10,7 +10,7 @@ from linear_samples import linear, mirrored
 from sklearn.linear_model import Ridge as TheirRidge
 
 from tlbench import checks
-from tlbench.solvers import base_learners
+from tlbench.solvers import base_learners, softmax
 
 theirs = GoldenArrays("reweighting")
 
@@ -40,12 +40,12 @@ def test_the_biased_ridge_is_a_ridge_on_the_residual(count):
 
 def test_a_logistic_regression_with_an_offset_starts_from_it():
     source, target = checks.toy_samples(1), checks.toy_samples(3, 30, shift=0.7)
-    w, b = base_learners.softmax_regression(source.x, source.y, 3)
+    w, b = softmax.softmax_regression(source.x, source.y, 3)
     offset = target.x.double() @ w.T + b
-    v, shift = base_learners.softmax_regression(target.x, target.y, 3, penalty=1e9, offset_NC=offset)
+    v, shift = softmax.softmax_regression(target.x, target.y, 3, penalty=1e9, offset_NC=offset)
     assert float(v.abs().max()) < 1e-6
     # with the offset in the scores it is the regression of the sum, penalised at the difference
-    v, shift = base_learners.softmax_regression(target.x, target.y, 3, penalty=0.5, offset_NC=offset)
+    v, shift = softmax.softmax_regression(target.x, target.y, 3, penalty=0.5, offset_NC=offset)
 
     def value(v: torch.Tensor, shift: torch.Tensor) -> float:
         scores = target.x.double() @ (w + v).T + b + shift

@@ -7,7 +7,7 @@ Shapes: N samples of a split, B of a batch, D features, C classes; for a regress
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 from tlbench.nn.net import Net
+from tlbench.solvers.base_learners import LEARNER_VERSIONS
 from tlbench.terms import SPLIT_OF_OLD, SPLITS, STREAM_SPLIT, Step, Task
 
 Predictor = Callable[[Tensor], Tensor]
@@ -61,6 +62,11 @@ class Method:
         config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
         cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
 
+    @classmethod
+    def version_with(cls, options: Mapping[str, Any]) -> int:
+        """The version of the method's numbers under these options, which `version` counts for all of them."""
+        return cls.version
+
     def note(self, text: str) -> None:
         """Write into the record what ran otherwise than the suite asked, and why; a repeated text is written once."""
         self.__dict__.setdefault("noted", {})[text] = None
@@ -93,6 +99,11 @@ class ShallowMethod(Method):
     def __init__(self, **options: Any) -> None:
         for name, value in options.items():
             setattr(self, name, value)
+
+    @classmethod
+    def version_with(cls, options: Mapping[str, Any]) -> int:
+        """The method's version plus that of the learner that the option `learner` names."""
+        return cls.version + LEARNER_VERSIONS.get(str(options.get("learner")), 0)
 
     def fit(self, task: Task) -> Predictor:
         """Fit the method and return its predictor, which runs on the device of its inputs.

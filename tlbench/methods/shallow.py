@@ -101,7 +101,7 @@ def fit_learner(method: ShallowMethod, x_ND: Tensor, y: Tensor, task: Task) -> S
     name, c = method.learner, method.c  # type: ignore[attr-defined]  # options of every method that calls this
     if name == "auto":
         name = "ridge" if task.regression else "nearest_neighbor"
-    return base_learners.fit_learner(name, x_ND, y, task.classes, c=c, regression=task.regression)
+    return base_learners.fit_learner(name, x_ND, y, task.classes, c=c, regression=task.regression, note=method.note)
 
 
 def note_blocks(method: ShallowMethod, source: int, target: int, size: int) -> None:
@@ -122,23 +122,23 @@ def note_unmet_marginals(method: ShallowMethod, iterations: int) -> None:
     method.note(f"The marginals of the plan are not met to 1e-8 after {iterations} iterations.")
 
 
-def fit_soft_labels(learner: str, x_MD: Tensor, labels_MC: Tensor, *, c: float, regression: bool) -> Scorer:
-    """Fit a learner on samples with soft labels.
+def fit_soft_labels(method: ShallowMethod, x_MD: Tensor, labels_MC: Tensor, *, regression: bool) -> Scorer:
+    """Fit the method's `learner`, of inverse penalty `c`, on samples with soft labels.
 
     A sample counts once for each of its classes, weighted by its share; 1-NN takes the largest share only.
 
     Args:
-        learner: a name of `Learner`.
+        method: its options `learner` and `c` say what is fitted; its record gets the notes.
         x_MD: samples (M, D).
         labels_MC: shares of the classes (M, C), or columns (M, K) of a regression.
-        c: inverse penalty.
         regression: whether `labels_MC` holds columns.
     """
-    classes = labels_MC.shape[1]
+    classes, learner, c = labels_MC.shape[1], method.learner, method.c  # type: ignore[attr-defined]  # as in fit_learner
     if learner == "auto":
         learner = "ridge" if regression else "nearest_neighbor"
     if regression or learner == "nearest_neighbor":
         labels = labels_MC if regression else labels_MC.argmax(dim=1)
         return base_learners.fit_learner(learner, x_MD, labels, classes, c=c, regression=regression)
     sample, label = (labels_MC > 1e-12).nonzero(as_tuple=True)
-    return base_learners.fit_learner(learner, x_MD[sample], label, classes, weight_N=labels_MC[sample, label], c=c)
+    weights = labels_MC[sample, label]
+    return base_learners.fit_learner(learner, x_MD[sample], label, classes, weight_N=weights, c=c, note=method.note)

@@ -1,10 +1,8 @@
 """Base learners of the shallow methods: logistic regression and ridge in torch, the linear SVM of scikit-learn, and 1-NN.
 
-Logistic regression minimises a weighted cross-entropy with an L2 penalty by L-BFGS (Liu and Nocedal, On the limited memory
-BFGS method for large scale optimization, Mathematical Programming 1989, https://doi.org/10.1007/BF01589116); it stops where no
-entry of the gradient exceeds 1e-6, where a step changes the loss or every parameter by less than 1e-9, or after a number of
-iterations. Ridge is one linear system. The SVM is libsvm's (Chang and Lin, LIBSVM, ACM TIST 2011,
-https://doi.org/10.1145/1961189.1961199) with its own stopping rule.
+Logistic regression minimises a weighted cross-entropy with an L2 penalty, to the stopping rule of `solvers.softmax`. Ridge is
+one linear system. The SVM is libsvm's (Chang and Lin, LIBSVM, ACM TIST 2011, https://doi.org/10.1145/1961189.1961199), which
+stops where the optimality conditions hold to 1e-3 of the margin; it has no limit of iterations.
 """
 
 from __future__ import annotations
@@ -18,12 +16,16 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.solvers.nearest_neighbors import fit_nearest_neighbor, fit_nearest_neighbor_regression
+from tlbench.solvers.softmax import Note, softmax_regression
 
 Scorer = Callable[[Tensor], Tensor]
 """Samples (N, D) -> class scores (N, C); for a regression, predicted columns (N, K)."""
 
 WeightedLearner = Literal["logistic", "svm", "ridge"]
 """The learners that take a weight for each sample. 1-NN takes none: a sample is the nearest one or it is not."""
+
+LEARNER_VERSIONS = {"logistic": 1}
+"""Raise the number of a learner when its fits change: it adds to the version of a method whose option `learner` names it."""
 
 MAX_SQUARED_NORM = 1e16
 """Of a sample for the SVM: beyond it the values of the kernel no longer separate samples in double precision."""
@@ -38,6 +40,7 @@ def fit_learner(
     weight_N: Tensor | None = None,
     c: float = 1.0,
     regression: bool = False,
+    note: Note | None = None,
 ) -> Scorer:
     """Fit the named learner on samples x (N, D) with classes y (N,), or columns y (N, K) of a regression.
 
@@ -49,6 +52,7 @@ def fit_learner(
         weight_N: weights (N,) of mean 1; nearest_neighbor takes none.
         c: inverse penalty; nearest_neighbor has none.
         regression: whether y holds columns.
+        note: is told where a solver ends before its optimum.
     """
     if learner == "nearest_neighbor":
         return fit_nearest_neighbor_regression(x_ND, y) if regression else fit_nearest_neighbor(x_ND, y, classes)
@@ -57,7 +61,7 @@ def fit_learner(
         return fit_ridge(x_ND, columns, weight_N=weight_N, penalty=1 / c)
     if learner == "svm":
         return fit_svm(x_ND, y, classes, c=c, weight_N=weight_N)
-    return fit_logistic(x_ND, y, classes, weight_N=weight_N, penalty=1 / c)
+    return fit_logistic(x_ND, y, classes, weight_N=weight_N, penalty=1 / c, note=note)
 
 
 def signed_one_hot(y_N: Tensor, classes: int) -> Tensor:
@@ -73,6 +77,7 @@ def fit_logistic(
     weight_N: Tensor | None = None,
     penalty: float = 1.0,
     iterations: int = 200,
+    note: Note | None = None,
 ) -> Scorer:
     """Multinomial logistic regression: minimises sum_i w_i CE_i + penalty / 2 |W|^2 in float64; the intercept is free.
 
@@ -82,55 +87,13 @@ def fit_logistic(
         classes: C.
         weight_N: weights (N,) of mean 1, which enter as they are; None: all are 1.
         penalty: 1 / C of scikit-learn, but 2 / C for two classes, where scikit-learn fits one sigmoid.
-        iterations: of L-BFGS, at most.
+        iterations: Newton steps, at most.
+        note: is told where they end before the optimum.
     """
-    coefficients, intercept = softmax_regression(x_ND, y_N, classes, weight_N=weight_N, penalty=penalty, iterations=iterations)
+    coefficients, intercept = softmax_regression(
+        x_ND, y_N, classes, weight_N=weight_N, penalty=penalty, iterations=iterations, note=note
+    )
     return lambda x: x.double() @ coefficients.T + intercept
-
-
-def softmax_regression(
-    x_ND: Tensor,
-    y_N: Tensor,
-    classes: int,
-    *,
-    weight_N: Tensor | None = None,
-    penalty: float = 1.0,
-    iterations: int = 200,
-    offset_NC: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Coefficients (C, D) and intercept (C,) of `fit_logistic`.
-
-    Args:
-        x_ND: samples (N, D).
-        y_N: int64 classes (N,).
-        classes: C.
-        weight_N: weights (N,); None: all are 1.
-        penalty: of the squared coefficients, halved.
-        iterations: of L-BFGS, at most.
-        offset_NC: scores (N, C) that are added to those of the samples during the fit; None: nothing is added.
-    """
-    x = x_ND.double()
-    weights = x.new_ones(len(x)) if weight_N is None else weight_N.double()
-    parameters = x.new_zeros((classes, x.shape[1] + 1), requires_grad=True)
-    # L-BFGS needs far fewer steps on columns of one scale; the penalty still acts on the unscaled coefficients
-    correction = int(len(x) > 1)  # a single sample has no spread
-    scale = x.std(dim=0, correction=correction).clamp_min(1e-3 * float(x.std(correction=correction)) + 1e-12)
-    x = x / scale
-    optimizer = torch.optim.LBFGS([parameters], max_iter=iterations, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logits = torch.addmm(parameters[:, -1], x, parameters[:, :-1].T)
-        if offset_NC is not None:
-            logits = logits + offset_NC
-        loss = (weights * F.cross_entropy(logits, y_N, reduction="none")).sum()
-        loss = (loss + penalty / 2 * (parameters[:, :-1] / scale).square().sum()) / len(x)
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimizer.step(closure)
-    return (parameters[:, :-1] / scale).detach(), parameters[:, -1].detach()
 
 
 def fit_ridge(x_ND: Tensor, y_NK: Tensor, *, weight_N: Tensor | None = None, penalty: float = 1.0) -> Scorer:

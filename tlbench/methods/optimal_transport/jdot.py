@@ -63,7 +63,7 @@ class JDOT(ShallowMethod):
             labels = optimal_transport.propagate_labels(source.x, columns, target, plan, self.block, "mean")
             if outputs is not None and abs(previous - total) <= 1e-5 * abs(total):
                 break
-            scores = shallow.fit_soft_labels(self.learner, target, labels, c=self.c, regression=squared)
+            scores = shallow.fit_soft_labels(self, target, labels, regression=squared)
             outputs = scores(target)
         else:
             self.note(f"The plan and the predictor have not converged after {self.rounds} rounds.")

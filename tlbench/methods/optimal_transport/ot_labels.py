@@ -38,7 +38,7 @@ class OTLabels(ShallowMethod):
         shallow.note_blocks(self, len(source), len(target), self.block)
         columns = source.y.double() if task.regression else F.one_hot(source.y, task.classes).double()
         labels = optimal_transport.propagate_labels(source.x, columns, target, self.plan, self.block, "median")
-        scores = shallow.fit_soft_labels(self.learner, target, labels, c=self.c, regression=task.regression)
+        scores = shallow.fit_soft_labels(self, target, labels, regression=task.regression)
         return lambda x: scores(x.flatten(1))
 
     def plan(self, cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
-from tlbench.solvers import base_learners, cross_validation, gaussian_priors
+from tlbench.solvers import base_learners, cross_validation, gaussian_priors, softmax
 from tlbench.terms import Labelled, Task
 
 MAX_FULL_COLUMNS = 1000
@@ -56,7 +56,7 @@ class BayesianPrior(ShallowMethod):
 
     def _classification(self, source: Labelled, target: Labelled, classes: int) -> Tensor:
         x_target = gaussian_priors.with_intercept_column(target.x)
-        weights, intercept = base_learners.softmax_regression(source.x, source.y, classes, penalty=1 / self.c)
+        weights, intercept = softmax.softmax_regression(source.x, source.y, classes, penalty=1 / self.c, note=self.note)
         mode = torch.cat([weights, intercept[:, None]], dim=1)
         diagonal = mode.shape[1] > MAX_FULL_COLUMNS
         if diagonal:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
 from tlbench.solvers import base_learners, cross_validation
+from tlbench.solvers.softmax import softmax_regression
 from tlbench.terms import Labelled, Task
 
 
@@ -39,15 +40,13 @@ class BiasedRegularization(ShallowMethod):
         if least_squares and not task.regression:
             y = base_learners.signed_one_hot(y, task.classes)
 
-        def fit(
-            penalty: float, indices: Tensor, iterations: int = cross_validation.SELECTION_ITERATIONS
-        ) -> base_learners.Scorer:
+        def fit(penalty: float, indices: Tensor) -> base_learners.Scorer:
             if least_squares:
                 w, b = base_learners.ridge_regression(x[indices], y[indices], penalty=penalty, toward_KD=start[0])
             else:
                 offset = x[indices] @ start[0].T + start[1]
-                v, shift = base_learners.softmax_regression(
-                    x[indices], y[indices], task.classes, penalty=penalty, iterations=iterations, offset_NC=offset
+                v, shift = softmax_regression(
+                    x[indices], y[indices], task.classes, penalty=penalty, offset_NC=offset, note=self.note
                 )
                 w, b = start[0] + v, start[1] + shift
             return lambda x: x.flatten(1).double() @ w.T + b
@@ -59,7 +58,7 @@ class BiasedRegularization(ShallowMethod):
         elif penalty is None:
             candidates = [10.0**k for k in (3, 2, 1, 0, -1)]
             penalty = cross_validation.choose_candidate(x, y, least_squares, candidates, fit, folds=3)
-        return fit(penalty, torch.arange(len(y), device=y.device), iterations=200)
+        return fit(penalty, torch.arange(len(y), device=y.device))
 
     def _source_model(self, source: Labelled, task: Task, least_squares: bool) -> tuple[Tensor, Tensor]:
         """Weights (C, D) and intercept (C,): the mean over the sources."""
@@ -74,6 +73,6 @@ class BiasedRegularization(ShallowMethod):
                 columns = y.double() if task.regression else base_learners.signed_one_hot(y, task.classes)
                 models.append(base_learners.ridge_regression(x, columns, penalty=1 / self.c))
             else:
-                models.append(base_learners.softmax_regression(x, y, task.classes, penalty=1 / self.c))
+                models.append(softmax_regression(x, y, task.classes, penalty=1 / self.c, note=self.note))
         weights, intercepts = zip(*models, strict=True)
         return torch.stack(weights).mean(dim=0), torch.stack(intercepts).mean(dim=0)

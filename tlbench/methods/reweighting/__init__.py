@@ -42,7 +42,14 @@ class ReweightingMethod(ShallowMethod):
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         weights = self.normalize(self.weights(source, target, task))
         scores = base_learners.fit_learner(
-            self.learner, source.x, source.y, task.classes, weight_N=weights, c=self.c, regression=task.regression
+            self.learner,
+            source.x,
+            source.y,
+            task.classes,
+            weight_N=weights,
+            c=self.c,
+            regression=task.regression,
+            note=self.note,
         )
         return lambda x: scores(x.flatten(1))
 

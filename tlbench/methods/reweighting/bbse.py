@@ -44,7 +44,8 @@ class BBSE(ReweightingMethod):
         fold = sampling.stratified_folds(source.x, source.y, self.folds)
 
         def predictions(mask: Tensor, x: Tensor) -> Tensor:
-            scores = base_learners.fit_learner(self.learner, source.x[mask], source.y[mask], task.classes, c=self.c)(x)
+            fit = base_learners.fit_learner
+            scores = fit(self.learner, source.x[mask], source.y[mask], task.classes, c=self.c, note=self.note)(x)
             return scores.softmax(dim=1) if soft else F.one_hot(scores.argmax(dim=1), task.classes).to(x)
 
         predicted_NC = torch.zeros(len(source.y), task.classes).to(source.x)

@@ -19,6 +19,7 @@ from tlbench.terms import Labelled, Task
 class DiscriminatorOdds(ReweightingMethod):
     """w(x) = (N_s / N_t) P(target | x) / P(source | x), P a logistic regression fitted out of fold."""
 
+    version = 2
     penalty: float | None = Field(
         None, gt=0, description="L2 penalty of the domain classifier; by default by cross-validated likelihood"
     )
@@ -29,12 +30,12 @@ class DiscriminatorOdds(ReweightingMethod):
         description="least effective share of the source samples (Kish): log weights are shrunk until it is met",
     )
     folds: int = Field(3, ge=2, description="folds of the out-of-fold odds")
-    iterations: int = Field(50, ge=1, description="Newton or L-BFGS steps of the domain classifier")
+    iterations: int = Field(50, ge=1, description="Newton steps of the domain classifier, at most")
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
         """The odds of the source samples, tempered where too few samples would have all the weight."""
         penalty = self.penalty or domain_classifier.choose_penalty(source.x, target_MD, self.folds, self.iterations)
-        logs = domain_classifier.log_odds(source.x, target_MD, penalty, self.folds, self.iterations)
+        logs = domain_classifier.log_odds(source.x, target_MD, penalty, self.folds, self.iterations, self.note)
         power = domain_classifier.tempering_power(logs, self.effective)
         if power < 1:
             self.note(domain_classifier.tempering_note(power, self.effective))

@@ -24,7 +24,7 @@ class DiscriminatorReweight(DeepMethod):
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
-    version = 2
+    version = 3
     cap: float = Field(10.0, gt=0, description="largest weight, in multiples of the mean before the cap")
     penalty: float | None = Field(
         None, gt=0, description="L2 penalty of the domain classifier; by default by cross-validated likelihood"
@@ -36,7 +36,7 @@ class DiscriminatorReweight(DeepMethod):
         description="least effective share of the source samples (Kish): log weights are shrunk until it is met",
     )
     folds: int = Field(3, ge=2, description="folds of the out-of-fold odds")
-    iterations: int = Field(50, ge=1, description="Newton or L-BFGS steps of the domain classifier")
+    iterations: int = Field(50, ge=1, description="Newton steps of the domain classifier, at most")
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase, which computes the weights before its first step."""
@@ -47,7 +47,7 @@ class DiscriminatorReweight(DeepMethod):
         source, target = (passes.map(split, lambda x: x.flatten(1)) for split in ("source", "target"))
         source, target = source.double(), target.double()
         penalty = self.penalty or domain_classifier.choose_penalty(source, target, self.folds, self.iterations)
-        logs = domain_classifier.log_odds(source, target, penalty, self.folds, self.iterations)
+        logs = domain_classifier.log_odds(source, target, penalty, self.folds, self.iterations, self.note)
         power = domain_classifier.tempering_power(logs, self.effective)
         if power < 1:
             self.note(domain_classifier.tempering_note(power, self.effective))

@@ -42,7 +42,7 @@ class TrAdaBoost(ShallowMethod):
 
         def fit_weighted(weight_N: Tensor) -> base_learners.Scorer:
             return base_learners.fit_learner(
-                self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression
+                self.learner, x, y, task.classes, weight_N=weight_N, c=self.c, regression=task.regression, note=self.note
             )
 
         def sample_errors(scorer: base_learners.Scorer) -> Tensor:

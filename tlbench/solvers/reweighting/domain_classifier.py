@@ -1,7 +1,6 @@
 """The odds that a source sample is from the target, by logistic regression fitted out of fold, and their tempering.
 
-The regression is solved by Newton's method with step halving, which stops where a step lowers the loss by less than 1e-12
-relative to 1 + |loss| or after a number of steps; beyond `NEWTON_COLUMNS` columns by `base_learners.softmax_regression`.
+The regression is solved to the stopping rule of `solvers.softmax`.
 
 Bickel, Brückner and Scheffer, Discriminative learning for differing training and test distributions, ICML 2007 (the two-step
 form). https://doi.org/10.1145/1273496.1273507
@@ -14,17 +13,17 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from tlbench.solvers import sampling
-from tlbench.solvers.base_learners import softmax_regression
+from tlbench.solvers.softmax import Note, softmax_regression
 
 PENALTIES = tuple(10.0**k for k in range(-4, 3))
 """Candidates of `choose_penalty`, times the number of samples and the mean variance of a column: 1e-4 is weak, 100 strong."""
-NEWTON_COLUMNS = 500
-"""Columns up to which the logistic regression is solved by Newton's method."""
 MAX_SELECTION_SAMPLES = 1000
 """Samples of each domain that a penalty is chosen on, at most."""
 
 
-def log_odds(source_ND: Tensor, target_MD: Tensor, penalty: float, folds: int, iterations: int) -> Tensor:
+def log_odds(
+    source_ND: Tensor, target_MD: Tensor, penalty: float, folds: int, iterations: int, note: Note | None = None
+) -> Tensor:
     """log P(target | x) / P(source | x) of the source samples (N,), each from a fit without it; the domains weigh the same.
 
     Args:
@@ -32,9 +31,10 @@ def log_odds(source_ND: Tensor, target_MD: Tensor, penalty: float, folds: int, i
         target_MD: target samples (M, D).
         penalty: see `fit_odds`.
         folds: number of folds.
-        iterations: Newton or L-BFGS steps, at most.
+        iterations: Newton steps, at most.
+        note: is told where they end before the optimum.
     """
-    return _out_of_fold(source_ND, target_MD, penalty, folds, iterations)[: len(source_ND)]
+    return _out_of_fold(source_ND, target_MD, penalty, folds, iterations, note)[: len(source_ND)]
 
 
 def choose_penalty(source_ND: Tensor, target_MD: Tensor, folds: int, iterations: int) -> float:
@@ -47,7 +47,7 @@ def choose_penalty(source_ND: Tensor, target_MD: Tensor, folds: int, iterations:
         source_ND: source samples (N, D).
         target_MD: target samples (M, D).
         folds: number of folds.
-        iterations: Newton or L-BFGS steps, at most.
+        iterations: Newton steps, at most.
     """
     source = sampling.random_subset(source_ND, MAX_SELECTION_SAMPLES)
     target = sampling.random_subset(target_MD, MAX_SELECTION_SAMPLES)
@@ -87,7 +87,9 @@ def tempering_note(power: float, effective: float) -> str:
     return f"The log weights are multiplied by {power:.2g}: fewer than {effective:.0%} of the samples would have the weight."
 
 
-def _out_of_fold(source_ND: Tensor, target_MD: Tensor, penalty: float, folds: int, iterations: int) -> Tensor:
+def _out_of_fold(
+    source_ND: Tensor, target_MD: Tensor, penalty: float, folds: int, iterations: int, note: Note | None = None
+) -> Tensor:
     """Log odds (N + M,) for balanced domains: the prior N / M is taken out by the weights of the fit."""
     x = torch.cat([source_ND, target_MD]).double()
     is_target = torch.cat([source_ND.new_zeros(len(source_ND)), source_ND.new_ones(len(target_MD))]).long()
@@ -96,12 +98,14 @@ def _out_of_fold(source_ND: Tensor, target_MD: Tensor, penalty: float, folds: in
     logs = x.new_zeros(len(x))
     for k in range(folds):
         fit = fold != k
-        slope, intercept = fit_odds(x[fit], is_target[fit], balance[fit], penalty, iterations)
+        slope, intercept = fit_odds(x[fit], is_target[fit], balance[fit], penalty, iterations, note)
         logs[~fit] = x[~fit] @ slope + intercept
     return logs
 
 
-def fit_odds(x_ND: Tensor, y_N: Tensor, weight_N: Tensor, penalty: float, iterations: int) -> tuple[Tensor, Tensor]:
+def fit_odds(
+    x_ND: Tensor, y_N: Tensor, weight_N: Tensor, penalty: float, iterations: int, note: Note | None = None
+) -> tuple[Tensor, Tensor]:
     """Slope (D,) and intercept of the log odds of y = 1: minimises sum_i w_i CE_i + penalty / 4 |slope|^2.
 
     The intercept is free. The solution is that of `base_learners.fit_logistic` for two classes.
@@ -111,34 +115,8 @@ def fit_odds(x_ND: Tensor, y_N: Tensor, weight_N: Tensor, penalty: float, iterat
         y_N: int64 classes (N,), 0 or 1.
         weight_N: weights (N,).
         penalty: of the squared slope, over 4.
-        iterations: Newton or L-BFGS steps, at most.
+        iterations: Newton steps, at most.
+        note: is told where they end before the optimum.
     """
-    if x_ND.shape[1] > NEWTON_COLUMNS:
-        coefficients, shift = softmax_regression(x_ND, y_N, 2, weight_N=weight_N, penalty=penalty, iterations=iterations)
-        return coefficients[1] - coefficients[0], shift[1] - shift[0]
-    center = x_ND.mean(dim=0)
-    # all columns are divided by one unit: squares of very large or very small values would leave the range of float64
-    unit = (x_ND - center).abs().max().clamp_min(1e-300)
-    x = torch.cat([(x_ND - center) / unit, x_ND.new_ones(len(x_ND), 1)], dim=1)
-    ridge = (penalty / 2 / unit.square()).expand(x.shape[1]).clone()
-    ridge[-1] = 0.0
-    sign, w = (2 * y_N - 1).to(x), torch.zeros(x.shape[1]).to(x)
-
-    def loss(w: Tensor) -> float:
-        return float((weight_N * softplus(-sign * (x @ w))).sum() + (ridge * w.square()).sum() / 2)
-
-    current = loss(w)
-    for _ in range(iterations):
-        probability = torch.sigmoid(x @ w)
-        gradient = x.T @ (weight_N * (probability - y_N)) + ridge * w
-        hessian = (x * (weight_N * probability * (1 - probability))[:, None]).T @ x + ridge.diag()
-        floor = 1e-12 * hessian.diagonal().max() * torch.eye(len(w)).to(w)  # separable samples leave no curvature
-        step, _ = torch.linalg.solve_ex(hessian + floor, gradient)
-        size = 1.0
-        while size > 1e-6 and not (updated := loss(w - size * step)) <= current:
-            size /= 2
-        if size <= 1e-6 or current - updated <= 1e-12 * (1 + abs(current)):
-            break
-        w, current = w - size * step, updated
-    slope = w[:-1] / unit
-    return slope, w[-1] - center @ slope
+    coefficients, shift = softmax_regression(x_ND, y_N, 2, weight_N=weight_N, penalty=penalty, iterations=iterations, note=note)
+    return coefficients[1] - coefficients[0], shift[1] - shift[0]
