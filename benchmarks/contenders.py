@@ -33,7 +33,7 @@ from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
 from tlbench.nn.net import Backbone, Net
 from tlbench.suite import Network, Training
-from tlbench.terms import Labelled, Task
+from tlbench.terms import SPLIT_OF_OLD, Labelled, Task
 
 SAMPLES, BATCH, CLASSES, WIDTH = 10_000, 128, 10, 512
 """Samples of a domain, samples of each split in a batch, and width of a frozen backbone's features (that of a ResNet-18)."""
@@ -182,8 +182,9 @@ class Work:
 
 
 def _seed(use: str) -> int:
-    """The seed of a draw that the engine calls `batches SPLIT PHASE`: that of the split."""
-    return SEEDS[use.split()[1]]
+    """The seed of a draw that the engine calls `batches SPLIT PHASE` (with the old names of splits): that of the split."""
+    split = use.split()[1]
+    return SEEDS[SPLIT_OF_OLD.get(split, split)]
 
 
 def _seeded(training: Ready) -> Ready:
