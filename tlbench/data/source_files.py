@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,18 @@ def _files_of_source(source: DataSource, root: Path) -> list[Path]:
     if callable(sources := getattr(reader, "sources", None)):
         return list(sources(reader.Options.model_validate(source.options), root))
     keys = getattr(reader, "PATH_KEYS", source.options)  # other texts, such as names of arrays, are no paths
-    return _named_files([source.options[key] for key in keys], root)
+    return _named_files([_option(source.options, key) for key in keys], root)
+
+
+def _option(options: Mapping[str, Any], key: str) -> Any:
+    """The value of an option: `fit.path` is the key path of the table fit, and `fit.*` that table; None without a table."""
+    name, dot, inner = key.partition(".")
+    value = options.get(name)
+    if not dot:
+        return value
+    if not isinstance(value, Mapping):
+        return None
+    return value if inner == "*" else value.get(inner)
 
 
 def _named_files(options: Any, root: Path) -> list[Path]:

@@ -110,13 +110,13 @@ def test_images_are_turned_upright(orientation: int, kind: str, size: tuple[int,
     upright = Image.fromarray(BRIGHT_RIGHT).resize(size).convert("RGB")
     upright.paste((0, 0, 0), (0, size[1] // 2, size[0], size[1]))  # the bright quarter is at the top right
     back = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90}
-    turn = pixels.TURNS.get(orientation)
-    stored = upright if turn is None else upright.transpose(back.get(turn, turn))
+    transposition = pixels.TRANSPOSITIONS.get(orientation)
+    stored = upright if transposition is None else upright.transpose(back.get(transposition, transposition))
     exif = Image.Exif()
     exif[pixels.ORIENTATION_TAG] = orientation
     x, notes = decoded(saved(stored, kind, exif=exif), crop=16)
     assert x[0, 2, 13] > 200 and max(x[0, 2, 2], x[0, 13, 2], x[0, 13, 13]) < 50
-    assert any(pixels.TURNED in note for note in notes) == (orientation > 1 and kind != "TIFF")  # Pillow turns a TIFF itself
+    assert any(pixels.UPRIGHTED in note for note in notes) == (orientation > 1 and kind != "TIFF")  # Pillow turns a TIFF itself
 
 
 def test_damaged_exif_data_leave_the_pixels_as_they_are() -> None:

@@ -46,7 +46,7 @@ def walk(folder: Path, within: Path | None = None, hidden: bool = False) -> tupl
         TlbenchError: a link leaves the folder or leads to a folder that holds it, or a name is not valid UTF-8.
     """
     home = None if within is None else within.resolve()
-    found: list[Path] = []
+    paths: list[Path] = []
     left_out: list[Path] = []
 
     def visit(path: Path, holders: frozenset[Path]) -> None:
@@ -62,14 +62,14 @@ def walk(folder: Path, within: Path | None = None, hidden: bool = False) -> tupl
             if home is not None and not target.is_relative_to(home):
                 raise TlbenchError(f"{one} is a link that leaves {within}. It is refused; replace it by a copy.")
             if not one.is_dir():
-                found.append(one)
+                paths.append(one)
             elif target in holders:
                 raise TlbenchError(f"{one} is a link to a folder that holds it, so that it would be read for ever. Remove it.")
             else:
                 visit(one, holders | {target})
 
     visit(folder, frozenset({folder.resolve()}))
-    return found, left_out
+    return paths, left_out
 
 
 def files_below(path: Path) -> list[Path]:

@@ -99,7 +99,11 @@ def _matlab_variable(path: Path, file: Any, key: str) -> Any:
 def _matlab_sparse(path: Path, group: Any, key: str) -> Any:
     """A sparse matrix, which MATLAB stores in the compressed-column format: values, row indices `ir`, column starts `jc`."""
     if "MATLAB_sparse" not in group.attrs:
-        raise TlbenchError(f"{path}: The variable {key!r} is a struct. Name an array of numbers.")
+        name, fields_of = key.replace("/", "."), list(group)
+        raise TlbenchError(
+            f"{path}: The variable {name!r} is a struct. Name one of its fields {', '.join(fields_of)}, "
+            f"as in '{name}.{fields_of[0] if fields_of else 'x'}'."
+        )
     from scipy import sparse
 
     names = [name for name in ("jc", "data", "ir") if name in group.keys()]  # noqa: SIM118  # `in group` would follow a link

@@ -148,15 +148,15 @@ def _decode_image(content: bytes, options: ImageOptions) -> tuple[Any, list[str]
         _check_pixels(image.size)
         if image.format == "TIFF":
             image.load()  # which turns it upright
-        turn = pixels.orientation(image)
-        size = _target_size(image.size if turn is None else pixels.turned_size(image.size, turn), options)
-        image.draft(mode, size if turn is None else pixels.turned_size(size, turn))
+        transposition = pixels.orientation(image)
+        size = _target_size(image.size if transposition is None else pixels.transposed_size(image.size, transposition), options)
+        image.draft(mode, size if transposition is None else pixels.transposed_size(size, transposition))
         image.load()
         plain, note = pixels.plain(image)
         notes = [] if note is None else [note]
-        if turn is not None:
-            plain = plain.transpose(turn)
-            notes.append(pixels.TURNED)
+        if transposition is not None:
+            plain = plain.transpose(transposition)
+            notes.append(pixels.UPRIGHTED)
         if plain.mode != mode:
             plain = plain.convert(mode)
         if plain.size != size:

@@ -12,7 +12,7 @@ from tlbench.errors import TlbenchError
 
 ORIENTATION_TAG = 0x0112
 """The tag of EXIF and TIFF that says how an image is turned. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf"""
-TURNS = {
+TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -22,7 +22,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """Orientation -> what turns an image upright; 1 is upright."""
-TURNED = "are turned upright, as their EXIF orientation says"
+UPRIGHTED = "are turned upright, as their EXIF orientation says"
 INTEGERS = "of 32-bit integers are read as 16-bit values: 0 is black, 65535 white"
 FLOATS = "of floating-point numbers are read as values in [0, 1]: 0 is black, 1 white"
 """Notes, after "N of M images"."""
@@ -31,15 +31,15 @@ FLOATS = "of floating-point numbers are read as values in [0, 1]: 0 is black, 1 
 def orientation(image: Image.Image) -> Image.Transpose | None:
     """What turns an opened image upright; None where it is upright, or where its EXIF data are damaged."""
     try:
-        return TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
+        return TRANSPOSITIONS.get(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF data raise nearly anything, and the pixels may be whole
         return None
 
 
-def turned_size(size: tuple[int, int], turn: Image.Transpose) -> tuple[int, int]:
-    """The size (width, height) after a turn; the turn back has the same effect on it."""
+def transposed_size(size: tuple[int, int], transposition: Image.Transpose) -> tuple[int, int]:
+    """The size (width, height) after a transposition; the transposition back has the same effect on it."""
     swaps = {Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270}
-    return (size[1], size[0]) if turn in swaps else size
+    return (size[1], size[0]) if transposition in swaps else size
 
 
 def plain(image: Image.Image) -> tuple[Image.Image, str | None]:

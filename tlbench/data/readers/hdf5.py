@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from tlbench.data.decoding import files, hdf5
+from tlbench.data.decoding import array_files, hdf5
 from tlbench.data.decoding.arrays import ReaderResult
-from tlbench.data.readers import npz
-from tlbench.data.sample_selection import Where
-from tlbench.terms import Strict
+
+PATH_KEYS = array_files.PATH_KEYS
 
 
-class Options(Strict, strict=True):
-    """The file, the names of its arrays, and which samples to select."""
-
-    path: Annotated[str, Field(description="the HDF5 file, relative to the data root")]
-    x: Annotated[str, Field(description="the name of the samples, as in 'train/x'")]
-    y: Annotated[npz.Keys, Field(description="the name of the labels, or a list of names of targets")]
-    group: Annotated[str, Field(description="the name of the groups, for worst-group accuracy")] | None = None
-    where: Annotated[Where, Field(description="samples to select: name = value, list of values or { min, max }")] = Field(
-        default_factory=dict
-    )
+class Options(array_files.ArrayOptions, strict=True):
+    """See `ArrayOptions`; the names of arrays are their paths within the file, as in 'train/x'."""
 
 
 def read(options: Options, root: Path) -> ReaderResult:
@@ -33,6 +21,4 @@ def read(options: Options, root: Path) -> ReaderResult:
         TlbenchError: a file or array that is not there, a damaged file, arrays that lie in another file, or no sample is
             selected.
     """
-    group = [] if options.group is None else [options.group]
-    arrays = hdf5.arrays_of(files.find(root, options.path), [options.x, *options.y, *group, *options.where])
-    return npz.select_samples(arrays, options.y, options.group, options.where)
+    return array_files.read(options, root, hdf5.arrays_of)

@@ -23,6 +23,9 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 AXES_LIMIT = 8
 
 
+PATH_KEYS = ("images", "labels")
+
+
 class Options(Strict, strict=True):
     """The two files."""
 

@@ -198,19 +198,19 @@ def _list_archive(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Itera
             )
 
 
-def _is_image_of_class(archive: tarfile.TarFile, member: tarfile.TarInfo, parts: Sequence[str], left_out: LeftOut) -> bool:
-    """Whether a file of an archive, whose path below the domain is `parts`, is an image in the folder of a class."""
-    if any(map(folders.is_hidden, parts)):
-        left_out.hidden.append("/".join(parts))
+def _is_image_of_class(archive: tarfile.TarFile, member: tarfile.TarInfo, names: Sequence[str], left_out: LeftOut) -> bool:
+    """Whether a file of an archive, whose path below the domain is `names`, is an image in the folder of a class."""
+    if any(map(folders.is_hidden, names)):
+        left_out.hidden.append("/".join(names))
         return False
-    is_image = image_files.has_image_suffix(parts[-1])
+    is_image = image_files.has_image_suffix(names[-1])
     if not is_image and (extracted := archive.extractfile(member)) is not None:
         is_image = image_files.is_image(extracted.read(image_files.HEAD_BYTES))
-    if len(parts) > 1 and not is_image:
-        left_out.others.append("/".join(parts))
-    elif is_image and len(parts) == 1:
-        left_out.beside.append(parts[0])
-    return is_image and len(parts) > 1
+    if len(names) > 1 and not is_image:
+        left_out.others.append("/".join(names))
+    elif is_image and len(names) == 1:
+        left_out.beside.append(names[0])
+    return is_image and len(names) > 1
 
 
 def _check_sizes(path: Path, size: int, total: int) -> None:

@@ -1,32 +1,64 @@
-"""Two NumPy files (.npy), one of samples and one of labels; pickled objects are refused."""
+"""NumPy files (.npy), one of samples and one of labels, or one or several for each class; pickled objects are refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tlbench.data.decoding import files
+from tlbench.data.decoding import array_files, files
+from tlbench.data.decoding.array_files import Piece
+from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.decoding.axes import Axes, oriented
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
+PATH_KEYS = ("x", "y")
+
 
 class Options(Strict, strict=True):
-    """The two files."""
+    """The files of the samples and of the labels."""
 
-    x: Annotated[str, Field(description="the .npy file of the samples, relative to the data root")]
-    y: Annotated[str, Field(description="the .npy file of the labels, relative to the data root")]
+    x: Annotated[
+        array_files.Paths | array_files.ByClass,
+        Field(description="the .npy file of the samples, or a list, relative to the data root; or class = file, without y"),
+    ]
+    y: Annotated[array_files.Paths, Field(description="the .npy file of the labels, or one for each file of x")] | None = None
+    axes: Annotated[Axes, Field(description="what each axis of x is, as in 'NHWC'; default: samples come first")] | None = None
+
+    @model_validator(mode="after")
+    def _labels_for_each_file(self) -> Self:
+        if isinstance(self.x, dict) != (self.y is None):
+            raise ValueError("Give either y = a file of labels, or x = { class = file }.")
+        if self.y is not None and len(self.x) != len(self.y):
+            raise ValueError(f"x names {len(self.x)} files and y {len(self.y)}. Each file of x needs one of y.")
+        return self
 
 
-def read(options: Options, root: Path) -> tuple[Any, Any]:
-    """The two arrays, mapped from disk (copy on write).
+def read(options: Options, root: Path) -> ReaderResult:
+    """The arrays, mapped from disk (copy on write) where there is one file of each.
 
     Raises:
         TlbenchError: a file that is not there, is damaged, or holds pickled objects.
     """
-    return _array(files.find(root, options.x)), _array(files.find(root, options.y))
+    pieces: list[tuple[str, Piece]] = []
+
+    def add(path: str, y_path: str | None, label: str = "") -> None:
+        x, notes = oriented(_array(files.find(root, path)), options.axes, path)
+        y = array_files.constant_labels(x, label) if y_path is None else _array(files.find(root, y_path))
+        pieces.append((path, Piece(x, y, notes=notes)))
+
+    if isinstance(options.x, dict):
+        for label, paths in options.x.items():
+            for path in paths:
+                add(path, None, label)
+    else:
+        for path, y_path in zip(options.x, options.y or [], strict=True):
+            add(path, y_path)
+    piece = array_files.joined(pieces)
+    return ReaderResult(piece.x, piece.y, notes=piece.notes)
 
 
 def _array(path: Path) -> Any:

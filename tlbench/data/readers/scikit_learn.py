@@ -13,6 +13,8 @@ from pydantic import Field
 
 from tlbench.terms import Strict
 
+PATH_KEYS = ()
+
 
 class Options(Strict, strict=True):
     """The data set."""

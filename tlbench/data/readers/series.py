@@ -11,17 +11,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from tlbench.data.decoding import array_files, files
 from tlbench.data.readers import npz
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
+
+PATH_KEYS = ("path",)
 
 
 class Options(Strict, strict=True):
     """The file, the keys of its arrays, and the order of their axes."""
 
     path: Annotated[str, Field(description="the .npz file, relative to the data root")]
-    x: Annotated[npz.Keys, Field(description="the key of the windows, or a list of keys")]
-    y: Annotated[npz.Keys, Field(description="the key of the labels, or one key per key of x")]
+    x: Annotated[array_files.Keys, Field(description="the key of the windows, or a list of keys")]
+    y: Annotated[array_files.Keys, Field(description="the key of the labels, or one key per key of x")]
     layout: Annotated[Literal["channel_time", "time_channel"], Field(description="the order of the two axes in the file")]
 
 
@@ -33,7 +36,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     """
     if len(options.x) != len(options.y):
         raise TlbenchError(f"x names {len(options.x)} keys and y {len(options.y)}. Each key of x needs one of y.")
-    arrays = npz.read_arrays(options.path, [*options.x, *options.y], root)
+    arrays = npz.read_arrays(files.find(root, options.path), [*options.x, *options.y])
     xs, ys = arrays[: len(options.x)], arrays[len(options.x) :]
     for name, x, y in zip(options.x, xs, ys, strict=True):
         if x.ndim != 3 or x.dtype.kind not in "biuf":

@@ -32,6 +32,9 @@ STEP = 0.02
 """The step of the quadrature, in standard deviations of a Gaussian."""
 
 
+PATH_KEYS = ()
+
+
 class Options(Strict, strict=True):
     """The shift, its strength, and which of the two domains to draw."""
 

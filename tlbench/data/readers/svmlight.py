@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tlbench.data.decoding import files
+from tlbench.data.decoding import array_files, files
+from tlbench.data.decoding.array_files import Piece
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
+PATH_KEYS = array_files.PATH_KEYS
+
 
 class Options(Strict, strict=True):
-    """The file, and its number of features (which the format does not store)."""
+    """The files, and their number of features (which the format does not store)."""
 
-    path: Annotated[str, Field(description="the svmlight file, relative to the data root")]
+    path: Annotated[array_files.Paths, Field(description="the svmlight file, or a list, relative to the data root")] | None = (
+        None
+    )
+    files: (
+        Annotated[array_files.ByClass, Field(description="class = file or list of files, whose own labels are not used")] | None
+    ) = None
     features: Annotated[int, Field(gt=0, description="the number of features, the same for all domains")]
     zero_based: Annotated[bool, Field(description="whether the first feature has the index 0")] = True
 
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.files is None):
+            raise ValueError("Give either path = a file (or a list), or files = { class = file }.")
+        return self
 
-def read(options: Options, root: Path) -> tuple[Any, Any]:
+
+def read(options: Options, root: Path) -> ReaderResult:
     """Sparse samples (N, features) float32 and labels (N,).
 
     Raises:
         TlbenchError: a file that is not there, is damaged or empty, or an index outside the features.
     """
+    pieces = [(path, _read_file(files.find(root, path), options)) for path in options.path or []]
+    for label, paths in (options.files or {}).items():
+        for path in paths:
+            x = _read_file(files.find(root, path), options).x
+            pieces.append((path, Piece(x, array_files.constant_labels(x, label))))
+    piece = array_files.joined(pieces)
+    return ReaderResult(piece.x, piece.y)
+
+
+def _read_file(path: Path, options: Options) -> Piece:
     from scipy import sparse
     from sklearn.datasets import load_svmlight_file
 
-    path = files.find(root, options.path)
     with files.guarded_reading(path, "svmlight"), files.open_unzipped(path) as stream:
         x, y = load_svmlight_file(stream, n_features=options.features, zero_based=options.zero_based, dtype=np.float32)
     if not len(y):
         raise TlbenchError(f"{path}: The file holds no sample.")
-    return sparse.csr_array(x), y
+    return Piece(sparse.csr_array(x), y)

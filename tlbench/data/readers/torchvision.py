@@ -34,6 +34,9 @@ EXPECTED_FILES = {
 """Data set -> the files that its folder must hold."""
 
 
+PATH_KEYS = ("path",)
+
+
 class Options(Strict, strict=True):
     """The data set, its split, and the folder of its files."""
 
