@@ -16,13 +16,13 @@ def norms(net: Net) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
 
 @torch.no_grad()
 def adabn(net: Net, data: Data, steps: int) -> Result:
-    """The statistics of batch normalisation become plain averages over the chunks of the target."""
+    """The statistics of batch normalisation become those of the target, as averages over its chunks by their sizes."""
     net.eval()
-    for norm in norms(net):
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
+    samples = 0
     for x in data.target.x[: steps * data.target.batch].split(CHUNK):
+        samples += len(x)
+        for norm in norms(net):
+            norm.train().momentum = len(x) / samples
         net.backbone(images(x))
     return [], net.eval()
 

@@ -49,7 +49,7 @@ def test_a_store_gives_samples_by_index(tmp_path, monkeypatch):
         assert store.shape == (2,) and torch.equal(store.take(numbers), whole[numbers])
     part = Subset(store, torch.tensor([7, 1, 3]), y=torch.tensor([0, 1, 2]))
     assert torch.equal(part.x, whole[[7, 1, 3]]) and torch.equal(part[torch.tensor([2, 0])].x, whole[[3, 7]])
-    assert [len(chunk) for chunk in part.chunks(2)] == [2, 1] and part[torch.tensor([2])].y.tolist() == [2]
+    assert [len(chunk) for chunk in part.chunks([2, 1])] == [2, 1] and part[torch.tensor([2])].y.tolist() == [2]
 
 
 def test_pages_of_a_mapped_file_are_given_back(tmp_path, monkeypatch):

@@ -59,6 +59,17 @@ def draw_batches(samples: int, steps: int, batch_size: int, seed: int, device: t
     return order[:draws].view(steps, batch_size).to(device)
 
 
+def chunk_sizes(samples: int, chunk: int) -> list[int]:
+    """The sizes of chunks of N samples; a last chunk of one sample joins the one before, for batch statistics need two."""
+    sizes = [chunk] * (samples // chunk)
+    rest = samples - sum(sizes)
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes or [0]
+
+
 def map_in_chunks(function: Callable[[Tensor], Tensor], samples: Tensor | Subset, inputs: Inputs, chunk: int) -> Tensor:
     """Apply a function to the network inputs of all samples, without gradients.
 
@@ -66,13 +77,13 @@ def map_in_chunks(function: Callable[[Tensor], Tensor], samples: Tensor | Subset
         function: network inputs (B, ...) -> outputs (B, ...).
         samples: stored samples (N, ...).
         inputs: stored samples -> network inputs.
-        chunk: samples of one call, at most; fewer where their inputs exceed `CHUNK_BYTES`.
+        chunk: samples of one call; fewer where their inputs exceed `CHUNK_BYTES`, and one more where one would be left over.
 
     Returns:
         The outputs (N, ...).
     """
     shape = samples.store.shape if isinstance(samples, Subset) else tuple(samples.shape[1:])
-    chunk = max(1, min(chunk, CHUNK_BYTES // (4 * math.prod(shape) or 1)))
+    sizes = chunk_sizes(len(samples), max(2, min(chunk, CHUNK_BYTES // (4 * math.prod(shape) or 1))))
     with torch.no_grad():
-        chunks = samples.chunks(chunk) if isinstance(samples, Subset) else samples.split(chunk)
+        chunks = samples.chunks(sizes) if isinstance(samples, Subset) else samples.split(sizes)
         return torch.cat([function(inputs(x)) for x in chunks])

@@ -206,9 +206,9 @@ class Subset:
         """All samples (N, ...), on the device."""
         return self.store.take(self.indices)
 
-    def chunks(self, size: int) -> Iterator[Tensor]:
-        """All samples, `size` at a time, on the device."""
-        for indices in self.indices.split(size):
+    def chunks(self, sizes: list[int]) -> Iterator[Tensor]:
+        """All samples in chunks of these sizes, which sum to N, on the device."""
+        for indices in self.indices.split(sizes):
             yield self.store.take(indices)
 
     def unlabeled(self) -> Subset:

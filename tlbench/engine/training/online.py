@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlbench.engine.data.inputs import Inputs
+from tlbench.engine.data.inputs import Inputs, chunk_sizes
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.methods.base import DeepMethod, OnlineAdaptation, Phase
@@ -35,14 +35,8 @@ def predict_online(method: DeepMethod, online: OnlineAdaptation, samples: Subset
     optimizer = PhaseOptimizer(method, phase, training)
     method.eval()  # turns dropout off; `set_progress` puts the groups that learn back into training mode
     optimizer.set_progress(0.0)
-    sizes = [batch_size] * (len(samples) // batch_size)
-    rest = len(samples) - sum(sizes)
-    if rest == 1 and sizes:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
     scores = []
-    for indices in torch.split(samples.indices, sizes):
+    for indices in samples.indices.split(chunk_sizes(len(samples), batch_size)):
         logits, loss = online.loss(inputs(samples.store.take(indices)))
         scores.append(logits.detach())
         if not online.lr:

@@ -11,12 +11,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Passes, Phase
+from tlbench.nn.batch_statistics import PooledStatistics
 from tlbench.terms import Step
 
 
 class AdaBN(DeepMethod):
-    """Source training, then one pass over the target: each statistic is the plain average over its chunks of 512 samples."""
+    """Source training, then one pass over the target in chunks of 512 samples, whose statistics are pooled by their sizes."""
 
+    version = 2
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
 
@@ -42,14 +44,23 @@ class AdaBN(DeepMethod):
         return self.supervised(step)
 
     def measure(self, passes: Passes) -> None:
-        """Measure all layers in one pass: each sees the batch statistics of the layers before it."""
-        for norm in self.norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # torch then takes the plain average
+        """Measure all layers in one pass: each sees the batch statistics of the layers before it.
+
+        Raises:
+            NotApplicableError: The target has one sample, which has no batch statistics.
+        """
+        statistics = [PooledStatistics(norm) for norm in self.norms]
         passes.map("target", self._forward)
+        for pooled in statistics:
+            pooled.store()
 
     def _forward(self, x: Tensor) -> Tensor:
         for norm in self.norms:
             norm.train()
-        features: Tensor = self.net.backbone(x)
+        try:
+            features: Tensor = self.net.backbone(x)
+        except ValueError as error:
+            if len(x) > 1:
+                raise
+            raise NotApplicableError("The target has one sample, and adabn measures a variance. Grant two at least.") from error
         return features

@@ -43,7 +43,16 @@ class TENT(DeepMethod):
         return OnlineAdaptation(self.entropy, tuple(Group((norm,)) for norm in self.norms), self.lr)
 
     def entropy(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Network inputs (B, ...) -> logits (B, C) and their mean entropy in nats, a scalar."""
-        logits_BC = self.net(x)
+        """Network inputs (B, ...) -> logits (B, C) and their mean entropy in nats, a scalar.
+
+        Raises:
+            NotApplicableError: the stream has one sample, which has no batch statistics.
+        """
+        try:
+            logits_BC = self.net(x)
+        except ValueError as error:
+            if len(x) > 1:
+                raise
+            raise NotApplicableError("The stream has one sample, and tent takes batch statistics of two at least.") from error
         logs_BC = logits_BC.float().log_softmax(dim=1)
         return logits_BC, -(logs_BC.exp() * logs_BC).sum(dim=1).mean()
