@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from engine_runs import (
     LABELED_TARGET_SUITE,
@@ -131,3 +133,11 @@ def test_a_record_says_all_that_was_asked_and_measured():
     shallow = engine.run_case(case("nearest_neighbor"), LABELED_TARGET_SUITE, blob_domains(), CPU)
     assert (shallow.kind, shallow.cost.steps, shallow.cost.batch) == ("shallow", None, None)
     assert shallow.cost.train_samples_per_second > 0
+
+
+def test_a_suite_of_shallow_methods_needs_no_backbone():
+    net = Network(backbone="conv1d")
+    shallow = suite(methods={"nearest_neighbor": {}}, protocol={"baseline": "nearest_neighbor"})
+    engine.check_pairs(dataclasses.replace(shallow, net=net), blob_domains(), [(("a",), "b")])
+    with pytest.raises(TlbenchError, match="takes time series"):
+        engine.check_pairs(dataclasses.replace(suite(), net=net), blob_domains(), [(("a",), "b")])

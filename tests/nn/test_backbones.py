@@ -27,6 +27,9 @@ BACKBONES = [
     ("auto", (5,), {}),
     ("auto", (1, 8, 8), {}),
     ("auto", (1, 28, 28), {}),
+    ("auto", (9, 128), {}),
+    ("auto", (9, 4), {}),
+    ("auto", (1, 2, 2), {}),
 ]
 
 
@@ -54,6 +57,11 @@ def test_every_backbone_file_is_tried_here():
     assert set(backbones.backbone_names()) == {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
 
 
+def test_auto_takes_the_backbone_of_the_kind_of_samples():
+    shapes = {(5,): "mlp", (9, 128): "conv1d", (9, 4): "mlp", (1, 8, 8): "convnet", (3, 20, 20): "lenet", (1, 2, 2): "mlp"}
+    assert {shape: backbones.resolve_backbone("auto", shape) for shape in shapes} == shapes
+
+
 def test_features_of_two_batches_from_one_forward_pass():
     net = Net(backbones.build_backbone("convnet", (1, 8, 8), {}), 3)
     a, b = torch.randn(4, 1, 8, 8), torch.randn(6, 1, 8, 8)
@@ -68,6 +76,10 @@ def test_features_of_two_batches_from_one_forward_pass():
         ("lenet", (1, 8, 8), {}, "at least 16 pixels a side"),
         ("lenet", (6,), {}, "not samples of shape"),
         ("convnet", (6,), {}, "Choose mlp"),
+        ("convnet", (9, 128), {}, "Choose conv1d"),
+        ("lenet", (9, 128), {}, "Choose conv1d"),
+        ("torchvision:resnet18", (9, 128), {}, "Choose conv1d"),
+        ("conv1d", (9, 4), {}, "Choose mlp"),
         ("conv1d", (1, 28, 28), {}, "takes time series"),
         ("mlp", (6,), {"hiden": [3]}, "Did you mean 'hidden'"),
         ("mlp", (6,), {"hidden": []}, "hidden"),

@@ -39,13 +39,16 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
     Raises:
         TlbenchError: a pair can't be run; the text lists the errors of all pairs.
     """
+    classes = [methods.method_class(entry.method or name) for name, entry in suite.methods.items()]
+    has_network = suite.net.frozen or any(issubclass(one, DeepMethod) for one in classes)
     errors: list[str] = []
     for sources, target in pairs:
         try:
             splits.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
-            shape = tuple(domains[target].samples.x.shape[1:])
-            with seeded_rng(0, torch.device("cpu")):
-                backbones.build_backbone(suite.net.backbone, shape, suite.net.options)
+            if has_network:
+                shape = tuple(domains[target].samples.x.shape[1:])
+                with seeded_rng(0, torch.device("cpu")):
+                    backbones.build_backbone(suite.net.backbone, shape, suite.net.options)
         except TlbenchError as error:
             errors.append(str(error))
     if errors:

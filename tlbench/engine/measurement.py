@@ -66,9 +66,10 @@ class PreparedCase:
         seed_case, seed_fingerprints = _seed_facts(case, suite, fingerprints)
         self.seed: Callable[[str], int] = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
         sources, target = [visible.domains[name] for name in case.sources], visible.domains[case.target]
-        self.case_data = splits.make_case_data(
-            sources, target, suite.protocol_of(case.target), self.seed, device, suite.train.resident
-        )
+        protocol = suite.protocol_of(case.target)
+        reads = methods.method_class(case.method).reads
+        splits.check_classes_are_read(sources, target, case.entry, reads, protocol)
+        self.case_data = splits.make_case_data(sources, target, protocol, self.seed, device, suite.train.resident)
         if not self.case_data.scored.store.resident:
             self.notes = (*self.notes, MAPPED_NOTE)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)

@@ -18,7 +18,8 @@ def fit_nearest_neighbor(x_ND: Tensor, y_N: Tensor, classes: int, *, chunk: int 
     """1-nearest-neighbour, Euclidean, in float64: the score of a class is minus the distance to its nearest sample.
 
     The distance lacks the norm of the scored sample, which is the same for every class. A class without samples scores
-    minus infinity.
+    minus infinity. Of classes whose nearest samples are equally near, the first one (of the lowest index) is predicted, as
+    `argmax` does.
 
     Args:
         x_ND: samples (N, D).

@@ -8,7 +8,7 @@ from tiny_suite import CPU, blobs, domain
 
 from tlbench.engine.data import splits
 from tlbench.engine.data.storage import Subset
-from tlbench.errors import TlbenchError
+from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
 
@@ -90,5 +90,20 @@ def test_classes_are_matched_by_name():
     fewer = Domain("b", blobs(2, 30, classes=2), ("z", "y"), "b")
     assert splits.make_case_data([a], fewer, Protocol(), lambda use: 0, CPU).scored.y.unique().tolist() == [1, 2]
     more = Domain("b", blobs(2, 30), ("x", "y", "w"), "b")
-    with pytest.raises(TlbenchError, match="classes that no source has: w"):
+    with pytest.raises(TlbenchError, match=r"no source has: w\. .* drop_others = true .* unknown = true .*target_labels"):
         splits.check_pair([a], more, Protocol())
+
+
+def test_classes_that_no_source_has_are_for_methods_that_read_labelled_target_samples():
+    a = Domain("a", blobs(1, 30), ("x", "y", "z"), "a")
+    more, labeled = Domain("b", blobs(2, 30), ("x", "y", "w"), "b"), Protocol(target_labels=2)
+    splits.check_pair([a], more, labeled)
+    splits.check_classes_are_read([a], more, "fine_tune", {"source", "target_labeled"}, labeled)
+    with pytest.raises(NotApplicableError, match=r"no source has \(w\), and dann reads no labelled target samples"):
+        splits.check_classes_are_read([a], more, "dann", {"source", "target"}, labeled)
+    parts = splits.make_case_data([a], more, labeled, lambda use: 0, CPU)
+    assert parts.classes == ("w", "x", "y", "z")
+    assert parts.granted.target_labeled is not None and parts.granted.target_labeled.y.unique().tolist() == [0, 1, 2]
+    unknown = Domain("b", blobs(2, 30), ("x", "y", "unknown"), "b")
+    splits.check_pair([a], unknown, Protocol())
+    splits.check_classes_are_read([a], unknown, "dann", {"source"}, Protocol())

@@ -6,19 +6,21 @@ Only the engine holds a `CaseData`, for it contains the labels of the scored sam
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tlbench.data import fit_features
+from tlbench.data.decoding.labels import UNKNOWN
 from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
-from tlbench.errors import TlbenchError
+from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
 
+TARGET_LABELED = "target_labeled"
 Seeds = Callable[[str], int]
 """The use of a random draw -> its seed."""
 
@@ -60,6 +62,14 @@ def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) ->
         listed = "; ".join(f"{name}: {', '.join(names)}" for name, names in columns.items())
         raise TlbenchError(f"{pair}: The domains have different target columns ({listed}). Give them the same ones.")
     classes = () if regression else shared_classes(sources, target)
+    extra = [] if regression else unseen_classes(sources, target)
+    if extra and not protocol.target_labels:
+        raise TlbenchError(
+            f"{pair}: The target has classes that no source has: {', '.join(extra)}. "
+            f"The sources have {', '.join(sorted({name for source in sources for name in source.classes}))}. "
+            "Name the classes of the target by `classes` and set drop_others = true (leave these samples out) or "
+            'unknown = true (one class "unknown"), or grant labels by protocol.target_labels.'
+        )
     shapes = {domain.name: tuple(domain.samples.x.shape[1:]) for domain in (*sources, target)}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
@@ -91,23 +101,43 @@ def _check_labeled_targets(pair: str, target: Domain, classes: tuple[str, ...], 
             )
 
 
-def shared_classes(sources: Sequence[Domain], target: Domain) -> tuple[str, ...]:
-    """The classes of a pair: the union over its sources, of which the target may lack some.
+def unseen_classes(sources: Sequence[Domain], target: Domain) -> list[str]:
+    """The classes of the target that no source has, without "unknown", which stands for whatever the sources lack."""
+    known = {name for source in sources for name in source.classes}
+    return sorted(set(target.classes) - known - {UNKNOWN})
 
-    Raises:
-        TlbenchError: the target has a class that no source has.
-    """
+
+def shared_classes(sources: Sequence[Domain], target: Domain) -> tuple[str, ...]:
+    """The classes of a pair: the union over its domains, of which each may lack some."""
     lists = {domain.classes for domain in (*sources, target)}
     if len(lists) == 1:
         return sources[0].classes
-    union = {name for source in sources for name in source.classes}
-    if extra := sorted(set(target.classes) - union):
-        raise TlbenchError(
-            f"{_pair_name(sources, target)}: The target has classes that no source has: {', '.join(extra)}. "
-            f"The sources have {', '.join(sorted(union))}."
-        )
-    longest = max((source.classes for source in sources), key=len)
+    union = {name for domain in (*sources, target) for name in domain.classes}
+    longest = max((domain.classes for domain in (*sources, target)), key=len)
     return longest if set(longest) == union else tuple(sorted(union))
+
+
+def check_classes_are_read(
+    sources: Sequence[Domain], target: Domain, entry: str, reads: Collection[str], protocol: Protocol
+) -> None:
+    """Check that a method sees a labelled sample of each class that it is scored on.
+
+    Args:
+        sources: the sources of a pair.
+        target: its target.
+        entry: the name of the method entry.
+        reads: the splits that the method reads.
+        protocol: tells the task and what is granted.
+
+    Raises:
+        NotApplicableError: only labelled target samples show some classes, and the method does not read them.
+    """
+    extra = [] if protocol.task == "regression" else unseen_classes(sources, target)
+    if extra and TARGET_LABELED not in reads:
+        raise NotApplicableError(
+            f"The target has classes that no source has ({', '.join(extra)}), and {entry} reads no labelled target samples, "
+            "the only ones of these classes."
+        )
 
 
 def make_case_data(

@@ -13,7 +13,10 @@ from tlbench.terms import Task
 
 
 class NearestNeighbor(ShallowMethod):
-    """The class of the nearest source sample, Euclidean, in float64."""
+    """The class of the nearest source sample, Euclidean, in float64.
+
+    Where the nearest samples of several classes are equally near, it is the first of these classes.
+    """
 
     reads = frozenset({"source"})
 

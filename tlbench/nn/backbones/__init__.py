@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from tlbench import plugins
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.nn.shapes import suitable_backbone
 
 if TYPE_CHECKING:
     from tlbench.nn.net import Backbone
@@ -77,15 +78,11 @@ def registered_files() -> list[Path]:
 
 
 def resolve_backbone(name: str, shape: tuple[int, ...]) -> str:
-    """Chosen by the shape of a sample: mlp for vectors, lenet for images from 20 pixels a side on, convnet for smaller ones.
+    """Chosen by a sample's shape: mlp for vectors, conv1d for series, lenet for images (from 20 pixels on) or convnet.
 
     Names other than `auto` stay as they are.
     """
-    if name != "auto":
-        return name
-    if len(shape) == 1:
-        return "mlp"
-    return "lenet" if min(shape[-2:]) >= 20 else "convnet"
+    return suitable_backbone(shape) if name == "auto" else name
 
 
 def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Backbone:

@@ -12,6 +12,7 @@ from torch import nn
 
 from tlbench.errors import TlbenchError
 from tlbench.nn.net import Backbone
+from tlbench.nn.shapes import CONV1D_STEPS, suitable_backbone
 
 
 class Options(BaseModel):
@@ -32,10 +33,10 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     Raises:
         TlbenchError: `shape` is not (channels, time) with at least 8 time steps.
     """
-    if len(shape) != 2 or shape[1] < 8:
+    if len(shape) != 2 or shape[1] < CONV1D_STEPS:
         raise TlbenchError(
-            f"The backbone conv1d takes time series (channels, time) of at least 8 time steps, not samples of shape {shape}. "
-            "Choose mlp."
+            f"The backbone conv1d takes time series (channels, time) of at least {CONV1D_STEPS} time steps, not samples of "
+            f"shape {shape}. Choose {suitable_backbone(shape)}."
         )
     widths = [shape[0], options.channels, 2 * options.channels, options.width]
     kernels = [options.kernel, min(options.kernel, 5), min(options.kernel, 5)]

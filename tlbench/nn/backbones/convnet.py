@@ -7,6 +7,7 @@ from torch import nn
 
 from tlbench.errors import TlbenchError
 from tlbench.nn.net import Backbone
+from tlbench.nn.shapes import CONVNET_PIXELS, suitable_backbone
 
 
 class Options(BaseModel):
@@ -25,9 +26,10 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     Raises:
         TlbenchError: `shape` is not (channels, height, width) with sides of at least 4 pixels.
     """
-    if len(shape) != 3 or min(shape[1:]) < 4:
+    if len(shape) != 3 or min(shape[1:]) < CONVNET_PIXELS:
         raise TlbenchError(
-            f"The backbone convnet takes images of at least 4 pixels a side, not samples of shape {shape}. Choose mlp."
+            f"The backbone convnet takes images of at least {CONVNET_PIXELS} pixels a side, not samples of shape {shape}. "
+            f"Choose {suitable_backbone(shape)}."
         )
     first, second = options.channels, 2 * options.channels
     return Backbone(

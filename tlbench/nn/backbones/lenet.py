@@ -12,6 +12,7 @@ from torch import nn
 
 from tlbench.errors import TlbenchError
 from tlbench.nn.net import Backbone
+from tlbench.nn.shapes import suitable_backbone
 
 
 class Options(BaseModel):
@@ -33,7 +34,7 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     if len(shape) != 3 or min(shape[1:]) < 16:
         raise TlbenchError(
             f"The backbone lenet takes images of at least 16 pixels a side, not samples of shape {shape}. "
-            "Choose mlp or convnet."
+            f"Choose {suitable_backbone(shape)}."
         )
     sides = [((side - 4) // 2 - 4) // 2 for side in shape[1:]]
     norm = [nn.BatchNorm2d(20), nn.BatchNorm2d(50), nn.BatchNorm1d(options.width)]

@@ -15,6 +15,7 @@ from torch import nn
 
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.nn.net import Backbone
+from tlbench.nn.shapes import suitable_backbone
 
 
 class Options(BaseModel):
@@ -49,7 +50,10 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     from torchvision import models
 
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise TlbenchError(f"The backbone torchvision takes grey or colour images, not samples of shape {shape}. Choose mlp.")
+        raise TlbenchError(
+            f"The backbone torchvision takes grey or colour images, not samples of shape {shape}. "
+            f"Choose {suitable_backbone(shape)}."
+        )
     is_file = options.weights not in {"", "DEFAULT"}
     network = models.get_model(options.network, weights=options.weights if options.weights == "DEFAULT" else None)
     if is_file:
