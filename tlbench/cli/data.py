@@ -39,8 +39,21 @@ def check(suite: options.SuiteName, data: options.DataRoot = None, download: opt
             continue
         _print_domain(name, declaration, domains[name], root)
     _warn_of_duplicates(loaded, domains)
+    errors += _pair_errors(loaded, domains)
     if errors:
         raise TlbenchError("\n".join(dict.fromkeys(errors)))
+
+
+def _pair_errors(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
+    """Why pairs can't be run, for those whose domains could be loaded: what `tlbench run` would refuse."""
+    from tlbench import engine
+
+    pairs = [pair for pair in loaded.pairs if all(name in domains for name in (*pair[0], pair[1]))]
+    try:
+        engine.check_pairs(loaded, domains, pairs)
+    except TlbenchError as error:
+        return [str(error)]
+    return []
 
 
 def _print_domain(name: str, declaration: Declaration, domain: Domain, root: Path) -> None:
