@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from tests.toy_training import fit_deep
-from tlbench import checks
+from tlbench import checks, methods
 from tlbench.engine.data.inputs import chunk_sizes
+from tlbench.engine.training.optimizer import PhaseOptimizer
+from tlbench.engine.training.update import update
 from tlbench.errors import NotApplicableError
-from tlbench.terms import Task
+from tlbench.nn import backbones
+from tlbench.nn.net import Net
+from tlbench.suite import Training
+from tlbench.terms import Step, Task
 
 
 def target_task(count: int) -> Task:
@@ -57,3 +64,43 @@ def test_no_chunk_of_one_sample_is_left_over():
             sizes = chunk_sizes(samples, chunk)
             assert sum(sizes) == samples and min(sizes) >= 2 and max(sizes) <= chunk + 1
     assert chunk_sizes(1, 5) == [1] and chunk_sizes(0, 5) == [0] and chunk_sizes(3, 1) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_step_of_mcd_is_that_of_the_authors_code(batch_norm):
+    """Saito's solver.py gives source and target a forward pass each in A, B and C; joint statistics in B differ by 1e-2."""
+    torch.manual_seed(0)
+    net = Net(backbones.build_backbone("mlp", (6,), {"hidden": [16], "batch_norm": batch_norm}), 3)
+    method = methods.method_class("mcd")(net, **methods.method_options("mcd", {})).train()
+    authors = copy.deepcopy(method)
+    source, target = checks.toy_samples(1, 32), checks.toy_samples(2, 32, shift=2.0).x
+
+    (phase,) = method.phases()
+    training = Training(steps=1, batch=32, optimizer="sgd", lr=0.1)
+    optimizer = PhaseOptimizer(method, phase, training)
+    optimizer.set_progress(0.0)
+    update(phase, Step(source, target, progress=0.0), optimizer, lambda stage: None)
+
+    backbone, heads = authors.net.backbone, (authors.net.head, authors.second)
+    settings = {"lr": 0.1, "momentum": training.momentum, "nesterov": True}
+    of_backbone = torch.optim.SGD(backbone.parameters(), **settings)
+    of_heads = torch.optim.SGD([parameter for head in heads for parameter in head.parameters()], **settings)
+
+    def task() -> torch.Tensor:
+        features = backbone(source.x)
+        return F.cross_entropy(heads[0](features), source.y) + F.cross_entropy(heads[1](features), source.y)
+
+    def discrepancy() -> torch.Tensor:
+        features = backbone(target)
+        return (heads[0](features).softmax(1) - heads[1](features).softmax(1)).abs().mean()
+
+    updates = [(task, (of_backbone, of_heads)), (lambda: task() - discrepancy(), (of_heads,))]
+    for loss, optimizers in (*updates, *[(discrepancy, (of_backbone,))] * 4):
+        authors.zero_grad()
+        loss().backward()
+        for one in optimizers:
+            one.step()
+    for name, value in method.state_dict().items():
+        torch.testing.assert_close(
+            value, authors.state_dict()[name], rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )

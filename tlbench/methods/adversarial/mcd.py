@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlbench.methods.base import AlternatingUpdate, DeepMethod, Phase
 from tlbench.terms import Step
@@ -21,6 +22,7 @@ class MCD(DeepMethod):
     The discrepancy is the mean over samples and classes of |p1 - p2|, in [0, 2 / C]. Predictions sum both heads' logits.
     """
 
+    version = 2
     reads = frozenset({"source", "target"})
     weight: float = Field(1.0, ge=0, description="of the discrepancy in B and C")
     repeat: int = Field(4, ge=1, description="how often C is made after B in each step")
@@ -28,6 +30,7 @@ class MCD(DeepMethod):
     def build(self) -> None:
         """Create the second head, with other weights than the first: from equal ones the discrepancy would stay 0."""
         self.second = self.net.new_head()
+        self.has_batch_norm = any(isinstance(module, _BatchNorm) for module in self.net.modules())
 
     def phases(self) -> tuple[Phase, ...]:
         """The alternating updates A, B and C; at weight 0 the baseline."""
@@ -47,9 +50,13 @@ class MCD(DeepMethod):
         return sum_of_losses(self.net.head(source_BD), self.second(source_BD), step.source.y)
 
     def disagree(self, step: Step) -> Tensor:
-        """Update B: cross-entropies on the source minus the discrepancy on the target, a scalar; the features are fixed."""
+        """Update B: cross-entropies on the source minus the discrepancy on the target, a scalar; the features are fixed.
+
+        Each domain has batch statistics of its own, as in A and C; a backbone without them takes both in one forward pass.
+        """
         with torch.no_grad():
-            source_BD, target_BD = self.net.features(step.source.x, step.target)
+            batches = (step.source.x, step.target)
+            source_BD, target_BD = map(self.net.backbone, batches) if self.has_batch_norm else self.net.features(*batches)
         task = sum_of_losses(self.net.head(source_BD), self.second(source_BD), step.source.y)
         return task - self.weight * self.discrepancy(target_BD)
 
