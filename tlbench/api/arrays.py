@@ -131,12 +131,16 @@ def fit(
     given = {"source": source, "target": target, "target_labeled": target_labeled}
     _check_reads(name, {split for split, value in given.items() if value is not None})
     data = task_data(source, target, target_labeled, task, on)
-    suite = _suite(name, data, net or {}, train or {})
+    return _fit(name, options, data, _suite(name, data, net or {}, train or {}), on, seed)
+
+
+def _fit(name: str, options: dict[str, Any], data: TaskData, suite: Suite, device: torch.device, seed: int) -> FittedPredictor:
     pair = {"sources": ("source",), "target": "target"}
     case = Case(suite=suite.name, suite_version=1, entry=name, method=name, options=options, seed=seed, **pair)
-    with device_context(on):
-        fitted = engine.fit(case, suite, data.task, clock.Clock(on), functools.partial(seed_of, case, fingerprints={}), on)
-    return FittedPredictor(fitted, data, on, suite.train.batch)
+    draw_seed = functools.partial(seed_of, case, fingerprints={})
+    with device_context(device):
+        fitted = engine.fit(case, suite, data.task, clock.Clock(device), draw_seed, device)
+    return FittedPredictor(fitted, data, device, suite.train.batch)
 
 
 def _method_name(method: str | Path | type[Method]) -> str:

@@ -18,25 +18,29 @@ PARALLEL_TRIALS = 4
 """The number of trials that run at once where the workers are not numbered."""
 
 
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=LOW:HIGH[:log]", help="Search this range (NAME=A|B: these values) and no other option."),
+]
+Rule = Annotated[
+    str | None, typer.Option(help="Model selection rule, one of the suite's protocol.selection. Default: its first.")
+]
+StudyFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study. Default: out/sweeps/SUITE/NAME.")]
+TunedSuite = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the selected options into this suite file, as NAME_tuned.")
+]
+
+
 def sweep(
     suite: options.SuiteName,
     method: Annotated[str, typer.Option(metavar="NAME", help="Method entry of the suite whose options are searched.")],
     trials: Annotated[int, typer.Option(min=1, help="Number of trials, those of earlier calls included.")] = 20,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=LOW:HIGH[:log]", help="Search this range (NAME=A|B: these values) and no other option."),
-    ] = None,
-    rule: Annotated[
-        str | None, typer.Option(help="Model selection rule, one of the suite's protocol.selection. Default: its first.")
-    ] = None,
+    option: Ranges = None,
+    rule: Rule = None,
     pair: options.Pairs = None,
     seed: options.Seeds = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the study. Default: out/sweeps/SUITE/NAME.")
-    ] = None,
-    into: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the selected options into this suite file, as NAME_tuned.")
-    ] = None,
+    out: StudyFolder = None,
+    into: TunedSuite = None,
     workers: options.Workers = 1,
     ray: options.Ray = None,
     gpus_per_case: options.GpusPerCase = 0.0,

@@ -7,9 +7,8 @@ https://doi.org/10.1109/ICCV.2013.274
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlbench.methods import shallow
 from tlbench.methods.base import Predictor, ShallowMethod
@@ -21,8 +20,8 @@ from tlbench.terms import Labelled, Task
 class JDA(ShallowMethod):
     """TCA with M = C e_0 e_0' + sum_c e_c e_c' of Frobenius norm 1, solved again with each round's pseudo-labels.
 
-    A class that no target sample is assigned to has source terms only; the factor C, the first round without classes, and the
-    scaling of samples to unit length before and after are those of the authors' code. Defaults: the paper's, on objects.
+    A class without target samples has source terms only; the factor C, the first round without classes, and the scaling of
+    samples to unit length before and after are those of the authors' code. Defaults: the paper's, on objects.
     """
 
     reads = frozenset({"source", "target"})
@@ -44,7 +43,7 @@ class JDA(ShallowMethod):
             marginal: root C times e_0, the contrast of the domain means (N, 1).
             conditional: e_c, the contrasts of the class means (N, C); None in the first round.
             y: source classes.
-            pseudo_labels: target classes of the last round; None in the first round.
+            pseudo_labels: target classes of the last round, or None.
         """
         return marginal if conditional is None else torch.cat([marginal, conditional], dim=1)
 
@@ -78,4 +77,4 @@ class JDA(ShallowMethod):
 
     def normalize(self, x: Tensor) -> Tensor:
         """Samples of length 1 where the option `unit_rows` is set."""
-        return F.normalize(x) if self.unit_rows else x
+        return nn.functional.normalize(x) if self.unit_rows else x
