@@ -40,7 +40,7 @@ DEVICE ?= cuda
 bench-gpu: $(STAMP)
 	SHORT=$(SHORT) $(BIN)/python -m benchmarks.on_gpu --device $(DEVICE)
 
-# seconds per suite against rows, classes, pairs, seeds and methods, each doubled three times
+# seconds per suite against samples, classes, pairs, seeds and methods, each doubled three times
 growth: $(STAMP)
 	$(BIN)/python -m benchmarks.growth
 
