@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from golden_arrays import GoldenArrays
-from reweighting_samples import FAMILY, mean_one, method, shifted_pair, weights
+from reweighting_samples import FAMILY, mean_one, shifted_pair, weights
 
 from tlbench.solvers import sampling
 from tlbench.solvers.kernels import gaussian, nystrom
 from tlbench.solvers.reweighting import kernel_mean_matching
-from tlbench.terms import Labelled, Task
 
 theirs = GoldenArrays("reweighting")
 
@@ -57,7 +54,7 @@ def atoms() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("kmm", {"gamma": 1.0, "tolerance": 1e-14}),
+        ("kmm", {"gamma": 1.0, "tolerance": 1e-10}),
         ("kliep", {"gamma": 1.0, "tolerance": 1e-13}),
         ("ulsif", {"gamma": 1.0, "ridge": 0.0}),
         ("rulsif", {"gamma": 1.0, "ridge": 0.0, "alpha": 0.2}),
@@ -97,7 +94,7 @@ def test_one_atom_a_class_gives_the_ratio_of_class_shares(shares):
 @pytest.mark.parametrize("name", ["kmm", "density_ratio", "gaussian_ratio", "nearest_neighbor_weights"])
 def test_samples_weigh_the_same_where_nothing_has_shifted(name):
     source, _ = shifted_pair()
-    options = {"gamma": 20.0, "tolerance": 1e-13} if name == "kmm" else {}
+    options = {"gamma": 20.0, "tolerance": 1e-10} if name == "kmm" else {}
     actual = mean_one(weights(name, source, source.clone(), **options))
     assert torch.allclose(actual, torch.ones(80).double(), atol=1e-5)
 
@@ -129,7 +126,7 @@ def test_a_larger_bound_never_raises_the_objective():
     apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
     values = []
     for bound in (1.5, 3.0, 10.0, 1000.0):
-        w = weights("kmm", source, target, gamma=0.4, bound=bound, tolerance=1e-9, steps=20_000)
+        w = weights("kmm", source, target, gamma=0.4, bound=bound, tolerance=1e-9)
         values.append(float(0.5 * w @ apply(w) - kappa @ w))
     assert values == sorted(values, reverse=True) and values[0] > values[-1] + 1e-3
 
@@ -164,33 +161,3 @@ def test_landmarks_lose_little_where_both_forms_fit():
         w = weights("kmm", source, target, gamma=gamma, exact_rows=exact, landmarks=100)
         values.append(float(0.5 * w @ apply(w) - kappa @ w))
     assert values[1] == pytest.approx(values[0], rel=1e-3)
-
-
-def test_a_large_kernel_in_float32_loses_nothing_that_counts(monkeypatch):
-    source, target = shifted_pair(300, 200)
-    values = []
-    for limit in (1000, 100):
-        monkeypatch.setattr(kernel_mean_matching, "FLOAT32_SAMPLES", limit)
-        w = weights("kmm", source, target, gamma=0.4)
-        apply, kappa = kernel_mean_matching.kernel_and_mean(source, target, 0.4, None)
-        values.append(float(0.5 * w @ apply(w) - kappa @ w))
-    assert values[1] == pytest.approx(values[0], rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["kmm", "ulsif", "rulsif", "density_ratio", "gaussian_ratio"])
-def test_single_and_double_precision_agree(name):
-    """The methods work in float64; the same algebra in float32 gives weights within 2 per cent of the mean weight."""
-    source, target = shifted_pair()
-    fixed: dict[str, dict[str, Any]] = {
-        "kmm": {"gamma": 0.4, "bound": 3.0},
-        "ulsif": {"gamma": 0.4, "ridge": 0.1},
-        "rulsif": {"gamma": 0.4, "ridge": 0.1},
-        "density_ratio": {"bandwidth": 0.7},
-        "gaussian_ratio": {"shrinkage": 0.1},
-    }
-    double = mean_one(weights(name, source, target, **fixed[name]))
-    y = torch.arange(80) % 2
-    task = Task(2, Labelled(source.float(), y), target.float())
-    single = method(name, **fixed[name]).weights(Labelled(source.float(), y), target.float(), task)
-    assert single.dtype == torch.float32
-    assert float((mean_one(single) - double).abs().max()) < 0.02

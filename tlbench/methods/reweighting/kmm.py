@@ -16,6 +16,7 @@ from tlbench.errors import TlbenchError
 from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers.kernels import nystrom
 from tlbench.solvers.reweighting import kernel_mean_matching
+from tlbench.solvers.reweighting.quadratic_program import minimize_quadratic, stopping_note
 from tlbench.terms import Labelled, Task
 
 
@@ -26,11 +27,14 @@ class KMM(ReweightingMethod):
     (Nystrom): N x landmarks numbers in place of N x N.
     """
 
+    version = 2
     gamma: float | None = Field(None, gt=0, description="kernel exp(-gamma d^2); by default 1 / (2 median d^2) of both domains")
     bound: float = Field(1000.0, gt=0, description="B, the largest weight")
     band: float | None = Field(None, ge=0, description="largest |mean weight - 1|; by default 1 - 1 / sqrt(N)")
-    tolerance: float = Field(5e-4, gt=0, description="stop where the objective is within this share of the least one")
-    steps: int = Field(1000, ge=1, description="steps of the accelerated projected gradient, at most")
+    tolerance: float = Field(
+        1e-6, gt=0, description="of the gap to the least objective, as a share of the gain over equal weights"
+    )
+    steps: int = Field(100, ge=1, description="steps of the interior-point method, at most")
     exact_rows: int = Field(5000, ge=1, description="source samples up to which the kernel matrix is exact")
     landmarks: int = Field(500, ge=1, description="landmarks of the kernel beyond that")
 
@@ -49,14 +53,14 @@ class KMM(ReweightingMethod):
             )
         gamma = self.gamma or nystrom.pooled_median_gamma(source.x, target_MD)
         landmarks = None if count <= self.exact_rows else self.landmarks
-        apply, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, landmarks)
+        matrix, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, landmarks)
         for remark in kernel_mean_matching.remarks(kappa, landmarks):
             self.note(remark)
         low, high = count * (1 - band), count * (1 + band)
         ones = torch.ones_like(kappa)
-        w, gap = kernel_mean_matching.minimize_quadratic(
-            apply, kappa, ones, upper=self.bound, low=low, high=high, tolerance=self.tolerance, steps=self.steps
+        w, gap, steps = minimize_quadratic(
+            matrix, kappa, ones, upper=self.bound, low=low, high=high, tolerance=self.tolerance, steps=self.steps
         )
-        if gap > 10 * self.tolerance:
-            self.note(f"KMM stopped after {self.steps} steps, within {gap:.1g} of the least objective.")
+        if not gap <= self.tolerance:
+            self.note(stopping_note("The quadratic program of kernel mean matching", steps, gap, self.tolerance))
         return w

@@ -6,7 +6,6 @@ https://proceedings.mlr.press/v28/zhang13d.html
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from tlbench.methods.reweighting import ReweightingMethod
 from tlbench.solvers.kernels import nystrom
 from tlbench.solvers.reweighting import kernel_mean_matching
+from tlbench.solvers.reweighting.quadratic_program import TOLERANCE, SemidefiniteMatrix, minimize_quadratic, stopping_note
 from tlbench.terms import Labelled, Task
 
 
@@ -26,6 +26,7 @@ class MMDTargetShift(ReweightingMethod):
     is the median rule's too, unless it is set.
     """
 
+    version = 2
     gamma: float | None = Field(None, gt=0, description="kernel exp(-gamma d^2); by default 1 / (2 median d^2) of both domains")
     bound: float = Field(10.0, ge=1, description="B, the largest weight")
     smoothing: float = Field(1e-3, gt=0, description="regression: ridge of the kernel smoother on y, per sample")
@@ -38,19 +39,22 @@ class MMDTargetShift(ReweightingMethod):
         band = min(self.bound / (4 * math.sqrt(count)), 1.0)
         gamma = self.gamma or nystrom.pooled_median_gamma(source.x, target_MD)
         landmarks = None if count <= self.exact_rows else self.landmarks
-        apply, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, landmarks)
+        matrix, kappa = kernel_mean_matching.kernel_and_mean(source.x, target_MD, gamma, landmarks)
         for remark in kernel_mean_matching.remarks(kappa, landmarks):
             self.note(remark)
-        solve = functools.partial(
-            kernel_mean_matching.minimize_quadratic, upper=self.bound, low=count * (1 - band), high=count * (1 + band)
-        )
+        low, high = count * (1 - band), count * (1 + band)
+
+        def solve(matrix: SemidefiniteMatrix, linear: Tensor, weights: Tensor) -> Tensor:
+            w, gap, steps = minimize_quadratic(matrix, linear, weights, upper=self.bound, low=low, high=high)
+            if not gap <= TOLERANCE:
+                self.note(stopping_note("The quadratic program of the weights", steps, gap, TOLERANCE))
+            return w
+
         if task.regression:
-            smooth = kernel_mean_matching.kernel_smoother(source.y.double(), self.smoothing, self.landmarks)
-            w_N, _ = solve(lambda w: smooth(apply(smooth(w))), smooth(kappa), torch.ones_like(kappa))
-            return w_N
+            smoothed = kernel_mean_matching.smoothed(matrix, kappa, source.y.double(), self.smoothing, self.landmarks)
+            return solve(*smoothed, torch.ones_like(kappa))
         present, class_indices = source.y.unique(return_inverse=True)
         member_NC = torch.nn.functional.one_hot(class_indices, len(present)).to(kappa)
-        inner_CC = torch.stack([member_NC.T @ apply(column) for column in member_NC.T])
+        inner_CC = torch.stack([member_NC.T @ matrix(column) for column in member_NC.T])
         class_counts, mean = member_NC.sum(dim=0), member_NC.T @ kappa
-        w_C, _ = solve(lambda w: inner_CC @ w, mean, class_counts, tolerance=1e-12)
-        return w_C[class_indices]
+        return solve(SemidefiniteMatrix(dense=inner_CC), mean, class_counts)[class_indices]
