@@ -55,7 +55,7 @@ def atoms() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     ("name", "options"),
     [
         ("kmm", {"gamma": 1.0, "tolerance": 1e-10}),
-        ("kliep", {"gamma": 1.0, "tolerance": 1e-13}),
+        ("kliep", {"gamma": 1.0, "tolerance": 1e-12}),
         ("ulsif", {"gamma": 1.0, "ridge": 0.0}),
         ("rulsif", {"gamma": 1.0, "ridge": 0.0, "alpha": 0.2}),
         ("rulsif", {"gamma": 1.0, "ridge": 0.0, "alpha": 0.0}),

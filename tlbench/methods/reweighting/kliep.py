@@ -26,13 +26,14 @@ class KLIEP(ReweightingMethod):
     The width has the largest likelihood of left-out target samples (5 folds), over the median rule's times 4^-2 to 4^2.
     """
 
+    version = 2
     centres: int = Field(100, ge=1, description="b, number of target samples that are kernel centres")
     gamma: float | None = Field(None, gt=0, description="kernel exp(-gamma d^2); by default by cross-validated likelihood")
-    tolerance: float = Field(1e-4, gt=0, description="stop where the mean log likelihood is this close to the largest")
-    steps: int = Field(5000, ge=1, description="steps of expectation maximisation, at most")
+    tolerance: float = Field(1e-8, gt=0, description="stop where the mean log likelihood is this close to the largest")
+    steps: int = Field(100, ge=1, description="steps of the interior-point method, at most")
 
     def weights(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor:
-        """Expectation maximisation at the width that is set or chosen."""
+        """An interior-point method at the width that is set or chosen."""
         centers_BD = sampling.random_subset(target_MD, self.centres)
         shuffled = target_MD[sampling.content_order(target_MD)]
         median = nystrom.pooled_median_gamma(source.x, target_MD)
@@ -46,9 +47,12 @@ class KLIEP(ReweightingMethod):
         columns, mean, active = kliep.normalized_kernels(gaussian.gram(target_MD, centers_BD, gamma), phi)
         if not int(active.sum()):
             return torch.zeros_like(phi[:, 0])
-        beta, gap = kliep.mixture_weights(columns, tolerance=self.tolerance, steps=self.steps)
-        if gap > 10 * self.tolerance:
-            self.note(f"KLIEP stopped after {self.steps} steps, within {gap:.1g} of the largest likelihood.")
+        beta, gap, steps = kliep.mixture_weights(columns, tolerance=self.tolerance, steps=self.steps)
+        if not gap <= self.tolerance:
+            self.note(
+                f"KLIEP stopped after {steps} iterations; the gap to the largest mean log likelihood is {gap:.1g}, above the "
+                f"tolerance {self.tolerance:.0g}."
+            )
         return phi[:, active] @ (beta / mean)
 
     def _likelihood(self, source_ND: Tensor, target_MD: Tensor, centers_BD: Tensor, gamma: float) -> float:
@@ -60,6 +64,6 @@ class KLIEP(ReweightingMethod):
         fold = torch.arange(len(columns), device=columns.device) % FOLDS
         total = 0.0
         for k in range(FOLDS):
-            beta, _ = kliep.mixture_weights(columns[fold != k], tolerance=1e-2, steps=200)
+            beta, _, _ = kliep.mixture_weights(columns[fold != k])
             total += float((columns[fold == k] @ beta).clamp_min(1e-300).log().mean())
         return total

@@ -1,8 +1,8 @@
 """A convex quadratic program over a box and a band, by a primal-dual interior-point method.
 
 The program is min_w 1/2 w'Kw - kappa'w with 0 <= w_i <= upper and low <= sum_i weight_i w_i <= high. The iteration stops where
-the gap, which bounds the distance to the least objective, is below a tolerance times what w gains over equal weights, or after a
-number of steps (some 10 to 30 are usual).
+the gap, which bounds the distance to the least objective, is below a tolerance times what w gains over equal weights, or after
+a number of steps (some 10 to 30 are usual).
 
 Mehrotra, On the implementation of a primal-dual interior point method, SIAM Journal on Optimization 1992.
 https://doi.org/10.1137/0802028
