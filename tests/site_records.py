@@ -1,5 +1,7 @@
 """Records made up for the tests of the site and its plots, some of them with hostile texts."""
 
+from swept_domains import levels_by_name
+
 from tlbench.terms import Record
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e\"'&"
@@ -11,7 +13,7 @@ def record(row, accuracy, seed=0, suite="toy", pair=("a", "b"), **changes):
     fields |= {"seed": seed, "identity": f"{row}{pair}{seed}", "status": "done", "baseline": "source_only", "data": {}}
     fields |= {"machine": {"device": "cpu", "torch": "2"}, "code": {"tlbench": "0"}}
     fields |= {"started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z"}
-    fields |= {"scores": {"target_accuracy": accuracy}}
+    fields |= {"scores": {"target_accuracy": accuracy}, "sweep_levels": levels_by_name(pair)}
     fields |= {"cost": {"train_seconds": 1 + accuracy, "peak_memory_bytes": round(1e8 * accuracy)}}
     return Record(**{**fields, **changes})
 

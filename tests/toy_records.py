@@ -1,6 +1,7 @@
 """Synthetic records for the tests of tables, and access to the numbers of a table."""
 
 import numpy as np
+from swept_domains import levels_by_name
 
 from tlbench.terms import Record
 
@@ -17,12 +18,13 @@ def record(entry="source_only", pair="a:b", seed=0, accuracy=0.5, **more):
     fields = {"suite": "toy", "suite_version": 1, "entry": entry, "method": entry, "identity": "i", "status": "done"}
     fields |= {
         "baseline": "source_only",
-        "data": {target: "f"},
+        "data": dict.fromkeys([*sources.split("+"), target], "f"),
         "code": {"tlbench": more.pop("tlbench", "0")},
         "machine": machine,
     }
     fields |= {"started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z", "cost": cost}
     fields |= {"sources": tuple(sources.split("+")), "target": target, "seed": seed}
+    fields |= {"sweep_levels": levels_by_name([*sources.split("+"), target])}
     return Record(**fields | {"scores": {"target_accuracy": accuracy}} | more)
 
 

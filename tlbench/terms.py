@@ -230,6 +230,16 @@ class Code(Strict):
     dirty: bool | None = None
 
 
+class SweepLevel(Strict):
+    """What a generated domain of a sweep stands for: a domain at one severity, or with one number of labels."""
+
+    base: str
+    """The domain that it was generated from, which may be one of another sweep."""
+    kind: Literal["severity", "labels"]
+    level: int = Field(ge=0, lt=2**63)
+    """The severity, or the labelled target samples per class (in total, for regression)."""
+
+
 class Record(Case):
     """A fact: what was asked, what was measured, on which machine, from which code and data, and how it ended."""
 
@@ -246,6 +256,9 @@ class Record(Case):
     task: Literal["classification", "regression"] = "classification"
     target_labels: int = 0
     suite_hash: str | None = None
+    sweep_levels: dict[str, SweepLevel] | None = None
+    """By name, the domains of the pair that a sweep generated, and those they were generated from; {}: none is one. Null in
+    records that were written before this was stored."""
     scores: Scores = Scores()
     cost: Cost = Cost()
     machine: Machine

@@ -16,7 +16,7 @@ from tlbench import engine, records
 from tlbench.errors import TlbenchError
 from tlbench.runner import RunPlan, local
 from tlbench.suite import Network
-from tlbench.terms import TracePoint
+from tlbench.terms import SweepLevel, TracePoint
 
 
 def test_pairs_that_can_not_be_run_are_refused_before_any_training():
@@ -141,3 +141,10 @@ def test_a_suite_of_shallow_methods_needs_no_backbone():
     engine.check_pairs(dataclasses.replace(shallow, net=net), blob_domains(), [(("a",), "b")])
     with pytest.raises(TlbenchError, match="takes time series"):
         engine.check_pairs(dataclasses.replace(suite(), net=net), blob_domains(), [(("a",), "b")])
+
+
+def test_a_record_says_which_domains_a_sweep_generated():
+    level = SweepLevel(base="base", kind="severity", level=2)
+    swept = dataclasses.replace(suite(), sweep_levels={"b": level, "other": level})
+    assert engine.run_case(case("nearest_neighbor"), swept, blob_domains(), CPU).sweep_levels == {"b": level}
+    assert engine.run_case(case("nearest_neighbor"), suite(), blob_domains(), CPU).sweep_levels == {}

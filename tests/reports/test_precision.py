@@ -2,6 +2,7 @@
 
 import pytest
 from scipy import stats
+from swept_domains import levels_by_name
 from toy_records import grid, value
 
 from tlbench import reports
@@ -23,7 +24,9 @@ def test_the_accuracy_table_asks_both_questions_from_four_domains_on():
 
 
 def test_levels_of_a_sweep_are_one_domain():
-    assert merge_sweep_levels([("a", "b_s1"), ("a", "b_s2"), ("c_s1", "d_l5"), ("d", "e_s3_l1"), ("d", "e_s4_l1")]) == (
+    domains = [("a", "b_s1"), ("a", "b_s2"), ("c_s1", "d_l5"), ("d", "e_s3_l1"), ("d", "e_s4_l1")]
+    assert merge_sweep_levels(domains, {}) == tuple(domains)
+    assert merge_sweep_levels(domains, levels_by_name(name for pair in domains for name in pair)) == (
         ("a", "b"),
         ("a", "b"),
         ("c_s1", "d"),

@@ -11,6 +11,7 @@ from tiny_suite import SUITE
 from tlbench.errors import TlbenchError
 from tlbench.suite import Suite, parse_suite
 from tlbench.suite.sweeps import expand_severities
+from tlbench.terms import SweepLevel
 
 SWEEP = {
     "severity": [1, 2, 5],
@@ -103,3 +104,19 @@ def test_errors_of_a_severity_name_its_domain() -> None:
         suite(far_s2={"path": "a.npz"})
     with pytest.raises(TlbenchError, match=r"'far_s3'. Did you mean 'far_s"):
         suite(pairs={"list": ["a:far_s3"]})
+
+
+def test_a_suite_says_what_its_generated_domains_stand_for() -> None:
+    swept = suite()
+    level = SweepLevel(base="far", kind="severity", level=2)
+    assert swept.sweep_levels["far_s2"] == level and set(swept.sweep_levels) == {"far_s1", "far_s2", "far_s5"}
+    assert swept.sweep_levels_of(["a", "far_s2"]) == {"far_s2": level} and swept.sweep_levels_of(["a", "b"]) == {}
+    assert suite(pairs={"list": ["a:b"]}, b_s1={"path": "b.npz"}).sweep_levels.keys() == swept.sweep_levels.keys()
+    raw = tomllib.loads(SUITE) | {"pairs": {"list": ["a:far"]}}
+    raw["domains"] = {**raw["domains"], "far": SWEEP}
+    raw["protocol"] = {**raw.get("protocol", {}), "target_labels": [1, 3]}
+    both = parse_suite(raw, "mine.toml")
+    assert both.sweep_levels_of(["far_s2_l3"]) == {
+        "far_s2_l3": SweepLevel(base="far_s2", kind="labels", level=3),
+        "far_s2": level,
+    }

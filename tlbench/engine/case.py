@@ -190,6 +190,7 @@ def _case_facts(case: Case, suite: Suite, fingerprints: Mapping[str, str], devic
         "task": suite.protocol.task,
         "target_labels": suite.protocol_of(case.target).target_labels,
         "suite_hash": suite.hash,
+        "sweep_levels": suite.sweep_levels_of((*case.sources, case.target)),
         "machine": machine(device, resolve_precision(suite.train, device) if is_deep else "fp32"),
         "code": code(),
         "data": dict(fingerprints),

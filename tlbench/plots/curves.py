@@ -32,7 +32,7 @@ def sweep_curves(table: Table) -> Figure | None:
     None where no two pairs belong to one sweep.
     """
     cell = table.data[table.data["pair"].notna() & table.data["quantity"].isin(("mean", "low", "high"))]
-    groups = sweep_groups(cell["pair"].unique())
+    groups = sweep_groups(cell["pair"].unique(), table.levels)
     if not groups:
         return None
     unit = str(cell["unit"].iloc[0])

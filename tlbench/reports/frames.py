@@ -17,11 +17,7 @@ _json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 _COSTS = ("train_seconds", "train_samples_per_second", "predict_samples_per_second", "peak_memory_bytes", "energy_joules")
 
-DETAILS = tuple(
-    name
-    for name, field in Cost.model_fields.items()
-    if name not in (*_COSTS, "steps", "batch") and field.annotation in (int | None, float | None)
-)
+DETAILS = tuple(name for name in Cost.model_fields if name not in (*_COSTS, "steps", "batch", "predict_rates"))
 """The fields of `Cost` that hold a number and that the main cost tables do not show."""
 
 SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
@@ -49,13 +45,13 @@ COLUMNS = (
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
     *("tlbench", "commit", "dirty"),
-    *("data", "suite_hash", "started", "finished", "schema", "identity"),
+    *("data", "suite_hash", "sweep_levels", "started", "finished", "schema", "identity"),
 )
 """The columns of a frame, in order.
 
-`options` and `data` are JSON text; `sources` and `reads` are joined by "+". `per_class` and `per_group` hold the record's
-mappings of accuracies. `mean_class_accuracy` is the mean over the classes that have scored samples, `classes` their number,
-and `worst_group_accuracy` the lowest accuracy of a group.
+`options`, `data` and `sweep_levels` are JSON text; `sources` and `reads` are joined by "+". `per_class` and `per_group` hold
+the record's mappings of accuracies. `mean_class_accuracy` is the mean over the classes that have scored samples, `classes`
+their number, and `worst_group_accuracy` the lowest accuracy of a group.
 """
 
 _DTYPES: dict[str, Any] = {
@@ -64,7 +60,8 @@ _DTYPES: dict[str, Any] = {
     **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
     "dirty": "boolean",
     **dict.fromkeys(("per_class", "per_group"), object),
-    **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit", "suite_hash"), "str"),
+    **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit"), "str"),
+    **dict.fromkeys(("suite_hash", "sweep_levels"), "str"),
 }
 """The types of the columns that pandas can't infer from a chunk of records in which every value is missing."""
 
@@ -110,8 +107,16 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
         *(machine.threads, machine.concurrent_cases, machine.devices),
         *(code.tlbench, code.commit, code.dirty),
-        *(_json(record.data), record.suite_hash, record.started, record.finished, record.schema_, record.identity),
+        *(_json(record.data), record.suite_hash, _levels(record)),
+        *(record.started, record.finished, record.schema_, record.identity),
     )
+
+
+def _levels(record: Record) -> str | None:
+    """What a record tells of sweeps, as JSON text; None where it tells nothing."""
+    if record.sweep_levels is None:
+        return None
+    return _json({name: level.model_dump() for name, level in record.sweep_levels.items()})
 
 
 def _measured(accuracies: Mapping[str, float | None] | None) -> list[float]:

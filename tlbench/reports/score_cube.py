@@ -5,7 +5,7 @@ Letters of shapes in this package: M method entries, P pairs, S seeds, K classes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from tlbench.metrics import METRICS, Metric
 from tlbench.reports.frames import latest_records, latest_value, suite_and_version
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
-from tlbench.reports.sweeps import merge_sweep_levels
+from tlbench.reports.sweeps import Levels, levels_of, merge_sweep_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class ScoreCube:
     domains: tuple[tuple[str, ...], ...]
     values: Array
     decimals: int = 1
+    levels: Levels = field(default_factory=dict)
+    """The domains that sweeps generated."""
 
     @property
     def name(self) -> str:
@@ -84,8 +86,9 @@ def score_cube(frame: pd.DataFrame) -> ScoreCube:
     entries, pairs = pd.Index(frame["entry"].unique()), pd.Index(frame["pair"].unique())
     seeds = pd.Index(np.sort(frame["seed"].unique()))
     first = frame.drop_duplicates("pair").set_index("pair").loc[pairs, ["sources", "target"]]
-    domains = merge_sweep_levels([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()])
-    empty = ScoreCube(suite, version, metric, entries, pairs, seeds, domains, np.empty(0))
+    levels = levels_of(last)
+    domains = merge_sweep_levels([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()], levels)
+    empty = ScoreCube(suite, version, metric, entries, pairs, seeds, domains, np.empty(0), levels=levels)
     values = empty.measure.factor * cube_values(empty, last, metric)
     best_first = np.argsort(-empty.direction * intervals.over_pairs(values).mean.round(9), kind="stable")
     decimals = 1 if empty.measure.unit == "per cent" else _decimals(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
+from tlbench.reports.sweeps import Levels
 
 TIDY = ("suite", "suite_version", "table", "entry", "pair", "subgroup", "quantity", "value", "unit")
 """The columns of `Table.data`.
@@ -50,6 +51,8 @@ class Table:
     data: pd.DataFrame
     metric: str = "target_accuracy"
     marks: pd.DataFrame | None = None
+    levels: Levels = field(default_factory=dict)
+    """The domains that sweeps generated."""
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""

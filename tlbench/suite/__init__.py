@@ -6,7 +6,7 @@ This package does not know methods or backbones: callers pass functions that che
 from __future__ import annotations
 
 from tlbench.suite.hashing import digest
-from tlbench.suite.loading import SuiteCheck, load_suite, locate_suite, parse_suite, shipped_suites
+from tlbench.suite.loading import SuiteCheck, load_suite, locate_suite, parse_suite, shipped_suites, shipped_sweep_levels
 from tlbench.suite.schema import MethodEntry, Network, Protocol, Training
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import LabelBudget
@@ -24,4 +24,5 @@ __all__ = [
     "locate_suite",
     "parse_suite",
     "shipped_suites",
+    "shipped_sweep_levels",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ from tlbench.suite.pairs import parse_pairs
 from tlbench.suite.renamed_keys import without_renamed_keys
 from tlbench.suite.schema import Protocol, SuiteFile
 from tlbench.suite.suite import Suite
-from tlbench.suite.sweeps import expand_label_budgets, expand_severities
+from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
+from tlbench.terms import SweepLevel
 
 SuiteCheck = Callable[[Mapping[str, Any]], list[str]]
 """A check that a later package adds: it gets the raw tables of a suite and returns their errors."""
@@ -81,6 +83,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         TlbenchError: with every error of the tables in one text.
     """
     raw, errors = without_renamed_keys(raw)
+    written = raw
     raw, sweep_errors = expand_severities(raw)
     raw, label_budgets, budget_errors = expand_label_budgets(raw)
     errors += sweep_errors + budget_errors
@@ -111,7 +114,17 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         methods=file.methods,
         path=path,
         label_budgets=label_budgets,
+        sweep_levels=sweep_levels(written, label_budgets),
     )
+
+
+@functools.cache
+def shipped_sweep_levels(name: str) -> Mapping[str, SweepLevel]:
+    """The domains that the sweeps of a shipped suite generate; {} for a suite that is not shipped."""
+    if name not in shipped_suites():
+        return {}
+    raw = tomllib.loads(shipped_suites()[name].read_text(encoding="utf-8"))
+    return sweep_levels(raw, expand_label_budgets(expand_severities(raw)[0])[1])
 
 
 def _no_file(path: Path) -> TlbenchError:

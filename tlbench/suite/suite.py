@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
 from tlbench.suite.schema import MethodEntry, Network, Protocol, Training
 from tlbench.suite.sweeps import LabelBudget
-from tlbench.terms import Case
+from tlbench.terms import Case, SweepLevel
 
 NOT_HASHED = {
     "protocol": {"seeds", "baseline", "metric", "selection"},
@@ -39,6 +39,8 @@ class Suite:
     path: Path | None = None
     label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)
     """By name, the target domains that `protocol.target_labels` generated, each with its number of labels."""
+    sweep_levels: Mapping[str, SweepLevel] = field(default_factory=dict)
+    """By name, the domains that sweeps over severity or label budgets generated, and what each stands for."""
 
     def cases(self, entries: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
         """The cases of the suite, ordered by pair, then seed, then method entry; an empty filter selects everything.
@@ -83,6 +85,15 @@ class Suite:
         if target not in self.label_budgets:
             return self.protocol
         return self.protocol.model_copy(update={"target_labels": self.label_budgets[target].labels})
+
+    def sweep_levels_of(self, names: Iterable[str]) -> dict[str, SweepLevel]:
+        """Those of some domains that a sweep generated, and those they were generated from, with what each stands for."""
+        levels: dict[str, SweepLevel] = {}
+        for name in names:
+            while (level := self.sweep_levels.get(name)) is not None:
+                levels[name] = level
+                name = level.base
+        return levels
 
     def hashed_settings(self, target: str = "") -> dict[str, Any]:
         """The settings of the suite that decide a case's numbers, beside its domains, method and seed.

@@ -20,12 +20,33 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tlbench.terms import SweepLevel
+
 
 class LabelBudget(NamedTuple):
     """The number of labelled target samples of a generated target, and the domain that it was generated from."""
 
     domain: str
     labels: int
+
+
+def sweep_levels(raw: Mapping[str, Any], label_budgets: Mapping[str, LabelBudget]) -> dict[str, SweepLevel]:
+    """The domains that the sweeps of a suite generate, by name, with what each stands for.
+
+    Args:
+        raw: the tables of the suite, as they are written.
+        label_budgets: the targets that its label budgets generate, from `expand_label_budgets`.
+    """
+    levels: dict[str, SweepLevel] = {}
+    tables = raw.get("domains")
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        severities = table.get("severity") if isinstance(table, Mapping) else None
+        for severity in severities if isinstance(severities, list) else ():
+            if type(severity) is int:
+                levels[f"{name}_s{severity}"] = SweepLevel(base=name, kind="severity", level=severity)
+    for name, budget in label_budgets.items():
+        levels[name] = SweepLevel(base=budget.domain, kind="labels", level=budget.labels)
+    return levels
 
 
 def expand_severities(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -73,6 +73,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             precision_note(scores, "mean", margin),
         ),
         cells=cells,
+        levels=scores.levels,
         data=tidy(
             scores,
             "accuracy",
