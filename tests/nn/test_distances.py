@@ -35,3 +35,27 @@ def test_a_power_of_a_matrix_is_its_power():
     assert torch.allclose(root @ root, cov)
     assert torch.allclose(distances.power(cov, -0.5) @ root, torch.eye(6).double(), atol=1e-9)
     assert torch.allclose(distances.power(cov, 1.0), cov)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1000.0, 1e5])
+def test_the_mmd_does_not_change_with_an_offset_of_all_features(offset):
+    """In float32 with an offset of 1000 it was 0.376 for 0.683."""
+    a, b = two_batches()
+    x, y = ((features + offset).float() for features in (a, b))  # rounded where it is far from 0, in either precision
+    expected = float(distances.mmd(x.double() - offset, y.double() - offset))
+    assert float(distances.mmd(x, y)) == pytest.approx(expected, rel=1e-5)
+    x.requires_grad_()
+    distances.mmd(x, y).backward()
+    reference = (x.detach().double() - offset).requires_grad_()
+    distances.mmd(reference, y.double() - offset).backward()
+    assert torch.allclose(x.grad.double(), reference.grad, rtol=1e-3, atol=1e-4 * float(reference.grad.abs().max()))
+
+
+def test_the_mmd_is_the_v_statistic():
+    a, b = two_batches()
+    pooled = torch.cat([a, b])
+    squared = torch.cdist(pooled, pooled).square()
+    base = squared.sum() / (90 * 89)
+    kernel = sum((-squared / (base * 2.0 ** (j - 2))).exp() for j in range(5))
+    expected = kernel[:40, :40].mean() + kernel[40:, 40:].mean() - 2 * kernel[:40, 40:].mean()
+    assert float(distances.mmd(a, b)) == pytest.approx(float(expected), rel=1e-9)

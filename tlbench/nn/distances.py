@@ -43,6 +43,8 @@ def mmd(source_BD: Tensor, target_BD: Tensor, kernels: int = 5) -> Tensor:
     adaptation networks, ICML 2015, https://arxiv.org/abs/1502.02791; the bandwidths are those of the authors' code.
     """
     pooled_ND = concatenated(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
+    # distances do not change with the mean, but the products below would cancel where features are far from 0
+    pooled_ND = pooled_ND - pooled_ND.detach().mean(dim=0)
     norms_N = pooled_ND.square().sum(dim=1)
     squared_NN = (norms_N[:, None] + norms_N[None, :] - 2 * pooled_ND @ pooled_ND.T).clamp_min(0)
     count = len(pooled_ND)

@@ -19,6 +19,7 @@ class DAN(DeepMethod):
 
     reads = frozenset({"source", "target"})
     tasks = frozenset({"classification", "regression"})
+    version = 2
     weight: float = Field(1.0, ge=0, description="of the MMD term")
     kernels: int = Field(5, ge=1, description="Gaussian kernels, each twice as wide as the one before")
 
