@@ -44,13 +44,20 @@ def toy_task(swapped: str | None = None) -> Task:
     )
 
 
-def toy_regression(seed: int, count: int = 120, shift: float = 0.0) -> Labelled:
-    """Samples (N, 6) with two target columns (N, 2), linear in them with a little noise; `shift` is added to the inputs."""
+def toy_regression(seed: int, count: int = 120, shift: float = 0.0, columns: int = 2) -> Labelled:
+    """Samples (N, 6) with one or two target columns (N, K), linear in them with a little noise.
+
+    Args:
+        seed: of the draws.
+        count: the number of samples N.
+        shift: added to the inputs.
+        columns: K, of which two exist.
+    """
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 6, generator=generator)
     weights = torch.tensor([[2.0, -1.0, 0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, -2.0, 0.0]])
     y = 10 * x @ weights.T + 50 + 0.5 * torch.randn(count, 2, generator=generator)
-    return Labelled(x + shift, y, torch.zeros(count, dtype=torch.int64))
+    return Labelled(x + shift, y[:, 2 - columns :], torch.zeros(count, dtype=torch.int64))
 
 
 def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification") -> Suite:

@@ -21,6 +21,7 @@ from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.engine.training.online import predict_online
 from tlbench.engine.training.optimizer import import_optimizers
 from tlbench.engine.training.outcome import Outcome
+from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
 from tlbench.nn import backbones
@@ -91,7 +92,8 @@ def fit(
         method = method_class(**options)
         with clock.measure("train"):
             predictor = method.fit(task)
-    return FittedMethod(unscale(predictor), inputs, Outcome(), method)
+    checked = CheckedPredictor(predictor, method, granted.classes, granted.regression)
+    return FittedMethod(unscale(checked), inputs, Outcome(), method)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class PreparedTraining:
 
     def fitted(self, outcome: Outcome) -> FittedMethod:
         """The fitted method after the last step."""
-        return FittedMethod(self.unscale(self.learner.method.predict), self.inputs, outcome, self.learner.method)
+        return FittedMethod(self.unscale(self.learner.predictor), self.inputs, outcome, self.learner.method)
 
 
 def prepare_training(

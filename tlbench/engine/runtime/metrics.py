@@ -17,11 +17,25 @@ def predicted_classes(scores_NC: Tensor) -> Tensor:
     """The class (N,) of the highest score.
 
     Raises:
-        DivergedError: a score is NaN.
+        DivergedError: a score is NaN, or all scores of a sample are minus infinity.
+    """
+    _check_decided(scores_NC)
+    return scores_NC.argmax(dim=1)
+
+
+def _check_decided(scores_NC: Tensor) -> None:
+    """Check that the scores of each sample name a class.
+
+    Raises:
+        DivergedError: a score is NaN, or all scores of a sample are minus infinity.
     """
     if bool(torch.isnan(scores_NC).any()):
         raise DivergedError(f"{int(torch.isnan(scores_NC).any(dim=1).sum())} of {len(scores_NC)} predictions are NaN.")
-    return scores_NC.argmax(dim=1)
+    if excluded := int((scores_NC == -torch.inf).all(dim=1).sum()):
+        raise DivergedError(
+            f"{excluded} of {len(scores_NC)} predictions exclude every class: all their scores are minus infinity. A sample "
+            "must have a finite score at least."
+        )
 
 
 def accuracy(predicted_N: Tensor, y_N: Tensor) -> float:
@@ -71,7 +85,10 @@ def regression_scores(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]
 
     Raises:
         DivergedError: a prediction is not finite.
+        ValueError: predictions and targets differ in shape, so that their difference would be broadcast.
     """
+    if predicted_NK.shape != y_NK.shape:
+        raise ValueError(f"Predictions have the shape {tuple(predicted_NK.shape)}, and targets {tuple(y_NK.shape)}.")
     if not bool(torch.isfinite(predicted_NK).all()):
         raise DivergedError(
             f"{int((~torch.isfinite(predicted_NK)).any(dim=1).sum())} of {len(y_NK)} predictions are not finite."
@@ -100,6 +117,11 @@ def pack_predictions(predicted_N: Tensor, correct_N: Tensor) -> tuple[str, bytes
 
 
 def mean_entropy(logits_NC: Tensor) -> float:
-    """The mean entropy of the softmax in nats."""
+    """The mean entropy of the softmax in nats.
+
+    Raises:
+        DivergedError: a score is NaN, or all scores of a sample are minus infinity.
+    """
+    _check_decided(logits_NC)
     # entr(0) = 0, for a score of minus infinity excludes its class
     return float(torch.special.entr(logits_NC.float().softmax(dim=1)).sum(dim=1).mean())

@@ -13,6 +13,7 @@ from torch import Tensor
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.training import ddp, vmapped_seeds
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
+from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotVmappableError
 from tlbench.methods.base import DeepMethod, Phase
 
@@ -30,6 +31,11 @@ class Learner:
     """Held-out source samples, for the trace."""
     trace_target: Subset | None = None
     """Unlabelled target samples whose mean entropy goes into the trace."""
+
+    @property
+    def predictor(self) -> CheckedPredictor:
+        """The method's `predict`, whose outputs are checked for their shape."""
+        return CheckedPredictor(self.method.predict, self.method, self.granted.classes, self.granted.regression)
 
 
 class LearnerGroup(Protocol):

@@ -11,6 +11,7 @@ from torch import Tensor
 from tlbench.engine.data.inputs import Inputs, chunk_sizes
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.training.optimizer import PhaseOptimizer
+from tlbench.engine.training.outputs import check_outputs
 from tlbench.methods.base import DeepMethod, OnlineAdaptation, Phase
 from tlbench.suite import Training
 
@@ -38,6 +39,7 @@ def predict_online(method: DeepMethod, online: OnlineAdaptation, samples: Subset
     scores = []
     for indices in samples.indices.split(chunk_sizes(len(samples), batch_size)):
         logits, loss = online.loss(inputs(samples.store.take(indices)))
+        check_outputs(logits, len(indices), method.classes, method, regression=method.net.regression)
         scores.append(logits.detach())
         if not online.lr:
             continue  # only batch statistics adapt

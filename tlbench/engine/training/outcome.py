@@ -43,11 +43,11 @@ def trace_point(learner: Learner, inputs: Inputs, step: int, loss: float) -> Tra
         loss: the mean loss since the last trace point.
     """
     validation_accuracy = entropy = None
-    method, validation = learner.method, learner.validation
-    with eval_mode(method):
+    validation = learner.validation
+    with eval_mode(learner.method):
         if validation is not None and validation.y is not None:
-            predicted = predicted_classes(map_in_chunks(method.predict, validation, inputs, CHUNK_SAMPLES))
+            predicted = predicted_classes(map_in_chunks(learner.predictor, validation, inputs, CHUNK_SAMPLES))
             validation_accuracy = accuracy(predicted, validation.y)
         if learner.trace_target is not None:
-            entropy = mean_entropy(map_in_chunks(method.predict, learner.trace_target, inputs, CHUNK_SAMPLES))
+            entropy = mean_entropy(map_in_chunks(learner.predictor, learner.trace_target, inputs, CHUNK_SAMPLES))
     return TracePoint(step=step, loss=loss, source_validation_accuracy=validation_accuracy, target_entropy=entropy)

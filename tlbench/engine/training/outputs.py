@@ -1,0 +1,60 @@
+"""The boundary between a method and the engine: the shape of what a method predicts, looked at before anything is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tlbench.errors import TlbenchError
+from tlbench.methods.base import Method, Predictor
+
+
+@dataclass(frozen=True)
+class CheckedPredictor:
+    """A method's predictor, whose outputs must have the shape (N, C), or (N, K) for a regression.
+
+    It looks at shapes alone, so that no call waits for the device.
+    """
+
+    predictor: Predictor
+    method: Method
+    columns: int
+    """C, the number of classes, or K, the number of target columns."""
+    regression: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Network inputs (N, ...) -> outputs (N, C) or (N, K).
+
+        Raises:
+            TlbenchError: the outputs are no real numbers of this shape.
+        """
+        outputs = self.predictor(x)
+        check_outputs(outputs, len(x), self.columns, self.method, regression=self.regression)
+        return outputs
+
+
+def check_outputs(outputs: Tensor, samples: int, columns: int, method: Method, *, regression: bool) -> None:
+    """Check that a method's outputs have the shape that is scored: a wrong one would be broadcast, and scored all the same.
+
+    Args:
+        outputs: what the method predicted.
+        samples: the number N of samples.
+        columns: C, the number of classes, or K, the number of target columns.
+        method: the method, which the error names.
+        regression: whether the columns are target columns.
+
+    Raises:
+        TlbenchError: the outputs are no real numbers of the shape (samples, columns).
+    """
+    is_tensor = isinstance(outputs, Tensor)
+    if is_tensor and outputs.shape == (samples, columns) and not outputs.is_complex() and outputs.dtype != torch.bool:
+        return
+    kind = f"the shape {tuple(outputs.shape)} and the dtype {outputs.dtype}" if is_tensor else f"type {type(outputs).__name__}"
+    unit, letters, name = ("target column", "(N, K)", "predictions") if regression else ("class", "(N, C)", "class scores")
+    plural = "" if columns == 1 else "es" if unit == "class" else "s"
+    raise TlbenchError(
+        f"{type(method).__name__} predicts outputs of {kind} for {samples} samples and {columns} {unit}{plural}. They must be "
+        f"{name}, a tensor of floats of the shape {letters}, here {(samples, columns)}."
+    )
