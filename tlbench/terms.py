@@ -71,6 +71,7 @@ class Domain:
     """The names of the K target columns of a regression; empty for classification."""
     notes: tuple[str, ...] = ()
     """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
+    reading: tuple[str, ...] = ()  # what was read of the files and what the declaration leaves out, for `data show` and `check`
     unfitted: Any = field(default=None, compare=False, repr=False)
     """The samples before features were fitted on the source (`tlbench.data.fit_features`); None where none are."""
 

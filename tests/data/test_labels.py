@@ -1,4 +1,4 @@
-"""Labels: names as written, one name in any Unicode form, many classes in linear time, and targets that keep their differences."""
+"""Labels: one name in any Unicode form, many classes in linear time, and targets that keep their differences."""
 
 from __future__ import annotations
 

@@ -66,6 +66,8 @@ def _print_domain(name: str, declaration: Declaration, domain: Domain, root: Pat
     test = f" + {len(domain.test):,} test" if domain.test is not None else ""
     labels = f"{len(domain.targets)} targets" if domain.targets else f"{len(domain.classes)} classes"
     typer.echo(f"ok  {name:20} {len(domain.samples):,}{test} samples, {labels}, {files}")
+    for text in domain.reading:
+        typer.echo(f"      {text}")
     for note in domain.notes:
         console.warn(f"note: domains.{name}: {note}")
     if domain.test is not None and (count := count_duplicates(domain.test.x, domain.samples.x)):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tlbench.data import preparation, readers, shifts, source_files
 from tlbench.data.cache import load_cached
 from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
-from tlbench.data.decoding.arrays import Array, UnencodedSamples
+from tlbench.data.decoding.arrays import UnencodedSamples
 from tlbench.data.decoding.labels import (
     UNKNOWN,
     encode_labels,
@@ -26,9 +25,10 @@ from tlbench.data.decoding.labels import (
     select_classes,
     target_array,
 )
+from tlbench.data.finished_arrays import fingerprint, merged_features, to_arrays, to_labelled
 from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
-from tlbench.terms import Domain, Labelled
+from tlbench.terms import Domain
 
 SUBSAMPLE_USE = "rows"
 """Seeds the generator of the sample limit; every recorded fingerprint depends on this name."""
@@ -98,6 +98,7 @@ class RawSamples:
     group: Any
     """The group of each sample (N,) as it was read, or None."""
     notes: tuple[str, ...]
+    reading: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class UnpreparedDomain:
         with files.error_prefix(where):
             encoded = _encode(self.main, declaration.main, fit_on)
             main_x, y, group = _shift(encoded, self.main, declaration, declaration.main.samples, self.root)
-            subsets = [_to_arrays(_prepare(main_x, main_x, declaration.prepare), y, _group_indices(group, self.groups))]
+            prepared = _prepare(main_x, main_x, declaration.prepare)
+            merged = merged_features(prepared)
+            subsets = [to_arrays(prepared, y, _group_indices(group, self.groups))]
         if self.test is not None and declaration.test is not None:
             with files.error_prefix(f"{where}.test"):
                 x = _encode(self.test, declaration.test, fit_on)
@@ -128,20 +131,21 @@ class UnpreparedDomain:
                         f"The test samples are {x.shape[1:]}, and the main samples {encoded.shape[1:]}. Both need one shape."
                     )
                 x, y, group = _shift(x, self.test, declaration, declaration.test.samples, self.root)
-                subsets.append(_to_arrays(_prepare(x, main_x, declaration.prepare), y, _group_indices(group, self.groups)))
+                subsets.append(to_arrays(_prepare(x, main_x, declaration.prepare), y, _group_indices(group, self.groups)))
         raw_subsets = [raw for raw in (self.main, self.test) if raw is not None]
         digests = [raw.x.digest() for raw in raw_subsets if isinstance(raw.x, UnencodedSamples)]
         targets = self.main.names if declaration.task == "regression" else ()
-        labelled = [_to_labelled(*subset) for subset in subsets]
+        labelled = [to_labelled(*subset) for subset in subsets]
         return Domain(
             name=declaration.name,
             samples=labelled[0],
             classes=self.classes,
-            fingerprint=_fingerprint(subsets, (self.classes or targets), digests),
+            fingerprint=fingerprint(subsets, (self.classes or targets), digests),
             test=labelled[1] if len(labelled) > 1 else None,
             groups=self.groups,
             targets=targets,
-            notes=tuple(note for raw in raw_subsets for note in raw.notes),
+            notes=tuple(dict.fromkeys([*(note for raw in raw_subsets for note in raw.notes), *merged])),
+            reading=tuple(text for raw in raw_subsets for text in raw.reading),
             unfitted=None if self.fit_on is None else UnfittedFeatures(self.fit_on, self.prepare),
         )
 
@@ -155,7 +159,8 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
     y: NDArray[Any]
     if declaration.task == "regression":
-        y, names = target_array(result.y, result.targets, result.x.shape[0] if hasattr(result.x, "shape") else None)
+        count = result.x.shape[0] if hasattr(result.x, "shape") else None
+        y, names = target_array(result.y, result.targets, count, result.number)
     else:
         if np.ndim(result.y) == 2 and 1 not in np.shape(result.y) and len(result.targets) > 1:
             raise TlbenchError(
@@ -170,7 +175,7 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
             raise TlbenchError(f"x has {len(x)} samples and y {len(y)} labels; each sample needs one label.")
     else:
         x = arrays.sample_array(x, len(y), source.shape)
-    return RawSamples(x, y, names, result.group, result.notes)
+    return RawSamples(x, y, names, result.group, (*result.notes, *result.left_out), result.reading)
 
 
 def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
@@ -184,9 +189,11 @@ def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declar
             raise TlbenchError(f"keep leaves no samples: none has a class of {', '.join(declaration.keep)}.")
         indices, y = indices[mask_N], y[mask_N]
     if len(indices) == len(raw.y):
-        return RawSamples(raw.x, y, tuple(classes), raw.group, raw.notes)
+        return replace(raw, y=y, names=tuple(classes))
+    dropped = f"{len(raw.y) - len(indices):,} of {len(raw.y):,} samples are left out by drop_others or keep"
     x = raw.x[indices] if isinstance(raw.x, UnencodedSamples) else mapped_arrays.take(raw.x, indices)
-    return RawSamples(x, y, tuple(classes), None if raw.group is None else raw.group[indices], raw.notes)
+    group = None if raw.group is None else raw.group[indices]
+    return RawSamples(x, y, tuple(classes), group, raw.notes, (*raw.reading, dropped))
 
 
 def _encode(raw: RawSamples, source: DataSource, fit_on: Sequence[UnencodedSamples]) -> Any:
@@ -247,50 +254,3 @@ def _prepare(x: Any, main: Any, operations: Sequence[Operation]) -> Any:
         main = prepared if x is main else function(main, main, **operation.options)
         x = prepared
     return x
-
-
-SubsetArrays = tuple[Array, Array, "Array | None"]
-"""x (N, ...), y (N,) or (N, K), and group (N,) of the main or the test samples."""
-
-
-def _to_arrays(x: Any, y: NDArray[Any], group: Array | None) -> SubsetArrays:
-    """Arrays as the tensors will hold them: byte images stay bytes, other samples become float32, labels int64."""
-    x = arrays.dense(x)
-    dtype: Any = np.uint8 if x.ndim == 4 and x.dtype == np.uint8 else np.float32
-    with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, which is an error below
-        fits = x.dtype == dtype and x.flags["C_CONTIGUOUS"] and x.flags["WRITEABLE"]
-        if not (fits and mapped_arrays.is_mapped(x)):  # a fitting array that is mapped copy-on-write stays in its file
-            small = x.size * np.dtype(dtype).itemsize <= mapped_arrays.MAPPED_BYTES
-            x = (
-                np.require(x, dtype, ["C", "W", "O"])
-                if small
-                else mapped_arrays.map_chunks(x, lambda chunk: chunk.astype(dtype))
-            )
-    arrays.check_finite(x, "after shifts and preparations, in single precision")
-    return x, np.require(y, np.int64 if y.ndim == 1 else np.float32, ["C", "W", "O"]), group
-
-
-def _to_labelled(x: Array, y: Array, group: Array | None) -> Labelled:
-    import torch
-
-    samples, groups = torch.from_numpy(mapped_arrays.remember(x)), None if group is None else torch.from_numpy(group)
-    return Labelled(samples, torch.from_numpy(y), group=groups)
-
-
-def _fingerprint(subsets: Sequence[SubsetArrays], names: Sequence[str], digests: Sequence[bytes]) -> str:
-    """16 hex digits of the sha256 of the content of a Domain, whatever its name and its files are.
-
-    Where features are fitted for each pair, the content is the domain as fitted on itself and the digests of its samples as
-    they were read.
-    """
-    hasher = hashlib.sha256(repr((tuple(names), len(subsets))).encode())
-    for subset in subsets:
-        for array in subset:
-            if array is None:
-                continue
-            hasher.update(f"{array.shape}{array.dtype.str}".encode())
-            for chunk in mapped_arrays.chunks(array):
-                hasher.update(np.ascontiguousarray(array[chunk]).data)
-    for digest in digests:
-        hasher.update(digest)
-    return hasher.hexdigest()[:16]

@@ -44,6 +44,7 @@ def summary_text(declaration: Declaration, domain: Domain) -> str:
         lines.insert(3, ("groups", f"{len(sizes)}, of {sizes.min():,} to {sizes.max():,} samples"))
     if domain.unfitted is not None:
         lines.insert(2, ("features", "fitted on the source of each pair; shown as fitted on the domain's own samples"))
+    lines += [("read", text) for text in domain.reading]
     lines += [("note", note) for note in domain.notes]
     return "\n".join([domain.name, *(f"  {name:12} {value}" for name, value in lines)])
 

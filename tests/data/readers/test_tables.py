@@ -103,7 +103,7 @@ def test_several_files_are_one_domain(root: Path) -> None:
         ({"where": {"yer": 1}}, "There is no column 'yer'. Did you mean 'year'?"),
         ({"where": {"sex": "X"}}, "where selects none of 4 rows at sex = 'X'. The values of this column are F, M"),
         ({"where": {"sex": {"min": 3}}}, "column 'sex' holds texts, and the range"),
-        ({"where": {"year": "late"}}, "column 'year' holds numbers, not 'late'"),
+        ({"where": {"year": "late"}}, "where selects none of 4 rows at year = 'late'. The values of this column are 2001"),
         ({"features": ["a", "sex"]}, "column 'sex' holds texts ('F'). Set encode = 'onehot'"),
         ({"features": ["a", "y"]}, "The label 'y' is among the features"),
         ({"categories": {"sex": ["F"]}}, "column 'sex' holds 'M', which is not among its categories F"),

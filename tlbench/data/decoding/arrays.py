@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,6 +35,12 @@ class ReaderResult:
     """Sentences for the user about what was read otherwise than declared."""
     targets: tuple[str, ...] = ()
     """The names of the K target columns."""
+    number: Callable[[str], float] = float
+    """A target as it was read -> its number, where targets are texts."""
+    left_out: tuple[str, ...] = ()
+    """Sentences about columns and samples that are left out though nothing declares it; they are notes of the domain."""
+    reading: tuple[str, ...] = ()
+    """What was read, for `data show`: the columns used, and the rows that the declaration selects."""
 
 
 class UnencodedSamples(ABC):

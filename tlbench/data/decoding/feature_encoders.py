@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from tlbench.data.decoding.arrays import Array, UnencodedSamples
+from tlbench.data.decoding.arrays import DENSE_LIMIT_BYTES, Array, UnencodedSamples
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MANY_CATEGORIES, ONE_HOT_CELLS = 1000, 2**27
+"""A column of more categories than this may take so many cells (1 GiB) as 0 and 1; names and ids take more."""
 Impute = Literal["mean", "median", "most_frequent"]
 
 
@@ -72,11 +74,32 @@ class UnencodedTable(UnencodedSamples):
                 )
         fit_frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         number_columns = [name for name in self.frame.columns if name not in self.category_columns]
+        self._check_size(fit_frame)
         blocks = [self._encode_numbers(fit_frame, number_columns)] if number_columns else []
         blocks += [
             one_hot(self.frame[name], fit_frame[name], self.categories.get(name, []), name) for name in self.category_columns
         ]
         return np.concatenate(blocks, axis=1)
+
+    def _check_size(self, fit_frame: pd.DataFrame) -> None:
+        """Check that the columns of 0 and 1 fit into memory, before any is made.
+
+        Raises:
+            TlbenchError: a column with a category for nearly every sample, or too many columns of categories.
+        """
+        counts = {name: len(self.categories.get(name) or ()) or fit_frame[name].nunique() for name in self.category_columns}
+        for name, count in counts.items():
+            if count > MANY_CATEGORIES and count * len(self) > ONE_HOT_CELLS:
+                raise TlbenchError(
+                    f"The column {name!r} holds {count:,} categories, which are as many features of {len(self):,} samples. "
+                    "A name or an id is no feature: leave it out by features, or declare the categories that matter."
+                )
+        largest = max(counts, key=lambda name: counts[name], default="")
+        if (size_bytes := 8 * sum(counts.values()) * len(self)) > DENSE_LIMIT_BYTES:
+            raise TlbenchError(
+                f"The {sum(counts.values()):,} categories of {len(counts)} columns take {size_bytes / 2**30:.1f} GiB as "
+                f"features, and {DENSE_LIMIT_BYTES / 2**30:g} GiB are allowed. Leave the column {largest!r} out by features."
+            )
 
     def _encode_numbers(self, fit_frame: pd.DataFrame, columns: Sequence[str]) -> Array:
         x_ND = number_matrix(self.frame, columns)

@@ -52,13 +52,16 @@ def label_array(y: Any) -> Array:
     return y
 
 
-def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def target_array(
+    y: Any, names: Sequence[str] = (), count: int | None = None, number: Callable[[str], float] = float
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Labels as a reader returned them -> regression targets (N, K) and the names of the K targets.
 
     Args:
         y: (N,) or (N, K), numbers or texts of numbers.
         names: the K names; without any, "target", or "target_0", "target_1"... where K > 1.
         count: the number of samples N where it is known; then (1, N), as MATLAB stores a vector, is one target.
+        number: a text -> its number; it raises a ValueError for other texts.
 
     Raises:
         TlbenchError: targets that are not numbers, missing or not finite, or of more than two axes.
@@ -72,10 +75,11 @@ def target_array(y: Any, names: Sequence[str] = (), count: int | None = None) ->
     y = y[:, None] if y.ndim == 1 else y
     names = tuple(names) or (("target",) if y.shape[1] == 1 else tuple(f"target_{k}" for k in range(y.shape[1])))
     if y.dtype.kind in "SUO":
+        y = y.astype(object)
         for k, name in enumerate(names):
             for i, value in enumerate(y[:, k]):
                 try:
-                    float(value)
+                    y[i, k] = number(value) if isinstance(value, str) else float(value)
                 except (TypeError, ValueError) as error:
                     raise TlbenchError(
                         f"The target {name!r} holds {_label_text(value)[:40]!r} in sample {i} (counted from 0); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,19 +13,26 @@ from pydantic import Field
 
 from tlbench.data.decoding import files, tables
 from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.decoding.table_options import TableOptions
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Options(tables.TableOptions, strict=True):
+MAX_SKIP = 10**6
+
+
+PATH_KEYS = ("path", "fit.path")
+
+
+class Options(TableOptions, strict=True):
     """How the text is read; see `TableOptions` for the keys that assign the columns."""
 
     separator: Annotated[str, Field(min_length=1, max_length=1, description="the character between two cells")] = ","
     header: Annotated[bool, Field(description="whether the first line names the columns; else they are '0', '1', ...")] = True
     names: Annotated[list[str], Field(min_length=1, description="names for the columns of a file without header")] | None = None
-    skip: Annotated[int, Field(ge=0, description="lines to skip at the beginning")] = 0
+    skip: Annotated[int, Field(ge=0, le=MAX_SKIP, description="lines to skip at the beginning")] = 0
     encoding: Annotated[str, Field(description="the encoding of the text")] = "utf-8"
     missing: Annotated[list[str], Field(description="cells that mean a missing value")] = Field(
         default_factory=lambda: ["", "?", "NA", "N/A", "NaN", "nan", "null"]
@@ -39,17 +46,18 @@ def read(options: Options, root: Path) -> ReaderResult:
         TlbenchError: a file or column that is not there, lines of unequal length, text of another encoding, or cells of another
             type than their column.
     """
-    return tables.read(options, root, frame_reader(options))
+    return tables.read(options, root, frame_reader(options, options.text_columns))
 
 
-def frame_reader(options: Options) -> tables.FrameReader:
-    """The function that reads one file as a data frame."""
+def frame_reader(options: Options, texts: Sequence[str]) -> tables.FrameReader:
+    """The function that reads one file as a data frame; the cells of some columns (`texts`) stay as they are written."""
 
     def read_frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
         import pandas as pd
 
         if options.names is not None and options.header:
             raise TlbenchError("names is for a file without a header. Set header = false.")
+        _check_header(path, options)
         settings: dict[str, Any] = {
             "sep": options.separator,
             "index_col": False,
@@ -63,21 +71,48 @@ def frame_reader(options: Options) -> tables.FrameReader:
             if options.header:  # pandas would silently rename the second of two equal names to "a.1"
                 with files.open_unzipped(path) as stream:
                     names = pd.read_csv(stream, header=None, nrows=1, dtype=str, **settings).iloc[0].str.strip()
-                if duplicates := names[names.duplicated()].tolist():
+                if duplicates := names[names.duplicated() & (names != "") & names.notna()].tolist():
                     raise TlbenchError(f"{path}: Two columns are called {duplicates[0]!r}. Rename one.")
+            keys = [int(name) if not options.header and options.names is None and name.isdigit() else name for name in texts]
+            as_written: Any = str if not options.number_format.is_plain else dict.fromkeys(keys, str)
             with files.open_unzipped(path) as stream:
                 frame = pd.read_csv(
                     stream,
                     header=0 if options.header else None,
                     names=options.names,
                     na_values=options.missing,
+                    dtype=as_written,
                     low_memory=False,
                     **settings,
                 )
             _check_separator(path, frame, options)
-            return frame
+            stripped = {key: frame[key].str.strip() for key in keys if key in frame.columns}
+            return _with_columns(frame, stripped, options.missing)
 
     return read_frame
+
+
+def _with_columns(frame: pd.DataFrame, columns: dict[Any, pd.Series[Any]], missing: Sequence[str]) -> pd.DataFrame:
+    """A frame with some columns of texts, in which the missing cells are None."""
+    for key, column in columns.items():
+        frame[key] = column.astype(object).where(column.notna() & ~column.isin(missing), None)
+    return frame
+
+
+def _check_header(path: Path, options: Options) -> None:
+    """Check that there is a line after those to skip, and that it has not too many cells.
+
+    Raises:
+        TlbenchError: there are no more lines, or too many columns.
+    """
+    with files.guarded_reading(path, "csv"), files.open_unzipped(path) as stream:
+        lines = 0
+        for lines, line in enumerate(stream, 1):
+            if lines > options.skip:
+                tables.check_columns(path, line.count(options.separator.encode()) + 1)
+                return
+        if options.skip:
+            raise TlbenchError(f"{path}: The file has {lines:,} lines, and skip = {options.skip:,} leaves none. Skip fewer.")
 
 
 def _check_separator(path: Path, frame: pd.DataFrame, options: Options) -> None:

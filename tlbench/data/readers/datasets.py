@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tlbench.data import sample_selection
-from tlbench.data.decoding import datasets_folders, files, folders, images, tables
+from tlbench.data.decoding import datasets_folders, files, folders, images, table_options, tables
 from tlbench.data.decoding.arrays import Array, ReaderResult
+from tlbench.data.decoding.labels import listed
 from tlbench.data.readers import text
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.terms import Strict
@@ -35,10 +36,12 @@ class Options(Strict, strict=True):
     revision: (
         Annotated[str, Field(pattern="^[0-9a-f]{40}$", description="the commit of the data set, 40 hex digits")] | None
     ) = None
-    path: Annotated[tables.Paths, Field(description="a folder, or files of one kind, relative to the data root")] | None = None
+    path: (
+        Annotated[table_options.Paths, Field(description="a folder, or files of one kind, relative to the data root")] | None
+    ) = None
     config: Annotated[str, Field(description="the configuration, where a data set has several")] | None = None
     split: Annotated[str, Field(description="the split of the data set")] = "train"
-    label: Annotated[tables.Labels, Field(description="the column of the labels, or a list of columns of targets")]
+    label: Annotated[table_options.Labels, Field(description="the column of the labels, or a list of columns of targets")]
     group: Annotated[str, Field(description="the column of the groups, for worst-group accuracy")] | None = None
     where: Annotated[
         sample_selection.Where, Field(description="rows to select: column = value, list of values or { min, max }")
@@ -93,19 +96,28 @@ def read(options: Options, root: Path) -> ReaderResult:
     if options.above is not None:
         y = (tables.number_columns(selected, options.label)[:, 0] >= options.above).astype(np.int64)
     group = None if options.group is None else tables.label_columns(selected, [options.group], "group")
-    targets = tuple(options.label)
+    targets, reading = tuple(options.label), _reading(data_set, options, len(selected), len(frame))
     if options.image is not None:
         image_options = images.ImageOptions(
             size=options.size or 1, crop=options.crop, mode=options.mode, skip_bad=options.skip_bad
         )
         encoded = _encoded_images(data_set, options.image, folder, selected.index.to_numpy())
         x, decoded, notes = images.decode(encoded, len(selected), image_options)
-        return ReaderResult(x, y[decoded], None if group is None else group[decoded], notes, targets)
+        return ReaderResult(x, y[decoded], None if group is None else group[decoded], notes, targets, reading=reading)
     if options.text is not None:
         texts = text.checked_texts(selected[options.text].tolist(), options.text)
+        blank = text.blank_texts(texts)
         x = text.text_features(texts, options.words, options.size or 1, options.ngrams, options.encoder, root)
-        return ReaderResult(x, y, group, targets=targets)
-    return ReaderResult(tables.number_columns(selected, options.features or []), y, group, targets=targets)
+        return ReaderResult(x, y, group, targets=targets, left_out=blank, reading=reading)
+    return ReaderResult(tables.number_columns(selected, options.features or []), y, group, targets=targets, reading=reading)
+
+
+def _reading(data_set: Any, options: Options, selected: int, rows: int) -> tuple[str, ...]:
+    """What is read of a data set, for `data show`."""
+    used = [*([options.image] if options.image else []), *_columns_without_image(options)]
+    others = [name for name in data_set.features if name not in used]
+    left_out = f"; left out: {listed(others)}" if others else ""
+    return (f"the columns read are {listed(used)}{left_out}", f"{selected:,} of {rows:,} rows")
 
 
 def sources(options: Options, root: Path) -> list[Path]:
@@ -134,7 +146,7 @@ def _open_data_set(options: Options, root: Path) -> tuple[Path, Any]:
             home = files.find(root, paths[0], folder=True)
             data_set = _open_folder(home, home, options)
         else:
-            home, data_set = root, _open_files([files.find(root, path) for path in paths], options.split)
+            home, data_set = root, _open_files([files.find(root, path) for path in paths], options)
         if data_set.features is None:
             data_set = data_set._resolve_features()
         for name in [*_columns_without_image(options), *([options.image] if options.image else [])]:
@@ -149,20 +161,29 @@ def _open_folder(folder: Path, home: Path, options: Options) -> Any:
 
     datasets_folders.check_card(folder)
     builder = load_dataset_builder(str(folder), name=options.config)
+    if hasattr(builder.config, "converters"):  # text tables, of which pandas would read 007 as 7
+        builder.config.converters = dict.fromkeys(_text_columns(options), str)
     datasets_folders.check_local(builder.config.data_files, home)
     return builder.as_streaming_dataset(split=options.split)
 
 
-def _open_files(paths: list[Path], split: str) -> Any:
+def _open_files(paths: list[Path], options: Options) -> Any:
     """The data set of files of one kind."""
     from datasets import load_dataset
 
     suffixes = {path.suffix for path in paths}
     if len(suffixes) != 1 or not suffixes <= set(BUILDERS):
         raise TlbenchError(f"path must name files of one kind ({', '.join(BUILDERS)}), not {', '.join(sorted(suffixes))}.")
-    return load_dataset(
-        BUILDERS[suffixes.pop()], data_files={split: [str(path) for path in paths]}, split=split, streaming=True
-    )
+    kind, split = BUILDERS[suffixes.pop()], options.split
+    as_written = {"converters": dict.fromkeys(_text_columns(options), str)} if kind == "csv" else {}
+    data_files = {split: [str(path) for path in paths]}
+    return load_dataset(kind, data_files=data_files, split=split, streaming=True, **as_written)
+
+
+def _text_columns(options: Options) -> list[str]:
+    """The columns whose cells are read as they are written."""
+    named = [*options.label, options.group, options.text, *options.where]
+    return [name for name in dict.fromkeys(named) if name is not None and name not in (options.features or ())]
 
 
 def _columns_without_image(options: Options) -> list[str]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.data.decoding import files, tables
 from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.decoding.labels import normalized
+from tlbench.data.decoding.table_options import TableOptions
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Options(tables.TableOptions, strict=True):
+PATH_KEYS = ("path", "fit.path")
+
+
+class Options(TableOptions, strict=True):
     """See `TableOptions` for the keys that assign the columns."""
 
 
@@ -23,12 +31,14 @@ def read(options: Options, root: Path) -> ReaderResult:
     Raises:
         TlbenchError: a file or column that is not there, a damaged file, or a file of more cells than are allowed.
     """
-    return tables.read(options, root, _read_frame)
+    return tables.read(options, root, functools.partial(_read_frame, texts=options.text_columns))
 
 
-def _read_frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
+def _read_frame(path: Path, needed: list[str] | None, texts: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a file; whole numbers beside nulls stay whole in some columns (`texts`)."""
     from pyarrow import ipc, memory_map
     from pyarrow import parquet as pq
+    from pyarrow.types import is_integer
 
     with files.guarded_reading(path, "Parquet or Arrow"):
         with path.open("rb") as stream:
@@ -47,19 +57,37 @@ def _read_frame(path: Path, needed: list[str] | None) -> pd.DataFrame:
         else:
             raise TlbenchError(f"{path}: This is not a Parquet, Arrow or Feather file; its first bytes are not those of one.")
         table.validate(full=True)  # offsets of a damaged file may point anywhere, and its texts may be invalid
-        return table.to_pandas(ignore_metadata=True)
+        frame = table.to_pandas(ignore_metadata=True)
+        for name in {*texts} & {*table.column_names}:
+            if table[name].null_count and frame[name].dtype.kind == "f" and is_integer(table.schema.field(name).type):
+                frame[name] = table[name].to_pandas(integer_object_nulls=True)
+        frame.attrs["index_columns"] = _index_columns(table.schema.metadata)
+        return frame
+
+
+def _index_columns(metadata: dict[bytes, bytes] | None) -> list[str]:
+    """The columns that pandas stored its index in, by the metadata of the file."""
+    try:
+        stored = json.loads((metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+        return [name for name in stored if isinstance(name, str)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _check_columns(path: Path, needed: list[str] | None, names: list[str]) -> list[str] | None:
-    for name in needed or ():
-        if name not in names:
+    if needed is None:
+        return None
+    stored = {normalized(name): name for name in names}
+    for name in needed:
+        if name not in stored:
             raise TlbenchError(f"{path}: There is no column {name!r}. {did_you_mean(name, names)}")
-    return needed
+    return [stored[name] for name in needed]
 
 
 def _check_unpacked_size(path: Path, rows: int, names: list[str], metadata: Any) -> None:
     """Refuse a file whose declared size is above the limits, before anything is unpacked."""
     unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    tables.check_columns(path, len(names))
     if rows * len(names) > tables.CELLS_LIMIT or unpacked > files.UNPACKED_LIMIT_BYTES:
         raise TlbenchError(
             f"{path}: The file declares {rows} rows of {len(names)} columns, {unpacked / 2**30:.1f} GiB unpacked. "

@@ -8,7 +8,8 @@ needs no fit either.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,10 +17,12 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tlbench.data import sample_selection
-from tlbench.data.decoding import feature_encoders, files, sentence_encoders, tables
+from tlbench.data.decoding import feature_encoders, files, sentence_encoders, table_options, tables
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
+
+PATH_KEYS = ("files", "path", "encoder", "fit.*")
 
 
 def _lists_of_files(value: Any) -> Any:
@@ -40,10 +43,14 @@ class Options(Strict, strict=True):
         Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without one, each line is a text")]
         | None
     ) = None
-    path: Annotated[tables.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
+    path: Annotated[table_options.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
     column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
-    label: Annotated[tables.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
-    group: Annotated[tables.Column, Field(description="the column of the groups in the table")] | None = None
+    label: Annotated[table_options.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
+    group: Annotated[table_options.Column, Field(description="the column of the groups in the table")] | None = None
+    separator: (
+        Annotated[str, Field(min_length=1, max_length=1, description="the character between two cells of a .csv table")] | None
+    ) = None
+    """None: a tabulator for .tsv, else a comma."""
     where: Annotated[sample_selection.Where, Field(description="rows of the table to select")] = Field(default_factory=dict)
     encoding: Annotated[str, Field(description="the encoding of the text")] = "utf-8"
     features: Annotated[
@@ -64,8 +71,8 @@ class Options(Strict, strict=True):
             self.column is None or self.label is None or self.tag is not None or self.fit != "source"
         ):
             raise ValueError("A table needs column and label, and takes neither tag nor fit.")
-        if self.files is not None and (self.column or self.label or self.group or self.where):
-            raise ValueError("column, label, group and where are for a table, not for files.")
+        if self.files is not None and (self.column or self.label or self.group or self.where or self.separator):
+            raise ValueError("column, label, group and where are for a table, not for files; so is separator.")
         if self.fit != "source" and self.features != "tfidf":
             raise ValueError("fit is for features = 'tfidf'; no other features are fitted.")
         if (self.encoder is None) == (self.features == "encoder"):
@@ -82,12 +89,14 @@ def read(options: Options, root: Path) -> ReaderResult:
     """
     if options.files is not None:
         texts, y = _texts_by_class(options.files, options, root)
-        group = None
+        result = ReaderResult(
+            None, y, reading=(f"{len(texts):,} texts of {len(options.files)} classes; blank lines are no texts",)
+        )
     else:
-        texts, y, group = _texts_of_table(options, root)
+        texts, result = _texts_of_table(options, root)
     fit_on = None if options.fit == "source" else _texts_by_class(options.fit, options, root)[0]
     x = text_features(texts, options.features, options.size, options.ngrams, options.encoder, root, fit_on)
-    return ReaderResult(x, y, group, targets=tuple(options.label or ()))
+    return replace(result, x=x)
 
 
 def text_features(
@@ -134,6 +143,12 @@ def checked_texts(cells: list[Any], column: str) -> list[str]:
     return cells
 
 
+def blank_texts(texts: Sequence[str]) -> tuple[str, ...]:
+    """A note on texts without any character but blanks, if there are any."""
+    count = sum(not text.strip() for text in texts)
+    return (f"{count:,} of {len(texts):,} texts are empty; they have no words as features.",) if count else ()
+
+
 def _unencoded(texts: list[str], size: int, ngrams: int) -> feature_encoders.UnencodedTexts:
     return feature_encoders.UnencodedTexts(np.array(texts, dtype=object), size, ngrams)
 
@@ -158,11 +173,11 @@ def _texts_of_file(path: Path, options: Options) -> list[str]:
         except (UnicodeError, LookupError) as error:
             raise TlbenchError(f"{path}: {error}. Set encoding, as in encoding = 'latin-1'.") from error
     if options.tag is None:
-        texts = [line.strip() for line in content.splitlines() if line.strip()]
+        # splitlines() would split within a line, at form feeds, U+0085, U+2028 and others
+        texts = [line.strip() for line in re.split(r"\r\n|\n|\r", content) if line.strip()]
     else:
         opened, closed = content.count(f"<{options.tag}>"), content.count(f"</{options.tag}>")
-        tag = re.escape(options.tag)
-        texts = [text.strip() for text in re.findall(rf"<{tag}>(.*?)</{tag}>", content, re.S)]
+        texts = _texts_in_tag(content, options.tag)
         if opened != closed or len(texts) != opened:
             raise TlbenchError(
                 f"{path}: <{options.tag}> is opened {opened} times and closed {closed} times. The file may be truncated."
@@ -172,8 +187,19 @@ def _texts_of_file(path: Path, options: Options) -> list[str]:
     return texts
 
 
-def _texts_of_table(options: Options, root: Path) -> tuple[list[str], Any, Any]:
-    """The texts (N,) of a table's column, the labels (N,) or targets (N, K), and the groups (N,) or None."""
+def _texts_in_tag(content: str, tag: str) -> list[str]:
+    """The contents of all elements of a tag, in one pass: a regular expression would try each opening tag to the end."""
+    texts, end = [], 0
+    while (start := content.find(f"<{tag}>", end)) >= 0:
+        start += len(tag) + 2
+        if (end := content.find(f"</{tag}>", start)) < 0:
+            break
+        texts.append(content[start:end].strip())
+    return texts
+
+
+def _texts_of_table(options: Options, root: Path) -> tuple[list[str], ReaderResult]:
+    """The texts (N,) of a table's column, and the labels (N,) or targets (N, K) and groups (N,) without samples."""
     from tlbench.data.readers import csv, jsonl
 
     assert options.column is not None and options.label is not None and options.path is not None
@@ -182,14 +208,21 @@ def _texts_of_table(options: Options, root: Path) -> tuple[list[str], Any, Any]:
     needed = list(dict.fromkeys([options.column, *options.label, *group_column, *options.where]))
     suffixes = {Path(path.removesuffix(".gz")).suffix for path in options.path}
     if suffixes <= {".csv", ".tsv"}:
-        separator = "\t" if ".tsv" in suffixes else ","
-        read_frame = csv.frame_reader(csv.Options(**settings, separator=separator, missing=[]))
+        separator = options.separator or ("\t" if ".tsv" in suffixes else ",")
+        read_frame = csv.frame_reader(csv.Options(**settings, separator=separator, missing=[]), needed)
     elif suffixes == {".jsonl"}:
-        read_frame = jsonl.frame_reader(jsonl.Options(**settings))
+        read_frame = jsonl.frame_reader(jsonl.Options(**settings), needed)
     else:
         raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}.")
-    frame = tables.concatenated_frames(options.path, root, read_frame, needed)
+    frame = tables.concatenated_frames(options.path, root, read_frame, needed).frame
     selected = sample_selection.select(frame, options.where)
     texts = checked_texts(selected[options.column].tolist(), options.column)
     group = None if options.group is None else tables.label_columns(selected, group_column, "group")
-    return texts, tables.label_columns(selected, options.label), group
+    return texts, ReaderResult(
+        None,
+        tables.label_columns(selected, options.label),
+        group,
+        targets=tuple(options.label),
+        left_out=blank_texts(texts),
+        reading=(f"the texts are the column {options.column}", f"{len(selected):,} of {len(frame):,} rows"),
+    )
