@@ -65,6 +65,7 @@ def load_all(root: Path, cache: Path) -> tuple[float, int]:
     return time.perf_counter() - start, samples
 
 
+@pytest.mark.filterwarnings("ignore:.*EXIF orientation:UserWarning")  # of one photograph
 def test_photographs(root: Path, tmp_path: Path) -> None:
     import torch  # the import, which every load needs, is not timed
 

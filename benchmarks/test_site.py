@@ -104,7 +104,8 @@ class TestSite:
             timed(benchmark, lambda: sort_ms.append(tab.evaluate(_SORT)), rounds=SORTS)
             browser.close()
         table_rows = (folder / page).read_text(encoding="utf-8").count("<tr>")
-        median_ms, worst_ms = float(np.median(sort_ms[1:])), max(sort_ms[1:])
+        timed_ms = sort_ms[1:] or sort_ms  # without the warm-up, except where pytest-benchmark is disabled and runs once
+        median_ms, worst_ms = float(np.median(timed_ms)), max(timed_ms)
         benchmark.extra_info |= {"median_ms": median_ms, "worst_ms": worst_ms, "table_rows": table_rows}
         print(f"\n{page}: sorted in {median_ms:.0f} ms, at worst {worst_ms:.0f} ms (aim: {SORT_MS} ms)")
 
