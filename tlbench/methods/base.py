@@ -168,7 +168,7 @@ class Phase:
     reads: frozenset[str]
     """The splits from which each step draws a batch."""
     share: float = 1.0
-    """The share of the suite's steps that this phase takes; the shares of all phases should add up to 1."""
+    """The share of the suite's steps that this phase takes; the shares of all phases must not exceed 1 in sum."""
     groups: tuple[Group, ...] | None = None
     """The modules that learn, and how fast; None: every parameter at the suite's rate. Each phase has a new optimizer."""
     begin: Callable[[Passes], None] | None = None

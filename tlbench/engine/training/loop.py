@@ -19,6 +19,7 @@ from tlbench.engine.training.checkpoint import TrainingPosition, TrainingState
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.outcome import Outcome, trace_point
+from tlbench.engine.training.shares import steps_of_phases
 from tlbench.engine.training.step_runner import StepRunner, may_capture
 from tlbench.errors import DivergedError
 from tlbench.methods.base import DeepMethod, Phase
@@ -100,7 +101,7 @@ class TrainingRun:
         self._on_step = on_step
         self.device = next(group.method.parameters()).device
         ddp.check_batch(training.batch)
-        self._phase_steps = _steps_of_phases(group.phases, training.steps)
+        self._phase_steps = steps_of_phases(group.phases, training.steps, type(group.learners[0].method).__name__)
         self._total_steps = sum(self._phase_steps)
         self.losses = group.new_losses(self._total_steps, self.device)
         self._outcomes = [Outcome() for _ in group.learners]
@@ -285,11 +286,3 @@ class PhaseRun:
 
     def _count_operations(self) -> contextlib.AbstractContextManager[None]:
         return self._run.throughput.count_flops(self._steps, self._samples_per_step)
-
-
-def _steps_of_phases(phases: Sequence[Phase], steps: int) -> list[int]:
-    """The steps of each phase by its share of all steps; one at least, but none for a phase without a loss."""
-    shares = [phase.share if phase.loss is not None else 0.0 for phase in phases]
-    ends = [round(steps * sum(shares[: i + 1])) for i in range(len(shares))]
-    spans = zip(phases, [0, *ends[:-1]], ends, strict=True)
-    return [max(end - start, 1) if phase.loss is not None else 0 for phase, start, end in spans]
