@@ -14,7 +14,10 @@ import tlbench
 LAYERS = (
     *(
         "errors",
+        "escaping",
+        "plain_files",
         "metrics",
+        "ranges",
         "terms",
         "plugins",
         "threads",

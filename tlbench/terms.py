@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
+from tlbench import ranges
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -121,14 +123,14 @@ class Case(Strict):
     """One cell of a suite: a method entry on a pair with a seed."""
 
     suite: str
-    suite_version: int
+    suite_version: ranges.Count
     entry: str = Field(alias="row")
     """The name of the method entry in the suite's [methods]: a method with its options."""
     method: str
-    options: dict[str, Any] = Field(default_factory=dict)
-    sources: tuple[str, ...]
+    options: ranges.Options = Field(default_factory=dict)
+    sources: tuple[str, ...] = Field(min_length=1)
     target: str
-    seed: int
+    seed: ranges.Integer
 
     @property
     def pair(self) -> str:
@@ -139,31 +141,31 @@ class Case(Strict):
 class TracePoint(Strict):
     """What a checkpoint of the training knows without any target label."""
 
-    step: int
-    loss: float | None = None
-    source_validation_accuracy: float | None = None
-    target_entropy: float | None = None
+    step: ranges.Count
+    loss: ranges.Real | None = None
+    source_validation_accuracy: ranges.Share | None = None
+    target_entropy: ranges.Magnitude | None = None
     """Mean entropy in nats of the predictions on (at most 2,000 of) the target samples that were adapted to."""
 
 
 class Scores(Strict):
     """The scores of a case. Shares lie in [0, 1]; null means not measured."""
 
-    target_accuracy: float | None = None
-    source_accuracy: float | None = None
-    per_class_accuracy: dict[str, float | None] | None = None
-    per_group_accuracy: dict[str, float | None] | None = None
+    target_accuracy: ranges.Share | None = None
+    source_accuracy: ranges.Share | None = None
+    per_class_accuracy: dict[str, ranges.Share | None] | None = None
+    per_group_accuracy: dict[str, ranges.Share | None] | None = None
     """By the declared group of the scored samples; the worst of them is derived, not stored."""
-    macro_f1: float | None = None
-    r2: float | None = None
+    macro_f1: ranges.Share | None = None
+    r2: ranges.ExplainedVariance | None = None
     """Regression: explained share of the scored samples' variance, mean over target columns; below 0: worse than their mean."""
-    rmse: float | None = None
-    mae: float | None = None
+    rmse: ranges.Magnitude | None = None
+    mae: ranges.Magnitude | None = None
     """Regression: in the units of the target, the mean over target columns."""
-    per_target_r2: dict[str, float] | None = None
-    source_r2: float | None = None
+    per_target_r2: dict[str, ranges.ExplainedVariance] | None = None
+    source_r2: ranges.ExplainedVariance | None = None
     """Regression: on the held-out source samples."""
-    scored_samples: int | None = Field(None, alias="scored_rows")
+    scored_samples: ranges.Size | None = Field(None, alias="scored_rows")
     predictions: str | None = None
     """Names the file beside the records that holds the predicted class of every scored sample."""
     trace: list[TracePoint] = Field(default_factory=list)
@@ -172,37 +174,37 @@ class Scores(Strict):
 class Cost(Strict):
     """The cost of a case. Null means not measured."""
 
-    wall_seconds: float | None = None
+    wall_seconds: ranges.Seconds | None = None
     """The whole case from its data to its record, by a clock that only runs forward."""
-    train_seconds: float | None = None
-    train_samples_per_second: float | None = None
+    train_seconds: ranges.Seconds | None = None
+    train_samples_per_second: ranges.Rate | None = None
     """Samples of all splits through the backbone, over the steps after the warm-up."""
-    predict_samples_per_second: float | None = None
+    predict_samples_per_second: ranges.Rate | None = None
     """Over all scored samples."""
-    predict_rates: dict[int, float] | None = None
+    predict_rates: dict[ranges.Size, ranges.Rate] | None = None
     """Batch size -> samples per second."""
-    step_seconds_median: float | None = None
-    step_seconds_p95: float | None = None
-    step_data_seconds: float | None = None
+    step_seconds_median: ranges.Seconds | None = None
+    step_seconds_p95: ranges.Seconds | None = None
+    step_data_seconds: ranges.Seconds | None = None
     """Means over the steps whose stages were timed one by one. Null where a step runs as one graph."""
-    step_forward_backward_seconds: float | None = None
-    step_optimizer_seconds: float | None = Field(None, alias="step_optimiser_seconds")
-    warm_up_steps: int | None = None
-    compile_seconds: float | None = None
+    step_forward_backward_seconds: ranges.Seconds | None = None
+    step_optimizer_seconds: ranges.Seconds | None = Field(None, alias="step_optimiser_seconds")
+    warm_up_steps: ranges.Count | None = None
+    compile_seconds: ranges.Seconds | None = None
     """Compiling and capturing, which is in no step; part of `train_seconds`."""
-    train_flops_per_sample: float | None = None
+    train_flops_per_sample: ranges.Flops | None = None
     """Floating-point operations, forward and backward, of one sample through the backbone and all that the method adds."""
-    device_flops_per_second: float | None = None
+    device_flops_per_second: ranges.Flops | None = None
     """The device's limit at this precision: the best large matrix product of this process."""
-    feature_seconds: float | None = None
+    feature_seconds: ranges.Seconds | None = None
     """One pass of a frozen backbone over the domains of the pair; in no other number, for all cases share its features."""
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: ranges.Count | None = None
     """Allocated on a GPU, resident in the process on a CPU."""
-    peak_reserved_bytes: int | None = None
-    peak_resident_bytes: int | None = None
-    energy_joules: float | None = None
-    steps: int | None = None
-    batch: int | None = None
+    peak_reserved_bytes: ranges.Count | None = None
+    peak_resident_bytes: ranges.Count | None = None
+    energy_joules: ranges.Joules | None = None
+    steps: ranges.Size | None = None
+    batch: ranges.Size | None = None
 
 
 class Machine(Strict):
@@ -214,12 +216,12 @@ class Machine(Strict):
     cuda: str | None = None
     precision: str = "fp32"
     cpu: str | None = None
-    cores: int | None = None
-    threads: int | None = None
+    cores: ranges.Cores | None = None
+    threads: ranges.Cores | None = None
     """Of one case, on the CPU."""
-    concurrent_cases: int | None = Field(None, alias="places")
+    concurrent_cases: ranges.Cores | None = Field(None, alias="places")
     """How many cases ran at once on its device, this one among them."""
-    devices: int | None = None
+    devices: ranges.Cores | None = None
     """How many devices trained the case, each with its share of every batch; null where it was one."""
 
 
@@ -244,7 +246,7 @@ class SweepLevel(Strict):
 class Record(Case):
     """A fact: what was asked, what was measured, on which machine, from which code and data, and how it ended."""
 
-    schema_: int = Field(default=SCHEMA, alias="schema")
+    schema_: ranges.Size = Field(default=SCHEMA, alias="schema")
     identity: str
     """Hash of all that decides the numbers; a case whose identity is on file is not run again."""
     status: Literal["done", "skipped", "failed"]
@@ -255,7 +257,7 @@ class Record(Case):
     baseline: str | None = None
     metric: str = "target_accuracy"
     task: Literal["classification", "regression"] = "classification"
-    target_labels: int = 0
+    target_labels: ranges.Count = 0
     suite_hash: str | None = None
     sweep_levels: dict[str, SweepLevel] | None = None
     """By name, the domains of the pair that a sweep generated, and those they were generated from; {}: none is one. Null in

@@ -78,7 +78,10 @@ CHANGES = {
         lambda n, r: r["scores"].update(target_accuracy=0.123),
         "target_accuracy 0.123 of 60 scored samples is no whole number",
     ),
-    "a score": (lambda n, r: r["scores"].update(macro_f1=1.5), "record 3: A score lies outside 0 to 1."),
+    "a score": (
+        lambda n, r: r["scores"].update(macro_f1=1.5),
+        "line 3: Not a record: scores.macro_f1 = 1.5 should be less than or equal to 1.",
+    ),
     "other predictions": (
         lambda n, r: r["scores"].update(target_accuracy=(61 - n) / 60 - 1 / 60),
         "of its 60 predictions are correct, and target_accuracy is",
@@ -87,8 +90,8 @@ CHANGES = {
         lambda n, r: r["scores"].update(predictions="0" * 16),
         "Its predictions 0000000000000000 are not beside it",
     ),
-    "no machine": (lambda n, r: r["machine"].update(cores=0, torch="new"), "record 1: torch = 'new' is no version."),
-    "no cores": (lambda n, r: r["machine"].update(cores=0), "record 1: The machine has 0 processor cores"),
+    "no machine": (lambda n, r: r["machine"].update(torch="new"), "record 1: torch = 'new' is no version."),
+    "no cores": (lambda n, r: r["machine"].update(cores=5000), "record 1: The machine has 5000 processor cores"),
     "a GPU without a driver": (
         lambda n, r: r["machine"].update(device="H200", cuda=None),
         "The device 'H200' has neither a driver nor CUDA.",
@@ -96,7 +99,7 @@ CHANGES = {
     "time": (lambda n, r: r["cost"].update(train_seconds=1e6), "The training took 1000000.0 s of a case that took"),
     "speed": (
         lambda n, r: r["cost"].update(train_samples_per_second=-1.0),
-        "train_samples_per_second is -1, and it cannot be negative.",
+        "line 1: Not a record: cost.train_samples_per_second = -1.0 should be greater than or equal to 0.",
     ),
 }
 
@@ -117,14 +120,14 @@ def test_all_errors_are_reported_at_once(ran, file):
     def change(number, facts):
         facts["code"]["dirty"] = True
         facts["suite_hash"] = "x"
-        facts["scores"]["macro_f1"] = 2.0
+        facts["scores"]["macro_f1"] = 0.123
         return number != 5
 
     rewrite(file, change)
     lines = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
     message = error_of(file, api.load_suite(ran / "tiny.toml"))
-    for words in ("uncommitted code", "suite_hash", "A score lies outside", "2 records of one case", "b:a has 2 seeds"):
+    for words in ("uncommitted code", "suite_hash", "and macro_f1 is 0.123", "2 records of one case", "b:a has 2 seeds"):
         assert words in message, words
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from tlbench.reports.formats.escaping import escape_control
+from tlbench.escaping import escape_control
 
 FORMATS = {"text": "simple", "markdown": "pipe"}
 _MIB = 2**20

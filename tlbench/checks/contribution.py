@@ -10,15 +10,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tlbench import engine, methods, records
-from tlbench.checks.results import result_errors
+from tlbench.checks.results import result_errors, result_notes
+from tlbench.checks.scores import KnownLabels, prediction_errors
 from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
+from tlbench.methods.base import DeepMethod
 from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 from tlbench.terms import Record
+
+UNVERIFIED = (
+    "Not verified, for no other fact tells them: source scores, training traces, times, throughput, memory, energy and the "
+    "machine. They are plausible; `tlbench verify` runs a sample of the cases again."
+)
 
 
 def check_contribution(file: Path, suite: Suite) -> list[str]:
@@ -39,9 +44,13 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
     errors += _protocol_errors(current, suite)
     errors += _completeness_errors(current, suite)
     errors += _code_errors(current)
-    errors += _data_errors(file, current)
+    others = _other_entries(file, current)
+    errors += _data_errors(current, others)
+    results = file.absolute().parent.parent
+    labels = KnownLabels(results, others)
     for number, record in enumerate(on_file, 1):
-        errors += [f"record {number}: {error}" for error in _prediction_errors(file, record)]
+        score_errors = (*prediction_errors(results, record), *labels.errors(record))
+        errors += [f"record {number}: {error}" for error in score_errors]
     if errors:
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
     done = sum(record.status == "done" for record in on_file)
@@ -54,7 +63,22 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
         f"It has {plural(len(suite.pairs), 'pair')} with {plural(seeds, 'seed')} each, and no case twice.",
         "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
         "Data and numbers of samples agree with each other and with the other entries of the suite.",
+        *_score_sentences(current),
+        UNVERIFIED,
+        *result_notes(on_file),
     ]
+
+
+def _score_sentences(current: Sequence[Record]) -> Iterator[str]:
+    """What the scores of the finished records were derived from or compared with."""
+    tasks = {record.task for record in current if record.status == "done"}
+    if "classification" in tasks:
+        yield (
+            "Accuracies and macro F1 follow from the predictions beside the records, which agree with those of the other "
+            "entries. Accuracies of groups are bounded by the accuracy."
+        )
+    if "regression" in tasks:
+        yield "Scores of a regression agree with each other and with other entries; there are no predictions to derive them."
 
 
 def _version_errors(on_file: Sequence[Record], suite: Suite) -> Iterator[str]:
@@ -100,6 +124,7 @@ def _entry_errors(current: Sequence[Record], entry: str, suite: Suite) -> Iterat
         example = {key: value for key, value in recorded.items() if options.get(key) != value}
         yield f"methods.{entry}: {len(deviating)} records have other options than the suite, such as {example}."
         return
+    yield from _budget_errors(current, method, suite)
     same_protocol = [record for record in current if record.suite_hash == suite.hash]
     foreign = [record for record in same_protocol if engine.identity(record, suite, record.data) != record.identity]
     if foreign:
@@ -107,6 +132,26 @@ def _entry_errors(current: Sequence[Record], entry: str, suite: Suite) -> Iterat
             f"identity: {len(foreign)} records have an identity that does not follow from their case, such as "
             f"{_case_name(foreign[0])}."
         )
+
+
+def _budget_errors(current: Sequence[Record], method: str, suite: Suite) -> Iterator[str]:
+    """Errors where records state another kind, task, grant or budget than those of the method and the suite."""
+    method_class = methods.method_class(method)
+    is_deep = issubclass(method_class, DeepMethod)
+    deviations: Counter[tuple[str, object, object]] = Counter()
+    for record in current:
+        facts: dict[str, tuple[object, object]] = {
+            "kind": (record.kind, "deep" if is_deep else "shallow"),
+            "reads": (tuple(sorted(record.reads)), tuple(sorted(method_class.reads))),
+            "task": (record.task, suite.protocol.task),
+            "target_labels": (record.target_labels, suite.protocol_of(record.target).target_labels),
+        }
+        if record.status == "done":
+            facts["cost.steps"] = record.cost.steps, suite.train.steps if is_deep else None
+            facts["cost.batch"] = record.cost.batch, suite.train.batch if is_deep else None
+        deviations.update((key, value, right) for key, (value, right) in facts.items() if value != right)
+    for (key, value, right), count in deviations.items():
+        yield f"{key}: {count} records have {value!r}, and the suite and the method give {right!r}."
 
 
 def _completeness_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
@@ -145,11 +190,15 @@ def _code_errors(current: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _data_errors(file: Path, current: Sequence[Record]) -> Iterator[str]:
-    """Errors where a domain has several contents, or one content several numbers of scored samples or sets of classes."""
+def _other_entries(file: Path, current: Sequence[Record]) -> list[Record]:
+    """The records of the other files of a folder, of the same versions of the suite."""
     versions = {record.suite_version for record in current}
-    siblings = [path for path in sorted(file.absolute().parent.glob("*.jsonl")) if path.stem != file.stem]
-    others = [record for path in siblings for record in _readable_records(path) if record.suite_version in versions]
+    siblings = [path for path in records.suite_files(file.absolute().parent) if path.stem != file.stem]
+    return [record for path in siblings for record in _readable_records(path) if record.suite_version in versions]
+
+
+def _data_errors(current: Sequence[Record], others: Sequence[Record]) -> Iterator[str]:
+    """Errors where a domain has several contents, or one content several numbers of scored samples or sets of classes."""
     for name in sorted({name for record in current for name in record.data}):
         own = {record.data[name] for record in current if name in record.data}
         if len(own) > 1:
@@ -173,23 +222,6 @@ def _readable_records(file: Path) -> list[Record]:
         return records.read(file)
     except TlbenchError:
         return []  # the file of another entry is checked by itself
-
-
-def _prediction_errors(file: Path, record: Record) -> Iterator[str]:
-    """Errors where the stored predictions of a record are missing, or contradict its scores."""
-    name = record.scores.predictions
-    if name is None:
-        return
-    predictions = records.predictions(file.absolute().parent.parent, record)
-    if predictions is None:
-        yield f"Its predictions {name} are not beside it, or their content does not have this hash."
-        return
-    classes, is_correct = predictions
-    correct, accuracy = int(np.count_nonzero(is_correct)), record.scores.target_accuracy
-    if len(classes) != record.scores.scored_samples:
-        yield f"It has predictions of {len(classes)} samples, and scored_rows is {record.scores.scored_samples}."
-    elif accuracy is not None and round(accuracy * len(classes)) != correct:
-        yield f"{correct} of its {len(classes)} predictions are correct, and target_accuracy is {accuracy:g}."
 
 
 def _case_name(record: Record) -> str:

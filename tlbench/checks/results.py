@@ -5,21 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tlbench import records
+from tlbench.checks.costs import MOST_CORES, case_times, cost_errors
+from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
 from tlbench.terms import Record
 
-MOST_CORES = 4096
+FUTURE = timedelta(days=1)
+"""The clock of another machine may be ahead by so much."""
 
 
 def check_results(file: Path) -> list[str]:
     """Check the records of a results file, `<results>/<suite>/<entry>.jsonl`.
 
     Returns:
-        One sentence with the number of records.
+        A sentence with the number of records, and notes on what is odd about them.
 
     Raises:
         TlbenchError: with all errors.
@@ -27,7 +30,8 @@ def check_results(file: Path) -> list[str]:
     on_file = records.read(file)
     if errors := result_errors(file, on_file):
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
-    return [f"The records are plausible: {len(on_file)} in all, {sum(record.status == 'done' for record in on_file)} done."]
+    done = sum(record.status == "done" for record in on_file)
+    return [f"The records are plausible: {len(on_file)} in all, {done} done.", *result_notes(on_file)]
 
 
 def result_errors(file: Path, on_file: Sequence[Record]) -> list[str]:
@@ -48,10 +52,19 @@ def result_errors(file: Path, on_file: Sequence[Record]) -> list[str]:
     return errors
 
 
+def result_notes(on_file: Sequence[Record]) -> list[str]:
+    """What is odd about the records of a file, and no error: a sentence each."""
+    times = [case_times(record) for record in on_file]
+    set_back = sum(one is not None and one[1] < one[0] for one in times)
+    if not set_back:
+        return []
+    return [f"{set_back} of the cases finished before they started, for the clock was set back; other clocks timed them."]
+
+
 def _record_errors(record: Record) -> Iterator[str]:
     yield from _status_errors(record)
-    yield from _score_errors(record)
-    yield from _cost_errors(record)
+    yield from score_errors(record)
+    yield from cost_errors(record)
     yield from _machine_errors(record)
 
 
@@ -65,50 +78,9 @@ def _status_errors(record: Record) -> Iterator[str]:
     if set(record.data) != {*record.sources, record.target}:
         names = ", ".join(sorted(record.data)) or "no domain"
         yield f"It has fingerprints of {names}, and its pair is {record.pair}."
-    if record.finished < record.started:
-        yield "It finished before it started."
-
-
-def _score_errors(record: Record) -> Iterator[str]:
-    scores = record.scores
-    shares = [scores.target_accuracy, scores.source_accuracy, scores.macro_f1]
-    shares += [*(scores.per_class_accuracy or {}).values(), *(scores.per_group_accuracy or {}).values()]
-    shares += [point.source_validation_accuracy for point in scores.trace]
-    if any(share is not None and not 0 <= share <= 1 for share in shares):
-        yield "A score lies outside 0 to 1."
-    if scores.r2 is not None and scores.r2 > 1:
-        yield f"r2 is {scores.r2:g}, and it cannot be larger than 1."
-    if any(error is not None and error < 0 for error in (scores.rmse, scores.mae)):
-        yield "rmse or mae is negative."
-    if scores.scored_samples is not None and scores.scored_samples < 1:
-        yield f"The number of scored samples is {scores.scored_samples}."
-    elif scores.scored_samples is not None and scores.target_accuracy is not None:
-        correct = scores.target_accuracy * scores.scored_samples
-        if abs(correct - round(correct)) > 1e-3:
-            yield (
-                f"target_accuracy {scores.target_accuracy:g} of {scores.scored_samples} scored samples is no whole number of "
-                "correct predictions."
-            )
-
-
-def _cost_errors(record: Record) -> Iterator[str]:
-    cost = record.cost
-    for name in ("train_seconds", "train_samples_per_second", "predict_samples_per_second", "energy_joules"):
-        value = getattr(cost, name)
-        if value is not None and value < 0:
-            yield f"{name} is {value:g}, and it cannot be negative."
-    for name in ("peak_memory_bytes", "steps", "batch"):
-        value = getattr(cost, name)
-        if value is not None and value < 1:
-            yield f"{name} is {value}, and it must be at least 1."
-    try:
-        duration = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
-    except (ValueError, TypeError):
-        yield f"started = {record.started!r} and finished = {record.finished!r} are not two times in ISO 8601."
-        return
-    case_seconds = duration.total_seconds()
-    if cost.train_seconds is not None and cost.train_seconds > max(case_seconds, 0) + 1:
-        yield f"The training took {cost.train_seconds:.1f} s of a case that took {case_seconds:.1f} s."
+    times = case_times(record)
+    if times is not None and max(times) > datetime.now(UTC) + FUTURE:
+        yield f"It was run in the future: started {record.started}, finished {record.finished}."
 
 
 def _machine_errors(record: Record) -> Iterator[str]:

@@ -4,15 +4,15 @@ Files are `<results>/<suite>/<entry>.jsonl`. A line is a single write, flushed t
 """
 
 from tlbench.records.json_lines import from_line, gc_paused, to_line
+from tlbench.records.predictions import predictions, predictions_file, predictions_named
 from tlbench.records.reading import (
     file_of,
     files,
     iterate_records,
-    predictions,
-    predictions_file,
-    predictions_named,
     read,
     read_all,
+    suite_files,
+    suite_folders,
 )
 from tlbench.records.writing import ResultsLog, append, lock, prepare, prune_records, replace
 
@@ -33,5 +33,7 @@ __all__ = [
     "read",
     "read_all",
     "replace",
+    "suite_files",
+    "suite_folders",
     "to_line",
 ]

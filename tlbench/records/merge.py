@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tlbench import records
 from tlbench.errors import TlbenchError
+from tlbench.records.json_lines import parse_lines
+from tlbench.records.reading import content_of
 from tlbench.terms import SCHEMA, Record
 
 MAX_VALUE_CHARACTERS = 40
@@ -155,8 +157,9 @@ def _case(record: Record) -> tuple[object, ...]:
 
 def _lines(file: Path) -> list[tuple[str, Record]]:
     """Every line of a file, unchanged and as a record."""
-    parsed = records.read(file)  # its error names all lines that are no records
-    lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    content = content_of(file)
+    parsed = parse_lines(file, content)  # its error names all lines that are no records
+    lines = [line for line in content.decode().split("\n") if line.strip()]
     return list(zip(lines, parsed, strict=True))
 
 

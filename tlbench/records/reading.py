@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tlbench.errors import TlbenchError
-from tlbench.records.json_lines import parse_lines
+from tlbench.records.json_lines import parse_lines, read_lines
 from tlbench.terms import Record
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def file_of(results: Path, suite: str, entry: str) -> Path:
@@ -28,14 +21,23 @@ def read(file: Path) -> list[Record]:
     Raises:
         TlbenchError: the file can't be read, or lines of it are no records; the error names each.
     """
+    return parse_lines(file, content_of(file))
+
+
+def content_of(file: Path) -> bytes:
+    """The bytes of a results file, which are UTF-8.
+
+    Raises:
+        TlbenchError: there is no such file, it is no plain file, or it can't be read.
+    """
     try:
-        content = file.read_bytes()
+        content = read_lines(file)
         content.decode()
     except FileNotFoundError as error:
         raise TlbenchError(f"There is no results file {file}.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise TlbenchError(f"{file}: The file can't be read: {error}") from error
-    return parse_lines(file, content)
+    return content
 
 
 def read_all(results: Path, suites: tuple[str, ...] = ()) -> list[Record]:
@@ -51,36 +53,17 @@ def iterate_records(results: Path, suites: tuple[str, ...] = ()) -> Iterator[Rec
 
 def files(results: Path, suites: tuple[str, ...] = ()) -> Iterator[Path]:
     """The results files of a directory, sorted by suite and method entry; `suites` restricts them to some suites."""
-    for folder in sorted(p for p in results.iterdir() if p.is_dir()) if results.is_dir() else ():
+    for folder in suite_folders(results):
         if not suites or folder.name in suites:
-            yield from sorted(folder.glob("*.jsonl"))
+            yield from suite_files(folder)
 
 
-def predictions_file(results: Path, suite: str, name: str) -> Path:
-    """The file of the predictions that a record names."""
-    return results / suite / "predictions" / f"{name}.npz"
+def suite_folders(results: Path) -> list[Path]:
+    """The folders of suites in a results directory, sorted. Hidden ones are of other programs: `.ipynb_checkpoints`."""
+    folders = sorted(results.iterdir()) if results.is_dir() else []
+    return [folder for folder in folders if not folder.name.startswith(".") and folder.is_dir()]
 
 
-def predictions(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray] | None:
-    """The predicted class indices (N,) of a record's scored samples, and whether each is correct (N,) bool.
-
-    None where the record names no file, or the file is missing or has other content than its name states.
-    """
-    return None if record.scores.predictions is None else predictions_named(results, record.suite, record.scores.predictions)
-
-
-def predictions_named(results: Path, suite: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The same by the name that a record of the suite states: a hash of the file's content."""
-    if not name.isalnum():
-        return None
-    import numpy as np
-
-    try:
-        with predictions_file(results, suite, name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            predicted, packed = archive["predicted"], archive["right"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
-    content = f"{predicted.dtype}{len(predicted)}".encode() + predicted.tobytes() + packed.tobytes()
-    if hashlib.sha256(content).hexdigest()[:16] != name:
-        return None
-    return predicted, np.unpackbits(packed, count=len(predicted)).astype(bool)
+def suite_files(folder: Path) -> list[Path]:
+    """The results files in the folder of a suite, sorted. Hidden ones are of other programs: `._coral.jsonl`."""
+    return [file for file in sorted(folder.glob("*.jsonl")) if not file.name.startswith(".")]

@@ -11,8 +11,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from tlbench.errors import TlbenchError
-from tlbench.records.json_lines import from_line, parse_lines, to_line
-from tlbench.records.reading import file_of, predictions_file
+from tlbench.records.json_lines import is_torn, parse_lines, read_lines, to_line
+from tlbench.records.predictions import predictions_file
+from tlbench.records.reading import file_of, suite_files
 from tlbench.terms import Record
 
 Warn = Callable[[str], None]
@@ -67,9 +68,7 @@ class ResultsLog:
             position, inode = self._positions.setdefault(file, (0, status.st_ino))
             if (status.st_size, status.st_ino) == (position, inode):
                 return []
-            with file.open("rb") as handle:
-                handle.seek(position if status.st_ino == inode else 0)
-                content = handle.read()
+            content = read_lines(file, position if status.st_ino == inode else 0)
         except FileNotFoundError:
             self._positions.setdefault(file, (0, -1))
             return []
@@ -119,8 +118,8 @@ def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]]
     folder, removed_count, named = results / suite, 0, set()
     try:
         with lock(folder):
-            for file in sorted(folder.glob("*.jsonl")):
-                lines = [line for line in file.read_bytes().split(b"\n") if line.strip()]
+            for file in suite_files(folder):
+                lines = [line for line in read_lines(file).split(b"\n") if line.strip()]
                 records = parse_lines(file, b"\n".join(lines))
                 removed = set(select(records))
                 if removed:
@@ -184,7 +183,7 @@ def prepare(results: Path, suite: str, warn: Warn = lambda text: None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder):
-            for file in sorted(folder.glob("*.jsonl")):
+            for file in suite_files(folder):
                 _set_aside(file, warn)
             for leftover in (*folder.glob(".*.new"), *folder.glob("predictions/.*.new")):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
@@ -199,30 +198,22 @@ def lock(folder: Path) -> FileLock:
 
 def _ends_with_newline(file: Path) -> bool:
     """Whether a file ends with a line end, or is empty."""
-    with file.open("rb") as handle:
-        if not handle.seek(0, os.SEEK_END):
-            return True
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) == b"\n"
+    return read_lines(file, max(file.stat().st_size - 1, 0)) in (b"", b"\n")
 
 
 def _set_aside(file: Path, warn: Warn = lambda text: None) -> None:
-    """Move a last line that is not whole (a write that was cut off) to `<file>.broken-<n>`."""
-    content = file.read_bytes()
-    head, newline, tail = content.rstrip(b"\n").rpartition(b"\n")
-    if not tail:
-        return
-    try:
-        from_line(tail.decode())
-    except (TlbenchError, UnicodeDecodeError):
+    """Move last lines that are not whole (writes that were cut off) to `<file>.broken-<n>`, one file each."""
+    whole = content = read_lines(file)
+    while (tail := whole.rstrip(b"\n").rpartition(b"\n")[2]) and is_torn(tail):
+        whole = whole.rstrip(b"\n")[: -len(tail)]
         number = next(n for n in range(1, 1_000_000) if not file.with_name(f"{file.name}.broken-{n}").exists())
         broken = file.with_name(f"{file.name}.broken-{number}")
         broken.write_bytes(tail)
-        replace(file, head + newline)
         warn(f"{file}: The last line is broken. It is moved to {broken.name}, and its case runs again.")
-        return
-    if not content.endswith(b"\n"):
-        replace(file, content + b"\n")
+    if whole and not whole.endswith(b"\n"):
+        whole += b"\n"
+    if whole != content:
+        replace(file, whole)
 
 
 def _write_once(file: Path, content: bytes) -> None:

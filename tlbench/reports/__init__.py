@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.escaping import escape_control
 from tlbench.reports.comparison import compare
-from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
 from tlbench.reports.statistics.average_ranks import Ranking, ranking

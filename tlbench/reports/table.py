@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlbench.reports.formats.escaping import escape_control
+from tlbench.escaping import escape_control
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate

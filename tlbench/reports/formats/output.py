@@ -15,8 +15,8 @@ import pandas as pd
 from tabulate import MIN_PADDING, tabulate
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.escaping import escape_control
 from tlbench.reports.formats import latex
-from tlbench.reports.formats.escaping import escape_control
 from tlbench.reports.formats.json_schema import Tables
 from tlbench.reports.table import TIDY, Table
 

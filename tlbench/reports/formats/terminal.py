@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from tlbench.reports.formats.escaping import escape_control
+from tlbench.escaping import escape_control
 from tlbench.reports.formats.output import blocks, caption, cells_of, marks_of
 from tlbench.reports.table import Table
 

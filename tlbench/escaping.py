@@ -21,3 +21,8 @@ def escape_control(text: str) -> str:
 def _code_point(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def escape_lines(text: str) -> str:
+    """The same for a text of several lines, whose line ends stay."""
+    return text if text.isascii() and text.replace("\n", "").isprintable() else "\n".join(map(escape_control, text.split("\n")))

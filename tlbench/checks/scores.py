@@ -1,0 +1,164 @@
+"""Scores of records derived again: from the predictions beside them, from each other, and from other entries' predictions.
+
+Of a classification follow from the predictions and from the numbers of samples per class: the accuracy, that of every class,
+and the macro F1. Which samples are correct must agree with all other predictions of the same scored samples: a sample that two
+entries predict alike is correct for both or for neither, and two correct predictions of one sample are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tlbench import records
+from tlbench.terms import Record
+
+TOLERANCE = 1e-9
+"""Derived and stored scores are computed in the same order, in double precision."""
+
+Predictions = tuple[np.ndarray, np.ndarray]
+"""Predicted classes (N,), and whether they are correct (N,)."""
+ScoredSet = tuple[str, str | None, str, int, int | None]
+"""What records of the same scored samples share: fingerprint of the target, suite hash, pair, seed, number of samples."""
+
+
+def scored_set(record: Record) -> ScoredSet:
+    """The scored samples of a record; the method plays no part in their choice."""
+    return record.data[record.target], record.suite_hash, record.pair, record.seed, record.scores.scored_samples
+
+
+class KnownLabels:
+    """The labels of scored samples as far as the predictions of some records tell them, and their variance.
+
+    Args:
+        results: the results directory of the records.
+        on_file: the records of other entries, which are taken at their word.
+    """
+
+    def __init__(self, results: Path, on_file: Sequence[Record]) -> None:
+        self._results = results
+        self._others: dict[ScoredSet, list[Record]] = {}
+        for record in on_file:
+            if record.status == "done":
+                self._others.setdefault(scored_set(record), []).append(record)
+
+    def errors(self, record: Record) -> Iterator[str]:
+        """The errors of a record whose predictions or scores contradict those of other entries."""
+        predictions = records.predictions(self._results, record)
+        for other in self._others.get(scored_set(record), ()):
+            if record.task == "regression":
+                one, two = _variance(record), _variance(other)
+                if one is not None and two is not None and abs(one - two) > 1e-4 * two:
+                    yield (
+                        f"Its rmse and r2 give the scored targets a variance of {one:g}, and those of {other.entry} {two:g}; "
+                        "the samples are the same."
+                    )
+                    return
+            elif contradictions := _contradictions(predictions, records.predictions(self._results, other)):
+                yield (
+                    f"{contradictions} of its predictions contradict those of {other.entry} on the same samples: equal "
+                    "predictions are correct for one and wrong for the other, or different ones are correct for both."
+                )
+                return
+
+
+def _contradictions(one: Predictions | None, two: Predictions | None) -> int:
+    """The number of samples whose label can't be what both say."""
+    if one is None or two is None or len(one[0]) != len(two[0]):
+        return 0  # said elsewhere: predictions are missing, or the numbers of scored samples differ
+    (one_N, one_correct_N), (two_N, two_correct_N) = one, two
+    equal_N = one_N == two_N
+    return int(np.count_nonzero(np.where(equal_N, one_correct_N != two_correct_N, one_correct_N & two_correct_N)))
+
+
+def _variance(record: Record) -> float | None:
+    """The variance of the scored targets that follows from rmse and r2 of a single target column; None where none does."""
+    scores = record.scores
+    if scores.r2 is None or scores.rmse is None or scores.r2 > 1 - 1e-6 or len(scores.per_target_r2 or ()) != 1:
+        return None
+    return scores.rmse**2 / (1 - scores.r2)
+
+
+def prediction_errors(results: Path, record: Record) -> Iterator[str]:
+    """The errors of a finished classification whose predictions are missing, or whose scores do not follow from them."""
+    name, scores = record.scores.predictions, record.scores
+    if record.status != "done" or record.task != "classification":
+        return
+    if name is None:
+        yield "It names no predictions, and its scores can't be derived. Contribute the file that the run wrote beside it."
+        return
+    if (predictions := records.predictions(results, record)) is None:
+        yield f"Its predictions {name} are not beside it, or their content does not have this hash."
+        return
+    predicted_N, is_correct_N = predictions
+    correct = int(np.count_nonzero(is_correct_N))
+    if len(predicted_N) != scores.scored_samples:
+        yield f"It has predictions of {len(predicted_N)} samples, and scored_rows is {scores.scored_samples}."
+        return
+    if scores.target_accuracy is not None and abs(scores.target_accuracy - correct / len(predicted_N)) > TOLERANCE:
+        yield f"{correct} of its {len(predicted_N)} predictions are correct, and target_accuracy is {scores.target_accuracy:g}."
+    if not scores.per_class_accuracy or int(predicted_N.max()) >= len(scores.per_class_accuracy):
+        yield f"Its predictions name {int(predicted_N.max()) + 1} classes, and per_class_accuracy has fewer."
+        return
+    yield from _class_errors(scores.per_class_accuracy, predicted_N, is_correct_N, scores.macro_f1)
+
+
+def _class_errors(
+    shares: Mapping[str, float | None], predicted_N: np.ndarray, is_correct_N: np.ndarray, macro_f1: float | None
+) -> Iterator[str]:
+    """The errors of accuracies of classes and of the macro F1, from which the numbers of samples per class follow.
+
+    Args:
+        shares: the accuracy of each class, in the order of the classes; None for a class without samples.
+        predicted_N: the predicted classes.
+        is_correct_N: whether they are correct.
+        macro_f1: as the record states it.
+    """
+    predicted_C = np.bincount(predicted_N, minlength=len(shares))
+    correct_C = np.bincount(predicted_N[is_correct_N], minlength=len(shares))
+    samples, f1, unknown = 0, [], 0
+    for (name, share), predicted, correct in zip(shares.items(), predicted_C.tolist(), correct_C.tolist(), strict=True):
+        if not share:
+            if correct:
+                yield f"per_class_accuracy of {name!r} is {share}, and {correct} of its predictions are correct."
+                return
+            unknown += share is not None
+            f1 += [0.0] if share is not None else []
+            continue
+        size = round(correct / share)
+        if size < 1 or abs(correct / size - share) > TOLERANCE:
+            yield f"per_class_accuracy of {name!r} is {share:g}, and {correct} correct predictions are no such share."
+            return
+        samples += size
+        f1.append(2 * correct / (size + predicted))
+    rest = len(predicted_N) - samples
+    if rest < unknown or (rest > 0 and not unknown):
+        yield f"Its per_class_accuracy adds up to {samples} samples, and {len(predicted_N)} are scored."
+    elif macro_f1 is None or abs(macro_f1 - float(np.mean(f1))) > TOLERANCE:
+        yield f"The macro F1 of its predictions is {float(np.mean(f1)):.6g}, and macro_f1 is {macro_f1}."
+
+
+def score_errors(record: Record) -> Iterator[str]:
+    """The errors of scores of a record that contradict each other, whatever its predictions are."""
+    scores = record.scores
+    if scores.scored_samples is not None and scores.target_accuracy is not None:
+        correct = scores.target_accuracy * scores.scored_samples
+        if abs(correct - round(correct)) > 1e-3:
+            yield (
+                f"target_accuracy {scores.target_accuracy:g} of {scores.scored_samples} scored samples is no whole number of "
+                "correct predictions."
+            )
+    for name, shares in (("class", scores.per_class_accuracy), ("group", scores.per_group_accuracy)):
+        measured = [share for share in (shares or {}).values() if share is not None]
+        if not measured or scores.target_accuracy is None:
+            continue
+        if not min(measured) - TOLERANCE <= scores.target_accuracy <= max(measured) + TOLERANCE:
+            yield f"target_accuracy {scores.target_accuracy:g} is not between the lowest and the highest accuracy of a {name}."
+    if scores.r2 is not None and scores.per_target_r2:
+        mean = float(np.mean(list(scores.per_target_r2.values())))
+        if abs(mean - scores.r2) > 1e-6 * max(1.0, abs(mean)):
+            yield f"The mean of per_target_r2 is {mean:g}, and r2 is {scores.r2:g}."
+    if scores.mae is not None and scores.rmse is not None and scores.mae > scores.rmse * (1 + 1e-6):
+        yield f"mae is {scores.mae:g} and rmse is {scores.rmse:g}, and a mean absolute error is never the larger one."
