@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from linear_samples import linear, mirrored
+from scipy.optimize import minimize
 from sklearn.linear_model import BayesianRidge, LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
 
@@ -42,6 +45,30 @@ def test_the_evidence_is_largest_where_scikit_learn_finds_it():
     assert tau2 == pytest.approx(1 / peer.lambda_, rel=0.02) and noise == pytest.approx(1 / peer.alpha_, rel=0.03)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("count", [4, 12, 80])
+def test_the_evidence_of_centred_samples_is_largest(scale, count):
+    """The marginal likelihood in the N - 1 directions that are orthogonal to the mean, at its own optimum by scipy."""
+    x, y = linear(count, 3)
+    x = x * torch.logspace(0, math.log10(scale), x.shape[1]).double()
+    rest = torch.linalg.qr(torch.cat([torch.ones(count, 1).double(), torch.eye(count).double()[:, 1:]], dim=1)).Q[:, 1:]
+    left, values, _ = torch.linalg.svd(rest.T @ x)
+    squares = torch.nn.functional.pad(values.square(), (0, count - 1 - len(values))).numpy()
+    projected = (left.T @ (rest.T @ y))[:, 0].square().numpy()
+
+    def loss(logs: np.ndarray) -> float:
+        variances = np.exp(logs[0]) * squares + np.exp(logs[1])
+        return float((np.log(variances) + projected / variances).sum() / 2)
+
+    tau2, noise = gaussian_priors.maximize_evidence(x, y)
+    ours = np.log([tau2, noise])
+    if noise > 1e-8 * float((y - y.mean()).square().mean()):  # else the floor of the noise holds
+        best = min(
+            minimize(loss, ours + shift, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}).fun for shift in (0, 1)
+        )
+        assert loss(ours) <= best + 1e-6
+
+
 def test_the_log_evidence_is_that_of_a_gaussian():
     x, y = linear(7, 4)
     precision, mean = 2 * torch.eye(5).double(), torch.full((5, 1), 0.3).double()
@@ -58,6 +85,22 @@ def test_the_most_likely_weights_are_those_of_scikit_learn(diagonal):
     w = gaussian_priors.map_coefficients(x, samples.y, torch.zeros(3, 6).double(), precision)
     peer = LogisticRegression(C=1 / 0.8, fit_intercept=False, tol=1e-12, max_iter=10_000).fit(x.numpy(), samples.y.numpy())
     assert np.abs((w - w.mean(dim=0)).numpy() - (peer.coef_ - peer.coef_.mean(axis=0))).max() < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_the_most_likely_weights_at_their_defaults_have_no_slope(scale):
+    """On columns of very different scale, with a flat prior of the intercept."""
+    samples = checks.toy_samples(1)
+    x = gaussian_priors.with_intercept_column(samples.x.double() * torch.logspace(0, math.log10(scale), 6).double())
+    precision = gaussian_priors.prior_precision(0.8, x).expand(3, 7)
+    mean = 0.1 * torch.randn(3, 7, generator=torch.Generator().manual_seed(0)).double()
+    notes: list[str] = []
+    w = gaussian_priors.map_coefficients(x, samples.y, mean, precision, note=notes.append)
+    residual = (x @ w.T).softmax(dim=1) - torch.nn.functional.one_hot(samples.y, 3)
+    slope = residual.T @ x + precision * (w - mean)
+    assert notes == [] and float((slope / x.abs().sum(dim=0)).abs().max()) < 1e-6
+    gaussian_priors.map_coefficients(x, samples.y, mean, precision, iterations=1, note=notes.append)
+    assert "stopped after 1 iterations" in notes[0]
 
 
 def test_the_curvature_is_the_second_derivative():

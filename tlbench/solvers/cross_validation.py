@@ -11,9 +11,6 @@ from torch import Tensor
 
 from tlbench.solvers import sampling
 
-SELECTION_ITERATIONS = 30
-"""L-BFGS iterations of a fit that only serves the choice."""
-
 
 def choose_candidate(
     x_ND: Tensor,

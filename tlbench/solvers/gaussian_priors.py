@@ -1,9 +1,8 @@
 """Linear models with a Gaussian prior centred at another model: posteriors, the evidence, and Laplace's approximation.
 
-The evidence is maximised by MacKay's fixed point (Bayesian interpolation, Neural Computation 1992,
-https://doi.org/10.1162/neco.1992.4.3.415), which stops where both variances change by less than 1e-6 in logarithms, or after
-`MAX_ROUNDS`. The maximum a posteriori of a softmax regression is found by L-BFGS, which stops where no entry of the gradient
-exceeds 1e-9, where a step changes the loss or every parameter by less than 1e-9, or after a number of iterations.
+The evidence (MacKay, Bayesian interpolation, Neural Computation 1992, https://doi.org/10.1162/neco.1992.4.3.415) is a function
+of the ratio of the two variances alone; its largest value is bracketed on a grid and refined by Brent's method to 1e-8 in the
+logarithm of the ratio. The maximum a posteriori of a softmax regression is found to the stopping rule of `solvers.softmax`.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-MAX_ROUNDS = 100
-"""Fixed-point rounds of the evidence."""
+from tlbench.solvers.softmax import LEAST_OBJECTIVE, Note, Operator, SoftmaxObjective
+
+MAX_LOG_RATIO = 30.0
+"""Of noise to prior variance, times the mean squared singular value of the samples: far beyond it nothing changes."""
 INTERCEPT_PRECISION = 1e-6
 """Prior precision of the intercept, whose prior is nearly flat."""
 
@@ -63,28 +63,35 @@ def posterior(
 def maximize_evidence(x_ND: Tensor, y_NK: Tensor) -> tuple[float, float]:
     """Prior variance tau2 of the weights and noise variance of the largest evidence, for centred samples and columns.
 
-    The K columns share both. Each round sets tau2 = |m|^2 / g and noise = |y - Xm|^2 / (N - g), g the effective number of
-    parameters.
+    The K columns share both. The mean of the columns takes one degree of freedom: at the optimum tau2 = |m|^2 / g and
+    noise = |y - Xm|^2 / (N - 1 - g), g the effective number of weights.
     """
+    from scipy.optimize import minimize_scalar
+
     x, y = x_ND - x_ND.mean(dim=0), y_NK - y_NK.mean(dim=0)
     left, values, _ = torch.linalg.svd(x, full_matrices=False)
-    columns, count = y.shape[1], len(y)
-    projected = (left.T @ y).square().sum(dim=1)
-    residual = float(y.square().sum() - projected.sum())
-    squares = values.square()
-    level = max(float(y.square().mean()), 1e-12)
-    tau2, noise = level / max(float(squares.mean()) / count, 1e-12), level
-    for _ in range(MAX_ROUNDS):
-        shrink = squares / (squares + noise / tau2)
-        effective = float(shrink.sum())
-        size = float((projected * squares / (squares + noise / tau2).square()).sum())
-        error = residual + float((projected * (1 - shrink).square()).sum())
-        previous = (tau2, noise)
-        tau2 = max(size / (columns * max(effective, 1e-9)), 1e-12)
-        noise = max(error / (columns * max(count - 1 - effective, 1e-9)), 1e-9 * level)
-        if abs(math.log(tau2 / previous[0])) + abs(math.log(noise / previous[1])) < 1e-6:
-            break
-    return tau2, noise
+    freedom = max(len(y) - 1, 1)
+    squares = values.square()[:freedom]
+    projected = (left.T @ y).square().sum(dim=1)[:freedom]
+    residual = max(float(y.square().sum() - projected.sum()), 0.0)
+    level, typical = max(float(y.square().mean()), 1e-12), float(squares.mean())
+    if not typical > 0:
+        return level, level
+
+    def noise_at(log_ratio: float) -> float:
+        ratio = typical * math.exp(log_ratio)
+        return max((residual + float((projected * ratio / (squares + ratio)).sum())) / (y.shape[1] * freedom), 1e-9 * level)
+
+    def loss(log_ratio: float) -> float:
+        determinant = float((squares / (typical * math.exp(log_ratio))).log1p().sum())
+        return (freedom * math.log(noise_at(log_ratio)) + determinant) / freedom
+
+    grid = [MAX_LOG_RATIO * k / 60 for k in range(-60, 61)]
+    best = min(grid, key=loss)
+    bracket = max(best - MAX_LOG_RATIO / 60, grid[0]), min(best + MAX_LOG_RATIO / 60, grid[-1])
+    log_ratio = float(minimize_scalar(loss, bounds=bracket, method="bounded", options={"xatol": 1e-8}).x)
+    noise = noise_at(log_ratio)
+    return noise / (typical * math.exp(log_ratio)), noise
 
 
 def log_evidence(x_ND: Tensor, y_NK: Tensor, precision_DD: Tensor, mean_DK: Tensor, noise: float) -> float:
@@ -116,39 +123,60 @@ def laplace_curvature(x_ND: Tensor, coefficients_CD: Tensor, diagonal: bool) -> 
     return torch.stack([(x_ND * curvature[:, None]).T @ x_ND for curvature in curvature_NC.T])
 
 
-def map_coefficients(x_ND: Tensor, y_N: Tensor, mean_CD: Tensor, precision: Tensor, iterations: int = 200) -> Tensor:
-    """The maximum a posteriori (C, D): minimises sum CE + 1/2 sum_c (w_c - m_c)' P_c (w_c - m_c) by L-BFGS.
+class _PriorScores(SoftmaxObjective):
+    """Changes (C, D) of the coefficients from the prior means, with a precision of each class."""
 
-    What the samples add lies in the span of P_c^-1 x_i, so that there are N whitened unknowns a class, however many columns
-    there are.
+    def __init__(self, x_ND: Tensor, y_N: Tensor, mean_CD: Tensor, precision: Tensor) -> None:
+        super().__init__(y_N, x_ND.new_ones(len(x_ND), 1), x_ND @ mean_CD.T)
+        self.x_ND, self.precision = x_ND, precision
+        self.root = None if precision.ndim == 2 else torch.linalg.cholesky(precision)
+        self.spread_CDN = self.inverse_times(x_ND.T.expand(len(mean_CD), -1, -1))
+        self.products_CNN = x_ND @ self.spread_CDN
+        self.unknowns, self.refresh = (mean_CD.shape[0], mean_CD.shape[1]), len(x_ND) // 4
+
+    def inverse_times(self, right_CDB: Tensor) -> Tensor:
+        """P_c^-1 times columns (C, D, B)."""
+        return right_CDB / self.precision[:, :, None] if self.root is None else torch.cholesky_solve(right_CDB, self.root)
+
+    def scores(self, w: Tensor) -> Tensor:
+        """The product of samples and coefficients."""
+        return self.x_ND @ w.T
+
+    def transposed_scores(self, change_NC: Tensor) -> Tensor:
+        """The product with the transposed samples."""
+        return change_NC.T @ self.x_ND
+
+    def penalized(self, w: Tensor) -> Tensor:
+        """P_c times the change."""
+        return self.precision * w if self.root is None else (self.precision @ w[:, :, None])[:, :, 0]
+
+    def preconditioner(self, probability_NC: Tensor) -> Operator:
+        """The inverse of the Hessian's block of each class, through the space of the samples (Woodbury)."""
+        curvature_CN = (probability_NC * (1 - probability_NC)).T.sqrt()
+        inner_CNN = curvature_CN[:, :, None] * self.products_CNN * curvature_CN[:, None, :]
+        inner_CNN.diagonal(dim1=1, dim2=2).add_(1)
+        root = torch.linalg.cholesky_ex(inner_CNN)[0]
+        spread_CDN = self.spread_CDN * curvature_CN[:, None, :]
+
+        def solve(v: Tensor) -> Tensor:
+            right = v[:, :, None]
+            return (self.inverse_times(right) - spread_CDN @ torch.cholesky_solve(spread_CDN.mT @ right, root))[:, :, 0]
+
+        return solve
+
+
+def map_coefficients(
+    x_ND: Tensor, y_N: Tensor, mean_CD: Tensor, precision: Tensor, iterations: int = 200, note: Note | None = None
+) -> Tensor:
+    """The maximum a posteriori (C, D): minimises sum CE + 1/2 sum_c (w_c - m_c)' P_c (w_c - m_c).
 
     Args:
         x_ND: samples (N, D).
         y_N: int64 classes (N,).
         mean_CD: prior means m_c (C, D).
         precision: prior precisions P_c (C, D, D), or (C, D) for diagonal matrices.
-        iterations: of L-BFGS, at most.
+        iterations: Newton steps, at most.
+        note: is told where they end before the optimum.
     """
-    if precision.ndim == 2:
-        spread_CDN = x_ND.T / precision[:, :, None]
-    else:
-        spread_CDN = torch.cholesky_solve(x_ND.T.expand(len(mean_CD), -1, -1), torch.linalg.cholesky(precision))
-    values, vectors = torch.linalg.eigh(x_ND @ spread_CDN)
-    retained = values > 1e-12 * values[:, -1:]
-    features_CNN = vectors * (values.clamp_min(0).sqrt() * retained)[:, None, :]
-    start_NC = x_ND @ mean_CD.T
-    unknown_CN = torch.zeros(features_CNN.shape[0], len(x_ND)).to(x_ND).requires_grad_()
-    optimizer = torch.optim.LBFGS([unknown_CN], max_iter=iterations, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logits = start_NC + torch.einsum("cnr,cr->nc", features_CNN, unknown_CN)
-        loss = F.cross_entropy(logits, y_N, reduction="sum") + unknown_CN.square().sum() / 2
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimizer.step(closure)
-    inverse = torch.where(retained, values.clamp_min(1e-300).rsqrt(), 0.0)
-    dual_CN = torch.einsum("cnr,cr->cn", vectors, inverse * unknown_CN.detach())
-    return mean_CD + torch.einsum("cdn,cn->cd", spread_CDN, dual_CN)
+    objective = _PriorScores(x_ND, y_N, mean_CD, precision)
+    return mean_CD + objective.minimize(iterations, LEAST_OBJECTIVE * len(x_ND), note)

@@ -10,6 +10,7 @@ https://www.jmlr.org/papers/v9/lin08b.html
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -28,7 +29,7 @@ MIN_STEP = 1e-9
 
 Note = Callable[[str], None]
 Operator = Callable[[Tensor], Tensor]
-"""Coefficients (C, D + 1) -> coefficients (C, D + 1), linear."""
+"""Unknowns (C, E) -> unknowns (C, E), linear."""
 
 
 def softmax_regression(
@@ -58,55 +59,75 @@ def softmax_regression(
     weight_N1 = (x.new_ones(len(x)) if weight_N is None else weight_N.double())[:, None]
     total = float(weight_N1.sum())
     mean_D = (weight_N1 * x).sum(dim=0) / max(total, torch.finfo(x.dtype).tiny)
-    problem = _Problem(x - mean_D, y_N, classes, weight_N1, penalty, offset_NC)
-    w, gap, steps = problem.minimize(iterations, LEAST_OBJECTIVE * total)
-    if note is not None and not gap <= TOLERANCE:
-        note(
-            f"The logistic regression stopped after {steps} iterations; the gradient norm g' H^-1 g / 2 is {gap:.1g} of the "
-            f"objective, above the tolerance {TOLERANCE:.0g}."
-        )
+    objective = _LinearScores(x - mean_D, y_N, classes, weight_N1, penalty, offset_NC)
+    w = objective.minimize(iterations, LEAST_OBJECTIVE * total, note)
     coefficients = w[:, :-1]
-    return coefficients, w[:, -1] * problem.constant - coefficients @ mean_D
+    return coefficients, w[:, -1] * objective.constant - coefficients @ mean_D
 
 
-class _Problem:
-    """The objective over coefficients (C, D + 1) of centred samples and of a constant column."""
+class SoftmaxObjective(ABC):
+    """sum_i w_i CE_i + a squared norm, over unknowns (C, E) in which the scores are linear."""
 
-    def __init__(
-        self, x_ND: Tensor, y_N: Tensor, classes: int, weight_N1: Tensor, penalty: float, offset_NC: Tensor | None
-    ) -> None:
-        # a constant column as long as a typical sample; the preconditioner then stands up to its small penalty
-        self.constant = max(float(x_ND.square().sum(dim=1).mean().sqrt()), penalty**0.5, 1e-150)
-        self.samples_NE = torch.cat([x_ND, x_ND.new_full((len(x_ND), 1), self.constant)], dim=1)
-        self.onehot_NC = F.one_hot(y_N, classes).to(x_ND)
-        self.weight_N1, self.penalty = weight_N1, penalty
-        self.penalty_E = x_ND.new_full((self.samples_NE.shape[1],), penalty)
-        self.penalty_E[-1] = 0.0
-        self.offset_NC = torch.zeros_like(self.onehot_NC) if offset_NC is None else offset_NC.double()
-        self.wide = self.samples_NE.shape[1] > len(x_ND)
-        self.products_NN = self.samples_NE @ self.samples_NE.T if self.wide else None
+    def __init__(self, y_N: Tensor, weight_N1: Tensor, offset_NC: Tensor) -> None:
+        self.onehot_NC = F.one_hot(y_N, offset_NC.shape[1]).to(offset_NC)
+        self.weight_N1, self.offset_NC = weight_N1, offset_NC
+
+    unknowns: tuple[int, int]
+    """(C, E)."""
+    refresh: int
+    """Products with the Hessian that cost as much as a new preconditioner."""
+
+    @abstractmethod
+    def scores(self, w: Tensor) -> Tensor:
+        """Unknowns (C, E) -> scores (N, C), without the offset."""
+
+    @abstractmethod
+    def transposed_scores(self, change_NC: Tensor) -> Tensor:
+        """The transpose of `scores`: (N, C) -> (C, E)."""
+
+    @abstractmethod
+    def penalized(self, w: Tensor) -> Tensor:
+        """The gradient (C, E) of the squared norm, halved."""
+
+    @abstractmethod
+    def preconditioner(self, probability_NC: Tensor) -> Operator:
+        """An approximate inverse of the Hessian at these probabilities."""
 
     def value(self, logits_NC: Tensor, w: Tensor) -> float:
-        """The objective at coefficients (C, D + 1) with these logits."""
+        """The objective at unknowns (C, E) with these logits."""
         losses_N1 = logits_NC.logsumexp(dim=1, keepdim=True) - (self.onehot_NC * logits_NC).sum(dim=1, keepdim=True)
-        return float((self.weight_N1 * losses_N1).sum() + (self.penalty_E * w.square()).sum() / 2)
+        return float((self.weight_N1 * losses_N1).sum() + (self.penalized(w) * w).sum() / 2)
 
-    def minimize(self, iterations: int, least: float) -> tuple[Tensor, float, int]:
-        """Coefficients (C, D + 1), g' H^-1 g / 2 as a share of the objective (or of `least`), and the Newton steps."""
-        samples, classes = self.samples_NE, self.onehot_NC.shape[1]
-        w, logits = samples.new_zeros(classes, samples.shape[1]), self.offset_NC
+    def hessian(self, probability_NC: Tensor) -> Operator:
+        """The Hessian at these probabilities, as a product with unknowns (C, E)."""
+
+        def apply(v: Tensor) -> Tensor:
+            change_NC = probability_NC * self.scores(v)
+            change_NC = change_NC - probability_NC * change_NC.sum(dim=1, keepdim=True)
+            return self.transposed_scores(self.weight_N1 * change_NC) + self.penalized(v)
+
+        return apply
+
+    def minimize(self, iterations: int, least: float, note: Note | None) -> Tensor:
+        """The unknowns (C, E) of the least objective, from 0, by Newton's method.
+
+        Args:
+            iterations: Newton steps, at most.
+            least: the tolerance is a share of this where the objective is smaller.
+            note: is told where the iterations end before the optimum.
+        """
+        w, logits = self.offset_NC.new_zeros(self.unknowns), self.offset_NC
         value, gap, inner, steps = self.value(logits, w), float("inf"), 0, 0
         precondition: Operator | None = None
         while steps < iterations and not gap <= TOLERANCE:
             steps += 1
             probability = logits.softmax(dim=1)
-            gradient = (self.weight_N1 * (probability - self.onehot_NC)).T @ samples + self.penalty_E * w
-            # a new factorisation costs as much as this many products
-            if precondition is None or inner > min(samples.shape) // (2 * classes):
+            gradient = self.transposed_scores(self.weight_N1 * (probability - self.onehot_NC)) + self.penalized(w)
+            if precondition is None or inner > self.refresh:
                 precondition = self.preconditioner(probability)
             step, inner = solve_by_conjugate_gradients(self.hessian(probability), gradient, precondition, min(0.1, gap**0.5))
             decrease = float((gradient * step).sum())
-            gap, change, size = decrease / 2 / max(value, least, 1e-300), samples @ step.T, 1.0
+            gap, change, size = decrease / 2 / max(value, least, 1e-300), self.scores(step), 1.0
             while size > MIN_STEP and not (
                 (updated := self.value(logits - size * change, w - size * step)) <= value - 1e-4 * size * decrease
             ):
@@ -114,17 +135,43 @@ class _Problem:
             if size <= MIN_STEP:  # the objective cannot fall any further in float64
                 break
             w, logits, value = w - size * step, logits - size * change, updated
-        return w, gap, steps
+        if note is not None and not gap <= TOLERANCE:
+            note(
+                f"The logistic regression stopped after {steps} iterations; the gradient norm g' H^-1 g / 2 is {gap:.1g} of "
+                f"the objective, above the tolerance {TOLERANCE:.0g}."
+            )
+        return w
 
-    def hessian(self, probability_NC: Tensor) -> Operator:
-        """The Hessian at these probabilities, as a product with coefficients (C, D + 1)."""
 
-        def apply(v: Tensor) -> Tensor:
-            change_NC = probability_NC * (self.samples_NE @ v.T)
-            change_NC = change_NC - probability_NC * change_NC.sum(dim=1, keepdim=True)
-            return (self.weight_N1 * change_NC).T @ self.samples_NE + self.penalty_E * v
+class _LinearScores(SoftmaxObjective):
+    """Coefficients (C, D + 1) of centred samples and of a constant column, which has no penalty."""
 
-        return apply
+    def __init__(
+        self, x_ND: Tensor, y_N: Tensor, classes: int, weight_N1: Tensor, penalty: float, offset_NC: Tensor | None
+    ) -> None:
+        super().__init__(y_N, weight_N1, x_ND.new_zeros(len(x_ND), classes) if offset_NC is None else offset_NC.double())
+        # a constant column as long as a typical sample; the preconditioner then stands up to its small penalty
+        self.constant = max(float(x_ND.square().sum(dim=1).mean().sqrt()), penalty**0.5, 1e-150)
+        self.samples_NE = torch.cat([x_ND, x_ND.new_full((len(x_ND), 1), self.constant)], dim=1)
+        self.penalty = penalty
+        self.penalty_E = x_ND.new_full((self.samples_NE.shape[1],), penalty)
+        self.penalty_E[-1] = 0.0
+        self.unknowns = classes, self.samples_NE.shape[1]
+        self.refresh = min(self.samples_NE.shape) // (2 * classes)
+        wide = self.samples_NE.shape[1] > len(x_ND)
+        self.products_NN = self.samples_NE @ self.samples_NE.T if wide else None
+
+    def scores(self, w: Tensor) -> Tensor:
+        """The product of samples and coefficients."""
+        return self.samples_NE @ w.T
+
+    def transposed_scores(self, change_NC: Tensor) -> Tensor:
+        """The product with the transposed samples."""
+        return change_NC.T @ self.samples_NE
+
+    def penalized(self, w: Tensor) -> Tensor:
+        """The penalty times the coefficients, without the constant column's."""
+        return self.penalty_E * w
 
     def preconditioner(self, probability_NC: Tensor) -> Operator:
         """The inverse of the Hessian of a class, in the mean over the classes (exact for two classes)."""
@@ -151,7 +198,7 @@ def solve_by_conjugate_gradients(
 
     Args:
         apply: symmetric and positive semidefinite.
-        right: coefficients (C, D + 1) in the range of `apply`.
+        right: unknowns (C, E) in the range of `apply`.
         precondition: an approximate inverse of `apply`.
         tolerance: the share.
         iterations: at most.

@@ -28,6 +28,7 @@ class BayesianPrior(ShallowMethod):
 
     reads = frozenset({"source", "target_labeled"})
     tasks = shallow.BOTH_TASKS
+    version = 2
     power: float | None = Field(None, ge=0, le=1, description="of the source's likelihood; 1 is pooling; by default chosen")
     c: float = Field(1.0, gt=0, description="classes: prior variance of a weight before the source")
 
@@ -64,17 +65,16 @@ class BayesianPrior(ShallowMethod):
         curvature = gaussian_priors.laplace_curvature(gaussian_priors.with_intercept_column(source.x), mode, diagonal)
         prior = gaussian_priors.prior_precision(1 / self.c, mode)
 
-        def coefficients(power: float, indices: Tensor, iterations: int = 200) -> Tensor:
+        def coefficients(power: float, indices: Tensor) -> Tensor:
             precision = power * curvature + (prior if diagonal else prior.diag())
-            return gaussian_priors.map_coefficients(x_target[indices], target.y[indices], mode, precision, iterations)
+            return gaussian_priors.map_coefficients(x_target[indices], target.y[indices], mode, precision, note=self.note)
 
         def fit(power: float, indices: Tensor) -> base_learners.Scorer:
-            w = coefficients(power, indices, cross_validation.SELECTION_ITERATIONS)
+            w = coefficients(power, indices)
             return lambda x: x @ w.T
 
         power = self.power
         if power is None:
-            candidates = [1.0, 0.1, 0.01, 0.001]
             choose = cross_validation.choose_candidate
-            power = choose(x_target, target.y, False, candidates, fit, folds=3) if len(x_target) >= 3 else 1.0
+            power = choose(x_target, target.y, False, [1.0, 0.1, 0.01, 0.001], fit, folds=3) if len(x_target) >= 3 else 1.0
         return coefficients(power, torch.arange(len(x_target), device=x_target.device))
