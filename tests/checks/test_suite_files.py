@@ -37,3 +37,13 @@ def test_what_a_suite_will_show_is_reported_beforehand(tmp_path):
     report = checks.check_suite(api.load_suite(file))
     assert "target_only will be skipped: it reads target_labeled, which the suite does not grant." in report
     assert "The suite has 1 seed, and a 95 % CI takes 3." in report
+
+
+def test_a_metric_without_its_data_is_refused(tmp_path):
+    file = tmp_path / "tiny.toml"
+    text = SUITE.replace("seeds = [0]", 'seeds = [0]\nmetric = "worst_group_accuracy"')
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(TlbenchError, match="'worst_group_accuracy' needs groups, and domain b has none"):
+        checks.check_suite(api.load_suite(file))
+    file.write_text(text.replace('y = "y"', 'y = "y"\ngroup = "g"'), encoding="utf-8")
+    checks.check_suite(api.load_suite(file))

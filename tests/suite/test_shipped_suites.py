@@ -72,6 +72,7 @@ def test_a_suite_of_built_in_data_runs(name: str, tmp_path: Path) -> None:
     run_briefly(name, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.*are turned upright:UserWarning")  # one photograph of Office-Caltech10
 @pytest.mark.data
 @pytest.mark.parametrize("name", sorted(FROM_FILES))
 def test_a_suite_of_files_runs(name: str, data_root: Path) -> None:

@@ -7,6 +7,7 @@ from suite_tables import suite_errors
 
 ONE_ERROR = {
     "an unknown key at the top": ({"verson": 2}, "Unknown key 'verson'. Did you mean 'version'?"),
+    "a seed beyond 64 bits": ({"protocol__seeds": [10**20 - 1]}, "The seed 99999999999999999999 takes more than 64 bits."),
     "an unknown table": ({"protocl": {}}, "Unknown key 'protocl'. Did you mean 'protocol'?"),
     "an unknown key of the protocol": ({"protocol__target_label": 1}, "Did you mean 'target_labels'?"),
     "an unknown key of the training": ({"train__step": 1}, "train: Unknown key 'step'. Did you mean 'steps'?"),
@@ -25,7 +26,7 @@ ONE_ERROR = {
     "no pairs": ({"pairs": None}, "pairs: The table is missing or empty. Write all = true"),
     "an empty pairs": ({"pairs": {}}, "pairs: The table is missing or empty. Write all = true"),
     "an empty list of pairs": ({"pairs__list": []}, "pairs: No pair is given."),
-    "no path": ({"domains__a": {}}, "domains.a: The key 'path' is missing"),
+    "no path": ({"domains__a": {}}, "domains.a: Give either path = a file (or a list)"),
     "no reader": ({"data__reader": None}, "The key 'reader' is missing. Available readers: "),
     "a version that is a text": ({"version": "1"}, "version = '1' should be a valid integer."),
     "a version of no kind": ({"version": 0}, "version = 0 should be greater than or equal to 1."),
@@ -49,7 +50,7 @@ ONE_ERROR = {
     "pairs that are none": ({"pairs": 3}, "pairs: The table is missing or empty. Write all = true"),
     "all pairs, perhaps": ({"pairs__all": "yes"}, "pairs.all = 'yes' must be true or false."),
     "a pair of one": ({"pairs__list": ["a"]}, "pairs.list: Each pair must be a text with one colon."),
-    "a path that is a number": ({"domains__a__path": 3}, "domains.a: path = 3 should be a valid string"),
+    "a path that is a number": ({"domains__a__path": 3}, "domains.a: path = 3 should be a valid list"),
     "an option of a wrong type": ({"methods__coral__weight": "1"}, "methods.coral.weight = '1' should be a valid number."),
     "an option out of its range": (
         {"methods__coral__weight": -1.0},

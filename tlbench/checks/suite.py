@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tlbench import methods
 from tlbench.errors import TlbenchError
 from tlbench.reports.tables.captions import plural
@@ -55,6 +58,13 @@ def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:
             f"protocol.baseline: {baseline} reads {', '.join(lacking[baseline])}, which the suite does not grant, so that "
             "there would be no delta. Grant it, or choose another baseline."
         )
+    if suite.protocol.metric == "worst_group_accuracy":
+        errors += [
+            f"protocol.metric: 'worst_group_accuracy' needs groups, and domain {name} has none. Name their column or array by "
+            f"`group` in domains.{name} (or in data), or choose another metric."
+            for name in dict.fromkeys(target for _, target in suite.pairs)
+            if _lacks_groups(suite.domains[name].main.options)
+        ]
     first_of: dict[str, str] = {}
     for entry, method in suite.methods.items():
         name = method.method or entry
@@ -62,3 +72,8 @@ def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:
         if first != entry:
             errors.append(f"methods.{entry}: This is the same method with the same options as {first}. Remove one of them.")
     return errors
+
+
+def _lacks_groups(options: Mapping[str, Any]) -> bool:
+    """Whether a reader has a key for groups, which is not set; MATLAB's cells are groups, and other readers may have theirs."""
+    return "group" in options and options["group"] is None and not options.get("cells")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.metrics import REGRESSION_METRICS
 from tlbench.terms import Strict
+
+
+def seed_errors(seeds: Iterable[int]) -> list[str]:
+    """A sentence for each seed that is no whole number of 64 bits, as the columns of reports are."""
+    rule = "takes more than 64 bits. Give a shorter number."
+    return [f"The seed {seed} {rule}" for seed in seeds if not -(2**63) <= seed < 2**63]
 
 
 class Table(Strict):
@@ -39,6 +46,13 @@ class Protocol(Table):
         ("source_validation",), min_length=1, strict=False
     )
     """The rules by which a sweep may choose options; none of them sees the label of a scored sample."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_of_64_bits(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if errors := seed_errors(seeds):
+            raise ValueError(errors[0])
+        return seeds
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from tlbench import data
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
-from tlbench.suite.schema import MethodEntry, Network, Protocol, Training
+from tlbench.suite.schema import MethodEntry, Network, Protocol, Training, seed_errors
 from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case, SweepLevel
 
@@ -51,7 +51,7 @@ class Suite:
             seeds: seeds to use in place of the suite's own.
 
         Raises:
-            TlbenchError: a filter names a method entry or a pair that the suite lacks.
+            TlbenchError: a filter names a method entry or a pair that the suite lacks, or a seed takes more than 64 bits.
         """
         labels = [pair_label(pair) for pair in self.pairs]
         errors = [
@@ -60,6 +60,7 @@ class Suite:
             if entry not in self.methods
         ]
         errors += [unknown_name(f"pair of suite {self.name}", pair, labels, "--pair") for pair in pairs if pair not in labels]
+        errors += [f"--seed: {error}" for error in seed_errors(seeds)]
         if errors:
             raise TlbenchError("\n".join(errors))
         return [

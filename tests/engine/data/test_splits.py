@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from tiny_suite import CPU, blobs, domain
@@ -107,3 +109,16 @@ def test_classes_that_no_source_has_are_for_methods_that_read_labelled_target_sa
     unknown = Domain("b", blobs(2, 30), ("x", "y", "unknown"), "b")
     splits.check_pair([a], unknown, Protocol())
     splits.check_classes_are_read([a], unknown, "dann", {"source"}, Protocol())
+
+
+def test_a_metric_without_its_data_is_refused_before_any_run():
+    a, b = domain("a", blobs(1, 30)), domain("b", blobs(2, 30))
+    by_group = Protocol(metric="worst_group_accuracy")
+    with pytest.raises(TlbenchError, match="domain b declares no groups"):
+        splits.check_pair([a], b, by_group)
+    splits.check_pair([a], dataclasses.replace(b, groups=("g",)), by_group)
+    values = Labelled(torch.randn(6, 2), torch.tensor([[1.0, 5.0]] * 6) * torch.arange(1, 7)[:, None] ** torch.tensor([1, 0]))
+    numbers = Domain("n", values, (), "n", targets=("varies", "same"))
+    with pytest.raises(TlbenchError, match="the target same of domain m is constant over the samples to score"):
+        splits.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression"))
+    splits.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression", metric="mae"))

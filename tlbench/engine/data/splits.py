@@ -81,7 +81,24 @@ def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) ->
             f"{pair}: protocol.scored = 'test', but domain {target.name} declares no test samples. "
             "Give it a `test = {...}` table, or score 'adapted' or 'held_out'."
         )
+    _check_metric(pair, target, protocol)
     _check_labeled_targets(pair, target, classes, protocol)
+
+
+def _check_metric(pair: str, target: Domain, protocol: Protocol) -> None:
+    """Raise TlbenchError where the metric of the suite has no value on the target."""
+    if protocol.metric == "worst_group_accuracy" and not target.groups:
+        raise TlbenchError(
+            f"{pair}: protocol.metric = 'worst_group_accuracy', but domain {target.name} declares no groups. Name their column "
+            "or array by `group` in its table, or choose another metric."
+        )
+    scored = target.test if protocol.scored == "test" and target.test is not None else target.samples
+    if protocol.metric == "r2" and (scored.y == scored.y[:1]).all(dim=0).any():
+        constant = [name for name, same in zip(target.targets, (scored.y == scored.y[:1]).all(dim=0), strict=True) if same]
+        raise TlbenchError(
+            f"{pair}: protocol.metric = 'r2', but the target {', '.join(constant)} of domain {target.name} is constant over "
+            "the samples to score, so that no share of its variance can be explained. Choose metric = 'rmse' or 'mae'."
+        )
 
 
 def _check_labeled_targets(pair: str, target: Domain, classes: tuple[str, ...], protocol: Protocol) -> None:
