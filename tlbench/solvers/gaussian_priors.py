@@ -32,7 +32,7 @@ def prior_precision(value: float, like: Tensor) -> Tensor:
         value: inverse prior variance of a weight.
         like: a tensor (..., D + 1) of the dtype and the device to work in.
     """
-    precision = torch.full((like.shape[1],), value).to(like)
+    precision = like.new_full((like.shape[1],), value)
     precision[-1] = INTERCEPT_PRECISION
     return precision
 
