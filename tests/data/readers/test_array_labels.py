@@ -112,6 +112,8 @@ def test_npy_files_by_class_and_in_lists(tmp_path: Path) -> None:
     assert by_class.classes == ("cat", "dog") and by_class.samples.y.tolist() == [0, 0, 0, 1, 1]
     listed = {"reader": "npy", "x": ["one.npy", "two.npy"], "y": ["one_y.npy", "two_y.npy"]}
     assert load_domain(listed, tmp_path).samples.x.tolist() == SAMPLES
+    np.save(tmp_path / "two_y.npy", np.array(["2", "2"]))
+    assert "Some files hold numbers as labels and others texts" in refused_domain(listed, tmp_path)
     assert "Each file of x needs one of y" in declaration_errors(listed | {"y": "one_y.npy"})[0]
     assert "Give either y" in declaration_errors(without(listed, "y"))[0]
 

@@ -190,6 +190,8 @@ def joined(pieces: Sequence[tuple[str, Piece]]) -> Piece:
         raise TlbenchError(
             f"The labels have the shapes {', '.join(str(y.shape) for y in ys)}. All files need the same columns."
         )
+    if len({y.dtype.kind in "biuf" for y in ys}) > 1:  # together they would all become texts, and 1.0 another class than 1
+        raise TlbenchError("Some files hold numbers as labels and others texts. Store the labels of all files in one way.")
     columns = zip(*(piece.columns for _, piece in pieces), strict=True)
     notes = tuple(dict.fromkeys(note for _, piece in pieces for note in piece.notes))
     return Piece(_concatenated(xs), np.concatenate(ys), tuple(np.concatenate(column) for column in columns), notes)
