@@ -32,10 +32,10 @@ def steps_of_phases(phases: Sequence[Phase], steps: int, method: str) -> list[in
             f"{method}.phases() has the shares {listed} of the suite's {steps} steps. Each share must lie between 0 and 1 and "
             "their sum must not exceed 1, for every method has the same budget."
         )
-    trained = sum(phase.loss is not None for phase in phases)
-    if trained > steps:
+    with_loss = sum(phase.loss is not None for phase in phases)
+    if with_loss > steps:
         raise TlbenchError(
-            f"{method}.phases() has {trained} phases with a loss, and the suite has {steps} steps. Each phase takes one at "
+            f"{method}.phases() has {with_loss} phases with a loss, and the suite has {steps} steps. Each phase takes one at "
             "least: raise train.steps."
         )
     ends = [round(steps * sum(shares[: i + 1])) for i in range(len(shares))]
