@@ -222,7 +222,8 @@ def _draw_labels(axes: Any, domains: Sequence[Domain], names: Sequence[str]) -> 
     """The share of each class, or the density of the first target of a regression."""
     for number, domain in enumerate(domains):
         if domain.targets:
-            axes.hist(domain.samples.y[:, 0].numpy(), bins=30, density=True, histtype="step", label=domain.name)
+            values = domain.samples.y[:, 0].double().numpy()
+            axes.hist(values, bins=_bin_edges(values), density=True, histtype="step", label=domain.name)
             continue
         shares = np.bincount(domain.samples.y.numpy(), minlength=len(domain.classes)) / len(domain.samples)
         heights = [shares[domain.classes.index(name)] if name in domain.classes else 0 for name in names]
@@ -233,6 +234,13 @@ def _draw_labels(axes: Any, domains: Sequence[Domain], names: Sequence[str]) -> 
         return
     axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0, fontsize=8)
     axes.set_title("share of each class", fontsize=10)
+
+
+def _bin_edges(values: Any, bins: int = 30) -> Any:
+    """The edges of a histogram; values that are all equal, or nearly so, get bins that are wide enough to differ."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.0 if high - low > 1e-9 * max(abs(low), abs(high)) else max(0.5, 1e-3 * max(abs(low), abs(high)))
+    return np.linspace(low - margin, high + margin, bins + 1)
 
 
 def _project(samples: Sequence[Any]) -> list[Any]:

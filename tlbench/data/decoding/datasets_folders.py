@@ -12,6 +12,8 @@ from tlbench.errors import TlbenchError
 CARD_FILES = ("README.md", ".huggingface.yaml")
 ARCHIVE_SUFFIXES = (".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar", ".tgz")
 READ_BYTES = 2**20
+CARD_NODES = 10**6
+"""A card whose aliases stand for more values than this is refused: the library would write all of them out."""
 
 
 def check_card(folder: Path) -> None:
@@ -33,12 +35,33 @@ def check_card(folder: Path) -> None:
                 metadata = RepoCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
             else:
                 metadata = yaml.safe_load(text) or {}
+            if _expanded_size(metadata, {}) > CARD_NODES:
+                raise TlbenchError(
+                    f"{path}: The aliases of the card stand for more than {CARD_NODES:,} values. Write it without."
+                )
             configs = metadata.get("configs")
         for named in files.nested_texts(configs):
             if "://" in named or "::" in named or PurePosixPath(named).is_absolute() or ".." in PurePosixPath(named).parts:
                 raise TlbenchError(
                     f"{path}: The card names {named!r}, which leaves the data set's folder. Name files of the folder only."
                 )
+
+
+def _expanded_size(value: Any, sizes: dict[int, int]) -> int:
+    """The number of values in nested tables and lists, where what an alias stands for counts each time.
+
+    Args:
+        value: tables, lists and plain values; an alias is the same object in several places.
+        sizes: the size of each object that was counted, by its id; one that is being counted is larger than any card.
+    """
+    if not isinstance(value, Mapping | list | tuple):
+        return 1
+    if id(value) not in sizes:
+        sizes[id(value)] = CARD_NODES + 1
+        sizes[id(value)] = 1 + sum(
+            _expanded_size(item, sizes) for item in (value.values() if isinstance(value, Mapping) else value)
+        )
+    return sizes[id(value)]
 
 
 def check_local(data_files: Mapping[Any, Any] | None, folder: Path) -> None:

@@ -6,6 +6,7 @@ Labels come in as numbers or texts; class names are texts, as written. The Unico
 from __future__ import annotations
 
 import math
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -36,6 +37,18 @@ def listed(names: Sequence[str]) -> str:
     """Names for a sentence: the first ones, and how many there are beside them."""
     rest = f", and {len(names) - LISTED_NAMES:,} more" if len(names) > LISTED_NAMES else ""
     return ", ".join(names[:LISTED_NAMES]) + rest
+
+
+def check_unicode(texts: Array) -> None:
+    """Check that an array of texts holds characters only; the file of an array may hold any number in the place of one.
+
+    Raises:
+        TlbenchError: a number that is no character.
+    """
+    if texts.dtype.kind == "U" and texts.dtype.itemsize and texts.size:
+        codes = np.ascontiguousarray(texts).reshape(-1).view(np.dtype(np.uint32).newbyteorder(texts.dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise TlbenchError(f"The texts hold {int(codes.max()):#x}, which is no character of Unicode. The file is damaged.")
 
 
 def label_array(y: Any) -> Array:
@@ -75,6 +88,7 @@ def target_array(
     y = y[:, None] if y.ndim == 1 else y
     names = tuple(names) or (("target",) if y.shape[1] == 1 else tuple(f"target_{k}" for k in range(y.shape[1])))
     if y.dtype.kind in "SUO":
+        check_unicode(y)
         y = y.astype(object)
         for k, name in enumerate(names):
             for i, value in enumerate(y[:, k]):
@@ -136,11 +150,12 @@ def _label_text(label: Any) -> str:
 def encode_labels(y: Array) -> tuple[list[str], NDArray[np.int64]]:
     """Labels (N,) of any type -> their sorted distinct names, and the index (N,) of each label among the names.
 
-    1.0 and 1 both have the name "1". Names that are all numbers are sorted as numbers.
+    The numbers 1.0 and 1 both have the name "1". Names that are all numbers are sorted as numbers.
 
     Raises:
         TlbenchError: labels that are neither numbers nor texts, or not finite.
     """
+    check_unicode(y)
     if y.dtype.kind == "O":
         if not all(isinstance(label, str | bytes | int | float | np.generic) for label in y):
             raise TlbenchError("y holds objects; labels must be numbers or texts.")
@@ -155,6 +170,9 @@ def encode_labels(y: Array) -> tuple[list[str], NDArray[np.int64]]:
         )
     values, inverse = np.unique(y, return_inverse=True)
     texts = [_label_text(value) for value in values]
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise TlbenchError(f"The label {text!r} holds half a character (a lone surrogate). Correct it in the file.")
     names = sorted(set(texts), key=_sort_key(texts))
     index_of = {name: i for i, name in enumerate(names)}
     return names, np.array([index_of[text] for text in texts], dtype=np.int64)[inverse.reshape(-1)]

@@ -172,6 +172,8 @@ def _list_archive(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Itera
     ):
         for member in archive:
             name = PurePosixPath(member.name)
+            if member.size < 0:
+                raise TlbenchError(f"{path}: The member {member.name!r} has {member.size} bytes; the archive is damaged.")
             if name.is_absolute() or ".." in name.parts or member.issym() or member.islnk() or member.isdev():
                 raise TlbenchError(
                     f"{path}: The member {member.name!r} is a link, a device or leaves the archive. It is refused."
