@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,34 @@ def test_tfidf_is_fitted_on_the_files_that_fit_names(texts: Path) -> None:
 )
 def test_errors_in_the_keys_of_texts(change: dict[str, Any], message: str) -> None:
     assert any(message in sentence for sentence in declaration_errors(TEXT | change)), declaration_errors(TEXT | change)
+
+
+@pytest.mark.parametrize("character", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_at_newlines_only(tmp_path: Path, character: str, end: str) -> None:
+    (tmp_path / "a.txt").write_bytes(end.join([f"one{character}two", "three", "", f"four {character} five"]).encode())
+    domain = load_domain({"reader": "text", "files": {"a": "a.txt"}, "size": 64}, tmp_path)
+    assert len(domain.samples) == 3
+
+
+@pytest.mark.parametrize("path", ["t.csv", "t.jsonl"])
+def test_an_empty_label_is_no_class_and_an_empty_text_is_noted(tmp_path: Path, path: str) -> None:
+    rows = [("fine", "007"), ("12", "7"), (" ", "7"), ("dull", " ")]
+    (tmp_path / "t.csv").write_text("words,y\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"words": text, "y": label}) + "\n" for text, label in rows))
+    table = {"reader": "text", "path": path, "column": "words", "label": "y", "size": 64}
+    assert "column 'y' lacks a label in 1 of 4 rows, first in row 3" in refused_domain(table, tmp_path)
+    assert "lacks a group in 1 of 4 rows" in refused_domain(table | {"label": "words", "group": "y", "column": "y"}, tmp_path)
+    domain = load_domain(table | {"where": {"y": ["007", "7"]}}, tmp_path)
+    assert domain.classes == ("007", "7") and domain.samples.y.tolist() == [0, 1, 1]
+    assert domain.notes == ("1 of 3 texts are empty; they have no words as features.",)
+
+
+def test_the_separator_of_a_table_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("words;y\nfine book;1\ndull, book;0\n")
+    table = {"reader": "text", "path": "t.csv", "column": "words", "label": "y", "size": 64}
+    assert 'Set separator = ";"' in refused_domain(table, tmp_path)
+    assert load_domain(table | {"separator": ";"}, tmp_path).samples.y.tolist() == [1, 0]
 
 
 @pytest.mark.data

@@ -85,7 +85,6 @@ def frame_reader(options: Options, texts: Sequence[str]) -> tables.FrameReader:
                     low_memory=False,
                     **settings,
                 )
-            _check_separator(path, frame, options)
             stripped = {key: frame[key].str.strip() for key in keys if key in frame.columns}
             return _with_columns(frame, stripped, options.missing)
 
@@ -100,29 +99,28 @@ def _with_columns(frame: pd.DataFrame, columns: dict[Any, pd.Series[Any]], missi
 
 
 def _check_header(path: Path, options: Options) -> None:
-    """Check that there is a line after those to skip, and that it has not too many cells.
+    """Check the first line after those to skip: it has the separator, and not too many cells.
 
     Raises:
-        TlbenchError: there are no more lines, or too many columns.
+        TlbenchError: there are no more lines, too many columns, or one column whose text holds another separator.
     """
     with files.guarded_reading(path, "csv"), files.open_unzipped(path) as stream:
         lines = 0
         for lines, line in enumerate(stream, 1):
-            if lines > options.skip:
-                tables.check_columns(path, line.count(options.separator.encode()) + 1)
-                return
-        if options.skip:
-            raise TlbenchError(f"{path}: The file has {lines:,} lines, and skip = {options.skip:,} leaves none. Skip fewer.")
-
-
-def _check_separator(path: Path, frame: pd.DataFrame, options: Options) -> None:
-    """Raise an error that names the separator, if the file has one column and its text holds another separator."""
-    if len(frame.columns) > 1 or not len(frame):
-        return
-    line = str(frame.columns[0] if options.header else frame.iloc[0, 0])
-    for other in {";", "\t", "|", ","} - {options.separator}:
-        if other in line:
-            raise TlbenchError(f"{path}: There is only one column, {line[:60]!r}. Set separator = {json.dumps(other)}.")
+            if lines > options.skip and line.strip():
+                break
+        else:
+            if options.skip:
+                raise TlbenchError(
+                    f"{path}: The file has {lines:,} lines, and skip = {options.skip:,} leaves none. Skip fewer."
+                )
+            return
+    separator = options.separator.encode()
+    tables.check_columns(path, line.count(separator) + 1)
+    others = [other for other in (";", "\t", "|", ",") if other.encode() in line]
+    if separator not in line and others:
+        text = line.decode(errors="replace").strip().strip('"')
+        raise TlbenchError(f"{path}: There is only one column, {text[:60]!r}. Set separator = {json.dumps(others[0])}.")
 
 
 @contextlib.contextmanager
