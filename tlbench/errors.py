@@ -1,4 +1,4 @@
-"""The exceptions of tlbench, and how mistakes are put into words: did-you-mean, and pydantic's errors as sentences.
+"""The exceptions of tlbench, and how errors are put into words: did-you-mean, and pydantic's errors as sentences.
 
 An error starts with what is wrong, names the rule, and ends with the way out. What stands before a colon says where it is:
 `methods.coral: Unknown option 'wieght'. Did you mean 'weight'?`
@@ -18,7 +18,7 @@ SHOWN_CHARACTERS = 60
 
 
 class TlbenchError(Exception):
-    """A mistake that the user can correct: the text names the thing, the rule and the way out."""
+    """An error that the user can correct: the text names the thing, the rule and the way out."""
 
 
 class NotApplicableError(TlbenchError):
@@ -105,9 +105,9 @@ def _sentence(one: Any, model: type[BaseModel], where: str, what: str, available
     return f"{path} = {shown} {rule}." if path else f"{shown} {rule}."
 
 
-def _path(parts: Iterable[Any]) -> str:
+def _path(keys: Iterable[Any]) -> str:
     """Keys and indices as they are written: ("domains", "a", "shape", 0) is `domains.a.shape[0]`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts if part != "").lstrip(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys if key != "").lstrip(".")
 
 
 def _fields_of(model: type[BaseModel], parents: Iterable[Any]) -> list[str]:

@@ -263,18 +263,6 @@ def test_a_missing_file_is_still_a_clear_error(root: Path, folder: Path) -> None
         load(root, folder)
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path))
-    assert cache.cache_folder() == tmp_path
-    monkeypatch.setenv("TLBENCH_CACHE", "off")
-    assert cache.cache_folder() is None
-    monkeypatch.delenv("TLBENCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.cache_folder() == tmp_path / "tlbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.cache_folder() == Path.home() / ".cache" / "tlbench"
-
-
 def test_pruning_removes_old_entries_or_all(root: Path, folder: Path) -> None:
     load(root, folder)
     old = entry(folder)

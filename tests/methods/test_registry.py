@@ -81,11 +81,11 @@ def test_a_file_that_is_no_valid_python_is_refused_before_anything_runs(tmp_path
 
 
 def test_methods_of_an_installed_package_come_in_by_entry_points(monkeypatch):
-    point = EntryPoint("theirs", "tlbench.methods.adversarial.dann:Dann", "tlbench.methods")
+    point = EntryPoint("theirs", "tlbench.methods.adversarial.dann:DANN", "tlbench.methods")
     broken = EntryPoint("broken", "no_such_package.method", "tlbench.methods")
     monkeypatch.setattr(plugins, "entry_points", lambda group: {"theirs": point, "broken": broken})
     assert methods.method_class("theirs") is methods.method_class("dann")
-    assert methods.method_summary("theirs") == "(entry point tlbench.methods.adversarial.dann:Dann)"
+    assert methods.method_summary("theirs") == "(entry point tlbench.methods.adversarial.dann:DANN)"
     with pytest.raises(TlbenchError, match=r"entry point broken of tlbench\.methods: no_such_package.* cannot be imported"):
         methods.method_class("broken")
 
