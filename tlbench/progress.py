@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tlbench import clock, runner
+from tlbench.escaping import escape_lines
 from tlbench.runner import RunPlan
 from tlbench.runner.interrupts import StopRequest
 from tlbench.runner.pools.protocol import Pool
@@ -159,7 +160,7 @@ class _Failures(contextlib.AbstractContextManager["_Failures"]):
             self._print(line_of(event.record))
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(escape_lines(text), markup=False, highlight=False)
 
     def __exit__(self, *ending: object) -> None:
         return None
@@ -201,13 +202,13 @@ class _Bars(_Failures):
             console=console,
         )
         self._total = len(plan.pending)
-        self._cases = self._bars.add_task(escape(plan.suite.name), total=self._total, left="")
+        self._cases = self._bars.add_task(escape(escape_lines(plan.suite.name)), total=self._total, left="")
         self._running: dict[int, TaskID] = {}
 
     def handle(self, event: Event) -> None:
         """Move the bars."""
         if isinstance(event, Started):
-            name = escape(_name(event.case))
+            name = escape(escape_lines(_name(event.case)))
             if event.slot in self._running:
                 self._bars.reset(self._running[event.slot], total=None, description=name, left="")
             elif len(self._running) < MAX_CASE_BARS:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tlbench.errors import TlbenchError
+from tlbench.plain_files import parse_json, read_plain
 
 _SETTINGS_OF_OLD = {"trunk": "backbone", "rows": "samples"}
 """Settings of schema 1, and what they are called now."""
+MAX_FILE_BYTES = 2**26
 KIND = "tlbench bench"
 """Identifies a saved bench of tlbench among JSON files."""
 
@@ -42,10 +44,12 @@ def read_bench(path: Path) -> Saved:
         TlbenchError: no such file, not JSON, or neither of the two.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        content = read_plain(path, MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise TlbenchError(f"There is no file {path}. `tlbench bench --out FILE` and `make bench` write one.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    try:
+        raw = parse_json(content.decode())
+    except (UnicodeDecodeError, json.JSONDecodeError, TlbenchError) as error:
         raise TlbenchError(f"{path}: The file can't be read as JSON: {error}.") from error
     try:
         if isinstance(raw, dict) and raw.get("kind") == KIND:

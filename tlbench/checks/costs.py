@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tlbench.engine.measurement import is_vmapped
+from tlbench.records import case_times
 from tlbench.terms import Record
 
 MOST_CORES = 4096
@@ -29,15 +30,6 @@ def cost_errors(record: Record) -> Iterator[str]:
         )
     yield from _duration_errors(record, times)
     yield from _rate_errors(record)
-
-
-def case_times(record: Record) -> tuple[datetime, datetime] | None:
-    """When a case started and finished, by the clock of its machine; None where the record does not tell."""
-    try:
-        started, finished = datetime.fromisoformat(record.started), datetime.fromisoformat(record.finished)
-    except ValueError:
-        return None
-    return None if started.tzinfo is None or finished.tzinfo is None else (started, finished)
 
 
 def _duration_errors(record: Record, times: tuple[datetime, datetime] | None) -> Iterator[str]:

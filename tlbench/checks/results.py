@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlbench import records
-from tlbench.checks.costs import MOST_CORES, case_times, cost_errors
+from tlbench import clock, records
+from tlbench.checks.costs import MOST_CORES, cost_errors
 from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
 from tlbench.terms import Record
@@ -54,7 +54,7 @@ def result_errors(file: Path, on_file: Sequence[Record]) -> list[str]:
 
 def result_notes(on_file: Sequence[Record]) -> list[str]:
     """What is odd about the records of a file, and no error: a sentence each."""
-    times = [case_times(record) for record in on_file]
+    times = [records.case_times(record) for record in on_file]
     set_back = sum(one is not None and one[1] < one[0] for one in times)
     if not set_back:
         return []
@@ -78,8 +78,8 @@ def _status_errors(record: Record) -> Iterator[str]:
     if set(record.data) != {*record.sources, record.target}:
         names = ", ".join(sorted(record.data)) or "no domain"
         yield f"It has fingerprints of {names}, and its pair is {record.pair}."
-    times = case_times(record)
-    if times is not None and max(times) > datetime.now(UTC) + FUTURE:
+    times = records.case_times(record)
+    if times is not None and max(times) > datetime.fromisoformat(clock.utc()) + FUTURE:
         yield f"It was run in the future: started {record.started}, finished {record.finished}."
 
 

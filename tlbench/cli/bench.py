@@ -87,7 +87,7 @@ def _compare(old: Path, new: Path, threshold: float) -> None:
     from tlbench.bench import compare, saved_benches
 
     comparison = compare.compare(saved_benches.read_bench(old), saved_benches.read_bench(new), threshold)
-    typer.echo(compare.format_comparison(comparison))
+    console.echo(compare.format_comparison(comparison))
     if comparison.slower:
         raise typer.Exit(1)
 

@@ -39,9 +39,9 @@ def check(
             errors.append(str(error))
             continue
         if len(paths) > 1:
-            typer.echo(path)
+            console.echo(str(path))
         for sentence in passed:
-            typer.echo(f"ok  {sentence}")
+            console.echo(f"ok  {sentence}")
     if errors:
         raise TlbenchError("\n".join(errors))
 
@@ -110,10 +110,10 @@ def verify(
         _print_comparison(one)
         compared.append(one)
     if not compared[0].machine_differences:
-        typer.echo("the machine is the same in all that is recorded of it")
+        console.echo("the machine is the same in all that is recorded of it")
     for name, (on_file, here) in compared[0].machine_differences.items():
-        typer.echo(f"another machine: {name} on file {on_file}, here {here}")
-    typer.echo(rerun.NOISE_RULE)
+        console.echo(f"another machine: {name} on file {on_file}, here {here}")
+    console.echo(rerun.NOISE_RULE)
     if different := sum(one.verdict == "different" for one in compared):
         console.warn(f"{different} of {len(compared)} cases come out different here")
         raise typer.Exit(1)
@@ -127,9 +127,9 @@ def _print_comparison(one: RerunResult) -> None:
     on_file, here = ("none" if value is None else f"{metric.factor * value:.2f}" for value in one.values)
     case = f"{one.on_file.entry} {one.on_file.pair} seed {one.on_file.seed}"
     noise = f"(noise: {metric.factor * one.noise:.2f})" if one.verdict != "same" else ""
-    typer.echo(f"{one.verdict:12}  {case}: {metric.title} on file {on_file}, here {here} {noise}".rstrip())
+    console.echo(f"{one.verdict:12}  {case}: {metric.title} on file {on_file}, here {here} {noise}".rstrip())
     if one.here.status != "done":
-        typer.echo(f"{'':12}  here it {one.here.status}: {one.here.reason}")
+        console.echo(f"{'':12}  here it {one.here.status}: {one.here.reason}")
 
 
 def _suite_of(file: Path, name: str | None) -> Suite | None:

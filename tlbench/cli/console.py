@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tlbench.escaping import escape_lines
+
 if TYPE_CHECKING:
     from tlbench.runner.interrupts import StopRequest
 
 
+def echo(text: str) -> None:
+    """Print lines to standard output; what a terminal would obey, such as ANSI's escapes in a name, is shown by its code."""
+    typer.echo(escape_lines(text))
+
+
 def warn(text: str) -> None:
-    """Print a line to standard error."""
-    typer.echo(text, err=True)
+    """Print lines to standard error, as `echo` does."""
+    typer.echo(escape_lines(text), err=True)
 
 
 @contextlib.contextmanager

@@ -65,9 +65,9 @@ def _print_domain(name: str, declaration: Declaration, domain: Domain, root: Pat
     files = "no files below the data root" if paths is None else f"{len(paths)} files, {declared} with a declared sha256"
     test = f" + {len(domain.test):,} test" if domain.test is not None else ""
     labels = f"{len(domain.targets)} targets" if domain.targets else f"{len(domain.classes)} classes"
-    typer.echo(f"ok  {name:20} {len(domain.samples):,}{test} samples, {labels}, {files}")
+    console.echo(f"ok  {name:20} {len(domain.samples):,}{test} samples, {labels}, {files}")
     for text in domain.reading:
-        typer.echo(f"      {text}")
+        console.echo(f"      {text}")
     for note in domain.notes:
         console.warn(f"note: domains.{name}: {note}")
     if domain.test is not None and (count := count_duplicates(domain.test.x, domain.samples.x)):
@@ -104,7 +104,7 @@ def show(
         raise TlbenchError(unknown_name(f"domain of suite {loaded.name}", domain, loaded.domains))
     domains = runner.load_domains(loaded, [domain] if domain else list(loaded.domains), resolve_data_root(data, loaded.path))
     for name, one in domains.items():
-        typer.echo(preview.summary_text(loaded.domains[name], one) + "\n")
+        console.echo(preview.summary_text(loaded.domains[name], one) + "\n")
     by_rank: dict[int, list[Domain]] = {}
     for one in domains.values():
         by_rank.setdefault(one.samples.x.ndim, []).append(one)
@@ -112,9 +112,9 @@ def show(
         kind = {4: "images", 3: "series"}.get(rank, "vectors")
         path = out / f"{loaded.name}-{domain or kind}.png"
         preview.contact_sheet(alike, path, loaded.title or loaded.name)
-        typer.echo(f"wrote {path}")
+        console.echo(f"wrote {path}")
     if domain is None:
-        typer.echo(_divergence_table(loaded, domains))
+        console.echo(_divergence_table(loaded, domains))
 
 
 def _divergence_table(loaded: Suite, domains: Mapping[str, Domain]) -> str:
@@ -152,17 +152,17 @@ def cache(
 
     folder = data_cache.cache_folder()
     if folder is None:
-        typer.echo("the cache is switched off (TLBENCH_CACHE=off)")
+        console.echo("the cache is switched off (TLBENCH_CACHE=off)")
         return
     if days is not None and not prune:
         raise TlbenchError("--days works only with --prune; without it nothing is removed.")
     now = datetime.datetime.fromisoformat(clock.utc()).timestamp()
     if prune:
         freed = data_cache.prune(folder, None if days is None else now - days * 86400)
-        typer.echo(f"freed {console.size_text(freed)}")
+        console.echo(f"freed {console.size_text(freed)}")
     entries = data_cache.entries(folder)
     for entry in entries:
         used = f"used {console.duration_text(max(0.0, now - entry.used))} ago"
         shape, size = " x ".join(map(str, entry.shape)), console.size_text(entry.size_bytes)
-        typer.echo(f"{entry.name:20} {entry.samples:>9,} samples of {shape:16} {size:>10}  {used}")
-    typer.echo(f"{len(entries)} domains, {console.size_text(sum(entry.size_bytes for entry in entries))} in {folder}")
+        console.echo(f"{entry.name:20} {entry.samples:>9,} samples of {shape:16} {size:>10}  {used}")
+    console.echo(f"{len(entries)} domains, {console.size_text(sum(entry.size_bytes for entry in entries))} in {folder}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tlbench.cli import options
+from tlbench.cli import console, options
 
 
 class Kind(StrEnum):
@@ -43,7 +43,7 @@ def list_(
         files = [locate_suite(suite)] if suite else list(shipped_suites().values())
         lines = [line for file in files for line in _domain_lines(_tables(file))]
     for line in lines:
-        typer.echo(line)
+        console.echo(line)
 
 
 def _tables(file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tlbench.cli import console
 from tlbench.errors import TlbenchError
 
 app = typer.Typer(help="Write a commented method or suite that works, as a start for your own.", no_args_is_help=True)
@@ -20,14 +21,14 @@ def new_method(
 ) -> None:
     """Write a method that runs and passes `tlbench check`."""
     _write_template("method.py", name, Path(f"{name}.py"))
-    typer.echo(f"wrote {name}.py; next: tlbench check {name}.py, then tlbench run SUITE --plugin {name}.py")
+    console.echo(f"wrote {name}.py; next: tlbench check {name}.py, then tlbench run SUITE --plugin {name}.py")
 
 
 @app.command("suite")
 def new_suite(name: Annotated[str, typer.Argument(help="Name of the suite; NAME.toml is written here.")]) -> None:
     """Write a suite that runs, on data that ship with scikit-learn."""
     _write_template("suite.toml", name, Path(f"{name}.toml"))
-    typer.echo(f"wrote {name}.toml; next: tlbench check {name}.toml, then tlbench run {name}.toml")
+    console.echo(f"wrote {name}.toml; next: tlbench check {name}.toml, then tlbench run {name}.toml")
 
 
 def _write_template(template: str, name: str, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlbench.cli import options
+from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def plots(
     from tlbench import plots as plotting
 
     for path in plotting.draw_plots(_records(results, tuple(Path(name).stem for name in suites or ())), out):
-        typer.echo(f"wrote {path}")
+        console.echo(f"wrote {path}")
 
 
 def site(
@@ -40,9 +40,9 @@ def site(
     records = _records(results)
     if markdown is not None:
         markdown.write_text(leaderboard_markdown(records), encoding="utf-8")
-        typer.echo(f"wrote {markdown}")
+        console.echo(f"wrote {markdown}")
     else:
-        typer.echo(f"wrote {build_site(records, out, results, methods.method_files())}")
+        console.echo(f"wrote {build_site(records, out, results, methods.method_files())}")
 
 
 def _records(results: Path, names: tuple[str, ...] = ()) -> list[Record]:

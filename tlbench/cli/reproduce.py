@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlbench.cli import options
+from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 
@@ -27,12 +27,12 @@ def reproduce(
 
     if table is None:
         for name in published.table_names():
-            typer.echo(f"{name:28} {published.load_table(name).title}")
+            console.echo(f"{name:28} {published.load_table(name).title}")
         return
     loaded = published.load_table(table)
     cells = published.run_table(loaded, results=results, data=data, device=device, rows=names or (), pairs=pair or ())
     if not cells:
         raise TlbenchError(f"{table}: The chosen rows have no published result for the chosen pairs.")
-    typer.echo(published.comparison_text(loaded, cells, "markdown" if markdown else "text"))
+    console.echo(published.comparison_text(loaded, cells, "markdown" if markdown else "text"))
     if not all(cell.within_tolerance for cell in cells):
         raise typer.Exit(1)

@@ -42,7 +42,7 @@ def status(
     session.register_plugins(plugin or ())
     for name, loaded in _suites_on_file(directory, suite).items():
         _print_status(directory, name, loaded)
-    typer.echo("data files are not looked at; `tlbench run SUITE --plan` sees whether they have changed")
+    console.echo("data files are not looked at; `tlbench run SUITE --plan` sees whether they have changed")
 
 
 def _print_status(directory: Path, name: str, loaded: Suite | None) -> None:
@@ -54,7 +54,7 @@ def _print_status(directory: Path, name: str, loaded: Suite | None) -> None:
     on_file = records.read_all(directory, (name,))
     if loaded is None:
         counts = ", ".join(f"{sum(r.status == status for r in on_file)} {status}" for status in ("done", "skipped", "failed"))
-        typer.echo(f"{name}: records: {counts}; what is left is not known without its suite file (--suite FILE)")
+        console.echo(f"{name}: records: {counts}; what is left is not known without its suite file (--suite FILE)")
         return
     now, running = run_status(loaded, on_file), count_running_cases(directory / name)
     failed, left = len(now.failed), len(now.remaining)
@@ -62,11 +62,11 @@ def _print_status(directory: Path, name: str, loaded: Suite | None) -> None:
     at_work = f" ({running} running now)" if running else ""
     seconds = now.remaining_seconds
     rest = f"; about {console.duration_text(seconds)}, one case at a time" if seconds else ""
-    typer.echo(f"{name}: {now.done + now.skipped + failed + left} cases: {counts}{at_work}{rest}")
+    console.echo(f"{name}: {now.done + now.skipped + failed + left} cases: {counts}{at_work}{rest}")
     for record in now.failed[:MAX_FAILURES]:
-        typer.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
+        console.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
     if failed > MAX_FAILURES:
-        typer.echo(f"  and {failed - MAX_FAILURES} more")
+        console.echo(f"  and {failed - MAX_FAILURES} more")
 
 
 def merge(
@@ -77,7 +77,7 @@ def merge(
     from tlbench.records import merge as merging
 
     merged = merging.merge(folders, out)
-    typer.echo(f"{merged.written} records written to {out}, {merged.already_present} were there already")
+    console.echo(f"{merged.written} records written to {out}, {merged.already_present} were there already")
     for conflict in merged.conflicts:
         console.warn(f"conflict: {conflict}")
     if merged.conflicts:
@@ -102,7 +102,7 @@ def prune(
     for name, loaded in _suites_on_file(directory, suite).items():
         _prune_suite(directory, name, loaded, {kind.value for kind in spared or ()}, remove=yes)
     if not yes:
-        typer.echo("nothing was removed; --yes removes them")
+        console.echo("nothing was removed; --yes removes them")
 
 
 def _prune_suite(directory: Path, name: str, loaded: Suite | None, spared: set[str], *, remove: bool) -> None:
@@ -111,7 +111,7 @@ def _prune_suite(directory: Path, name: str, loaded: Suite | None, spared: set[s
     from tlbench.runner.run_status import prunable
 
     if loaded is None:
-        typer.echo(f"{name}: no suite file (--suite FILE): stale records are not known, and stay")
+        console.echo(f"{name}: no suite file (--suite FILE): stale records are not known, and stay")
     kinds: list[str] = []
 
     def indices(on_file: Sequence[Record]) -> list[int]:
@@ -121,7 +121,7 @@ def _prune_suite(directory: Path, name: str, loaded: Suite | None, spared: set[s
 
     records.prune_records(directory, name, indices)
     counts = ", ".join(f"{kinds.count(kind.value)} {kind.value}" for kind in PrunableKind)
-    typer.echo(f"{name}: {len(kinds)} records {'removed' if remove else 'would go'}: {counts}")
+    console.echo(f"{name}: {len(kinds)} records {'removed' if remove else 'would go'}: {counts}")
 
 
 def _suites_on_file(directory: Path, suites: list[str] | None) -> dict[str, Suite | None]:
@@ -130,13 +130,13 @@ def _suites_on_file(directory: Path, suites: list[str] | None) -> dict[str, Suit
     Raises:
         TlbenchError: there is no such directory, or no record of a named suite.
     """
-    from tlbench import session
+    from tlbench import records, session
     from tlbench.suite import shipped_suites
 
     if not directory.is_dir():
         raise TlbenchError(f"There is no results directory {directory}. `tlbench run SUITE --results {directory}` makes it.")
     named = {loaded.name: loaded for loaded in session.load_suites(suites or [])}
-    names = sorted(named) or sorted(p.name for p in directory.iterdir() if p.is_dir() and any(p.glob("*.jsonl")))
+    names = sorted(named) or [folder.name for folder in records.suite_folders(directory) if records.suite_files(folder)]
     if missing := [name for name in names if not (directory / name).is_dir()]:
         raise TlbenchError(f"{directory}: There are no records of {', '.join(missing)}.")
     return {name: named.get(name) or (session.load_suite(name) if name in shipped_suites() else None) for name in names}

@@ -94,12 +94,12 @@ def _print_plan(plan: RunPlan, opened: Session, margin: float | None) -> None:
 
     finished = [*plan.earlier_records, *local.probe(plan, opened.device)]
     seconds, without_estimate = estimate_seconds(plan.pending, finished)
-    typer.echo(f"{plan.suite.name}: {len(plan.pending)} cases to run, {len(plan.on_file)} on file")
+    console.echo(f"{plan.suite.name}: {len(plan.pending)} cases to run, {len(plan.on_file)} on file")
     for entry in plan.suite.methods:
         cases = [case for case in plan.pending if case.entry == entry]
         if cases:
-            typer.echo(f"  {entry:24} {len(cases):5} cases  {', '.join(dict.fromkeys(case.pair for case in cases))}")
+            console.echo(f"  {entry:24} {len(cases):5} cases  {', '.join(dict.fromkeys(case.pair for case in cases))}")
     if plan.pending:
         rest = f"; {without_estimate} cases could not be estimated (shallow methods)" if without_estimate else ""
-        typer.echo(f"about {console.duration_text(seconds)} here{rest}")
-    typer.echo(report.expected_precision(plan, margin))
+        console.echo(f"about {console.duration_text(seconds)} here{rest}")
+    console.echo(report.expected_precision(plan, margin))

@@ -114,7 +114,7 @@ def _print_trial(number: int, value: float | None, settings: Mapping[str, Any]) 
 def _write_entry(table: str, tuned: str, folder: Path, into: Path | None) -> None:
     """Print the selected method entry, and write it into the study's folder and a suite file."""
     (folder / "chosen.toml").write_text(table, encoding="utf-8")
-    typer.echo(table, nl=False)
+    console.echo(table.removesuffix("\n"))
     if into is None:
         console.warn(f"the method entry is in {folder / 'chosen.toml'}; --into FILE writes it into a suite of yours")
         return

@@ -14,11 +14,13 @@ from tlbench.records.reading import (
     suite_files,
     suite_folders,
 )
+from tlbench.records.times import case_times
 from tlbench.records.writing import ResultsLog, append, lock, prepare, prune_records, replace
 
 __all__ = [
     "ResultsLog",
     "append",
+    "case_times",
     "file_of",
     "files",
     "from_line",

@@ -18,6 +18,8 @@ from tlbench.terms import Record
 
 Warn = Callable[[str], None]
 """Called with a warning for the user."""
+MAX_TORN_LINES = 8
+"""So many lines at the end of a file may be writes that were cut off, one after the other."""
 
 
 def append(results: Path, record: Record) -> None:
@@ -202,8 +204,17 @@ def _ends_with_newline(file: Path) -> bool:
 
 
 def _set_aside(file: Path, warn: Warn = lambda text: None) -> None:
-    """Move last lines that are not whole (writes that were cut off) to `<file>.broken-<n>`, one file each."""
+    """Move last lines that are not whole (writes that were cut off) to `<file>.broken-<n>`, one file each.
+
+    Raises:
+        TlbenchError: there are more of them than writers leave, so that it is no results file; or it is no plain file.
+    """
     whole = content = read_lines(file)
+    lines = [line for line in content.rsplit(b"\n", MAX_TORN_LINES + 2)[1:] if line]
+    if len(lines) > MAX_TORN_LINES and all(map(is_torn, lines)):
+        raise TlbenchError(
+            f"{file}: The last {len(lines)} lines are no records, nor writes that were cut off. Remove the file."
+        )
     while (tail := whole.rstrip(b"\n").rpartition(b"\n")[2]) and is_torn(tail):
         whole = whole.rstrip(b"\n")[: -len(tail)]
         number = next(n for n in range(1, 1_000_000) if not file.with_name(f"{file.name}.broken-{n}").exists())

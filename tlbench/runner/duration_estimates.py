@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from statistics import median
 from typing import NamedTuple
 
+from tlbench.records import case_times
 from tlbench.terms import Case, Record
 
 WINDOW = 50
@@ -22,11 +22,12 @@ class CellKey(NamedTuple):
 
 
 def wall_seconds(record: Record) -> float:
-    """The wall seconds of a record's case; where they were not measured, the seconds between its start and its end."""
+    """The wall seconds of a record's case; where they were not measured, the seconds between its start and its end, else 0."""
     if record.cost.wall_seconds is not None:
         return record.cost.wall_seconds
-    elapsed = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
-    return max(elapsed.total_seconds(), 0.0)  # the system clock may have been set back in between
+    if (times := case_times(record)) is None:
+        return 0.0
+    return max((times[1] - times[0]).total_seconds(), 0.0)  # the system clock may have been set back in between
 
 
 class DurationEstimates:
