@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from transport_samples import exact, gaussian_samples
 
+from tlbench import methods
 from tlbench.errors import TlbenchError
 from tlbench.solvers import optimal_transport
 
@@ -33,12 +34,13 @@ def test_the_entropic_plan_is_that_of_pot_and_costs_more_than_the_exact_one():
 def test_the_class_sparse_plan_is_that_of_pot():
     x, y, labels = gaussian_samples(1, 40), gaussian_samples(2, 30, 1.0), torch.arange(40) % 3
     cost = optimal_transport.cost_matrix(x, y, "median")
-    plan, _ = optimal_transport.group_lasso_plan(cost, F.one_hot(labels, 3), 0.2, 0.1, iterations=1000)
+    plan, moved, met = optimal_transport.group_lasso_plan(cost, F.one_hot(labels, 3), 0.2, 0.1)
+    assert moved <= optimal_transport.PLAN_TOLERANCE and met
     marginals = [np.full(n, 1 / n) for n in cost.shape]
     peer = ot.da.sinkhorn_lpl1_mm(
-        marginals[0], labels.numpy(), marginals[1], cost.numpy(), 0.2, 0.1, numItermax=10, numInnerItermax=1000
+        marginals[0], labels.numpy(), marginals[1], cost.numpy(), 0.2, 0.1, numItermax=400, numInnerItermax=200
     )
-    assert np.allclose(plan, peer, atol=1e-8)
+    assert np.allclose(plan, peer, atol=1e-6)
 
 
 def test_propagated_labels_are_those_of_pot():
@@ -75,3 +77,21 @@ def test_blocks_cover_every_sample_once_and_do_not_depend_on_their_order():
 def test_distances_that_overflow_are_an_error():
     with pytest.raises(TlbenchError, match="distances between these samples overflow"):
         optimal_transport.cost_matrix(1e200 * gaussian_samples(1, 4), gaussian_samples(2, 3), "none")
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("columns", [2, 30])
+def test_the_entropic_plan_at_its_defaults_meets_its_optimality_conditions(scale, columns):
+    """Marginals, and cost + weight log G a sum of a function of i and one of j."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = (scale * (torch.randn(n, columns, generator=draw).double() + shift) for n, shift in ((60, 0.0), (45, 1.0)))
+    x[:, 0] *= 1e-4
+    y[:, 0] *= 1e-4
+    options = methods.method_options("ot_entropic", {})
+    cost = optimal_transport.cost_matrix(x, y, "median")
+    plan, converged = optimal_transport.sinkhorn_plan(cost, options["entropy"], options["iterations"])
+    assert converged
+    assert float((plan.sum(dim=0) - 1 / 45).abs().max()) < 1e-8 and float((plan.sum(dim=1) - 1 / 60).abs().max()) < 1e-12
+    potential = cost + options["entropy"] * plan.clamp_min(1e-300).log()
+    mixed = potential - potential.mean(dim=0) - potential.mean(dim=1, keepdim=True) + potential.mean()
+    assert float(mixed[plan > 1e-200].abs().max()) < 1e-9

@@ -12,6 +12,7 @@ from tlbench.errors import TlbenchError
 from tlbench.methods.base import ShallowMethod
 from tlbench.solvers import base_learners
 from tlbench.solvers.base_learners import Scorer
+from tlbench.solvers.kernels.design import KernelDesign
 from tlbench.terms import Labelled, Task
 
 Learner = Literal["auto", "nearest_neighbor", "logistic", "svm", "ridge"]
@@ -120,6 +121,19 @@ def note_blocks(method: ShallowMethod, source: int, target: int, size: int) -> N
 def note_unmet_marginals(method: ShallowMethod, iterations: int) -> None:
     """Note in the record that Sinkhorn's iteration has not converged."""
     method.note(f"The marginals of the plan are not met to 1e-8 after {iterations} iterations.")
+
+
+def note_approximation(method: ShallowMethod, design: KernelDesign) -> None:
+    """Note in the record that the kernel is approximate, where it is."""
+    if design.approximation:
+        method.note(design.approximation)
+
+
+def note_changing_labels(method: ShallowMethod, previous: Tensor | None, labels: Tensor | None) -> None:
+    """Note in the record that the pseudo-labels (M,) still changed in the last of the method's `rounds`."""
+    if previous is not None and labels is not None:
+        share, rounds = float((previous != labels).double().mean()), method.rounds  # type: ignore[attr-defined]
+        method.note(f"The pseudo-labels stopped after {rounds} rounds; {share:.2%} of them changed in the last.")
 
 
 def fit_soft_labels(method: ShallowMethod, x_MD: Tensor, labels_MC: Tensor, *, regression: bool) -> Scorer:

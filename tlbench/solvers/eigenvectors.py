@@ -20,6 +20,7 @@ def leading_eigenpairs(
     tolerance: float = 1e-8,
     start: Tensor | None = None,
     rounds: int = 60,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The leading eigenvalues (K,), the largest first, and eigenvectors (R, K) of a symmetric operator.
 
@@ -34,6 +35,7 @@ def leading_eigenpairs(
         tolerance: of the residuals, relative to the largest eigenvalue.
         start: vectors (R, K) to start from; the rest of the first block is drawn from a fixed seed.
         rounds: at most.
+        note: is told where they end above the tolerance.
     """
     count = min(count, width)
     block = min(count + max(4, count // 10), width)
@@ -48,7 +50,8 @@ def leading_eigenpairs(
         values, rotation = values[-block:].flip(0), rotation[:, -block:].flip(1)
         vectors, mapped = basis @ rotation, images @ rotation
         residuals = mapped - vectors * values
-        if float(residuals[:, :count].norm(dim=0).max()) <= tolerance * float(values[0].abs()) or basis.shape[1] == width:
+        size = float(residuals[:, :count].norm(dim=0).max()) / max(float(values[0].abs()), torch.finfo(values.dtype).tiny)
+        if size <= tolerance or basis.shape[1] == width:
             break
         if basis.shape[1] + block > min(max(MAX_KRYLOV_COLUMNS, 6 * block), width):
             basis, images = vectors, mapped
@@ -57,6 +60,12 @@ def leading_eigenpairs(
             residuals, _ = torch.linalg.qr(residuals)
         residuals = residuals[:, : width - basis.shape[1]]
         basis, images = torch.cat([basis, residuals], dim=1), torch.cat([images, apply(residuals)], dim=1)
+    else:
+        if note is not None:
+            note(
+                f"The eigenvectors stopped after {rounds} iterations; the largest residual is {size:.1g} of the largest "
+                f"eigenvalue, above the tolerance {tolerance:.0g}."
+            )
     return values[:count], vectors[:, :count]
 
 

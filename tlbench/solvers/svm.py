@@ -1,6 +1,6 @@
 """Binary linear support vector machines, and DASVM: the exchange of source samples for target samples in the margin.
 
-The machines are libsvm's, through scikit-learn on the CPU, to a tolerance of 1e-6 or `MAX_ITERATIONS`. DASVM stops where no
+The machines are libsvm's, through scikit-learn on the CPU, to `TOLERANCE` or `MAX_ITERATIONS`. DASVM stops where no
 target sample is left in the margin, or after a number of rounds.
 
 Bruzzone and Marconcini, Domain adaptation problems: a DASVM classification technique and a circular validation strategy, IEEE
@@ -22,6 +22,8 @@ DecisionFunction = Callable[[Tensor], Tensor]
 """Samples (N, D) -> signed distance from the boundary (N,), in units of the margin."""
 
 
+TOLERANCE = 1e-6
+"""Of the optimality conditions, in units of the margin."""
 MAX_ITERATIONS = 100_000
 """Of one machine: where no hyperplane separates the classes libsvm can run for hours."""
 MAX_GRAM_SAMPLES = 6000
@@ -67,7 +69,7 @@ def fit_binary_svm(x_ND: Tensor, sign_N: Tensor, c: float, gram_NN: Tensor | Non
     # the tolerance is tight: which samples lie nearest the edge must not depend on the order of the samples
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is returned below
-        fitted = SVC(kernel=kernel, C=c, tol=1e-6, max_iter=MAX_ITERATIONS).fit(inputs.cpu().numpy(), sign_N.cpu().numpy())
+        fitted = SVC(kernel=kernel, C=c, tol=TOLERANCE, max_iter=MAX_ITERATIONS).fit(inputs.cpu().numpy(), sign_N.cpu().numpy())
     normal = torch.tensor(fitted.dual_coef_[0]).to(x_ND) @ x_ND[torch.tensor(fitted.support_, device=x_ND.device).long()]
     offset = float(fitted.intercept_[0])
     return lambda x: x.double() @ normal + offset, int(fitted.n_iter_[0]) < MAX_ITERATIONS

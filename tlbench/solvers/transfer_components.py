@@ -18,6 +18,7 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 from tlbench.solvers.eigenvectors import fix_signs, leading_eigenpairs
 from tlbench.solvers.kernels.design import KernelDesign
+from tlbench.solvers.softmax import Note
 
 DENSE_COLUMNS = 1200
 """Up to so many columns, and 10 for each component, all eigenvectors are computed; else the leading ones, by iteration."""
@@ -79,6 +80,7 @@ def leading_components(
     *,
     tolerance: float = 1e-8,
     start: Tensor | None = None,
+    note: Note | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The leading generalised eigenvectors of (Z'HZ, G + F F').
 
@@ -89,6 +91,7 @@ def leading_components(
         count: K; fewer come back where there are fewer columns.
         tolerance: of the iteration, relative to the largest eigenvalue.
         start: coefficients (R, K) to start the iteration from.
+        note: is told where the iteration ends above the tolerance.
 
     Returns:
         Eigenvalues (K,), the largest first, and coefficients C (R, K) with C'(G + F F')C = I and signs as in `fix_signs`.
@@ -114,6 +117,7 @@ def leading_components(
             like=mismatch_RQ,
             tolerance=tolerance,
             start=begin,
+            note=note,
         )
     return values, fix_signs(inverse_root(vectors) / root)
 

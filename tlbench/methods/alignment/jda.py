@@ -52,23 +52,23 @@ class JDA(ShallowMethod):
         source, target = shallow.source_samples(self, task), shallow.target_samples(task)
         samples = self.normalize(torch.cat([source.x, target]))
         design = kernel_design(samples, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
-        if design.approximation:
-            self.note(design.approximation)
+        shallow.note_approximation(self, design)
         scatter, count = components.Scatter(design), shallow.limit_components(self, self.components, design.width)
         marginal = task.classes**0.5 * components.mean_contrast(len(source), len(target), samples)
-        labels = self.initial_pseudo_labels(source, target, task)
-        vectors: Tensor | None = None
+        labels, vectors = self.initial_pseudo_labels(source, target, task), None
         for _ in range(self.rounds):
             classes = None if labels is None else components.class_contrasts(source.y, labels, task.classes, marginal)
-            contrasts = components.normalize_contrasts(self.contrasts(marginal, classes, source.y, labels))
-            mismatch = design.transpose_matmul(contrasts)
-            values, vectors = components.leading_components(scatter, mismatch, self.penalty, count, start=vectors)
-            weights = components.scale_components(values, vectors, "coefficients")
+            contrasts = self.contrasts(marginal, classes, source.y, labels)
+            mismatch = design.transpose_matmul(components.normalize_contrasts(contrasts))
+            solution = components.leading_components(scatter, mismatch, self.penalty, count, start=vectors, note=self.note)
+            vectors, weights = solution[1], components.scale_components(*solution, "coefficients")
             features = self.normalize(design.matmul(weights))
             scores = shallow.fit_learner(self, features[: len(source)], source.y, task)
             previous, labels = labels, scores(features[len(source) :]).argmax(dim=1)
             if previous is not None and torch.equal(previous, labels):
                 break
+        else:
+            shallow.note_changing_labels(self, previous, labels)
         return lambda x: scores(self.normalize(design.columns(self.normalize(x.flatten(1).double())) @ weights))
 
     def initial_pseudo_labels(self, source: Labelled, target_MD: Tensor, task: Task) -> Tensor | None:

@@ -25,11 +25,12 @@ class MMDMap(ShallowMethod):
 
     reads = frozenset({"source", "target"})
     tasks = shallow.BOTH_TASKS
+    version = 2
     penalty: float = Field(
         1e-3, ge=0, description="weight of the mean squared change of the source samples' scale and location"
     )
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
-    iterations: int = Field(100, ge=1, description="L-BFGS iterations, at most")
+    iterations: int = Field(1000, ge=1, description="L-BFGS iterations, at most")
     landmarks: int = Field(1000, ge=1, description="more samples than this of a domain: the kernel through so many landmarks")
     learner: shallow.Learner = Field("logistic", description="fitted on the mapped source samples")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")

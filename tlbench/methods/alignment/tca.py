@@ -45,12 +45,13 @@ class TCA(ShallowMethod):
         samples = torch.cat([source.x, target])
         samples = F.normalize(samples) if self.unit_rows else samples
         design = kernel_design(samples, self.kernel, gamma=self.gamma, landmarks=self.landmarks, exact=self.exact)
-        if design.approximation:
-            self.note(design.approximation)
+        shallow.note_approximation(self, design)
         contrast = components.normalize_contrasts(components.mean_contrast(len(source), len(target), samples))
         mismatch = design.transpose_matmul(contrast)
         count = shallow.limit_components(self, self.components, design.width)
-        values, vectors = components.leading_components(components.Scatter(design), mismatch, self.penalty, count)
+        values, vectors = components.leading_components(
+            components.Scatter(design), mismatch, self.penalty, count, note=self.note
+        )
         weights = components.scale_components(values, vectors, self.scale)
         features = design.matmul(weights)[: len(source)]
         scores = shallow.fit_learner(self, features, source.y, task)

@@ -42,16 +42,22 @@ class TJM(ShallowMethod):
         scatter, count = components.Scatter(design), shallow.limit_components(self, self.components, design.width)
         penalty, previous = self.penalty * torch.ones_like(design.samples_ND[:, 0]), torch.inf
         for _ in range(self.rounds):
-            values, vectors = components.leading_components(scatter, mismatch, penalty, count)
+            values, vectors = components.leading_components(scatter, mismatch, penalty, count, note=self.note)
             weights = components.scale_components(values, vectors, "scatter")
             lengths = weights[: len(source)].norm(dim=1)
             size = lengths.sum() + weights[len(source) :].square().sum()
             objective = float((mismatch.T @ weights).square().sum() + self.penalty * size)
-            if previous - objective <= 1e-6 * objective:
+            change, previous = previous - objective, objective
+            if change <= 1e-6 * objective:
                 break
-            previous = objective
             # a sample whose coefficients vanish stays out: its penalty is bounded, not infinite
             penalty[: len(source)] = self.penalty / (2 * lengths.clamp_min(1e-10 * float(weights.abs().max())))
+        else:  # the first round has nothing to fall from
+            change = change if self.rounds > 1 else objective
+            self.note(
+                f"The reweighting stopped after {self.rounds} rounds; the objective fell by {change / objective:.1g} of itself "
+                "in the last, above the tolerance 1e-06."
+            )
         share = float((lengths > 1e-6 * weights.abs().max()).double().mean())
         self.note(f"{share:.0%} of the source samples have coefficients above rounding.")
         features = F.normalize(design.matmul(weights)[: len(source)])

@@ -23,10 +23,11 @@ class OTClass(ShallowMethod):
     """
 
     reads = frozenset({"source", "target"})
+    version = 2
     entropy: float = Field(0.05, gt=0, description="weight of the entropy, in units of the cost")
     group: float = Field(0.1, ge=0, description="weight of the class term, in the same units")
     unit: optimal_transport.CostUnit = Field("median", description="what squared distances are divided by, in each block")
-    outer: int = Field(10, ge=1, description="majorisation steps")
+    outer: int = Field(1000, ge=1, description="majorisation steps, at most")
     iterations: int = Field(200, ge=1, description="Sinkhorn iterations within each, at most")
     block: int = Field(4000, ge=2, description="more samples than this of a domain: solved in random blocks of this size")
     learner: shallow.Learner = Field("auto", description="fitted on the transported source samples")
@@ -39,11 +40,16 @@ class OTClass(ShallowMethod):
         onehot = F.one_hot(source.y, task.classes)
 
         def plan(cost: Tensor, of_source: Tensor, of_target: Tensor) -> Tensor:
-            block_plan, converged = optimal_transport.group_lasso_plan(
+            block_plan, moved, met = optimal_transport.group_lasso_plan(
                 cost, onehot[of_source], self.entropy, self.group, outer=self.outer, iterations=self.iterations
             )
-            if not converged:
+            if not met:
                 shallow.note_unmet_marginals(self, self.iterations)
+            if moved > optimal_transport.PLAN_TOLERANCE:
+                self.note(
+                    f"The plan stopped after {self.outer} majorisation steps, the last of which moved {moved:.1g} of the mass, "
+                    f"above the tolerance {optimal_transport.PLAN_TOLERANCE:.0g}."
+                )
             return block_plan
 
         transported = optimal_transport.transport_samples(source.x, target, plan, self.block, self.unit)

@@ -43,9 +43,15 @@ class DASVM(ShallowMethod):
             sign = torch.where(source.y == positive, 1.0, -1.0).double()
             exchanges.append(svm.dasvm(source.x, sign, target, c=self.c, count=exchanged, rounds=self.rounds, gram=gram))
         if cut_off := sum(exchange.rounds == self.rounds for exchange in exchanges):
-            self.note(f"{cut_off} of {len(exchanges)} exchanges were cut off after {self.rounds} rounds")
+            self.note(
+                f"{cut_off} of {len(exchanges)} exchanges stopped after {self.rounds} rounds, with target samples left in the "
+                "margin."
+            )
         if unconverged := sum(exchange.unconverged for exchange in exchanges):
-            self.note(f"{unconverged} SVMs were cut off after {svm.MAX_ITERATIONS} iterations of their solver")
+            self.note(
+                f"{unconverged} SVMs stopped after {svm.MAX_ITERATIONS} iterations; their optimality conditions are above the "
+                f"tolerance {svm.TOLERANCE:.0g} of the margin."
+            )
 
         def scores(x: Tensor) -> Tensor:
             values = torch.stack([exchange.decision(x.flatten(1).double()) for exchange in exchanges], dim=1)
