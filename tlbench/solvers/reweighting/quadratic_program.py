@@ -166,8 +166,8 @@ class _Program:
         self, matrix: SemidefiniteMatrix, linear_N: Tensor, weight_N: Tensor, upper: float, low: float, high: float
     ) -> None:
         self.matrix, self.linear_N, self.weight_N = matrix, linear_N, weight_N
-        self.least = torch.cat([torch.zeros_like(linear_N), linear_N.new_tensor([low])])
-        self.largest = torch.cat([torch.full_like(linear_N, upper), linear_N.new_tensor([high])])
+        self.least = torch.cat([torch.zeros_like(linear_N), linear_N.new_full((1,), low)])
+        self.largest = torch.cat([torch.full_like(linear_N, upper), linear_N.new_full((1,), high)])
         self.ridge = RIDGE * max(matrix.mean_diagonal(), 1e-300)
 
     def value(self, w: Tensor) -> float:
