@@ -40,14 +40,14 @@ def _duration_errors(record: Record, times: tuple[datetime, datetime] | None) ->
         case_seconds = (times[1] - times[0]).total_seconds()
     if case_seconds is None:
         return
-    parts = {"training": cost.train_seconds}
+    durations = {"training": cost.train_seconds}
     if record.scores.scored_samples and cost.predict_samples_per_second:
-        parts["prediction of its scored samples"] = record.scores.scored_samples / cost.predict_samples_per_second
+        durations["prediction of its scored samples"] = record.scores.scored_samples / cost.predict_samples_per_second
     if cost.step_seconds_median is not None and cost.steps is not None and not is_vmapped(record):
-        parts["slower half of its steps"] = cost.step_seconds_median * ((cost.steps - (cost.warm_up_steps or 0)) // 2)
-    for part, seconds in parts.items():
+        durations["slower half of its steps"] = cost.step_seconds_median * ((cost.steps - (cost.warm_up_steps or 0)) // 2)
+    for name, seconds in durations.items():
         if seconds is not None and seconds > SLACK * case_seconds + 1:
-            yield f"The {part} took {seconds:.1f} s of a case that took {case_seconds:.1f} s."
+            yield f"The {name} took {seconds:.1f} s of a case that took {case_seconds:.1f} s."
 
 
 def _rate_errors(record: Record) -> Iterator[str]:

@@ -107,13 +107,18 @@ def fit_location_scale(
         final = float(objective().detach())
     if not final <= initial:  # NaN included
         return LocationScaleMap(source_ND, initial, initial, ("The search failed: the source samples are used as they are.",))
-    remarks = [] if exact else [f"The kernel goes through {landmarks} landmarks (Nystrom)."]
-    if size > TOLERANCE * initial + ROUNDING:
-        remarks.append(
-            f"The location-scale map stopped after {steps} iterations; the gradient norm is "
-            f"{size / max(initial, ROUNDING):.1g} of the objective at the start, above the tolerance {TOLERANCE:.0g}."
-        )
-    return LocationScaleMap(apply_map()[0].detach(), initial, final, tuple(remarks))
+    remarks = () if exact else (f"The kernel goes through {landmarks} landmarks (Nystrom).",)
+    return LocationScaleMap(apply_map()[0].detach(), initial, final, (*remarks, *_stopped_early(size, steps, initial)))
+
+
+def _stopped_early(gradient: float, steps: int, initial: float) -> tuple[str, ...]:
+    """The remark where the iteration limit came before the optimality condition."""
+    if gradient <= TOLERANCE * initial + ROUNDING:
+        return ()
+    return (
+        f"The location-scale map stopped after {steps} iterations; the gradient norm is "
+        f"{gradient / max(initial, ROUNDING):.1g} of the objective at the start, above the tolerance {TOLERANCE:.0g}.",
+    )
 
 
 def _minimize(unknowns: Tensor, objective: Callable[[], Tensor], iterations: int, tolerance: float) -> tuple[float, int]:
