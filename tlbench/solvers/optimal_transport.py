@@ -133,7 +133,7 @@ def exact_plan(cost_NM: Tensor) -> Tensor:
     return torch.from_numpy(plan).to(cost_NM)
 
 
-def sinkhorn_plan(cost_NM: Tensor, weight: float, iterations: int = 1000, tolerance: float = 1e-9) -> tuple[Tensor, bool]:
+def sinkhorn_plan(cost_NM: Tensor, weight: float, iterations: int = 20_000, tolerance: float = 1e-9) -> tuple[Tensor, bool]:
     """The plan (N, M) of least cost + weight sum G (log G - 1), by Sinkhorn's iteration on logarithms, on the cost's device.
 
     Cuturi, Sinkhorn distances, NIPS 2013. https://arxiv.org/abs/1306.0895
