@@ -175,7 +175,9 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
             raise TlbenchError(f"x has {len(x)} samples and y {len(y)} labels; each sample needs one label.")
     else:
         x = arrays.sample_array(x, len(y), source.shape)
-    return RawSamples(x, y, names, result.group, (*result.notes, *result.left_out), result.reading)
+    limit = source.samples if source.samples is not None and source.samples < len(y) else None
+    limited = () if limit is None else (f"samples = {limit} takes a stratified subsample of {len(y):,} samples",)
+    return RawSamples(x, y, names, result.group, (*result.notes, *result.left_out), (*result.reading, *limited))
 
 
 def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
