@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
@@ -77,6 +78,19 @@ def test_a_plan_lists_what_would_run_and_writes_nothing(copy_of_run):
     assert "strong" in done.stdout and "a:b" in done.stdout and "\nabout " in done.stdout
     assert "cases could not be estimated" in done.stdout
     assert sorted(p.name for p in copy_of_run.iterdir()) == ["a.npz", "b.npz", "tiny.toml"]
+
+
+def test_a_plan_says_which_records_are_of_other_software(copy_of_run):
+    assert "other software" not in tlbench("run", "tiny.toml", "--plan", cwd=copy_of_run).stdout
+    file = copy_of_run / "results" / "tiny" / "coral.jsonl"
+    facts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for one in facts:
+        one["machine"]["torch"], one["code"]["tlbench"] = "1.9.0", "0.0.1"
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in facts), encoding="utf-8")
+    done = tlbench("run", "tiny.toml", "--plan", cwd=copy_of_run)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(facts)} of the " in done.stdout and f": {len(facts)} of torch 1.9.0, tlbench 0.0.1." in done.stdout
+    assert "--fresh runs them again" in done.stdout
 
 
 def test_a_terminal_gets_a_bar(copy_of_run):

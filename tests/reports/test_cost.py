@@ -5,7 +5,7 @@ from toy_records import PAIRS, cells, of_classes, record, value
 
 from tlbench import reports
 from tlbench.reports.frames import DETAILS
-from tlbench.terms import Cost
+from tlbench.terms import Code, Cost
 
 
 def cost(seconds, **more):
@@ -91,6 +91,32 @@ def test_machines_and_precisions_are_not_mixed_and_the_tables_say_so():
     for made in (reports.throughput(frame), reports.pareto_table(frame)):
         assert len(made) == 2
         assert all("2 machines and 2 precisions, each with a table of its own" in table.caption for table in made)
+
+
+def test_throughput_is_compared_within_one_software_version():
+    old = {"torch": "1.9.0", "device": "cpu"}
+    rows = [
+        *costly("source_only", 0.5, 3),
+        *(one.model_copy(update={"code": Code(tlbench="0.0.1", dirty=True)}) for one in costly("dann", 0.6, 6)),
+        *costly("coral", 0.6, 6),
+        *(one.model_copy(update={"machine": one.machine.model_copy(update=old)}) for one in costly("mmd", 0.6, 6)),
+    ]
+    frame = reports.frame(rows)
+    tables = reports.throughput(frame)
+    assert sorted(tuple(sorted(table.cells.index)) for table in tables) == [("coral", "source_only"), ("dann",), ("mmd",)]
+    assert all("3 software versions, each with a table of its own" in table.caption for table in tables)
+    titles = {next(iter(table.cells.index)): table.title for table in tables}
+    assert "torch 2.11, tlbench 0.0.1" in titles["dann"] and "torch 1.9.0, tlbench 0" in titles["mmd"]
+    (accuracy,) = (table for table in reports.tables(frame) if table.kind == "accuracy")
+    assert "The records are of 3 software versions: torch 2.11, tlbench 0; " in accuracy.caption
+    dirty = sum(one.entry == "dann" for one in rows)
+    assert f"{dirty} of {len(rows)} records are of uncommitted code: dann." in accuracy.caption
+
+
+def test_records_of_one_software_and_machine_need_no_word():
+    for table in reports.tables(reports.frame([*costly("source_only", 0.5, 3), *costly("dann", 0.6, 6)])):
+        assert not any(words in table.caption for words in ("software versions", "machines:", "uncommitted"))
+        assert "torch" not in table.title
 
 
 def test_details_show_what_was_measured_and_nothing_else():

@@ -63,15 +63,17 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
         f"It has {plural(len(suite.pairs), 'pair')} with {plural(seeds, 'seed')} each, and no case twice.",
         "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
         "Data and numbers of samples agree with each other and with the other entries of the suite.",
-        *_score_sentences(current),
+        *_score_sentences(current, others),
         UNVERIFIED,
         *result_notes(on_file),
     ]
 
 
-def _score_sentences(current: Sequence[Record]) -> Iterator[str]:
+def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Iterator[str]:
     """What the scores of the finished records were derived from or compared with."""
     tasks = {record.task for record in current if record.status == "done"}
+    if not others:
+        yield "No other entry is in its folder, so nothing was compared with others. Merge the file with theirs and check again."
     if "classification" in tasks:
         yield (
             "Accuracies and macro F1 follow from the predictions beside the records, which agree with those of the other "

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+import tlbench
 from tlbench import data, engine, methods, records
 from tlbench.errors import TlbenchError
 from tlbench.records import ResultsLog
@@ -16,6 +19,9 @@ from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.runner.worker import NO_LIMITS, Job, Limits, WorkerSetup
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
+
+MAX_SHOWN_VERSIONS = 3
+"""The software versions that a plan lists by name."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,21 @@ def plan_run(
             else:
                 on_file.append(record)
     return RunPlan(suite, pending, on_file, domains, earlier_records, root, pending_identities, log)
+
+
+def other_software(on_file: Sequence[Record]) -> str:
+    """The sentence on the records that stand for cases and are of other software than runs here; empty where none is."""
+    here = torch.__version__, tlbench.__version__
+    others = Counter((record.machine.torch, record.code.tlbench) for record in on_file)
+    del others[here]
+    if not others:
+        return ""
+    listed = ", ".join(f"{count} of torch {of[0]}, tlbench {of[1]}" for of, count in others.most_common(MAX_SHOWN_VERSIONS))
+    more = f" and {len(others) - MAX_SHOWN_VERSIONS} more versions" if len(others) > MAX_SHOWN_VERSIONS else ""
+    return (
+        f"{others.total()} of the {len(on_file)} records on file are of other software than here (torch {here[0]}, tlbench "
+        f"{here[1]}): {listed}{more}. They count as done, for their identity is the same; --fresh runs them again."
+    )
 
 
 def load_domains(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:

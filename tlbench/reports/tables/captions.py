@@ -17,6 +17,9 @@ SELECTION = "Model selection: the last step of a fixed budget."
 SIGNIFICANCE = "moderated t-tests; BH, 5 % FDR"
 """The test behind the marks of single pairs, classes and groups."""
 
+SOFTWARE = ("torch", "tlbench")
+"""The software whose version tells records apart: throughput is compared within one version of each."""
+
 _MAX_NAMES = 8
 """The number of entries or reasons that a caption lists by name."""
 
@@ -135,6 +138,28 @@ def mixed_inputs(frame: pd.DataFrame) -> str:
         if mixed:
             sentences.append(f"Records with different {column} are mixed in {of} {short_list(mixed)}: run these again.")
     return " ".join(sentences)
+
+
+def mixed_provenance(frame: pd.DataFrame) -> str:
+    """The sentences that say where the finished records are of several software versions, machines, or states of the code."""
+    done = frame[frame["status"] == "done"]
+    sentences = []
+    if len(versions := software_versions(done)) > 1:
+        sentences.append(f"The records are of {len(versions)} software versions: {short_list(versions, '; ')}.")
+    machines = done[["device", "cpu", "cores"]].astype(str).drop_duplicates()
+    if len(machines) > 1:
+        sentences.append(f"The records are from {len(machines)} machines: {short_list(sorted(set(machines['device'])))}.")
+    dirty = done["dirty"].fillna(False).astype(bool)
+    if dirty.any() and not dirty.all():
+        entries = short_list(list(dict.fromkeys(done["entry"][dirty])))
+        sentences.append(f"{dirty.sum()} of {plural(len(done), 'record')} are of uncommitted code: {entries}.")
+    return " ".join(sentences)
+
+
+def software_versions(frame: pd.DataFrame) -> list[str]:
+    """The software of some records in words, each version once: "torch 2.11.0, tlbench 0.1.0"."""
+    versions = frame[list(SOFTWARE)].astype(str).drop_duplicates()
+    return [", ".join(f"{name} {version}" for name, version in zip(SOFTWARE, row, strict=True)) for row in versions.to_numpy()]
 
 
 def join_sentences(*sentences: str) -> str:

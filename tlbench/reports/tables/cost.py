@@ -14,8 +14,9 @@ from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
 from tlbench.reports.tables import captions
 
-_MACHINE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases", "precision", "batch")
-_WITHOUT_BATCH = _MACHINE[:-1]
+_HARDWARE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases")
+_WITHOUT_BATCH = (*_HARDWARE, "precision", *captions.SOFTWARE)
+_MACHINE = (*_WITHOUT_BATCH, "batch")
 _UNITS = {
     "train_samples_per_second": "samples/s",
     "predict_samples_per_second": "samples/s",
@@ -35,14 +36,14 @@ _MIB, _GIB = 2**20, 2**30
 
 
 def throughput(frame: pd.DataFrame) -> list[Table]:
-    """The tables of throughput of one suite, one per machine, precision and batch size.
+    """The tables of throughput of one suite, one per machine, precision, software version and batch size.
 
     The values are medians over the finished cases, and the entries are sorted as in the table of accuracy. A case that ran on
     two machines counts on both.
     """
     scores = score_cube(frame)
     groups = _groups(frame, _MACHINE)
-    return [_throughput_table(scores, group, _split_note(groups)) for group in groups]
+    return [_throughput_table(scores, group, groups) for group in groups]
 
 
 def pareto_table(frame: pd.DataFrame) -> list[Table]:
@@ -54,9 +55,7 @@ def pareto_table(frame: pd.DataFrame) -> list[Table]:
     scores = score_cube(frame)
     baseline = latest_value(frame, "baseline")
     groups = _groups(frame, _WITHOUT_BATCH)
-    tables = [
-        _frontier_table(scores, group, None if baseline is None else str(baseline), _split_note(groups)) for group in groups
-    ]
+    tables = [_frontier_table(scores, group, None if baseline is None else str(baseline), groups) for group in groups]
     return [table for table in tables if len(table.cells) > 1]
 
 
@@ -64,7 +63,7 @@ def cost_details(frame: pd.DataFrame) -> list[Table]:
     """The tables of all other measured costs of one suite, as `throughput`; no table where none was measured."""
     scores = score_cube(frame)
     groups = [group for group in _groups(frame, _MACHINE) if group[list(DETAILS)].notna().any(axis=None)]
-    return [_details_table(scores, group, _split_note(groups)) for group in groups]
+    return [_details_table(scores, group, groups) for group in groups]
 
 
 def pareto_front(gain_M: Array, cost_M: Array) -> Array:
@@ -82,20 +81,21 @@ def pareto_front(gain_M: Array, cost_M: Array) -> Array:
 
 
 def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
-    """The finished cases by machine, precision and batch size."""
+    """The finished cases by machine, precision, software version and batch size."""
     records = latest_records(frame, by=by)
     records = records[records["status"] == "done"]
     return [group for _, group in records.groupby(list(by), sort=False, dropna=False)]
 
 
 def _split_note(groups: list[pd.DataFrame]) -> str:
-    """The sentence that counts the machines and precisions of a suite, where there are several."""
+    """The sentence that counts the machines, precisions and software versions of a suite, where there are several."""
     counts = []
-    for columns, noun in ((_MACHINE[:-2], "machine"), (("precision",), "precision")):
+    for columns, noun in ((_HARDWARE, "machine"), (("precision",), "precision"), (captions.SOFTWARE, "software version")):
         kinds = {tuple(map(str, group[list(columns)].iloc[0])) for group in groups}
         if len(kinds) > 1:
             counts.append(captions.plural(len(kinds), noun))
-    return f"The records are from {' and '.join(counts)}, each with a table of its own." if counts else ""
+    listed = " and ".join(filter(None, (", ".join(counts[:-1]), *counts[-1:])))
+    return f"The records are from {listed}, each with a table of its own." if counts else ""
 
 
 def _medians(group: pd.DataFrame, entries: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
@@ -113,7 +113,7 @@ def _memory_and_energy(medians: dict[str, Array]) -> dict[str, list[str]]:
     return columns | ({"energy J": three_digits(joules_M)} if np.isfinite(joules_M).any() else {})
 
 
-def _throughput_table(scores: ScoreCube, group: pd.DataFrame, split_note: str) -> Table:
+def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
     medians = _medians(group, entries, tuple(_UNITS))
     cases_M = group.groupby("entry", sort=False).size().reindex(entries).to_numpy()
@@ -126,19 +126,21 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, split_note: str) -
         "train seconds": three_digits(medians["train_seconds"]),
         **_memory_and_energy(medians),
     }
-    machine = _machine_text(group, _MACHINE)
+    machine = _machine_text(group, groups, _MACHINE)
     of_entry = {"cases": (cases_M, "cases")} | {quantity: (medians[quantity], unit) for quantity, unit in _UNITS.items()}
     return Table(
         suite=scores.name,
         kind="throughput",
         title=f"{scores.name}: throughput on {machine}",
         caption=captions.join_sentences(
-            "Medians over the finished cases; comparable within this table only (one machine, precision and batch size).",
-            split_note,
+            "Medians over the finished cases; comparable within this table only (one machine, precision, software version and "
+            "batch size).",
+            _split_note(groups),
             "Train seconds of a shallow method: the time of its fit." if (group["kind"] == "shallow").any() else "",
             "Blank: not measured." if has_blanks else "",
             "" if has_energy else "Energy: not readable on this machine.",
             captions.mixed_inputs(group),
+            captions.mixed_provenance(group),
         ),
         cells=text_cells(entries, columns),
         data=tidy(scores, f"throughput on {machine}", entries, of_entry, of_cell={}),
@@ -178,11 +180,11 @@ def _frontier(scores: ScoreCube, group: pd.DataFrame, baseline: str | None) -> _
     )
 
 
-def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None, split_note: str) -> Table:
+def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None, groups: list[pd.DataFrame]) -> Table:
     frontier = _frontier(scores, group, baseline)
     minute = "CPU-minute" if str(group["device"].iloc[0]) == "cpu" else "GPU-minute"
     points = "points" if scores.measure.unit == "per cent" else scores.measure.unit
-    machine = _machine_text(group, _WITHOUT_BATCH)
+    machine = _machine_text(group, groups, _WITHOUT_BATCH)
     no_margin_M = np.full(len(frontier.entries), np.nan)
     cells = text_cells(
         frontier.entries,
@@ -215,7 +217,7 @@ def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None
             captions.interval_of_means(scores, "mean delta") if baseline else "",
             gain if baseline else "",
             "Pareto front: no other entry is at least as good in mean and train seconds and better in one of them.",
-            split_note,
+            _split_note(groups),
             captions.incomplete_entries(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "mean and front"),
         ),
         cells=cells,
@@ -225,17 +227,17 @@ def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None
     )
 
 
-def _details_table(scores: ScoreCube, group: pd.DataFrame, split_note: str) -> Table:
+def _details_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
     columns = tuple(column for column in DETAILS if group[column].notna().any())
     medians = _medians(group, entries, columns)
-    machine = _machine_text(group, _MACHINE)
+    machine = _machine_text(group, groups, _MACHINE)
     return Table(
         suite=scores.name,
         kind="detail",
         title=f"{scores.name}: costs in detail on {machine}",
         caption=captions.join_sentences(
-            "Medians over the finished cases, in the unit that a column names. Blank: not measured.", split_note
+            "Medians over the finished cases, in the unit that a column names. Blank: not measured.", _split_note(groups)
         ),
         cells=text_cells(entries, {column.replace("_", " "): three_digits(medians[column]) for column in columns}),
         data=tidy(
@@ -253,8 +255,8 @@ def _unit(column: str) -> str:
     return next((unit for name, unit in _UNIT_OF_NAME.items() if name in column), "")
 
 
-def _machine_text(group: pd.DataFrame, by: tuple[str, ...]) -> str:
-    """The machine and the precision of a group in words, and its batch size where the table has only one."""
+def _machine_text(group: pd.DataFrame, groups: list[pd.DataFrame], by: tuple[str, ...]) -> str:
+    """The machine and the precision of a group in words, its software where groups differ, and its batch size if it has one."""
     first = {column: None if group[column].isna().iloc[0] else str(group[column].iloc[0]) for column in by}
     nouns = {"cores": ("core", "cores"), "threads": ("thread", "threads"), "concurrent_cases": ("", "cases at once")}
     counts = [
@@ -265,6 +267,8 @@ def _machine_text(group: pd.DataFrame, by: tuple[str, ...]) -> str:
     processor = ", ".join(text for text in (first["cpu"], *counts) if text)
     devices = f"{first['devices']} x " if first["devices"] else ""
     machine = f"{devices}{first['device']}{f' ({processor})' if processor else ''}, {first['precision']}"
+    if len(captions.software_versions(pd.concat(groups))) > 1:
+        machine = f"{machine}, {captions.software_versions(group)[0]}"
     if "batch" not in by:
         return machine
     return f"{machine}, batch {first['batch']}" if first["batch"] else f"{machine}, no batches"
