@@ -159,7 +159,9 @@ def mixed_provenance(frame: pd.DataFrame) -> str:
 def software_versions(frame: pd.DataFrame) -> list[str]:
     """The software of some records in words, each version once: "torch 2.11.0, tlbench 0.1.0"."""
     versions = frame[list(SOFTWARE)].astype(str).drop_duplicates()
-    return [", ".join(f"{name} {version}" for name, version in zip(SOFTWARE, version, strict=True)) for version in versions.to_numpy()]
+    return [
+        ", ".join(f"{name} {number}" for name, number in zip(SOFTWARE, version, strict=True)) for version in versions.to_numpy()
+    ]
 
 
 def join_sentences(*sentences: str) -> str:
