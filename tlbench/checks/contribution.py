@@ -73,7 +73,7 @@ def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Ite
     """What the scores of the finished records were derived from or compared with."""
     tasks = {record.task for record in current if record.status == "done"}
     if not others:
-        yield "No other entry is in its folder, so nothing was compared with others. Merge the file with theirs and check again."
+        yield "No other entry is in its folder, and nothing was compared with others. Merge them and check again."
     if "classification" in tasks:
         yield (
             "Accuracies and macro F1 follow from the predictions beside the records, which agree with those of the other "
