@@ -95,3 +95,16 @@ def test_the_entropic_plan_at_its_defaults_meets_its_optimality_conditions(scale
     potential = cost + options["entropy"] * plan.clamp_min(1e-300).log()
     mixed = potential - potential.mean(dim=0) - potential.mean(dim=1, keepdim=True) + potential.mean()
     assert float(mixed[plan > 1e-200].abs().max()) < 1e-9
+
+
+def test_newton_steps_end_an_entropic_plan_where_sinkhorn_creeps():
+    """Two groups far apart, of which the target has other shares: 100,000 iterations of Sinkhorn get there as well."""
+    x, y = gaussian_samples(1, 40), gaussian_samples(2, 30)
+    x[:20, 0] += 8
+    y[:12, 0] += 8
+    cost = optimal_transport.cost_matrix(x, y, "median")
+    plan, converged = optimal_transport.sinkhorn_plan(cost, 0.2, iterations=20)
+    marginals = [np.full(n, 1 / n) for n in cost.shape]
+    peer = ot.sinkhorn(*marginals, cost.numpy(), 0.2, method="sinkhorn_log", numItermax=100_000, stopThr=1e-12)
+    assert converged and np.allclose(plan, peer, atol=1e-8)
+    assert float((plan.sum(dim=1) - 1 / 40).abs().max()) < 1e-12

@@ -28,7 +28,7 @@ class OTEntropic(ShallowMethod):
     version = 2
     entropy: float = Field(0.05, gt=0, description="weight of the entropy, in units of the cost")
     unit: optimal_transport.CostUnit = Field("median", description="what squared distances are divided by, in each block")
-    iterations: int = Field(20_000, ge=1, description="Sinkhorn iterations, at most")
+    iterations: int = Field(1000, ge=1, description="Sinkhorn iterations, at most, before Newton steps")
     block: int = Field(4000, ge=2, description="more samples than this of a domain: solved in random blocks of this size")
     learner: shallow.Learner = Field("auto", description="fitted on the transported source samples")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")

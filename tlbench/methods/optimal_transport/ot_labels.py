@@ -28,7 +28,7 @@ class OTLabels(ShallowMethod):
     tasks = shallow.BOTH_TASKS
     version = 2
     entropy: float = Field(0.0, ge=0, description="0: the exact plan; else the entropy's weight, in units of the median cost")
-    iterations: int = Field(20_000, ge=1, description="Sinkhorn iterations, at most")
+    iterations: int = Field(1000, ge=1, description="Sinkhorn iterations, at most, before Newton steps")
     block: int = Field(3000, ge=2, description="more samples than this of a domain: solved in random blocks of this size")
     learner: shallow.Learner = Field("logistic", description="fitted on the target samples with the propagated labels")
     c: float = Field(1.0, gt=0, description="inverse penalty of the learner, where it has one")
