@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -69,6 +70,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
 
     yield make_plan
     methods._registered.pop("empty", None)
+    sys.modules.pop("tlbench_plugin_empty", None)  # the next test has a plugin file of the same name
 
 
 def warm_pool(plan: runner.RunPlan, max_workers: int | None = None) -> Pool:

@@ -90,7 +90,8 @@ def test_the_shell_completes_commands_and_suites(tmp_path):
     for line, completion in expected.items():
         environment = {"_TLBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
         assert fresh_tlbench(cwd=tmp_path, **environment).stdout.split() == [completion], line
-    assert "_TLBENCH_COMPLETE" in tlbench("--show-completion", "bash", cwd=tmp_path).stdout
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # the shell is the word, not the parent of this process
+    assert "_TLBENCH_COMPLETE" in tlbench("--show-completion", "bash", cwd=tmp_path, **named).stdout
 
 
 def test_without_an_address_ray_is_auto():
