@@ -137,6 +137,7 @@ class Group:
     """Modules that share a learning rate: `scale` times the suite's rate.
 
     At scale 0 the modules are frozen: they get no gradient and no optimizer state, and their batch statistics do not move.
+    A parameter of several groups belongs to the last of them: `Group((net,), 0.0), Group((norm,))` trains `norm` alone.
     """
 
     modules: tuple[nn.Module, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,15 +42,15 @@ class PhaseOptimizer:
         method.train()
         for parameter in method.parameters():
             parameter.requires_grad_(False)
-        by_group = [[p for module in group.modules for p in module.parameters()] for group in self._groups]
+        by_group = parameters_by_group(self._groups)
         if all(not p or group.scale == 0 for group, p in zip(self._groups, by_group, strict=True)):
             raise NotApplicableError(
                 "Nothing learns in a phase of this method: all modules that it trains are frozen or have no parameters."
             )
         self.torch_optimizer = make_optimizer([{"params": p} for p in by_group if p], training, on_device)
         self._groups = tuple(group for group, p in zip(self._groups, by_group, strict=True) if p)
-        for module in {m for group in self._groups for m in group.modules}:
-            module.requires_grad_(True)
+        for parameter in (p for parameters in by_group for p in parameters):
+            parameter.requires_grad_(True)
         self._constant = training.schedule == "constant" and not any(callable(g.scale) for g in self._groups)
         self._started = False
 
@@ -77,8 +77,9 @@ class PhaseOptimizer:
                 settings["lr"] = lr
             if self._frozen.get(index) != (lr == 0):
                 self._frozen[index] = lr == 0
+                for parameter in settings["params"]:
+                    parameter.requires_grad_(lr != 0)
                 for module in group.modules:
-                    module.requires_grad_(lr != 0)
                     module.train(lr != 0)
 
     def state(self) -> dict[str, Any]:
@@ -106,6 +107,23 @@ class PhaseOptimizer:
         table = torch.tensor([self.learning_rates(step / steps) for step in range(steps)])
         frozen = table == 0
         return None if bool((frozen.any(dim=0) != frozen.all(dim=0)).any()) else table
+
+
+def parameters_by_group(groups: Sequence[Group]) -> list[list[nn.Parameter]]:
+    """The parameters that belong to each group: of the modules of several groups, a parameter belongs to the last of them."""
+    owners = {id(p): number for number, group in enumerate(groups) for module in group.modules for p in module.parameters()}
+    return [
+        [p for module in group.modules for p in module.parameters() if owners[id(p)] == number]
+        for number, group in enumerate(groups)
+    ]
+
+
+def trainable_parameters(method: DeepMethod) -> list[nn.Parameter]:
+    """The parameters that learn in the last phase of a method that has steps; groups at scale 0 are frozen."""
+    last = [phase for phase in method.phases() if phase.loss is not None][-1]
+    groups = last.groups or (Group((method,)),)
+    by_group = zip(groups, parameters_by_group(groups), strict=True)
+    return [p for group, parameters in by_group if group.scale != 0 for p in parameters]
 
 
 def make_optimizer(
