@@ -32,6 +32,15 @@ class Backbone(nn.Module):
             features = self._run_stages(x)
         return features.float()
 
+    def stage_outputs(self, x: Tensor) -> list[Tensor]:
+        """Inputs (B, ...) -> the outputs (B, ...) of every stage in float32; the last are the features (B, D)."""
+        outputs: list[Tensor] = []
+        with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None, cache_enabled=False):
+            for stage in self.stages:
+                x = stage(x)
+                outputs.append(x)
+        return [output.float() for output in outputs]
+
     def _run_stages(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
