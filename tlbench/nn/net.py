@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -34,12 +36,13 @@ class Backbone(nn.Module):
 
     def stage_outputs(self, x: Tensor) -> list[Tensor]:
         """Inputs (B, ...) -> the outputs (B, ...) of every stage in float32; the last are the features (B, D)."""
+        enabled = self.autocast is not None
         outputs: list[Tensor] = []
-        with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None, cache_enabled=False):
+        with torch.autocast(x.device.type, self.autocast, cache_enabled=False) if enabled else contextlib.nullcontext():
             for stage in self.stages:
                 x = stage(x)
                 outputs.append(x)
-        return [output.float() for output in outputs]
+        return [output.float() for output in outputs] if enabled else outputs
 
     def _run_stages(self, x: Tensor) -> Tensor:
         for stage in self.stages:
