@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from domain_tables import declare_domain
 
-from tlbench.data import source_files
+from tlbench.data import checksums, source_files
 
 NPZ = {"reader": "npz", "path": "a.npz", "x": "x", "y": "y", "test": {"path": "b.npz"}}
 
@@ -21,7 +21,7 @@ def test_an_old_file_is_not_hashed_twice(tmp_path: Path, monkeypatch: pytest.Mon
     (note,) = (tmp_path / "notes").iterdir()
     stamp = file.stat().st_mtime_ns + 3 * 10**9
     os.utime(note, ns=(stamp, stamp))  # as if it had been noted three seconds after the file was written
-    monkeypatch.setattr(source_files.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(checksums.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
     assert source_files.file_hashes([file], tmp_path) == known
     monkeypatch.undo()
     file.write_bytes(b"DATA")

@@ -143,8 +143,9 @@ def _divergence_table(loaded: Suite, domains: Mapping[str, Domain]) -> str:
 def cache(
     prune: Annotated[bool, typer.Option("--prune", help="Remove entries: all, or with --days the old ones.")] = False,
     days: Annotated[float | None, typer.Option(min=0, help="With --prune: only entries unused for so many days.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every entry anew, and remove those that are damaged.")] = False,
 ) -> None:
-    """List the cached domains with size and last use, or remove them."""
+    """List the cached domains with size and last use, or verify or remove them."""
     import datetime
 
     from tlbench import clock
@@ -157,6 +158,12 @@ def cache(
     if days is not None and not prune:
         raise TlbenchError("--days works only with --prune; without it nothing is removed.")
     now = datetime.datetime.fromisoformat(clock.utc()).timestamp()
+    if verify:
+        damaged = data_cache.damaged_entries(folder)
+        for path, reason in damaged.items():
+            console.warn(f"damaged: {path.name}: {reason}")
+        data_cache.remove_entries(folder, list(damaged))
+        console.echo(f"verified every entry, removed {len(damaged)}")
     if prune:
         freed = data_cache.prune(folder, None if days is None else now - days * 86400)
         console.echo(f"freed {console.size_text(freed)}")

@@ -1,35 +1,37 @@
 """The entries of the cache: folders that each hold the tensors of one domain.
 
-    <cache>/domains/<key>/entry.json, samples.x.npy, samples.y.npy, test.x.npy...
+    <cache>/domains/<key>/entry.json, samples.x.npy, samples.y.npy, test.x.npy..., verified.json
 
 An entry is written to a temporary folder beside its path and then renamed, so that every entry that can be found is complete.
-An entry with a file of another size than noted is treated as missing.
+Its card (`entry.json`) states its key and the size, type, shape and CRC-32 of each array, and carries a checksum of its own.
+The arrays are compared with the card at the first opening and whenever their stamps have changed; `verified.json` notes the
+stamps. See `entry_contents` for what else is checked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tlbench.data import checksums
 from tlbench.data.decoding import mapped_arrays
+from tlbench.data.entry_contents import CARD_FILE, DOMAIN_FACTS, FORMAT, ArrayFacts, Card, Summary, read_card, read_entry
+from tlbench.data.finished_arrays import fingerprint
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, Labelled
 
-FORMAT = 2
-"""Raise this number when the files of an entry change their meaning."""
-METADATA_FILE = "entry.json"
-"""Its keys: format; summary (for listings); facts (the plain fields of the Domain); arrays (file sizes in bytes); warnings."""
+__all__ = ["FORMAT", "Entry", "damaged_entries", "entries", "entry_path", "prune", "read_entry", "write_entry"]
 
 
 def entry_path(folder: Path, key: str) -> Path:
@@ -37,91 +39,75 @@ def entry_path(folder: Path, key: str) -> Path:
     return folder / "domains" / key
 
 
-def read_entry(entry: Path, name: str) -> Domain | None:
-    """The domain of an entry under a name, its tensors mapped copy-on-write; None if there is no intact entry."""
-    if not entry.is_dir():
-        return None
-    try:
-        metadata = json.loads((entry / METADATA_FILE).read_text(encoding="utf-8"))
-        if metadata["format"] != FORMAT:
-            raise ValueError("another format")
-        labelled = {field: _read_labelled(entry, field, sizes) for field, sizes in metadata["arrays"].items()}
-        facts = {field: tuple(value) if isinstance(value, list) else value for field, value in metadata["facts"].items()}
-        fields: dict[str, Any] = {**facts, **labelled, "name": name}
-        domain, messages = Domain(**fields), list(metadata["warnings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    with contextlib.suppress(OSError):  # the cache may be read-only
-        os.utime(entry / METADATA_FILE)  # its modification time is the time of the last use
-    _repeat_warnings(messages)
-    return domain
-
-
-def _read_labelled(entry: Path, field: str, sizes: Mapping[str, int]) -> Labelled:
-    import numpy as np
-    import torch
-
-    tensors = {}
-    for name, size_bytes in sizes.items():
-        path = entry / f"{field}.{name}.npy"
-        if path.stat().st_size != size_bytes:
-            raise ValueError(f"{path} has another size")
-        tensors[name] = torch.from_numpy(mapped_arrays.remember(np.load(path, mmap_mode="c", allow_pickle=False)))
-    return Labelled(**tensors)
-
-
-def _repeat_warnings(messages: Iterable[str]) -> None:
-    """Repeat the warnings of the domain's decoding."""
-    for message in messages:
-        warnings.warn(message, UserWarning, stacklevel=2)
-
-
-def write_entry(domain: Domain, entry: Path, messages: list[str]) -> None:
-    """Write an entry, and remove what earlier processes left incomplete at its path.
+def write_entry(domain: Domain, entry: Path, messages: list[str], seconds: float | None = None) -> None:
+    """Write an entry, and remove what is at its path and what earlier processes left incomplete there.
 
     Args:
         domain: the domain; `unfitted` is not stored.
-        entry: the path of the entry.
+        entry: the path of the entry; its name is the key.
         messages: the warnings of its decoding, which each later load repeats.
+        seconds: how long it took to compute the domain, where that is part of a case's cost.
 
     Raises:
         OSError: the cache can't be written.
         TypeError: the domain holds what JSON can't.
     """
     for leftover in (entry, *entry.parent.glob(f"{entry.name}.tmp*")):
-        shutil.rmtree(leftover, ignore_errors=True)
+        _remove(leftover)
     with tempfile.TemporaryDirectory(prefix=f"{entry.name}.tmp", dir=entry.parent, ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
-        fields = {field.name: getattr(domain, field.name) for field in dataclasses.fields(domain) if field.name != "unfitted"}
+        fields = {field.name: getattr(domain, field.name) for field in dataclasses.fields(domain)}
         arrays = {name: _write_labelled(folder, name, value) for name, value in fields.items() if isinstance(value, Labelled)}
-        metadata = {
-            "format": FORMAT,
-            "summary": {"samples": len(domain.samples), "shape": list(domain.samples.x.shape[1:])},
-            "facts": {name: value for name, value in fields.items() if not isinstance(value, Labelled)},
-            "arrays": arrays,
-            "warnings": messages,
-        }
-        with (folder / METADATA_FILE).open("w", encoding="utf-8") as stream:
-            json.dump(metadata, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
+        card = Card(
+            format=FORMAT,
+            key=entry.name,
+            summary=Summary(samples=len(domain.samples), shape=tuple(domain.samples.x.shape[1:])),
+            facts={name: fields[name] for name in DOMAIN_FACTS},
+            arrays=arrays,
+            warnings=tuple(messages),
+            seconds=seconds,
+        )
+        checksums.write_json(folder / CARD_FILE, card.model_dump(mode="json"))
         folder.chmod(0o755)
         folder.rename(entry)
 
 
-def _write_labelled(folder: Path, field: str, labelled: Labelled) -> dict[str, int]:
-    """Write the tensors of a field, and return the size in bytes of the file of each."""
-    sizes = {}
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, where that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _write_labelled(folder: Path, field: str, labelled: Labelled) -> dict[str, ArrayFacts]:
+    """Write the tensors of a field, and return the facts of the file of each."""
+    facts = {}
     for tensor_field in dataclasses.fields(labelled):
         if (tensor := getattr(labelled, tensor_field.name)) is None:
             continue
-        path = folder / f"{field}.{tensor_field.name}.npy"
+        path, array = folder / f"{field}.{tensor_field.name}.npy", tensor.numpy()
         with path.open("wb") as stream:
-            _save_array(stream, tensor.numpy())
+            counted = _ChecksumStream(stream)
+            _save_array(counted, array)
             stream.flush()
             os.fsync(stream.fileno())  # else the rename may survive a power failure that the content does not
-        sizes[tensor_field.name] = path.stat().st_size
-    return sizes
+        facts[tensor_field.name] = ArrayFacts(
+            bytes=path.stat().st_size, dtype=array.dtype.str, shape=tuple(array.shape), crc32=counted.crc32
+        )
+    return facts
+
+
+class _ChecksumStream:
+    """A stream that computes the CRC-32 of what is written to it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.crc32 = stream, 0
+
+    def write(self, content: Any) -> None:
+        self.crc32 = zlib.crc32(content, self.crc32)
+        self._stream.write(content)
 
 
 def _save_array(stream: Any, array: Any) -> None:
@@ -149,16 +135,55 @@ class Entry:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """All complete entries of a cache folder, the last used first."""
+    """All entries of a cache folder with a whole card, the last used first."""
     listed = []
-    for path in (folder / "domains").glob(f"*/{METADATA_FILE}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            metadata = json.loads(path.read_text(encoding="utf-8"))
-            size_bytes = sum(file.stat().st_size for file in path.parent.iterdir())
-            summary, name = metadata["summary"], str(metadata["facts"]["name"])
-            shape = tuple(summary["shape"])
-            listed.append(Entry(path.parent, name, summary["samples"], shape, size_bytes, path.stat().st_mtime))
+    for path in _folders(folder):
+        with contextlib.suppress(OSError, TlbenchError):
+            card = read_card(path)
+            size_bytes, used = _size_bytes(path), (path / CARD_FILE).stat().st_mtime
+            listed.append(Entry(path, str(card.facts["name"]), card.summary.samples, card.summary.shape, size_bytes, used))
     return sorted(listed, key=lambda entry: -entry.used)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders of entries, whole or not; what killed processes left incomplete is none."""
+    paths = sorted((folder / "domains").glob("*"))
+    return [path for path in paths if "." not in path.name and path.is_dir() and not path.is_symlink()]
+
+
+def _size_bytes(path: Path) -> int:
+    return sum(file.lstat().st_size for file in path.iterdir())
+
+
+def damaged_entries(folder: Path) -> Mapping[Path, str]:
+    """The damaged entries of a cache folder, by path, with what is wrong; every entry is read anew, whatever is noted of it.
+
+    The fingerprint of a decoded domain is computed anew as well.
+    """
+    damaged: dict[Path, str] = {}
+    for path in _folders(folder):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # they are those of its decoding
+                stored = read_entry(path, path.name, anew=True)
+            if stored is not None and stored.seconds is None:
+                _check_fingerprint(stored.domain)
+        except TlbenchError as error:
+            damaged[path] = str(error)
+    return damaged
+
+
+def _check_fingerprint(domain: Domain) -> None:
+    """Check that a decoded domain has the content that its fingerprint stands for.
+
+    Raises:
+        TlbenchError: it has another one.
+    """
+    subsets = []
+    for samples in filter(None, (domain.samples, domain.test)):
+        group = None if samples.group is None else samples.group.numpy()
+        subsets.append((samples.x.numpy(), samples.y.numpy(), group))
+    if fingerprint(subsets, domain.classes or domain.targets, []) != domain.fingerprint:
+        raise TlbenchError("The content has another fingerprint than the one stated.")
 
 
 def prune(folder: Path, before: float | None = None) -> int:
@@ -176,21 +201,32 @@ def prune(folder: Path, before: float | None = None) -> int:
     Raises:
         TlbenchError: an entry can't be removed.
     """
-    freed_bytes = 0
     recent = {entry.path.name for entry in entries(folder) if before is not None and entry.used >= before}
-    for path in (folder / "domains").glob("*"):
-        name = path.name.split(".")[0]
-        if name in recent or not path.is_dir():
-            continue
+    paths = [path for path in (folder / "domains").glob("*") if path.name.split(".")[0] not in recent and path.is_dir()]
+    freed_bytes = remove_entries(folder, paths)
+    if before is None:
+        shutil.rmtree(folder / "notes", ignore_errors=True)
+    return freed_bytes
+
+
+def remove_entries(folder: Path, paths: list[Path]) -> int:
+    """Remove some folders of entries, but for those that another process is writing, and return the bytes that were freed.
+
+    Raises:
+        TlbenchError: one can't be removed.
+    """
+    freed_bytes = 0
+    for path in paths:
         try:
-            with FileLock(f"{folder / 'domains' / name}.lock", timeout=0):
-                size_bytes = sum(file.stat().st_size for file in path.iterdir())
+            with FileLock(f"{folder / 'domains' / path.name.split('.')[0]}.lock", timeout=0):
+                if path.is_symlink():
+                    path.unlink()
+                    continue
+                size_bytes = _size_bytes(path)
                 shutil.rmtree(path)
                 freed_bytes += size_bytes
         except Timeout:
             continue
         except OSError as error:
             raise TlbenchError(f"{path} can't be removed ({error}). Remove it from the cache {folder} yourself.") from error
-    if before is None:
-        shutil.rmtree(folder / "notes", ignore_errors=True)
     return freed_bytes

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tlbench.data import readers
+from tlbench.data import checksums, readers
+from tlbench.data.checksums import digest
 from tlbench.data.declaration import DataSource, Declaration
 from tlbench.data.decoding import files, folders
 from tlbench.errors import TlbenchError
-
-CLOCK_TICK_NS = 2 * 10**9
-"""Two changes of a file within this time may get the same time stamp on coarse file systems."""
 
 
 def files_of(declaration: Declaration, root: Path) -> list[Path] | None:
@@ -71,37 +66,10 @@ def _named_files(options: Any, root: Path) -> list[Path]:
 def file_hashes(paths: list[Path], folder: Path | None = None) -> dict[Path, str]:
     """The sha256 of each file.
 
-    With a cache folder, hashes are noted there. A file is not read again if its note has the same size and times, and the
-    file's last change is at least two seconds older than the note.
+    With a cache folder, hashes are noted there with the stamps of the files, see `checksums.noted_checksums`.
     """
-    note_path = None if folder is None else folder / "notes" / f"{digest([str(path.absolute()) for path in paths])}.json"
-    noted_ns, noted = _read_note(note_path)
-    facts: dict[str, list[Any]] = {}
-    for path in paths:
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-        note = noted.get(str(path))
-        is_old = max(stat.st_mtime_ns, stat.st_ctime_ns) < noted_ns - CLOCK_TICK_NS
-        if is_old and isinstance(note, list) and note[1:] == stamp:
-            facts[str(path)] = note
-        else:
-            with path.open("rb") as stream:
-                facts[str(path)] = [hashlib.file_digest(stream, "sha256").hexdigest(), *stamp]
-    if note_path is not None and any(noted.get(path) is not fact for path, fact in facts.items()):
-        with contextlib.suppress(OSError):
-            note_path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=note_path.parent, delete=False) as temporary:
-                json.dump(facts, temporary)
-            Path(temporary.name).replace(note_path)
-    return {Path(path): str(fact[0]) for path, fact in facts.items()}
-
-
-def _read_note(path: Path | None) -> tuple[int, dict[str, Any]]:
-    """When a note was written, in nanoseconds since 1970, and its content; (0, {}) if there is none or it is damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        if path is not None and isinstance(content := json.loads(path.read_text(encoding="utf-8")), dict):
-            return path.stat().st_mtime_ns, content
-    return 0, {}
+    note = None if folder is None else folder / "notes" / f"{digest([str(path.absolute()) for path in paths])}.json"
+    return {path: str(sha256) for path, sha256 in checksums.noted_checksums(paths, note, checksums.sha256).items()}
 
 
 def verify_checksums(declaration: Declaration, root: Path, folder: Path | None = None) -> int:
@@ -135,8 +103,3 @@ def verify_checksums(declaration: Declaration, root: Path, folder: Path | None =
     if errors:
         raise TlbenchError("\n".join(errors))
     return len(expected)
-
-
-def digest(value: Any) -> str:
-    """32 hex digits of the sha256 of the canonical JSON of a value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
