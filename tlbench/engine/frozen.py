@@ -7,10 +7,8 @@ be shared.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import json
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,15 +44,9 @@ class VisibleDomains:
     """The seconds that the extraction of the features took, in this run or in an earlier one; None where unknown."""
 
 
-@dataclass(frozen=True)
-class _Features:
-    domain: Domain
-    seconds: float | None
-
-
 _backbone_digests: dict[str, str] = {}
 """The digest of a configuration -> the digest of its backbone, for a large backbone takes long to build and to hash."""
-_features_in_memory: dict[tuple[int, str], tuple[weakref.ref[Domain], _Features]] = {}
+_features_in_memory: dict[tuple[int, str], tuple[weakref.ref[Domain], cache.StoredDomain]] = {}
 """Object id of a domain and digest of a backbone -> the domain and its features."""
 
 
@@ -104,7 +96,7 @@ def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tu
     return backbone, digest([1, facts, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 
-def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.device, precision: str) -> _Features:
+def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.device, precision: str) -> cache.StoredDomain:
     """The features of a domain, from the memory of this process, from the cache, or extracted now."""
     if (cached := _features_in_memory.get((id(domain), backbone_digest))) is not None:
         return cached[1]
@@ -113,28 +105,19 @@ def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.
             f"domains.{domain.name}: Its features are fitted on the source samples, which net.frozen does not support. "
             "Set net.frozen = false, or declare features that need no fit."
         )
-    seconds: list[float] = []
 
-    def extract() -> Domain:
+    def extract() -> tuple[Domain, float]:
         backbone, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
         clock = Clock(device)
         with clock.measure("features"):
             extracted = _extract_features(domain, backbone, suite, device, precision)
-        seconds.append(clock.seconds["features"])
-        return extracted
+        return extracted, clock.seconds["features"]
 
     folder = cache.cache_folder()
     if folder is None:
-        feature_domain = extract()
+        features = cache.StoredDomain(*extract())
     else:
-        entry_digest = digest([backbone_digest, domain.fingerprint])
-        feature_domain, entry = cache.load_derived(folder, entry_digest, domain.name, extract)
-        with contextlib.suppress(OSError, ValueError):
-            if seconds:
-                (entry / "seconds.json").write_text(json.dumps(seconds[0]), encoding="ascii")
-            else:
-                seconds.append(float(json.loads((entry / "seconds.json").read_text(encoding="ascii"))))
-    features = _Features(feature_domain, seconds[0] if seconds else None)
+        features = cache.load_derived(folder, digest([backbone_digest, domain.fingerprint]), domain, extract)
     key = id(domain), backbone_digest  # the id and a weak reference, so that the domain can be freed
     _features_in_memory[key] = (weakref.ref(domain, lambda _: _features_in_memory.pop(key, None)), features)
     return features
