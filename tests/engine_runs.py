@@ -6,6 +6,7 @@ from tiny_suite import CPU, blobs, case, domain, suite
 
 from tlbench import engine, methods
 from tlbench.checks.toy_task import toy_samples
+from tlbench.clock import Clock
 from tlbench.engine.fitting import prepare_training
 from tlbench.engine.measurement import PreparedCase
 from tlbench.engine.runtime.seeds import seeded_rng
@@ -62,7 +63,7 @@ def train_losses(name: str, chosen: Suite, count: int = 1, **changes) -> tuple[l
     trainings = [prepare_training(one.case, one.suite, one.case_data.granted, one.seed, CPU) for one in prepared]
     learners = [training.learner for training in trainings]
     with seeded_rng(0, CPU):
-        outcomes = train_learners(learners, chosen.train, trainings[0].inputs, prepared[0].clock)
+        outcomes = train_learners(learners, chosen.train, trainings[0].inputs, Clock(CPU))
     return [outcome.losses for outcome in outcomes], outcomes[0].notes
 
 

@@ -34,6 +34,14 @@ def seconds() -> float:
     return time.monotonic()
 
 
+def waiting_seconds() -> float:
+    """The seconds that this thread has waited for a core so far; 0 where the system does not count them (outside Linux)."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 class DeviceQueue(Protocol):
     """The queue of work of a device: marks pass through it in order with the work."""
 
@@ -105,13 +113,19 @@ class Clock:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        """Bill all work of the device inside the block to `name`."""
-        start = self._now()
+    def measure(self, name: str, *, work_only: bool = False) -> Iterator[None]:
+        """Bill all work of the device inside the block to `name`.
+
+        Args:
+            name: a key of `seconds`.
+            work_only: leave out the seconds in which this thread waited for a core that other programs had.
+        """
+        start = self._now() - (waiting_seconds() if work_only else 0.0)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self._now() - start
+            end = self._now() - (waiting_seconds() if work_only else 0.0)
+            self.seconds[name] = self.seconds.get(name, 0.0) + max(end - start, 0.0)
 
     def step_timer(self) -> StepTimer:
         """A timer for the steps of one phase."""

@@ -1,7 +1,12 @@
-"""The cost of a finished case: the facts of its clock, and the throughput of a few more predictions."""
+"""The cost of a finished case: the facts of its clock, and the throughput of a few more predictions.
+
+What a method does between the grant of its data and its first prediction is training: its construction, and what its first
+predictions take beyond the later ones.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,15 +16,59 @@ from tlbench.engine.data.inputs import CHUNK_SAMPLES
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.fitting import FittedMethod
 from tlbench.engine.runtime import device_limits
-from tlbench.engine.runtime.throughput import largest_predict_batch, predict_throughput, predict_time_limit
+from tlbench.engine.runtime.throughput import (
+    MARGIN_SECONDS,
+    OTHER_WORK,
+    UNSCORED,
+    largest_predict_batch,
+    predict_throughput,
+    predict_time_limit,
+)
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import Training
 from tlbench.terms import Cost
+
+MARGIN_RATIO = 10.0
+"""Predictions that take this many times as long as later ones, and `MARGIN_SECONDS` longer, hold work of the training."""
 
 
 def measure_device_limit(device: torch.device, precision: str) -> None:
     """Measure the device's peak throughput, once in a process, before any interval or peak of a case begins."""
     device_limits.peak_matmul_flops(device, precision)
+
+
+def bill_late_work(fitted: FittedMethod, clock: Clock, sizes: Sequence[int], scored: int) -> list[str]:
+    """Bill to the training what the predictions before the scored ones took beyond the rate of those.
+
+    A short warm-up, of kernels or of a predictor that is compiled when it is first called, is billed to nothing: these
+    predictions must take more than 10 times what they take at the later rate, and 0.5 s more. Time in which other programs had
+    the core is not counted.
+
+    Args:
+        fitted: the method after the prediction of all scored samples.
+        clock: its clock, with `predict` and `UNSCORED`; `train` is changed.
+        sizes: the number of samples of each prediction before the scored ones.
+        scored: the number of scored samples.
+
+    Returns:
+        The notes for the record: none, or a sentence.
+    """
+    seconds = clock.seconds[UNSCORED]
+    shares = (sum(sizes) / scored, sum(map(_calls, sizes)) / _calls(scored))
+    expected = max(shares) * clock.seconds["predict"]
+    if seconds - expected <= MARGIN_SECONDS or seconds <= MARGIN_RATIO * expected:
+        return []
+    clock.seconds["train"] += seconds - expected
+    fitted.outcome.throughput.other_seconds += seconds - expected
+    return [
+        f"the first predictions took {seconds:.1f} s, and {expected:.2g} s at the rate of the later ones: the difference is "
+        f"training time, {OTHER_WORK}"
+    ]
+
+
+def _calls(samples: int) -> int:
+    """The calls of a predictor for a number of samples."""
+    return -(-samples // CHUNK_SAMPLES)
 
 
 def measure_cost(

@@ -16,6 +16,7 @@ from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import generator, seeded_rng
+from tlbench.engine.runtime.throughput import MARGIN_SECONDS, OTHER_WORK
 from tlbench.engine.training.learners import Learner
 from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.engine.training.online import predict_online
@@ -42,6 +43,8 @@ class FittedMethod:
     inputs: Inputs
     outcome: Outcome
     method: Method
+    trace_sizes: tuple[int, ...] = ()
+    """The numbers of samples that each trace point predicts."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -78,7 +81,7 @@ def fit(
     """
     granted = Grants.of(granted)
     if issubclass(methods.method_class(case.method), DeepMethod):
-        prepared = prepare_training(case, suite, granted, seed, device, validation)
+        prepared = prepare_training(case, suite, granted, seed, device, validation, clock)
         with seeded_rng(seed("steps"), device), matmul_precision(prepared.precision, device):
             (outcome,) = train_learners([prepared.learner], suite.train, prepared.inputs, clock, on_step=on_step)
         return prepared.fitted(outcome)
@@ -89,8 +92,8 @@ def fit(
     inputs = Inputs(suite.net, channels_last=False)
     with seeded_rng(seed("solve"), device), torch.no_grad(), matmul_precision("fp32", device):
         task = readable.task(inputs)
-        method = method_class(**options)
         with clock.measure("train"):
+            method = method_class(**options)
             predictor = method.fit(task)
     checked = CheckedPredictor(predictor, method, granted.classes, granted.regression)
     return FittedMethod(unscale(checked), inputs, Outcome(), method)
@@ -105,10 +108,17 @@ class PreparedTraining:
     precision: str
     unscale: Callable[[Predictor], Predictor]
     """Maps a predictor of standardised targets to one of the original targets."""
+    build_seconds: float = 0.0
+    """The seconds that the construction of the method took; 0 where no clock measured it."""
 
     def fitted(self, outcome: Outcome) -> FittedMethod:
         """The fitted method after the last step."""
-        return FittedMethod(self.unscale(self.learner.predictor), self.inputs, outcome, self.learner.method)
+        if self.build_seconds > MARGIN_SECONDS:
+            outcome.throughput.other_seconds += self.build_seconds
+            outcome.notes.append(f"the method was built in {self.build_seconds:.1f} s, {OTHER_WORK}")
+        sizes = tuple(len(subset) for subset in (self.learner.validation, self.learner.trace_target) if subset is not None)
+        predictor = self.unscale(self.learner.predictor)
+        return FittedMethod(predictor, self.inputs, outcome, self.learner.method, sizes)
 
 
 def prepare_training(
@@ -118,6 +128,7 @@ def prepare_training(
     seed: Callable[[str], int],
     device: torch.device,
     validation: Subset | None = None,
+    clock: Clock | None = None,
 ) -> PreparedTraining:
     """Build the network and the method of a case on the device.
 
@@ -128,6 +139,7 @@ def prepare_training(
         seed: the use of a random draw -> its seed.
         device: where the method runs.
         validation: held-out source samples, for the trace.
+        clock: the construction of the method is billed to `train`; that of the network, which all methods share, to nothing.
 
     Raises:
         NotApplicableError: the suite does not grant what the method reads, or the method does not support its task.
@@ -139,27 +151,27 @@ def prepare_training(
     store = next(subset for split in SPLITS if (subset := getattr(granted, split)) is not None).store
     precision = resolve_precision(suite.train, device)
     with seeded_rng(seed("network"), device):
-        net = Net(
-            backbones.build_backbone(suite.net.backbone, store.shape, suite.net.options),
-            granted.classes,
-            granted.regression,
-        )
+        backbone = backbones.build_backbone(suite.net.backbone, store.shape, suite.net.options, suite.files)
+        net = Net(backbone, granted.classes, granted.regression)
     set_backbone_precision(net, precision)
     source_count = 1
     if granted.source is not None and granted.source.domain is not None:
         source_count = int(granted.source.domain.max()) + 1
-    with seeded_rng(seed("method"), device):
-        method = method_class(net, source_count, **options)
-    channels_last = suite.train.layout == "channels_last" or (
-        suite.train.layout == "auto" and any(isinstance(module, nn.Conv2d) for module in net.modules())
-    )
-    method.to(device)
-    if channels_last:
-        method.to(memory_format=torch.channels_last)
+    clock = clock or Clock(device)
+    seconds_before = clock.seconds.get("build", 0.0)
+    with clock.measure("train"), clock.measure("build", work_only=True):
+        with seeded_rng(seed("method"), device):
+            method = method_class(net, source_count, **options)
+        convolves = any(isinstance(module, nn.Conv2d) for module in net.modules())
+        channels_last = suite.train.layout == "channels_last" or (suite.train.layout == "auto" and convolves)
+        method.to(device)
+        if channels_last:
+            method.to(memory_format=torch.channels_last)
+    build_seconds = clock.seconds["build"] - seconds_before
     trace_target = None if granted.regression else _trace_subset(granted.target)
     validation = None if granted.regression else _trace_subset(validation)
     learner = Learner(method, readable, seed, validation, trace_target)
-    return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale)
+    return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
 
 
 def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Method], dict[str, Any], Grants]:
@@ -191,7 +203,8 @@ def predict_scored(fitted: FittedMethod, samples: Tensor | Subset, batch_size: i
         Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`.
     """
     samples = samples if isinstance(samples, Subset) else Subset.of(samples)
-    online = fitted.method.online() if isinstance(fitted.method, DeepMethod) else None
+    with clock.measure("predict"):
+        online = fitted.method.online() if isinstance(fitted.method, DeepMethod) else None
     if online is None or not isinstance(fitted.method, DeepMethod):
         with clock.measure("predict"):
             return predict(fitted, samples)

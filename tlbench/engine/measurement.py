@@ -1,4 +1,4 @@
-"""What is measured in a case: its data split, its method fitted, its scored samples predicted, and its cost."""
+"""What is measured in a case: its data are split here, its method runs in `label_free`, and its predictions are scored here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any
 import torch
 
 from tlbench import methods
-from tlbench.clock import Clock, Energy, PeakMemory
 from tlbench.engine import frozen
-from tlbench.engine.cost import measure_cost, measure_device_limit
 from tlbench.engine.data import splits
-from tlbench.engine.data.inputs import CHUNK_SAMPLES
-from tlbench.engine.fitting import FittedMethod, fit, granted_subsets, predict, predict_scored, prepare_training
+from tlbench.engine.fitting import FittedMethod, prepare_training
+from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
@@ -24,7 +22,6 @@ from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
 from tlbench.terms import Case, Cost, Domain, Record, Scores
 
-MAPPED_NOTE = "samples are memory-mapped from disk, and read as the steps draw them"
 VMAPPED_NOTE = "vmapped seeds"
 """The note of records of seeds that were trained in one program, which begins with their number."""
 OLD_VMAPPED_NOTE = "seeds trained together"
@@ -45,19 +42,24 @@ class Measurement:
     notes: tuple[str, ...]
     predictions: bytes | None = None
     """The content of the predictions file."""
+    outputs: CaseOutputs | None = None
+    """What the method predicted."""
 
 
 class PreparedCase:
-    """A case with its data, seeds, clock and meters, before its training.
+    """A case with its data and seeds, before its training.
 
     Args:
         case: one of `suite.cases()`.
         suite: its protocol, network and training.
         domains: the loaded domains of the pair, by name.
         device: where the case runs.
+        placed: whether its samples are put there; otherwise they stay where they are on the host.
     """
 
-    def __init__(self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device) -> None:
+    def __init__(
+        self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, *, placed: bool = True
+    ) -> None:
         fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
         self.case, self.device = case, device
         self.suite, visible = frozen.with_frozen_features(suite, {name: domains[name] for name in fingerprints}, device)
@@ -69,14 +71,15 @@ class PreparedCase:
         protocol = suite.protocol_of(case.target)
         reads = methods.method_class(case.method).reads
         splits.check_classes_are_read(sources, target, case.entry, reads, protocol)
-        self.case_data = splits.make_case_data(sources, target, protocol, self.seed, device, suite.train.resident)
-        if not self.case_data.scored.store.resident:
-            self.notes = (*self.notes, MAPPED_NOTE)
+        where = (device, suite.train.resident) if placed else (torch.device("cpu"), "off")
+        self.case_data = splits.make_case_data(sources, target, protocol, self.seed, *where)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)
         self.precision = resolve_precision(suite.train, device) if is_deep else "fp32"
-        with matmul_precision(self.precision, device):
-            measure_device_limit(device, self.precision)
-        self.memory, self.energy, self.clock = PeakMemory(device), Energy(device), Clock(device)
+
+    @property
+    def inputs(self) -> CaseInputs:
+        """What the case is fitted and predicted from, without the labels of its scored samples."""
+        return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed)
 
 
 def _seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
@@ -115,18 +118,7 @@ def measure(
         DivergedError: a loss or a prediction is not finite.
     """
     prepared = PreparedCase(case, suite, domains, device)
-    data = prepared.case_data
-    fitted = fit(
-        case,
-        prepared.suite,
-        data.granted,
-        prepared.clock,
-        prepared.seed,
-        device,
-        validation=data.validation,
-        on_step=on_step,
-    )
-    return _score(prepared, fitted, prepared.energy.joules(), largest=largest)
+    return score(prepared, fit_and_predict(prepared.inputs, device, on_step, largest=largest))
 
 
 def measure_vmapped(
@@ -148,85 +140,74 @@ def measure_vmapped(
         NotVmappableError: the seeds can't be trained in one program.
     """
     prepared = [PreparedCase(case, suite, domains, device) for case in cases]
-    first, count = prepared[0], len(prepared)
+    inputs, count, precision = [one.inputs for one in prepared], len(prepared), prepared[0].precision
+    meters = Meters(device, precision)
     trainings = [
-        prepare_training(one.case, one.suite, one.case_data.granted, one.seed, device, one.case_data.validation)
-        for one in prepared
+        prepare_training(one.case, one.suite, one.granted, one.seed, device, one.validation, meters.clock) for one in inputs
     ]
     learners = [training.learner for training in trainings]
-    with matmul_precision(first.precision, device):
-        outcomes = train_learners(learners, first.suite.train, trainings[0].inputs, first.clock, on_step=on_step)
-    joules = first.energy.joules()
-    seconds_per_seed = {name: seconds / count for name, seconds in first.clock.seconds.items()}
+    with matmul_precision(precision, device):
+        outcomes = train_learners(learners, inputs[0].suite.train, trainings[0].inputs, meters.clock, on_step=on_step)
+    joules = meters.energy.joules()
+    seconds_per_seed = {name: seconds / count for name, seconds in meters.clock.seconds.items()}
     note = (
         f"{count} {VMAPPED_NOTE}: train and compile seconds and energy are this seed's share; samples per second, step times "
         "and peak memory are those of all seeds"
     )
 
-    def finish(one: PreparedCase, fitted: FittedMethod) -> Measurement:
+    def finish(number: int, fitted: FittedMethod) -> Measurement:
         if fitted.outcome.diverged is not None:
             raise fitted.outcome.diverged
-        one.clock.seconds.update(seconds_per_seed)
-        one.memory = first.memory
+        meters.clock.seconds = dict(seconds_per_seed)
+        share = None if joules is None else joules / count
+        one = prepared[number]
         one.notes = (*one.notes, note)
-        return _score(one, fitted, None if joules is None else joules / count)
+        return score(one, predict_and_measure(inputs[number], fitted, meters, share))
 
     return [
-        partial(finish, one, training.fitted(outcome))
-        for one, training, outcome in zip(prepared, trainings, outcomes, strict=True)
+        partial(finish, number, training.fitted(outcome))
+        for number, (training, outcome) in enumerate(zip(trainings, outcomes, strict=True))
     ]
 
 
-def _score(prepared: PreparedCase, fitted: FittedMethod, joules: float | None, *, largest: bool = False) -> Measurement:
-    """Predict and score the samples of a case, and measure its cost."""
-    data, suite = prepared.case_data, prepared.suite
-    with matmul_precision(prepared.precision, prepared.device):
-        source_scores = _source_scores(fitted, data)  # before the scored samples, for some methods learn from those
-        predict(fitted, data.scored[torch.arange(min(CHUNK_SAMPLES, len(data.scored)))])  # warm-up
-        outputs = predict_scored(fitted, data.scored, suite.train.batch, prepared.seed("stream"), prepared.clock)
-    y = data.scored.y
+def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
+    """Score the predictions of a case.
+
+    Args:
+        prepared: the case with the labels of its scored samples.
+        outputs: what its method predicted for them.
+
+    Raises:
+        DivergedError: a prediction is not finite.
+    """
+    data = prepared.case_data
+    y, group = (None if fact is None else fact.cpu() for fact in (data.scored.y, data.scored.group))
     assert y is not None  # scored samples have labels
-    facts: dict[str, Any] = {"scored_samples": len(y), "trace": fitted.outcome.trace, **source_scores}
+    facts: dict[str, Any] = {"scored_samples": len(y), "trace": outputs.trace, **_source_scores(data, outputs)}
     predictions = None
-    if suite.protocol.task == "regression":
-        facts |= metrics.regression_scores(outputs, y, data.targets)
+    if data.granted.regression:
+        facts |= metrics.regression_scores(outputs.scored, y, data.targets)
+        facts["predictions"], predictions = metrics.pack_outputs(outputs.scored)
     else:
-        predicted = metrics.predicted_classes(outputs)
+        predicted = metrics.predicted_classes(outputs.scored)
         facts["predictions"], predictions = metrics.pack_predictions(predicted, predicted == y)
         facts |= {
             "target_accuracy": metrics.accuracy(predicted, y),
             "per_class_accuracy": metrics.per_class_accuracy(predicted, y, data.classes),
             "macro_f1": metrics.macro_f1(predicted, y, len(data.classes)),
         }
-        if data.scored.group is not None:
-            facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, data.scored.group, data.groups)
-    cost = _cost(prepared, fitted, joules, largest=largest)
-    return Measurement(Scores(**facts), cost, tuple(dict.fromkeys([*prepared.notes, *fitted.notes])), predictions)
+        if group is not None:
+            facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, group, data.groups)
+    cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
+    notes = tuple(dict.fromkeys([*prepared.notes, *outputs.notes]))
+    return Measurement(Scores(**facts), cost, notes, predictions, outputs)
 
 
-def _cost(prepared: PreparedCase, fitted: FittedMethod, joules: float | None, *, largest: bool) -> Cost:
-    data = prepared.case_data
-    with matmul_precision(prepared.precision, prepared.device):
-        cost = measure_cost(
-            fitted,
-            data.scored,
-            prepared.clock,
-            prepared.memory,
-            joules,
-            prepared.suite.train,
-            prepared.precision,
-            granted_samples=sum(map(len, granted_subsets(fitted.method, data.granted).values())),
-            largest=largest,
-        )
-    return cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
-
-
-def _source_scores(fitted: FittedMethod, data: splits.CaseData) -> dict[str, Any]:
+def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any]:
     """The score on the validation samples of the source; empty where there are none."""
-    validation = data.validation
-    if validation is None or validation.y is None:
+    if data.validation is None or data.validation.y is None or outputs.validation is None:
         return {}
-    outputs = predict(fitted, validation)
+    y = data.validation.y.cpu()
     if data.granted.regression:
-        return {"source_r2": metrics.regression_scores(outputs, validation.y, data.targets)["r2"]}
-    return {"source_accuracy": metrics.accuracy(metrics.predicted_classes(outputs), validation.y)}
+        return {"source_r2": metrics.regression_scores(outputs.validation, y, data.targets)["r2"]}
+    return {"source_accuracy": metrics.accuracy(metrics.predicted_classes(outputs.validation), y)}

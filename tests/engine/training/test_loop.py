@@ -42,14 +42,34 @@ def test_what_others_do_between_steps_is_not_billed():
     assert min(stages) > 0 and sum(stages) <= sum(throughput.seconds)
 
 
-def train_toy(name, steps=30):
+class TickingQueue:
+    """A device whose time goes on by one second with each mark, so that times are counts of marks."""
+
+    stage_interval = 4
+
+    def __init__(self):
+        self.ticks = 0.0
+
+    def synchronize(self):
+        """Return at once."""
+
+    def mark(self):
+        self.ticks += 1
+        return self.ticks
+
+    def seconds_between(self, first, last):
+        return last - first
+
+
+def train_toy(name, steps=30, queue=None):
     """The outcome of a training on the toy task."""
     with seeded_rng(0, CPU):
         method = methods.method_class(name)(
             Net(backbones.build_backbone("mlp", (6,), {"hidden": [4]}), 3), **methods.method_options(name, {})
         )
         task = Task(3, **{split: getattr(checks.toy_task(), split) for split in method.reads})
-        return train(method, task, Training(steps=steps, batch=8, trace=0), Inputs(Network(), False), clock.Clock(CPU), len)
+        watch = clock.Clock(CPU, queue)
+        return train(method, task, Training(steps=steps, batch=8, trace=0), Inputs(Network(), False), watch, len)
 
 
 def test_operations_are_those_of_the_layers():
@@ -68,11 +88,14 @@ def test_counting_changes_no_number(name, monkeypatch):
 
 
 def test_a_step_is_the_sum_of_its_stages_and_little_else():
-    facts = train_toy("dann", steps=60).throughput.facts()
-    stages = [facts[f"step_{stage}_seconds"] for stage in ("data", "forward_backward", "optimizer")]
-    assert min(stages) > 0
-    assert 0 < facts["step_seconds_median"] <= facts["step_seconds_p95"]
-    assert facts["train_samples_per_second"] == pytest.approx(2 * 8 / sum(stages), rel=0.5)
+    """In marks: each stage of every fourth step ends once, and nothing but the end of the step follows the last."""
+    throughput = train_toy("dann", steps=60, queue=TickingQueue()).throughput
+    facts = throughput.facts()
+    assert [facts[f"step_{stage}_seconds"] for stage in ("data", "forward_backward", "optimizer")] == [1, 1, 1]
+    warm_up = facts["warm_up_steps"]
+    assert throughput.seconds == [4 if step % 4 == 0 else 1 for step in range(warm_up, 60)]
+    assert (facts["step_seconds_median"], facts["step_seconds_p95"]) == (1, 4)
+    assert facts["train_samples_per_second"] == 2 * 8 * (60 - warm_up) / sum(throughput.seconds)
 
 
 def test_the_limits_are_above_what_a_training_reaches():

@@ -23,6 +23,12 @@ DATA, FORWARD_BACKWARD, OPTIMIZER = "data", "forward_backward", "optimizer"
 
 PREDICT_BATCH_SIZES = (1, 64)
 """The batch sizes at which a case measures its prediction throughput."""
+UNSCORED = "unscored predictions"
+"""The clock's name for the predictions before those of the scored samples: trace, validation samples, warm-up."""
+MARGIN_SECONDS = 0.5
+"""Up to so many seconds, the construction of a method and the warm-up of its predictor are in no samples per second."""
+OTHER_WORK = "which its samples per second include"
+"""The end of the notes on records whose samples per second are not those of the steps alone."""
 _MEASUREMENT_SHARE = 0.0025
 """The measurement at one batch size may take this share of the training's seconds; otherwise it is left out."""
 _MAX_CALLS = 50
@@ -43,6 +49,8 @@ class StepThroughput:
     flops: float = 0.0
     """Operations of forward and backward over all steps of all phases; 0 where none could be counted."""
     flop_samples: int = 0
+    other_seconds: float = 0.0
+    """What the method did outside its steps that is no construction or warm-up of `MARGIN_SECONDS`."""
 
     def add(self, timer: StepTimer, samples_per_step: int) -> None:
         """Add the steps of a phase that has ended."""
@@ -65,8 +73,8 @@ class StepThroughput:
         self.flop_samples += samples_per_step * steps
 
     def samples_per_second(self) -> float | None:
-        """Samples per second over the timed steps; None where no step was timed."""
-        return self.samples / sum(self.seconds) if self.seconds else None
+        """Samples per second over the timed steps and `other_seconds`; None where no step was timed."""
+        return self.samples / (sum(self.seconds) + self.other_seconds) if self.seconds else None
 
     def facts(self) -> dict[str, Any]:
         """The throughput as fields of `Cost`."""

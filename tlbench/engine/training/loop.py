@@ -14,6 +14,7 @@ from tlbench.engine.data.inputs import Inputs, draw_batches
 from tlbench.engine.data.passes import SplitPasses
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.seeds import batches_draw
+from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
 from tlbench.engine.training.checkpoint import TrainingPosition, TrainingState
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
@@ -81,16 +82,17 @@ def train_learners(
         learners: one, or several seeds of one case, which are then trained in one vmapped program.
         training: steps, batch size, optimizer and schedule.
         inputs: stored samples -> network inputs.
-        clock: the training is billed to `train`, and compilation within it to `compile` as well; steps are timed one by one,
-            see `Outcome.throughput`.
+        clock: the training is billed to `train`, and compilation within it to `compile` as well; the predictions of the trace
+            are `UNSCORED`; steps are timed one by one, see `Outcome.throughput`.
         on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
         DivergedError: the loss of a single learner, or the losses of all seeds, are not finite.
         NotVmappableError: the seeds can't be trained in one program; their methods are then unusable.
     """
-    run = TrainingRun(group_learners(learners), training, inputs, clock, on_step)
-    return run.train()
+    with clock.measure("train"):
+        group = group_learners(learners)
+    return TrainingRun(group, training, inputs, clock, on_step).train()
 
 
 class TrainingRun:
@@ -121,11 +123,13 @@ class TrainingRun:
             start += steps
         for note in self._checkpointer.notes if self._checkpointer is not None else ():
             self.note(note)
-        self.group.update_methods()
-        for number, (outcome, learner) in enumerate(zip(self._outcomes, self.group.learners, strict=True)):
+        with self.clock.measure("train"):
+            self.group.update_methods()
+            for learner in self.group.learners:
+                learner.method.eval()
+        for number, outcome in enumerate(self._outcomes):
             outcome.losses = self.group.losses_of(self.losses, number).tolist()
             outcome.throughput, outcome.notes = self.throughput, self._outcomes[0].notes
-            learner.method.eval()
         return self._outcomes
 
     def note(self, text: str) -> None:
@@ -194,7 +198,8 @@ class TrainingRun:
         recent = self.losses[self._last_trace_step : steps_done]
         for number, (outcome, learner) in enumerate(zip(self._outcomes, self.group.learners, strict=True)):
             loss = float(self.group.losses_of(recent, number).mean())
-            outcome.trace.append(trace_point(learner, self.inputs, steps_done, loss))
+            with self.clock.measure(UNSCORED, work_only=True):
+                outcome.trace.append(trace_point(learner, self.inputs, steps_done, loss))
         self._last_trace_step = steps_done
 
 
