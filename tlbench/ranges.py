@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MAX_INTEGER = 2**63 - 1
 """The largest integer that the columns of a data frame hold."""
@@ -35,6 +35,21 @@ Flops = Annotated[float, Field(ge=0, le=1e24)]
 Joules = Annotated[float, Field(ge=0, le=1e15)]
 Cores = Annotated[int, Field(ge=1, le=1_000_000)]
 """Cores, threads, devices, or cases at once."""
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CodeHash = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|version .{1,400})$")]
+"""The sha256 of a source file, or the version of a distribution whose module has no file."""
+
+
+class Strict(BaseModel):
+    """A schema without unknown keys; no number in it is NaN or infinite, for JSON has no such number.
+
+    Where a field has an alias, the alias is its JSON key, and Python code uses the field's name.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
 
 
 def _plain_options(options: dict[str, Any]) -> dict[str, Any]:

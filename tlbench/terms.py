@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from tlbench import ranges
+from tlbench.provenance import Code as Code
+from tlbench.provenance import Machine as Machine
+from tlbench.ranges import Strict as Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,17 +111,6 @@ class Step:
     progress: float = 0.0
 
 
-class Strict(BaseModel):
-    """A schema without unknown keys; no number in it is NaN or infinite, for JSON has no such number.
-
-    Where a field has an alias, the alias is its JSON key, and Python code uses the field's name.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
-
-
 class Case(Strict):
     """One cell of a suite: a method entry on a pair with a seed."""
 
@@ -207,32 +199,6 @@ class Cost(Strict):
     batch: ranges.Size | None = None
 
 
-class Machine(Strict):
-    """Where a case ran."""
-
-    device: str
-    driver: str | None = None
-    torch: str
-    cuda: str | None = None
-    precision: str = "fp32"
-    cpu: str | None = None
-    cores: ranges.Cores | None = None
-    threads: ranges.Cores | None = None
-    """Of one case, on the CPU."""
-    concurrent_cases: ranges.Cores | None = Field(None, alias="places")
-    """How many cases ran at once on its device, this one among them."""
-    devices: ranges.Cores | None = None
-    """How many devices trained the case, each with its share of every batch; null where it was one."""
-
-
-class Code(Strict):
-    """Which tlbench ran: its version, and the commit where it ran from a git checkout."""
-
-    tlbench: str
-    commit: str | None = None
-    dirty: bool | None = None
-
-
 class SweepLevel(Strict):
     """What a generated domain of a sweep stands for: a domain at one severity, or with one number of labels."""
 
@@ -268,6 +234,12 @@ class Record(Case):
     code: Code
     data: dict[str, str]
     """Fingerprint of each domain of the pair, by name."""
+    backbone: ranges.Name | None = None
+    """The backbone of a case with a network, and not `auto` but what it stands for; null: none, or not known."""
+    weights: dict[ranges.Name, ranges.Sha256] | None = None
+    """By the path as the suite declares it, the sha256 of each file that the backbone reads; null in older records."""
+    plugins: dict[ranges.Name, ranges.CodeHash] | None = None
+    """By name, the hash of the code of the third-party method and backbone that took part; null in older records."""
     started: str
     finished: str
     """UTC, ISO 8601."""
@@ -285,6 +257,7 @@ class Record(Case):
         return tuple(SPLIT_OF_OLD.get(split, split) for split in reads) if isinstance(reads, list | tuple) else reads
 
     _attached: bytes | None = PrivateAttr(None)
+    _traceback: str | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self.__dict__ == other.__dict__  # the facts, without what is attached
@@ -298,3 +271,13 @@ class Record(Case):
     def attached(self) -> bytes | None:
         """The content of the predictions file of a record that is not written yet."""
         return self._attached
+
+    def attach_traceback(self, text: str | None) -> Record:
+        """This record with the traceback of its error, which is shown on request and is written nowhere."""
+        self._traceback = text
+        return self
+
+    @property
+    def attached_traceback(self) -> str | None:
+        """The traceback of the error of a case that failed in this run."""
+        return self._traceback

@@ -9,6 +9,7 @@ import pytest
 from tiny_suite import CPU, blobs, case, domain, record, suite
 
 from tlbench import engine, records
+from tlbench.errors import TlbenchError
 from tlbench.records import merge
 from tlbench.terms import SCHEMA, Cost, Machine, Record, Scores
 
@@ -16,6 +17,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 OLD_LINES = {
     number: (GOLDEN / f"record_schema{number}.jsonl").read_text(encoding="utf-8").strip() for number in range(1, SCHEMA)
 }
+LATER_KEYS = {"sweep_levels", "backbone", "weights", "plugins", "engine"}
+"""Optional fields that came after schema 2."""
 OLD_KINDS = {"deep": "trained", "shallow": "solved"}
 
 
@@ -45,6 +48,7 @@ def test_a_line_of_schema_2_loads_with_the_words_of_today():
     assert loaded.cost.step_optimizer_seconds == facts["cost"]["step_optimiser_seconds"]
     unchanged = {key: value for key, value in facts.items() if key not in {"schema", "kind", "reads"}}
     written = json.loads(records.to_line(loaded))
+    assert written["code"].pop("engine") is written["weights"] is written["backbone"] is written["plugins"] is None
     assert {key: written[key] for key in unchanged} == unchanged
 
 
@@ -76,9 +80,32 @@ def test_new_lines_keep_their_json_keys():
     assert not {"entry", "reason"} & set(facts) and "scored_samples" not in facts["scores"]
     assert "concurrent_cases" not in facts["machine"] and "step_optimizer_seconds" not in facts["cost"]
     old_keys, new_keys = ({**json.loads(one)} for one in (OLD_LINES[2], line))
-    assert list(old_keys) == [key for key in new_keys if key != "sweep_levels"]
+    assert list(old_keys) == [key for key in new_keys if key not in LATER_KEYS]
     for block in ("scores", "cost", "machine", "code"):
-        assert list(old_keys[block]) == list(new_keys[block])
+        assert list(old_keys[block]) == [key for key in new_keys[block] if key not in LATER_KEYS]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"backbone": ""},
+        {"backbone": "x" * 501},
+        {"weights": {"file:a.pth": "0" * 63}},
+        {"weights": {"file:a.pth": "G" * 64}},
+        {"weights": {"": "0" * 64}},
+        {"plugins": {"mine": "dirty"}},
+        {"plugins": {"mine": "version "}},
+        {"code": {"tlbench": "0", "engine": 0}},
+        {"code": {"tlbench": "0", "engine": 2**63}},
+    ],
+    ids=str,
+)
+def test_fields_of_contents_have_ranges(wrong):
+    facts = json.loads(records.to_line(record()))
+    right = {"backbone": "mlp", "weights": {"file:a.pth": "0" * 64}, "plugins": {"mine": "version 1"}}
+    assert records.from_line(json.dumps(facts | right)).weights == right["weights"]
+    with pytest.raises(TlbenchError, match=next(iter(wrong))):
+        records.from_line(json.dumps(facts | wrong))
 
 
 def test_a_case_writes_the_kinds_of_today():

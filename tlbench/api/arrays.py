@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from tlbench import clock, engine, methods, session
 from tlbench.api.conversion import Array, LabelledSamples, Samples, TaskData, TaskKind, sample_tensor, task_data
+from tlbench.data import resolve_data_root
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.device import device_context
 from tlbench.engine.runtime.seeds import seed_of, seeded_rng
@@ -185,7 +186,8 @@ def _suite(name: str, data: TaskData, net: Mapping[str, Any], train: Mapping[str
     if errors := backbones.suite_errors({"net": {"backbone": network.backbone, **network.options}}):
         raise TlbenchError("\n".join(errors))
     protocol = Protocol.model_validate({"task": task, "grants": ["source", "target", STREAM_SPLIT]})
-    return Suite("fit", 1, "", "", {}, ((("source",), "target"),), protocol, network, training, {})
+    files = backbones.named_files(network.backbone, network.options, resolve_data_root(None), network.sha256)
+    return Suite("fit", 1, "", "", {}, ((("source",), "target"),), protocol, network, training, {}, files=files)
 
 
 def _validated(model: type[Model], table: Mapping[str, Any], name: str) -> Model:

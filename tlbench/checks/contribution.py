@@ -128,7 +128,7 @@ def _entry_errors(current: Sequence[Record], entry: str, suite: Suite) -> Iterat
         return
     yield from _budget_errors(current, method, suite)
     same_protocol = [record for record in current if record.suite_hash == suite.hash]
-    foreign = [record for record in same_protocol if engine.identity(record, suite, record.data) != record.identity]
+    foreign = [record for record in same_protocol if engine.stated_identity(record, suite) != record.identity]
     if foreign:
         yield (
             f"identity: {len(foreign)} records have an identity that does not follow from their case, such as "

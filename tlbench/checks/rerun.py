@@ -16,6 +16,7 @@ from tlbench import engine, records, runner
 from tlbench.errors import TlbenchError
 from tlbench.metrics import METRICS
 from tlbench.reports.statistics.intervals import t_quantile
+from tlbench.runner.plan import with_files
 from tlbench.suite import Suite
 from tlbench.terms import Case, Record
 
@@ -73,6 +74,7 @@ def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: i
     if (entry := done[0].entry) not in suite.methods:
         raise TlbenchError(f"{file}: The suite has no entry {entry!r}. Name the suite file that has it with --suite FILE.")
     selected = _sample(done, sample)
+    suite = with_files(suite, root, [entry])
     names = dict.fromkeys(name for record in selected for name in (*record.sources, record.target))
     domains = runner.load_domains(suite, list(names), root)
     fingerprints = {name: domain.fingerprint for name, domain in domains.items()}
@@ -156,6 +158,11 @@ def _changes(record: Record, case: Case, suite: Suite, fingerprints: Mapping[str
     for name, on_file in record.data.items():
         if fingerprints.get(name, on_file) != on_file:
             yield f"Domain {name} has the fingerprint {fingerprints[name]} here and {on_file} on file."
+    here = engine.contents(case, suite)
+    for kind, stated, present in (("weights", record.weights, here.weights), ("plugin", record.plugins, here.plugins)):
+        for name, sha256 in present.items():
+            if stated is not None and stated.get(name, sha256) != sha256:
+                yield f"{kind} {name} has the sha256 {sha256} here and {stated[name]} on file."
     if record.suite_hash != suite.hash:
         yield f"The suite's protocol, network or budget has the hash {suite.hash} here and {record.suite_hash} on file."
     elif record.data.items() <= fingerprints.items() and engine.identity(case, suite, record.data) != record.identity:

@@ -91,12 +91,12 @@ def _run_plans(opened: Session, plans: Sequence[RunPlan], tables: bool, margin: 
 def _print_plan(plan: RunPlan, opened: Session, margin: float | None) -> None:
     """Print the pending cases of a plan, about how long they take here, and the margin of error to expect."""
     from tlbench.runner import estimate_seconds, local
-    from tlbench.runner.plan import other_software
+    from tlbench.runner.plan import changed_contents, other_software
 
     finished = [*plan.earlier_records, *local.probe(plan, opened.device)]
     seconds, without_estimate = estimate_seconds(plan.pending, finished)
     console.echo(f"{plan.suite.name}: {len(plan.pending)} cases to run, {len(plan.on_file)} on file")
-    if note := other_software(plan.on_file):
+    for note in filter(None, [*changed_contents(plan), other_software(plan.on_file)]):
         console.echo(note)
     for entry in plan.suite.methods:
         cases = [case for case in plan.pending if case.entry == entry]

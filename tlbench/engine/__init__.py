@@ -6,12 +6,13 @@ from tlbench.engine.case import check_pairs, failed_record, run_case, run_seeds
 from tlbench.engine.fitting import FittedMethod, fit, predict_scored
 from tlbench.engine.measurement import is_vmapped
 from tlbench.engine.runtime.device import device_of
-from tlbench.engine.runtime.identity import identities, identity
+from tlbench.engine.runtime.identity import contents, identities, identity, stated_identity
 from tlbench.engine.vmap_trial import vmap_pays
 
 __all__ = [
     "FittedMethod",
     "check_pairs",
+    "contents",
     "device_of",
     "failed_record",
     "fit",
@@ -21,5 +22,6 @@ __all__ = [
     "predict_scored",
     "run_case",
     "run_seeds",
+    "stated_identity",
     "vmap_pays",
 ]

@@ -13,9 +13,10 @@ import torch
 
 from tlbench import clock, methods
 from tlbench.engine.data import splits
+from tlbench.engine.data.inputs import check_channels
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
 from tlbench.engine.runtime.device import code, device_context, machine
-from tlbench.engine.runtime.identity import identity
+from tlbench.engine.runtime.identity import contents, identity
 from tlbench.engine.runtime.precision import resolve_precision
 from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import OnStep
@@ -45,10 +46,11 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
     for sources, target in pairs:
         try:
             splits.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
+            shape = _shape(domains[target])
+            check_channels(suite.net, shape)
             if has_network:
-                shape = tuple(domains[target].samples.x.shape[1:])
                 with seeded_rng(0, torch.device("cpu")):
-                    backbones.build_backbone(suite.net.backbone, shape, suite.net.options)
+                    backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
         except TlbenchError as error:
             errors.append(str(error))
     if errors:
@@ -75,7 +77,7 @@ def run_case(
         largest: whether to search for the largest prediction batch as well; for benches, it takes seconds.
     """
     fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-    facts = _case_facts(case, suite, fingerprints, device)
+    facts = _case_facts(case, suite, fingerprints, device, _shape(domains[case.target]))
     is_deep = issubclass(methods.method_class(case.method), DeepMethod)
     run = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
 
@@ -125,7 +127,8 @@ def _try_vmapped(
     if len(cases) < 2 or not vmap_pays(cases, suite, domains, device):
         return None, None
     fingerprints = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
-    facts = [_case_facts(case, suite, fingerprints, device) for case in cases]
+    shape = _shape(domains[cases[0].target])
+    facts = [_case_facts(case, suite, fingerprints, device, shape) for case in cases]
     try:
         measurements = measure_vmapped(cases, suite, domains, device, on_step)
         return [_to_record(of_case, measured) for of_case, measured in zip(facts, measurements, strict=True)], None
@@ -175,8 +178,19 @@ def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], dev
     return Record(**facts, status="failed", reason=reason, finished=clock.utc())
 
 
-def _case_facts(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device) -> dict[str, Any]:
-    """The fields of a record that are known before the case runs."""
+def _shape(domain: Domain) -> tuple[int, ...]:
+    """The shape of a sample of a domain."""
+    return tuple(domain.samples.x.shape[1:])
+
+
+def _case_facts(
+    case: Case,
+    suite: Suite,
+    fingerprints: Mapping[str, str],
+    device: torch.device,
+    shape: tuple[int, ...] | None = None,
+) -> dict[str, Any]:
+    """The fields of a record that are known before the case runs; the backbone may need the shape of a sample."""
     method_class = methods.method_class(case.method)
     is_deep = issubclass(method_class, DeepMethod)
     return {
@@ -194,5 +208,6 @@ def _case_facts(case: Case, suite: Suite, fingerprints: Mapping[str, str], devic
         "machine": machine(device, resolve_precision(suite.train, device) if is_deep else "fp32"),
         "code": code(),
         "data": dict(fingerprints),
+        **vars(contents(case, suite, shape)),
         "started": clock.utc(),
     }

@@ -56,7 +56,10 @@ def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: to
         return suite, VisibleDomains(domains)
     shape = tuple(next(iter(domains.values())).samples.x.shape[1:])
     precision = resolve_precision(suite.train, device)
-    configuration = digest([suite.net.model_dump(mode="json"), shape, precision])
+    weights = sorted(file.sha256 for file in suite.files.values())
+    configuration = digest(
+        [suite.net.model_dump(mode="json"), shape, precision, weights, backbones.plugin_hash(suite.net.backbone)]
+    )
     if configuration not in _backbone_digests:
         _backbone_digests[configuration] = _frozen_backbone(suite, shape, precision)[1]
     backbone_digest = _backbone_digests[configuration]
@@ -67,7 +70,7 @@ def with_frozen_features(suite: Suite, domains: Mapping[str, Domain], device: to
     by_domain = [of_domain.seconds for of_domain in features.values()]
     seconds = None if None in by_domain else sum(filter(None, by_domain))
     visible = VisibleDomains({name: of_domain.domain for name, of_domain in features.items()}, notes, seconds)
-    return dataclasses.replace(suite, net=net), visible
+    return dataclasses.replace(suite, net=net, files={}), visible
 
 
 def clear_features() -> None:
@@ -79,7 +82,8 @@ def clear_features() -> None:
 def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
     """The frozen backbone on the CPU, and a digest of everything that decides its features beside the samples."""
     with seeded_rng(SEED, torch.device("cpu")):
-        backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options).eval().requires_grad_(False)
+        backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
+    backbone.eval().requires_grad_(False)
     set_backbone_precision(backbone, precision)
     state = hashlib.sha256()
     for name, tensor in backbone.state_dict().items():
@@ -93,6 +97,8 @@ def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tu
         shape,
         precision,
     ]
+    if (code := backbones.plugin_hash(suite.net.backbone)) is not None:
+        facts.append(code)
     return backbone, digest([1, facts, state.hexdigest(), torch.__version__.partition("+")[0]])
 
 

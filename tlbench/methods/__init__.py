@@ -63,6 +63,7 @@ def register_file(file: Path) -> str:
     if file.stem in method_files() and method_files()[file.stem].resolve() != file.resolve():
         raise TlbenchError(f"plugin {file}: There is already a method {file.stem!r}. Rename the file.")
     _registered[file.stem] = file.resolve()
+    plugins.forget_changed_file(file.resolve())
     return file.stem
 
 
@@ -122,6 +123,19 @@ def method_class(name: str) -> type[Method]:
             "One method is one file: define exactly one."
         )
     return classes[0]
+
+
+def plugin_hash(name: str) -> str | None:
+    """The sha256 of the file that defines a third-party method, as `plugins.module_hash`; None for a shipped one.
+
+    Raises:
+        TlbenchError: there is no such method, or it cannot be imported.
+    """
+    if name in _registered:
+        return plugins.file_hash(_registered[name])
+    if name in method_files() or name in _registered_classes:
+        return None
+    return plugins.module_hash(method_class(name).__module__)
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

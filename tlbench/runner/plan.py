@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import torch
 import tlbench
 from tlbench import data, engine, methods, records
 from tlbench.errors import TlbenchError
+from tlbench.methods.base import DeepMethod
+from tlbench.nn import backbones
+from tlbench.plugins import file_hash
 from tlbench.records import ResultsLog
 from tlbench.runner.duplicates import duplicate_warnings
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
@@ -59,7 +63,8 @@ class RunPlan:
             checkpoints: the folder of checkpoints; None: no checkpoints are written.
         """
         plugins = tuple(methods.registered_files())
-        return WorkerSetup(self.suite, self.root, self.fingerprints, limits, plugins, checkpoints, concurrent_cases)
+        hashes = tuple(map(file_hash, plugins))
+        return WorkerSetup(self.suite, self.root, self.fingerprints, limits, plugins, checkpoints, concurrent_cases, hashes)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -92,15 +97,17 @@ def plan_run(
         fresh: run cases again that are on file.
 
     Raises:
-        TlbenchError: unknown entries, pairs or seeds, data that can't be loaded, or pairs that can't be run; all errors of one
-            kind are in one message.
+        TlbenchError: unknown entries, pairs or seeds, data or weights that can't be loaded, or pairs that can't be run; all
+            errors of one kind are in one message.
     """
     with records.gc_paused():
         cases = suite.cases(entries, pairs, seeds)
+    suite = with_files(suite, root, {case.entry for case in cases})
     selected_pairs = list(dict.fromkeys((case.sources, case.target) for case in cases))
     names = dict.fromkeys(name for sources, target in selected_pairs for name in (*sources, target))
     domains = load_domains(suite, list(names), root)
-    engine.check_pairs(suite, domains, selected_pairs)
+    selected = {entry: method for entry, method in suite.methods.items() if not entries or entry in entries}
+    engine.check_pairs(dataclasses.replace(suite, methods=selected), domains, selected_pairs)
     for sources, target in selected_pairs:
         protocol = suite.protocol_of(target)
         for message in duplicate_warnings([domains[name] for name in sources], domains[target], protocol):
@@ -134,6 +141,48 @@ def other_software(on_file: Sequence[Record]) -> str:
         f"{others.total()} of the {len(on_file)} records on file are of other software than here (torch {here[0]}, tlbench "
         f"{here[1]}): {listed}{more}. They count as done, for their identity is the same; --fresh runs them again."
     )
+
+
+def with_files(suite: Suite, root: Path, entries: Collection[str]) -> Suite:
+    """The suite with the files that its backbone reads, by their content; weights are downloaded where that is allowed.
+
+    Args:
+        suite: the suite.
+        root: the data root.
+        entries: the method entries that will run; where none of them has a network, no file is looked for.
+
+    Raises:
+        TlbenchError: a file is not there or has another sha256 than stated, or weights may not be downloaded.
+    """
+    classes = [methods.method_class(suite.methods[entry].method or entry) for entry in entries]
+    if not suite.net.frozen and not any(issubclass(kind, DeepMethod) for kind in classes):
+        return suite
+    try:
+        files = backbones.named_files(suite.net.backbone, suite.net.options, root, suite.net.sha256)
+    except TlbenchError as error:
+        raise TlbenchError(f"{suite.path or suite.name}: {error}") from error
+    return dataclasses.replace(suite, files=files)
+
+
+def changed_contents(plan: RunPlan) -> list[str]:
+    """A sentence for each file of weights and each plug-in whose content is another than in records of pending cases."""
+    on_file: dict[tuple[str, str, int], Record] = {(r.entry, r.pair, r.seed): r for r in plan.earlier_records}
+    changes: Counter[tuple[str, str]] = Counter()
+    for case in plan.pending:
+        if (record := on_file.get((case.entry, case.pair, case.seed))) is None:
+            continue
+        here = engine.contents(case, plan.suite)
+        for kind, stated, present in (
+            ("weights", record.weights, here.weights),
+            ("plugin", record.plugins, here.plugins),
+        ):
+            for name, sha256 in present.items():
+                if stated is not None and name in stated and stated[name] != sha256:
+                    changes[kind, name] += 1
+    return [
+        f"{kind} {name}: The content is another than in the records of {count} cases, which therefore run again."
+        for (kind, name), count in changes.items()
+    ]
 
 
 def load_domains(suite: Suite, names: Sequence[str], root: Path) -> dict[str, Domain]:

@@ -1,7 +1,8 @@
 """The status of a suite from the records on file: which cases are done, which are left, which records can be pruned.
 
 Only the suite and the records are read, no data file. A case is done if it has a record whose identity is that of the present
-suite and methods with the data fingerprints that the record itself states. Only a run notices that data files have changed.
+suite and methods with the contents of data and weights that the record itself states. Only a run notices that those files have
+changed.
 """
 
 from __future__ import annotations
@@ -86,18 +87,19 @@ def prunable(suite: Suite | None, records: Sequence[Record]) -> dict[int, PruneR
 def _current(suite: Suite, records: Iterable[Record]) -> set[int]:
     """The records, by `id()`, whose identity is that of the present suite, entries and methods; any seed counts."""
     pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
-    by_data: dict[tuple[tuple[str, str], ...], list[tuple[Record, Case]]] = {}
+    by_contents: dict[tuple[tuple[tuple[str, str], ...], ...], list[tuple[Record, Case]]] = {}
     for record in records:
         entry = suite.methods.get(record.entry)
         if entry is None or record.pair not in pairs or record.suite != suite.name:
             continue
         present = {"suite_version": suite.version, "method": entry.method or record.entry, "options": entry.options}
         case = Case(**{**{key: getattr(record, key) for key in Case.model_fields}, **present})
-        by_data.setdefault(tuple(sorted(record.data.items())), []).append((record, case))
+        stated = record.data, record.weights or {}
+        by_contents.setdefault(tuple(tuple(sorted(one.items())) for one in stated), []).append((record, case))
     current = set()
-    for fingerprints, group in by_data.items():
+    for (fingerprints, weights), group in by_contents.items():
         try:
-            identities = engine.identities([case for _, case in group], suite, dict(fingerprints))
+            identities = engine.identities([case for _, case in group], suite, dict(fingerprints), dict(weights))
         except (TlbenchError, KeyError):
             continue  # the method is not registered here (a plugin), or the record lacks a domain
         current |= {id(record) for (record, _), identity in zip(group, identities, strict=True) if record.identity == identity}

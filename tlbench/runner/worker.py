@@ -14,6 +14,7 @@ from tlbench.engine.training import ddp
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
 from tlbench.engine.training.loop import OnStep
 from tlbench.errors import CaseTimeoutError, TlbenchError
+from tlbench.plugins import file_hash
 from tlbench.runner.time_limit import time_limit
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
@@ -52,6 +53,21 @@ class WorkerSetup:
     """The folder of checkpoints, where the worker can write to it."""
     concurrent_cases: int = 1
     """The number of cases that run at once on a device, for the records."""
+    plugin_hashes: tuple[str, ...] = ()
+    """The hash of each plugin file when the run was planned: a worker whose file differs refuses the case."""
+
+    def check_plugins(self) -> None:
+        """Check that the plugin files of this process are those of the plan.
+
+        Raises:
+            TlbenchError: a file differs.
+        """
+        for file, sha256 in zip(self.plugins, self.plugin_hashes, strict=False):
+            if (here := file_hash(file)) != sha256:
+                raise TlbenchError(
+                    f"plugin {file}: The file has the sha256 {here}, and had {sha256} when the run was planned. A plugin must "
+                    "not change during a run, and must be the same on every machine: start the run again."
+                )
 
     def fingerprints_of(self, case: Case) -> dict[str, str]:
         """The fingerprints of the domains of a case."""
@@ -96,6 +112,7 @@ class Worker:
         case, suite = job.case, self.setup.suite
         if (record := self._sibling_records.pop((case.entry, case.pair, case.seed), None)) is not None:
             return record
+        self.setup.check_plugins()
         self._load((*case.sources, case.target))
         device = engine.device_of(self.device)
         start = clock.seconds()

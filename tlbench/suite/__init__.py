@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from tlbench.suite.hashing import digest
 from tlbench.suite.loading import SuiteCheck, load_suite, locate_suite, parse_suite, shipped_suites, shipped_sweep_levels
-from tlbench.suite.schema import MethodEntry, Network, Protocol, Training
+from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, Training
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import LabelBudget
 
 __all__ = [
     "LabelBudget",
     "MethodEntry",
+    "NamedFile",
     "Network",
     "Protocol",
     "Suite",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.metrics import REGRESSION_METRICS
 from tlbench.terms import Strict
@@ -71,18 +74,45 @@ class Protocol(Table):
         return self
 
 
+@dataclass(frozen=True)
+class NamedFile:
+    """A file or folder that an option of the backbone names, as it was when the run was planned."""
+
+    path: Path
+    sha256: str
+
+
+def _numbers(value: Any) -> Any:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not numbers or not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+        raise ValueError(f"{value!r:.60} is neither a number nor a list of one number for each channel.")
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else float(value)
+
+
+PerChannel = Annotated[float | tuple[float, ...], BeforeValidator(_numbers)]
+"""One number for all channels of an image, or one for each."""
+
+
 class Network(BaseModel):
     """The table `[net]`: the backbone and its input; further keys are options of the backbone."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     backbone: str = "auto"
-    mean: float = 0.5
+    mean: PerChannel = 0.5
     """The backbone gets images as (x - mean) / std with x in [0, 1], and vectors unchanged."""
-    std: float = Field(0.5, gt=0)
+    std: PerChannel = 0.5
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="of the file that `weights` names; empty: not compared")
     frozen: bool = False
     """A frozen backbone does not learn: its features are computed once per domain, for all methods, seeds and runs."""
     bottleneck: int = Field(0, ge=0, description="width of a trainable layer on frozen features; 0: only the head is trained")
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, value: Any) -> Any:
+        if min(value if isinstance(value, tuple) else (value,)) <= 0:
+            raise ValueError("A standard deviation must be greater than 0.")
+        return value
 
     @property
     def options(self) -> dict[str, Any]:

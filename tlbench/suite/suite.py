@@ -11,15 +11,20 @@ from tlbench import data
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
-from tlbench.suite.schema import MethodEntry, Network, Protocol, Training, seed_errors
+from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, Training, seed_errors
 from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case, SweepLevel
 
 NOT_HASHED = {
     "protocol": {"seeds", "baseline", "metric", "selection"},
+    "net": {"sha256"},
     "train": {"compile", "resident", "vmap_seeds"},
 }
 """Keys that change no number of a case: which cases there are, how they are compared, and how a step is run."""
+SHALLOW_KEYS = {"mean", "std"}
+"""The keys of [net] that decide the numbers of a shallow method where the backbone is not frozen: images are scaled by them."""
+FROZEN_KEYS = {"layout", "precision"}
+"""The keys of [train] that decide the features of a frozen backbone."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Suite:
     """By name, the target domains that `protocol.target_labels` generated, each with its number of labels."""
     sweep_levels: Mapping[str, SweepLevel] = field(default_factory=dict)
     """By name, the domains that sweeps over severity or label budgets generated, and what each stands for."""
+    files: Mapping[str, NamedFile] = field(default_factory=dict)
+    """By their declared text, the files that options of the backbone name. A run adds them, from its data root."""
 
     def cases(self, entries: Sequence[str] = (), pairs: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Case]:
         """The cases of the suite, ordered by pair, then seed, then method entry; an empty filter selects everything.
@@ -96,7 +103,7 @@ class Suite:
                 name = level.base
         return levels
 
-    def hashed_settings(self, target: str = "") -> dict[str, Any]:
+    def hashed_settings(self, target: str = "", *, shallow: bool = False) -> dict[str, Any]:
         """The settings of the suite that decide a case's numbers, beside its domains, method and seed.
 
         Only settings that differ from their defaults are included, so that a key which a later tlbench adds leaves existing
@@ -105,14 +112,17 @@ class Suite:
 
         Args:
             target: the target domain; without one, the label budgets are left out.
+            shallow: whether the case is of a shallow method, for which the budget decides nothing, and the network only as a
+                frozen one.
         """
         protocol = self.protocol_of(target).model_dump(mode="json", exclude=NOT_HASHED["protocol"], exclude_defaults=True)
+        net = self.net.model_dump(mode="json", exclude=NOT_HASHED["net"], exclude_defaults=True)
         train = self.train.model_dump(mode="json", exclude=NOT_HASHED["train"], exclude_defaults=True)
-        return {
-            "protocol": protocol,
-            "net": hashed_keys(self.net.model_dump(mode="json", exclude_defaults=True)),
-            "train": hashed_keys(train),
-        }
+        if shallow:
+            net = {key: value for key, value in net.items() if self.net.frozen or key in SHALLOW_KEYS}
+            net.pop("bottleneck", None)
+            train = {key: value for key, value in train.items() if self.net.frozen and key in FROZEN_KEYS}
+        return {"protocol": protocol, "net": hashed_keys(net), "train": hashed_keys(train)}
 
     @property
     def hash(self) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.seeds import generator
+from tlbench.errors import TlbenchError
 from tlbench.suite import Network
 
 CHUNK_SAMPLES = 512
@@ -18,23 +19,52 @@ CHUNK_BYTES = 8 * 2**20
 """Bytes of its inputs, at most: 512 small images, and fewer large ones, whose activations would fill the memory."""
 
 
+def check_channels(net: Network, shape: tuple[int, ...]) -> None:
+    """Check that `net.mean` and `net.std` have one number, or one for each channel of images of a shape.
+
+    Raises:
+        TlbenchError: they have another number of values.
+    """
+    for key, value in (("mean", net.mean), ("std", net.std)):
+        if isinstance(value, tuple) and len(shape) == 3 and len(value) != shape[0]:
+            raise TlbenchError(
+                f"net.{key} has {len(value)} values, and the images have {shape[0]} channels. Give one number, or one for each "
+                "channel."
+            )
+
+
 class Inputs:
     """uint8 or float samples -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are."""
 
     def __init__(self, net: Network, channels_last: bool) -> None:
-        self.shift, self.scale = -net.mean / net.std, 1 / net.std
+        self.net = net
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._constants: dict[tuple[torch.device, torch.dtype], tuple[float | Tensor, float | Tensor]] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Samples (B, ...) -> float32 (B, ...), images in the memory layout of the network."""
         if x.ndim != 4:
             return x.float()
-        scale = self.scale / 255 if x.dtype == torch.uint8 else self.scale
+        if (key := (x.device, x.dtype)) not in self._constants:
+            self._constants[key] = self._scale_and_shift(x)
+        scale, shift = self._constants[key]
         return (
-            x.to(torch.float32, memory_format=self.layout).mul_(scale).add_(self.shift)
+            x.to(torch.float32, memory_format=self.layout).mul_(scale).add_(shift)
             if x.dtype == torch.uint8
-            else (x.mul(scale).add_(self.shift).contiguous(memory_format=self.layout))
+            else (x.mul(scale).add_(shift).contiguous(memory_format=self.layout))
         )
+
+    def _scale_and_shift(self, x: Tensor) -> tuple[float | Tensor, float | Tensor]:
+        """What images are multiplied by, and what is then added: numbers, or float32 (channels, 1, 1) on their device."""
+        mean, std, largest = self.net.mean, self.net.std, 255 if x.dtype == torch.uint8 else 1
+        if isinstance(mean, float) and isinstance(std, float):
+            return 1 / std / largest, -mean / std
+        check_channels(self.net, tuple(x.shape[1:]))
+        means = mean if isinstance(mean, tuple) else (mean,) * x.shape[1]
+        deviations = std if isinstance(std, tuple) else (std,) * x.shape[1]
+        scale = torch.tensor([1 / s / largest for s in deviations], device=x.device)[:, None, None]
+        shift = torch.tensor([-m / s for m, s in zip(means, deviations, strict=True)], device=x.device)[:, None, None]
+        return scale, shift
 
 
 def draw_batches(samples: int, steps: int, batch_size: int, seed: int, device: torch.device) -> Tensor:

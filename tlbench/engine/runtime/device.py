@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import tlbench
+from tlbench.engine.runtime.identity import ENGINE_VERSION
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.terms import Code, Machine
 
@@ -75,17 +76,17 @@ def _driver_version() -> str | None:
 
 @functools.cache
 def code() -> Code:
-    """The version of tlbench, and its commit where it runs from a git checkout."""
+    """The versions of tlbench and of its engine, and the commit where it runs from a git checkout."""
     root = Path(tlbench.__file__).parent.parent
     if not (root / ".git").exists():
-        return Code(tlbench=tlbench.__version__)
+        return Code(tlbench=tlbench.__version__, engine=ENGINE_VERSION)
     try:
         commit = _git(root, "rev-parse", "HEAD")
         # results are data, not code: a record that was just written does not make the code of the next one dirty
         dirty = bool(_git(root, "status", "--porcelain", "--", "tlbench", "suites", "pyproject.toml"))
     except (OSError, subprocess.SubprocessError):
-        return Code(tlbench=tlbench.__version__)
-    return Code(tlbench=tlbench.__version__, commit=commit, dirty=dirty)
+        return Code(tlbench=tlbench.__version__, engine=ENGINE_VERSION)
+    return Code(tlbench=tlbench.__version__, engine=ENGINE_VERSION, commit=commit, dirty=dirty)
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -5,24 +5,70 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tlbench import methods
+from tlbench.errors import TlbenchError
+from tlbench.methods.base import DeepMethod
+from tlbench.nn import backbones
 from tlbench.suite import Suite
 from tlbench.suite.hashing import hashed_keys
-from tlbench.terms import Case
+from tlbench.terms import Case, Record
+
+ENGINE_VERSION = 1
+"""Raise the version when the engine changes the numbers of all methods: every case then runs again. Version 1 is not hashed."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a case reads beside its data: the fields of a record of the same names."""
+
+    backbone: str | None
+    weights: dict[str, str]
+    plugins: dict[str, str]
+
+
+def contents(case: Case, suite: Suite, shape: tuple[int, ...] | None = None) -> Contents:
+    """The backbone, the weights and the third-party code of a case.
+
+    Args:
+        case: the case.
+        suite: its suite, with the files that a run has added.
+        shape: the shape of a sample, which decides what `auto` stands for; None: not known.
+    """
+    if not _uses_network(case, suite):
+        return Contents(None, {}, _plugins(case, suite))
+    backbone = backbones.full_name(suite.net.backbone, suite.net.options, shape)
+    return Contents(backbone, _weights(suite), _plugins(case, suite))
 
 
 def identity(case: Case, suite: Suite, fingerprints: Mapping[str, str]) -> str:
-    """A hash of everything that decides the numbers of a case: its configuration, the data's content and the method's version.
+    """A hash of everything that decides the numbers of a case: its configuration, and what its data, weights and code hold.
 
     Options at their defaults are left out, as in `Suite.hashed_settings`, so that a method may get a new option without a new
     version.
+
+    Raises:
+        TlbenchError: the suite names weights, and no run has added their files.
     """
     return identities([case], suite, fingerprints)[0]
 
 
-def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, str]) -> list[str]:
+def stated_identity(record: Record, suite: Suite, case: Case | None = None) -> str:
+    """The identity that follows from what a record states of its data and weights; no file of either is read.
+
+    Args:
+        record: the record.
+        suite: its suite.
+        case: the case with the method and options that the suite has today; None: those of the record.
+    """
+    return identities([case or record], suite, record.data, record.weights or {})[0]
+
+
+def identities(
+    cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, str], weights: Mapping[str, str] | None = None
+) -> list[str]:
     """The identity of each case, in order.
 
     Text that cases share is written once, so that a folder of 50,000 records is resumed in a second or two.
@@ -31,29 +77,73 @@ def identities(cases: Iterable[Case], suite: Suite, fingerprints: Mapping[str, s
         cases: the cases.
         suite: their suite.
         fingerprints: domain name -> fingerprint, for at least the domains that the cases name.
+        weights: declared path -> sha256 of the files that the backbone reads; None: those that a run has added to the suite.
+
+    Raises:
+        TlbenchError: the suite names weights, and neither `weights` nor a run gives their content.
     """
-    decided: dict[str, str] = {}
+    decided: dict[tuple[str, bool], str] = {}
     method_texts: dict[tuple[str, str], str] = {}
+    content_texts: dict[str, str] = {}
     pair_texts: dict[tuple[tuple[str, ...], str], tuple[str, str]] = {}
+    engine = f'"engine":{ENGINE_VERSION},' if ENGINE_VERSION > 1 else ""
     hashes = []
     for case in cases:
         options = case.method, repr(case.options)
         if options not in method_texts:
             method_texts[options] = _canonical(_method_facts(case))
+        if case.method not in content_texts:
+            content_texts[case.method] = _content_text(case, suite, weights)
         pair = case.sources, case.target
         if pair not in pair_texts:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
             pair_texts[pair] = _canonical(data), _canonical(pair)
-        if (step := case.target if case.target in suite.label_budgets else "") not in decided:
-            decided[step] = _canonical(suite.hashed_settings(step))
+        step = case.target if case.target in suite.label_budgets else "", not _is_deep(case)
+        if step not in decided:
+            decided[step] = _canonical(suite.hashed_settings(step[0], shallow=step[1]))
         data_text, pair_text = pair_texts[pair]
         # the canonical JSON of one object with sorted keys, which `suite.digest` hashes
         text = (
-            f'{{"data":{data_text},"decides":{decided[step]},"method":{method_texts[options]},"pair":{pair_text},'
+            f'{{"data":{data_text},"decides":{decided[step]},{engine}{content_texts[case.method]}'
+            f'"method":{method_texts[options]},"pair":{pair_text},'
             f'"seed":{case.seed},"suite":{_canonical([case.suite, case.suite_version])}}}'
         )
         hashes.append(hashlib.sha256(text.encode()).hexdigest()[:16])
     return hashes
+
+
+def _content_text(case: Case, suite: Suite, weights: Mapping[str, str] | None) -> str:
+    """The key `files` of the hashed text, with the contents of a case's weights and third-party code; empty without any."""
+    facts: dict[str, Mapping[str, str]] = {"plugins": _plugins(case, suite)}
+    if _uses_network(case, suite):
+        facts["weights"] = _weights(suite) if weights is None else weights
+    facts = {name: hashes for name, hashes in facts.items() if hashes}
+    return f'"files":{_canonical(facts)},' if facts else ""
+
+
+def _weights(suite: Suite) -> dict[str, str]:
+    """Declared path -> sha256 of the files that the backbone reads."""
+    if suite.net.options.get("weights") and not suite.files:
+        raise TlbenchError(f"The weights {suite.net.options['weights']} of suite {suite.name} were not looked for yet.")
+    return {text: file.sha256 for text, file in suite.files.items()}
+
+
+def _plugins(case: Case, suite: Suite) -> dict[str, str]:
+    """Name -> hash of the third-party method and backbone of a case."""
+    hashes = {case.method: methods.plugin_hash(case.method)}
+    if _uses_network(case, suite):
+        family = suite.net.backbone.partition(":")[0]
+        taken = hashes.get(family) is not None  # entry points of two groups may have one name
+        hashes[f"{family} (backbone)" if taken else family] = backbones.plugin_hash(family)
+    return {name: sha256 for name, sha256 in hashes.items() if sha256 is not None}
+
+
+def _is_deep(case: Case) -> bool:
+    return issubclass(methods.method_class(case.method), DeepMethod)
+
+
+def _uses_network(case: Case, suite: Suite) -> bool:
+    return suite.net.frozen or _is_deep(case)
 
 
 def _method_facts(case: Case) -> list[Any]:

@@ -1,5 +1,8 @@
 """The registry of backbones: one module each, with a class `Options` and `build(shape, options) -> Backbone`.
 
+A module may have a function `published_file(options) -> Path | None` as well: the file of published weights that the option
+`weights` names (`weights.downloaded` fetches it where that is allowed), or None where it names a file of the user's.
+
 A file of this folder is a backbone under its name. Third-party backbones are files that `--plugin` names, or modules that an
 installed package names in its entry-point group `tlbench.backbones`; a suite uses all of them as `backbone = "NAME"`.
 """
@@ -18,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from tlbench import plugins
+from tlbench.data import resolve_data_root
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.nn import weights
 from tlbench.nn.shapes import suitable_backbone
+from tlbench.suite import NamedFile
 
 if TYPE_CHECKING:
     from tlbench.nn.net import Backbone
 
 ENTRY_POINTS = "tlbench.backbones"
 """The entry-point group of installed packages; each entry point names a module."""
-RESERVED_KEYS = frozenset({"backbone", "mean", "std", "frozen", "bottleneck"})
+RESERVED_KEYS = frozenset({"backbone", "mean", "std", "sha256", "frozen", "bottleneck"})
 """Keys of the `[net]` table that the suite reads itself, so that no backbone may have an option of the same name."""
 _registered: dict[str, Path] = {}
 
@@ -50,7 +56,7 @@ def backbone_summary(name: str) -> str:
 def register_file(file: Path) -> str:
     """Register the backbone that a file outside the package defines, and return its name, that of the file.
 
-    A shipped file keeps its name. Records do not hold the content of the file: rename it when its numbers change.
+    A shipped file keeps its name. A file that was edited since an earlier registration is imported anew.
 
     Raises:
         TlbenchError: the file does not exist or lacks `Options` or `build`, or the name is taken.
@@ -69,6 +75,7 @@ def register_file(file: Path) -> str:
     if name in _registered and _registered[name] != file.resolve():
         raise TlbenchError(f"plugin {file}: {_registered[name]} already defines a backbone {name!r}. Rename one of the files.")
     _registered[name] = file.resolve()
+    plugins.forget_changed_file(file.resolve())
     return name
 
 
@@ -85,12 +92,67 @@ def resolve_backbone(name: str, shape: tuple[int, ...]) -> str:
     return suitable_backbone(shape) if name == "auto" else name
 
 
-def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> Backbone:
-    """Build a backbone with new weights for samples of `shape`.
+def plugin_hash(name: str) -> str | None:
+    """The sha256 of the file that defines a third-party backbone, as `plugins.module_hash`; None for a shipped one.
 
     Raises:
-        TlbenchError: the backbone or an option does not exist, the backbone cannot take samples of this shape, or a third-party
-            one breaks the contract.
+        TlbenchError: there is no such backbone, or it cannot be imported.
+    """
+    family = name.partition(":")[0]
+    if family in _registered:
+        return plugins.file_hash(_registered[family])
+    return None if family == "auto" or family in _shipped() else plugins.module_hash(backbone_module(family).__name__)
+
+
+def full_name(name: str, options: Mapping[str, Any], shape: tuple[int, ...] | None) -> str | None:
+    """The name of a backbone with its network, `torchvision:resnet18`; None for `auto` where no shape of a sample is given."""
+    if name == "auto" and shape is None:
+        return None
+    family, options = _with_network(name if shape is None else resolve_backbone(name, shape), options)
+    network = options.get("network")
+    return f"{family}:{network}" if isinstance(network, str) and network else family
+
+
+def named_files(name: str, options: Mapping[str, Any], root: Path, sha256: str = "") -> dict[str, NamedFile]:
+    """The files that the options of a backbone name, weights among them, by the text that names them.
+
+    Args:
+        name: the backbone, as the suite declares it.
+        options: its options.
+        root: the data root.
+        sha256: what the suite states for the option `weights`; empty: nothing.
+
+    Raises:
+        TlbenchError: a file is not there, lies outside the data root or has another sha256 than stated; or published weights
+            are not on this machine, and can't or may not be downloaded.
+    """
+    name, options = _with_network(name, options)
+    published = None
+    if options.get("weights") and not str(options["weights"]).startswith(weights.PREFIX):
+        module = backbone_module(name)
+        if (find := getattr(module, "published_file", None)) is not None:
+            try:
+                published = find(module.Options(**options))
+            except TlbenchError as error:
+                raise TlbenchError(f"net.weights: {error}") from error
+    return weights.named_files(options, root, published, sha256)
+
+
+def build_backbone(
+    name: str, shape: tuple[int, ...], options: Mapping[str, Any], files: Mapping[str, NamedFile] | None = None
+) -> Backbone:
+    """Build a backbone for samples of a shape, with new weights or those that its options name.
+
+    Args:
+        name: the name of the backbone; `torchvision:resnet18` names its network as well.
+        shape: the shape of a sample.
+        options: the options of the backbone.
+        files: the files that the options name, from `named_files`; None: they are looked for below TLBENCH_DATA or the current
+            folder.
+
+    Raises:
+        TlbenchError: the backbone or an option does not exist, the backbone cannot take samples of this shape, a file is not
+            there or has changed since `named_files`, or a third-party backbone breaks the contract.
     """
     from tlbench.nn.net import Backbone
 
@@ -98,7 +160,9 @@ def build_backbone(name: str, shape: tuple[int, ...], options: Mapping[str, Any]
     if errors := suite_errors({"net": {"backbone": name, **options}}):
         raise TlbenchError("\n".join(errors))
     module = backbone_module(name)
-    backbone = module.build(shape, module.Options(**options))
+    if files is None:
+        files = named_files(name, options, resolve_data_root(None))
+    backbone = module.build(shape, module.Options(**weights.with_paths(options, files)))
     if not isinstance(backbone, Backbone):
         raise TlbenchError(
             f"backbone {name}: build(shape, options) returned an object of {type(backbone).__name__}. It must return a "
@@ -133,6 +197,8 @@ def suite_errors(raw: Mapping[str, Any]) -> list[str]:
         return []  # the suite's own schema reports it
     if net.get("bottleneck") and not net.get("frozen"):
         return ["net.bottleneck: A bottleneck is a layer on frozen features. Set frozen = true as well."]
+    if net.get("sha256") and not net.get("weights"):
+        return ["net.sha256: It is the checksum of the file that net.weights names. Name the file, or leave the checksum out."]
     name, options = _with_network(
         net.get("backbone", "auto"), {key: value for key, value in net.items() if key not in RESERVED_KEYS}
     )

@@ -1,21 +1,28 @@
-"""A classification network of torchvision by its name, as `torchvision:resnet18`, without its last linear layer.
+"""A classification network of torchvision by its name, as `torchvision:resnet18`, without its last layer.
 
-Weights come from a local file (a state dict, read with weights_only=True) or, with `weights = "DEFAULT"`, from torchvision's
-server; nothing else is downloaded.
+Weights are those of a file (`tlbench.nn.weights`), or published ones by their name in torchvision, such as DEFAULT. Those of
+ImageNet expect `mean = [0.485, 0.456, 0.406]` and `std = [0.229, 0.224, 0.225]`; those of googlenet and inception_v3 were
+trained with 0.5 for both, the values that a suite has where it states none.
 """
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import nn
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.nn import weights
 from tlbench.nn.net import Backbone
 from tlbench.nn.shapes import suitable_backbone
+
+CLASSIFIERS = ("fc", "classifier", "heads", "head")
+"""The names that torchvision's networks give to the part that ends in the last layer."""
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+"""Classifiers of inception_v3 and googlenet that are for training on ImageNet alone; the backbone lacks them."""
 
 
 class Options(BaseModel):
@@ -25,7 +32,7 @@ class Options(BaseModel):
 
     network: str = Field(description="a name of torchvision.models.list_models()")
     weights: str = Field(
-        "", description="empty for random weights, the path of a state dict, or DEFAULT for torchvision's weights"
+        "", description="empty for random weights, file:PATH (below the data root), or DEFAULT for torchvision's weights"
     )
 
     @field_validator("network")
@@ -39,29 +46,39 @@ class Options(BaseModel):
         return name
 
 
+def published_file(options: Options) -> Path | None:
+    """The file of torchvision's weights that the options name, such as DEFAULT or IMAGENET1K_V1; None where they name none.
+
+    Raises:
+        TlbenchError: it is not on this machine, and can't or may not be downloaded.
+    """
+    from torchvision import models
+
+    published = models.get_model_weights(options.network).__members__
+    if options.weights not in published:
+        return None
+    return weights.downloaded(f"{options.weights} of {options.network}", published[options.weights].value.url)
+
+
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Build the backbone: images (B, 3, height, width), or grey ones repeated to three channels -> features (B, D).
 
     The stages of a ResNet are the stem with the pooling, its four blocks, and the last pooling; other networks are one stage.
 
     Raises:
-        TlbenchError: `shape` is no image, the network does not end in a linear layer, or the weights do not fit it.
+        TlbenchError: `shape` is no image or one of a size that the network does not take, or the weights do not fit it.
     """
-    from torchvision import models
-
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise TlbenchError(
             f"The backbone torchvision takes grey or colour images, not samples of shape {shape}. "
             f"Choose {suitable_backbone(shape)}."
         )
-    is_file = options.weights not in {"", "DEFAULT"}
-    network = models.get_model(options.network, weights=options.weights if options.weights == "DEFAULT" else None)
-    if is_file:
-        try:
-            network.load_state_dict(torch.load(Path(options.weights), map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            raise TlbenchError(f"net.weights: {options.weights} is not a state dict of {options.network}: {error}") from error
-    width = _remove_last_layer(network, options.network)
+    network = _network(options.network, shape)
+    path = _last_layer(network, options.network)
+    if options.weights:
+        name = f"torchvision:{options.network}"
+        weights.load(network, Path(options.weights), name=name, last=path, unused=AUXILIARY)
+    width = _remove(network, path)
     children = list(network.children()) if options.network.startswith(("resnet", "resnext", "wide_resnet")) else [network]
     stages: list[nn.Module] = [nn.Sequential(_ThreeChannels(), *children[:4]), *children[4:8]] if len(children) > 8 else []
     stages = [*stages, nn.Sequential(*children[8:-1], nn.Flatten())] if stages else [nn.Sequential(_ThreeChannels(), network)]
@@ -75,12 +92,36 @@ class _ThreeChannels(nn.Module):
         return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
 
-def _remove_last_layer(network: nn.Module, name: str) -> int:
-    """Replace the last linear layer of the classifier by the identity and return its input width, D."""
-    linear = [(path, module) for path, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear or not linear[-1][0].startswith(("fc", "classifier", "heads", "head")):
-        raise TlbenchError(f"torchvision:{name} does not end in a linear layer. Choose another network.")
-    path, last = linear[-1]
+def _network(name: str, shape: tuple[int, ...]) -> nn.Module:
+    """The network with new weights, without auxiliary classifiers."""
+    from torchvision import models
+
+    keywords: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        keywords = {"aux_logits": False, "transform_input": False, "init_weights": True}
+    network = models.get_model(name, weights=None, **keywords)
+    size = 224 if name == "maxvit_t" else getattr(network, "image_size", None)
+    if size is not None and shape[1:] != (size, size):
+        raise TlbenchError(
+            f"torchvision:{name} takes images of {size} x {size} pixels, not of {shape[1]} x {shape[2]}. Set size = {size} in "
+            "the domains, or choose another network."
+        )
+    return network
+
+
+def _last_layer(network: nn.Module, name: str) -> str:
+    """The path of the last layer of the classifier: a linear one, or the last convolution of a network without one."""
+    for kind in (nn.Linear, nn.Conv2d):
+        paths = [path for path, module in network.named_modules() if isinstance(module, kind)]
+        if paths and paths[-1].startswith(CLASSIFIERS):
+            return paths[-1]
+    raise TlbenchError(f"torchvision:{name} does not end in a layer of class scores. Choose another network.")
+
+
+def _remove(network: nn.Module, path: str) -> int:
+    """Replace the layer of a path by the identity and return its input width, D."""
+    layer = network.get_submodule(path)
     parent, _, leaf = path.rpartition(".")
-    setattr(network.get_submodule(parent) if parent else network, leaf, nn.Identity())
-    return last.in_features
+    setattr(network.get_submodule(parent), leaf, nn.Identity())
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
