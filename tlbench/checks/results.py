@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlbench import clock, records
+from tlbench import records
 from tlbench.checks.costs import MOST_CORES, cost_errors
 from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
 from tlbench.terms import Record
-
-FUTURE = timedelta(days=1)
-"""The clock of another machine may be ahead by so much."""
 
 
 def check_results(file: Path) -> list[str]:
@@ -79,7 +75,7 @@ def _status_errors(record: Record) -> Iterator[str]:
         names = ", ".join(sorted(record.data)) or "no domain"
         yield f"It has fingerprints of {names}, and its pair is {record.pair}."
     times = records.case_times(record)
-    if times is not None and max(times) > datetime.fromisoformat(clock.utc()) + FUTURE:
+    if times is not None and max(times) > records.last_possible_time():
         yield f"It was run in the future: started {record.started}, finished {record.finished}."
 
 

@@ -4,7 +4,7 @@ Files are `<results>/<suite>/<entry>.jsonl`. A line is a single write, flushed t
 """
 
 from tlbench.records.json_lines import from_line, gc_paused, to_line
-from tlbench.records.predictions import predictions, predictions_file, predictions_named
+from tlbench.records.predictions import has_predictions, outputs, predictions, predictions_file, predictions_named
 from tlbench.records.reading import (
     file_of,
     files,
@@ -14,7 +14,7 @@ from tlbench.records.reading import (
     suite_files,
     suite_folders,
 )
-from tlbench.records.times import case_times
+from tlbench.records.times import case_times, last_possible_time
 from tlbench.records.writing import ResultsLog, append, lock, prepare, prune_records, replace
 
 __all__ = [
@@ -25,8 +25,11 @@ __all__ = [
     "files",
     "from_line",
     "gc_paused",
+    "has_predictions",
     "iterate_records",
+    "last_possible_time",
     "lock",
+    "outputs",
     "predictions",
     "predictions_file",
     "predictions_named",

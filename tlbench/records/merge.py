@@ -1,6 +1,7 @@
 """Merging results directories: lines are copied byte by byte, and nothing is overwritten or left out.
 
-Two different records of one case are both kept, and are returned as a `Conflict`; tables count the one that finished last.
+Two different records of one case are both kept, and are returned as a `Conflict`; tables count the one that finished last,
+unless it is dated in the future.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tlbench import records
 from tlbench.errors import TlbenchError
 from tlbench.records.json_lines import parse_lines
 from tlbench.records.reading import content_of
+from tlbench.suite.hashing import hashed_keys
 from tlbench.terms import SCHEMA, Record
 
 MAX_VALUE_CHARACTERS = 40
@@ -112,8 +114,11 @@ class _Present:
 
 
 def _content(record: Record) -> str:
-    """What a record states, as today's line of it, whatever the schema of the line that it was read from."""
-    return records.to_line(record.model_copy(update={"schema_": SCHEMA}))
+    """What a record states, as today's line of it, whatever the schema of the line that it was read from.
+
+    Options are compared under the names that identities are hashed with, for some have been renamed since.
+    """
+    return records.to_line(record.model_copy(update={"schema_": SCHEMA, "options": hashed_keys(record.options)}))
 
 
 def conflicts(records: Iterable[Record]) -> list[tuple[Record, Record]]:
@@ -187,7 +192,7 @@ def _append(file: Path, lines: list[str]) -> None:
 
 def _copy_predictions(source: Path, out: Path, record: Record) -> None:
     """Copy the predictions of a record, where the source has them; the file is named by its content."""
-    if (name := record.scores.predictions) is None or records.predictions(source, record) is None:
+    if (name := record.scores.predictions) is None or not records.has_predictions(source, record):
         return
     file = records.predictions_file(out, record.suite, name)
     if file.is_file():

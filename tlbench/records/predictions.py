@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlbench.plain_files import read_plain
 from tlbench.terms import Record
@@ -27,24 +28,21 @@ def predictions_file(results: Path, suite: str, name: str) -> Path:
 def predictions(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray] | None:
     """The predicted class indices (N,) of a record's scored samples, and whether each is correct (N,) bool.
 
-    None where the record names no file, or the file is missing or has other content than its name states.
+    None where the record names no file, or the file is missing, has other content than its name states, or is of a regression.
     """
     return None if record.scores.predictions is None else predictions_named(results, record.suite, record.scores.predictions)
 
 
 def predictions_named(results: Path, suite: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The same by the name that a record of the suite states: a hash of the file's content."""
-    if not name.isascii() or not name.isalnum() or len(name) > MAX_NAME_CHARACTERS:
-        return None
     import numpy as np
 
-    try:
-        content = read_plain(predictions_file(results, suite, name), MAX_FILE_BYTES)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            predicted, packed = (_array(archive, f"{member}.npy") for member in ("predicted", "right"))
-    except Exception:  # zipfile and numpy raise nearly anything on a stranger's bytes; such a file has no predictions
+    classes = (np.dtype(np.uint8), np.dtype(np.uint16))
+    arrays = _arrays(results, suite, name, {"predicted": classes, "right": classes[:1]})
+    if arrays is None:
         return None
-    if packed.dtype != np.uint8 or len(packed) != (len(predicted) + 7) // 8:
+    predicted, packed = arrays
+    if predicted.ndim != 1 or packed.shape != ((len(predicted) + 7) // 8,):
         return None
     facts = f"{predicted.dtype}{len(predicted)}".encode() + predicted.tobytes() + packed.tobytes()
     if hashlib.sha256(facts).hexdigest()[:16] != name:
@@ -52,8 +50,42 @@ def predictions_named(results: Path, suite: str, name: str) -> tuple[np.ndarray,
     return predicted, np.unpackbits(packed, count=len(predicted)).astype(bool)
 
 
-def _array(archive: zipfile.ZipFile, member: str) -> np.ndarray:
-    """An array (N,) of uint8 or uint16, whose header says no more than its bytes hold.
+def outputs(results: Path, record: Record) -> np.ndarray | None:
+    """The predicted numbers (N, K) float32 of a record's scored samples, for K target columns of a regression.
+
+    None where the record names no file, or the file is missing, has other content than its name states, or is of a
+    classification. Records of regressions name files since these are written.
+    """
+    import numpy as np
+
+    if (name := record.scores.predictions) is None:
+        return None
+    arrays = _arrays(results, record.suite, name, {"outputs": (np.dtype(np.float32),)})
+    if arrays is None or arrays[0].ndim != 2:
+        return None
+    facts = f"{arrays[0].dtype}{arrays[0].shape}".encode() + arrays[0].tobytes()
+    return arrays[0] if hashlib.sha256(facts).hexdigest()[:16] == name else None
+
+
+def has_predictions(results: Path, record: Record) -> bool:
+    """Whether the file that a record names is there, of a classification or of a regression."""
+    return predictions(results, record) is not None or outputs(results, record) is not None
+
+
+def _arrays(results: Path, suite: str, name: str, members: Mapping[str, tuple[np.dtype[Any], ...]]) -> list[np.ndarray] | None:
+    """The arrays of a predictions file, with the types that each may have; None where it has no such arrays."""
+    if not name.isascii() or not name.isalnum() or len(name) > MAX_NAME_CHARACTERS:
+        return None
+    try:
+        content = read_plain(predictions_file(results, suite, name), MAX_FILE_BYTES)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return [_array(archive, f"{member}.npy", dtypes) for member, dtypes in members.items()]
+    except Exception:  # zipfile and numpy raise nearly anything on a stranger's bytes; such a file has no predictions
+        return None
+
+
+def _array(archive: zipfile.ZipFile, member: str, dtypes: tuple[np.dtype[Any], ...]) -> np.ndarray:
+    """An array of one of some types, whose header says no more than its bytes hold.
 
     Raises:
         ValueError: it is another array, or unpacks to too much.
@@ -66,8 +98,7 @@ def _array(archive: zipfile.ZipFile, member: str) -> np.ndarray:
     stream = io.BytesIO(archive.read(member))
     version = np.lib.format.read_magic(stream)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, _, dtype = read_header(stream)
-    array = np.frombuffer(stream.getbuffer()[stream.tell() :], np.uint8 if dtype == np.uint8 else np.uint16)
-    if dtype not in (np.uint8, np.uint16) or shape != array.shape:
-        raise ValueError("The array is no list of classes.")
-    return array
+    shape, is_transposed, dtype = read_header(stream)
+    if dtype not in dtypes or not 1 <= len(shape) <= 2 or (is_transposed and len(shape) > 1):
+        raise ValueError("The array is no list of predictions.")
+    return np.frombuffer(stream.getbuffer()[stream.tell() :], dtype).reshape(shape)  # which states how many bytes follow

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from tlbench import clock
 from tlbench.terms import Record
+
+CLOCK_AHEAD = timedelta(days=1)
+"""The clock of another machine may be ahead by so much."""
+
+
+def last_possible_time() -> datetime:
+    """The time after which no record can have finished: now, and the time by which another clock may be ahead."""
+    return datetime.fromisoformat(clock.utc()) + CLOCK_AHEAD
 
 
 def case_times(record: Record) -> tuple[datetime, datetime] | None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics import METRICS
+from tlbench.records import last_possible_time
 from tlbench.terms import Cost, Record
 
 _json = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -134,6 +135,8 @@ def _encodable(value: object) -> object:
 def latest_records(frame: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
     """The records that the tables use: of several records of one case, the one that finished last.
 
+    A record that is dated in the future counts only where its case has no other.
+
     Args:
         frame: from `frame`.
         by: further columns that tell cases apart, such as those of the machine.
@@ -152,10 +155,28 @@ def latest_value(frame: pd.DataFrame, column: str) -> object:
 
 
 def _by_finish_time(frame: pd.DataFrame) -> pd.DataFrame:
-    """The records by the time at which they finished, unreadable times first; the index is the position in `frame`."""
+    """The records by the time at which they finished, unreadable and future times first; the index is that of `frame`."""
     frame = frame.reset_index(drop=True)
-    finished = pd.to_datetime(frame["finished"], format="ISO8601", utc=True, errors="coerce")
+    finished = _finish_times(frame)
+    finished = finished.where(finished <= last_possible_time())
     return frame.loc[finished.sort_values(kind="stable", na_position="first").index]
+
+
+def future_records(frame: pd.DataFrame) -> str:
+    """A sentence that counts the records that are dated in the future, and says how tables take them; empty without any."""
+    future = frame[_finish_times(frame) > last_possible_time()]
+    if future.empty:
+        return ""
+    example = future.iloc[0]
+    return (
+        f"{len(future)} of {len(frame)} records are dated in the future, such as {example['entry']} {example['pair']} seed "
+        f"{example['seed']} ({example['finished']}): they count only where their case has no other record."
+    )
+
+
+def _finish_times(frame: pd.DataFrame) -> pd.Series:
+    """When each record finished; missing where the time can't be read."""
+    return pd.to_datetime(frame["finished"], format="ISO8601", utc=True, errors="coerce")
 
 
 def require_records(frame: pd.DataFrame) -> None:

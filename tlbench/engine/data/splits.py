@@ -206,6 +206,24 @@ def make_case_data(
     )
 
 
+def scored_samples(
+    sources: Sequence[Domain], target: Domain, protocol: Protocol, seed: Seeds
+) -> tuple[Labelled, tuple[str, ...]]:
+    """The scored samples of a case as `make_case_data` chooses them, with their indices (N,) in the place of x.
+
+    Args:
+        sources: the sources of the pair, which decide the classes.
+        target: its target.
+        protocol: what is granted and what is scored.
+        seed: use -> seed.
+
+    Returns:
+        The samples, and the classes of the pair; none for a regression.
+    """
+    classes = () if protocol.task == "regression" else shared_classes(sources, target)
+    return _split_target(target, classes, protocol, seed)[2], classes
+
+
 def _split_sources(
     sources: Sequence[Domain], classes: tuple[str, ...], protocol: Protocol, seed: Seeds
 ) -> tuple[Labelled, Labelled | None]:

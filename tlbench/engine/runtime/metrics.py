@@ -116,6 +116,15 @@ def pack_predictions(predicted_N: Tensor, correct_N: Tensor) -> tuple[str, bytes
     return hashlib.sha256(facts).hexdigest()[:16], file.getvalue()
 
 
+def pack_outputs(outputs_NK: Tensor) -> tuple[str, bytes]:
+    """The hash and the content of a predictions file of a regression: K float32 numbers for every scored sample."""
+    outputs = np.ascontiguousarray(outputs_NK.cpu().float().numpy())
+    file = io.BytesIO()
+    np.savez_compressed(file, outputs=outputs)
+    facts = f"{outputs.dtype}{outputs.shape}".encode() + outputs.tobytes()
+    return hashlib.sha256(facts).hexdigest()[:16], file.getvalue()
+
+
 def mean_entropy(logits_NC: Tensor) -> float:
     """The mean entropy of the softmax in nats.
 

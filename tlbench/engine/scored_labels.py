@@ -1,0 +1,68 @@
+"""The labels of the scored samples of a case, and the scores that its stored predictions have against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from tlbench.engine.data.splits import scored_samples
+from tlbench.engine.measurement import _seed_facts
+from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime.seeds import seed_of
+from tlbench.suite import Suite
+from tlbench.terms import Case, Domain, Labelled
+
+
+@dataclass(frozen=True)
+class ScoredLabels:
+    """The labels of the N scored samples of a case: no method sees them, and `check` compares stored predictions with them."""
+
+    samples: Labelled
+    """Indices of the target's samples (N,) in the place of x; y is (N,) class indices, or (N, K) targets of a regression."""
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    def scores(self, predicted: np.ndarray) -> dict[str, Any]:
+        """The scores of predictions of the samples by the names of `Scores`, computed as the engine computes them.
+
+        Args:
+            predicted: class indices (N,), or numbers (N, K) of a regression.
+        """
+        y = self.samples.y
+        if not self.classes:
+            return dict(metrics.regression_scores(torch.tensor(predicted), y, self.targets))
+        predicted_N = torch.from_numpy(predicted.astype(np.int64))
+        scores: dict[str, Any] = {
+            "target_accuracy": metrics.accuracy(predicted_N, y),
+            "per_class_accuracy": metrics.per_class_accuracy(predicted_N, y, self.classes),
+            "macro_f1": metrics.macro_f1(predicted_N, y, len(self.classes)),
+            "per_group_accuracy": None,
+        }
+        if self.samples.group is not None:
+            scores["per_group_accuracy"] = metrics.per_group_accuracy(predicted_N, y, self.samples.group, self.groups)
+        return scores
+
+
+def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> ScoredLabels:
+    """The labels of the scored samples of a case.
+
+    Args:
+        case: a case of the suite.
+        suite: its protocol.
+        domains: the loaded domains of the pair, by name.
+
+    Raises:
+        TlbenchError: the protocol can't be followed on these domains.
+    """
+    fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
+    seed_case, seed_fingerprints = _seed_facts(case, suite, fingerprints)
+    seed = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
+    target = domains[case.target]
+    samples, classes = scored_samples([domains[name] for name in case.sources], target, suite.protocol_of(case.target), seed)
+    return ScoredLabels(samples, classes, target.groups, target.targets)
