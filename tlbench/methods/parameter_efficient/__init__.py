@@ -1,0 +1,1 @@
+"""Parameter-efficient fine-tuning: after the source, a small number of parameters learns from the labelled target samples."""
