@@ -7,7 +7,7 @@ from tiny_suite import record
 from typer.testing import CliRunner
 
 from tlbench import cli, records, reports
-from tlbench.reports.frames import latest_records, latest_value
+from tlbench.reports.frames import future_records, latest_records, latest_value
 from tlbench.terms import Scores
 
 FUTURES = ("2999-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00")
@@ -24,7 +24,7 @@ def test_a_record_of_the_future_loses_to_one_of_today(finished, first):
     frame = reports.frame(pair if first else pair[::-1])
     assert latest_records(frame)["target_accuracy"].tolist() == [0.5]
     assert latest_value(frame, "metric") == "target_accuracy"
-    assert reports.future_records(frame) == (
+    assert future_records(frame) == (
         f"1 of 2 records are dated in the future, such as source_only a:b seed 0 ({finished}): they count only where their "
         "case has no other record."
     )
@@ -33,7 +33,7 @@ def test_a_record_of_the_future_loses_to_one_of_today(finished, first):
 def test_a_clock_that_is_some_hours_ahead_is_no_future():
     now = records.last_possible_time().isoformat()
     frame = reports.frame([rated(0.5), rated(1.0, finished=now)])
-    assert reports.future_records(frame) == ""
+    assert future_records(frame) == ""
     assert latest_records(frame)["target_accuracy"].tolist() == [1.0]
 
 

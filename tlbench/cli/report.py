@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlbench.cli import options
+from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -62,11 +62,14 @@ def report(
 ) -> None:
     """Print the tables of a results directory, or the differences between two."""
     from tlbench import reports
+    from tlbench.reports.frames import future_records
 
     reports.check_margin(margin)
     names = tuple(Path(name).stem for name in suites or ())
     if compare is None:
         frame = _frame(results, names)
+        if note := future_records(frame):
+            console.warn(f"note: {note}")
         tables = reports.tables(frame, table.value, reports.negative_flips(results, frame), margin)
     else:
         first, second = (_frame(directory, names) for directory in compare)
