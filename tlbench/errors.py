@@ -21,6 +21,20 @@ class TlbenchError(Exception):
     """An error that the user can correct: the text names the thing, the rule and the way out."""
 
 
+class ContractError(TlbenchError):
+    """A method or a backbone that breaks its contract.
+
+    Args:
+        text: a line for each reason.
+        passed: a sentence for each check that it passes.
+        traceback: the traceback of the first error that the method itself raised; empty where there is none.
+    """
+
+    def __init__(self, text: str, passed: Iterable[str] = (), traceback: str = "") -> None:
+        super().__init__(text)
+        self.passed, self.traceback = tuple(passed), traceback
+
+
 class NotApplicableError(TlbenchError):
     """A method has no meaning for a case; its record is `skipped`, with this text as the reason."""
 
@@ -43,6 +57,29 @@ class NotSerializableError(Exception):
 
 class CaptureError(Exception):
     """A step can't be captured as a CUDA graph; the text is the reason."""
+
+
+def error_text(error: BaseException) -> str:
+    """The text of an error, whatever its class makes of being asked for one."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as other:
+        return f"(its text can't be read: __str__ raises {type(other).__name__})"
+
+
+def plain_text(text: str, limit: int) -> str:
+    """A text on one line, without half surrogate pairs, which no file could hold, and up to a number of characters."""
+    shortened = " ".join(text[: 4 * limit].split())
+    if len(shortened) > limit or len(text) > 4 * limit:
+        shortened = f"{shortened[:limit]}..."
+    return encodable_text(shortened)
+
+
+def encodable_text(text: str) -> str:
+    """A text in which half of a surrogate pair, which is no character, is replaced by its code point."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def did_you_mean(name: str, available: Iterable[str]) -> str:

@@ -8,15 +8,23 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tlbench import content_hashes
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, error_text, plain_text
+from tlbench.plain_files import read_plain
+from tlbench.process_state import restored_state
 
 BACKBONE_NAMES = ("Options", "build")
 """What a backbone's module defines at its top level; a plugin file that defines either is a backbone, any other a method."""
+
+MAX_BYTES = 4 * 2**20
+"""The largest plugin file that is read."""
+MAX_ERROR_CHARACTERS = 500
+"""The longest text of an error that a plugin file raises."""
 
 HASH_ATTRIBUTE = "tlbench_content_sha256"
 """The attribute of a plugin's module that holds the sha256 of the content it was imported from."""
@@ -28,14 +36,14 @@ def check_file(file: Path) -> None:
     Raises:
         TlbenchError: the file does not exist, its name is no identifier, or it is not valid Python.
     """
-    if not file.is_file() or file.suffix != ".py":
+    if not file.exists() or file.is_dir() or file.suffix != ".py":
         raise TlbenchError(f"plugin {file}: There is no such Python file. `tlbench new method NAME` writes one to start from.")
     if not file.stem.isidentifier():
         raise TlbenchError(f"plugin {file}: The file is not named by a Python identifier, such as my_method.py. Rename it.")
     try:
         _syntax_tree(file)
-    except (SyntaxError, ValueError) as error:
-        raise TlbenchError(f"plugin {file}: The file cannot be imported: {type(error).__name__}: {error}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested without end
+        raise TlbenchError(f"plugin {file}: The file cannot be imported: {_named_with_line(error, file)}") from error
 
 
 def is_backbone(file: Path) -> bool:
@@ -73,12 +81,15 @@ def import_file(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        content = file.read_bytes()
+        content = _content(file)
         setattr(module, HASH_ATTRIBUTE, hashlib.sha256(content).hexdigest())
-        exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
-    except Exception as error:
+        with restored_state(environment=False):
+            exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
+    except BaseException as error:
         del sys.modules[name]
-        raise TlbenchError(f"plugin {file}: The file cannot be imported: {type(error).__name__}: {error}") from error
+        if isinstance(error, TlbenchError | KeyboardInterrupt):
+            raise
+        raise TlbenchError(f"plugin {file}: The file cannot be imported: {_named_with_line(error, file)}") from error
     return module
 
 
@@ -108,6 +119,21 @@ def module_hash(name: str) -> str:
     owners = importlib.metadata.packages_distributions().get(name.partition(".")[0], [])
     versions = ", ".join(f"{owner} {importlib.metadata.version(owner)}" for owner in sorted(set(owners)))
     return f"version {versions or 'unknown'}"
+
+
+def _content(file: Path) -> bytes:
+    """The content of a plugin file, which is a plain file of up to 4 MiB."""
+    try:
+        return read_plain(file, MAX_BYTES)
+    except TlbenchError as error:
+        raise TlbenchError(f"plugin {error}") from error
+
+
+def _named_with_line(error: BaseException, file: Path) -> str:
+    """An error as its class, its text, and the innermost line of the file that it comes from."""
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(file)]
+    text = plain_text(f"{type(error).__name__}: {error_text(error)}", MAX_ERROR_CHARACTERS)
+    return f"{text} (line {lines[-1]})" if lines else text
 
 
 def _module_name(file: Path) -> str:
@@ -148,4 +174,4 @@ def _definitions(file: Path) -> set[str]:
 
 
 def _syntax_tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+    return ast.parse(_content(file).decode("utf-8-sig"), str(file))

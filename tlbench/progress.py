@@ -58,6 +58,7 @@ def show(
     style: Style = Style.auto,
     console: Console | None = None,
     write: Callable[[str], None] | None = None,
+    debug: bool = False,
 ) -> list[Record]:
     """Run the pending cases of a plan and show the progress.
 
@@ -71,6 +72,7 @@ def show(
         style: how the progress is shown.
         console: prints bars and lines; standard error without one.
         write: takes the lines of `Style.json`; standard output without one.
+        debug: whether the traceback of a case that failed is printed as well.
 
     Returns:
         The records of the cases that were pending.
@@ -85,8 +87,14 @@ def show(
         view = _Events(plan, device, pool.size(), stop, write or _to_stdout)
     else:
         view = _view(plan, device, pool.size(), style, console)
+
+    def handle(event: Event) -> None:
+        view.handle(event)
+        if debug and isinstance(event, Finished) and (traceback := event.record.attached_traceback):
+            console.print(escape_lines(traceback), markup=False, highlight=False)
+
     with view:
-        return list(run_plan(plan, results, pool, device=device, limits=limits, on_event=view.handle, stop=stop))
+        return list(run_plan(plan, results, pool, device=device, limits=limits, on_event=handle, stop=stop))
 
 
 def _view(plan: RunPlan, device: torch.device, slots: int, style: Style, console: Console) -> _View:

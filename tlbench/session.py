@@ -45,6 +45,10 @@ class Session:
     stop: StopRequest
     warn: Callable[[str], None]
     """Prints a warning about the results directory."""
+    write: Callable[[str], None] | None = None
+    """Takes the lines of `Style.json`; None: standard output."""
+    debug: bool = False
+    """Whether the traceback of a case that failed is printed."""
 
     def data_root(self, loaded: suite.Suite) -> Path:
         """The folder below which the files of a suite's domains are looked for."""
@@ -117,7 +121,8 @@ class Session:
 
         results = results or self.results
         pool = make_pool(plan, self.device, self.limits, self.resources, results=results)
-        finished = progress.show(plan, results, pool, self.device, limits=self.limits, stop=self.stop, style=self.style)
+        shown = {"style": self.style, "write": self.write, "debug": self.debug}
+        finished = progress.show(plan, results, pool, self.device, limits=self.limits, stop=self.stop, **shown)
         if self.stop.asked:
             raise KeyboardInterrupt
         return finished
@@ -139,6 +144,8 @@ def open_session(
     style: Style | None = None,
     warn: Callable[[str], None] = _silent,
 ) -> Session:
+    write: Callable[[str], None] | None = None,
+    debug: bool = False,
     """Set up what all runs of one call share.
 
     Args:
@@ -157,6 +164,8 @@ def open_session(
         warn: prints warnings about the results directory and, on Ctrl-C, that running cases end first.
 
     Raises:
+        write: takes the lines of `Style.json`; None: standard output.
+        debug: whether the traceback of a case that failed is printed.
         TlbenchError: there is no such device or plugin, or the resources can't be combined.
     """
     register_plugins(plugins)
@@ -177,6 +186,8 @@ def open_session(
         warn,
     )
 
+        write,
+        debug,
 
 def register_plugins(files: Iterable[Path]) -> None:
     """Make the methods in Python files outside the package known by the files' names.

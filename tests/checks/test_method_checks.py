@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from peeking_methods import HONEST, PEEKING
 from plugin_files import LOSS, PLAIN_LOSS, READS_BOTH, plugged
 
 from tlbench import checks, methods
+from tlbench.checks import leaks
+from tlbench.checks.toy_task import scores_after_fit, toy_task
 from tlbench.errors import TlbenchError
+from tlbench.terms import Labelled, Task
 
 
 @pytest.mark.parametrize("check", checks.METHOD_CHECKS, ids=lambda p: p.__name__)
@@ -58,7 +63,7 @@ BROKEN = {
         + LOSS.format("return F.cross_entropy(self.net(step.source.x), 2 - step.source.y)"),
     ),
     "scores of a wrong shape": (
-        "predicts_finite_scores: ",
+        "predicts_finite_scores and 6 more checks: Shape predicts outputs of the shape",
         'class Shape(DeepMethod):\n    reads = frozenset({"source"})\n'
         f"{PLAIN_LOSS}    def predict(self, x: Tensor) -> Tensor:\n        return self.net(x).argmax(1)\n",
     ),
@@ -98,6 +103,36 @@ def test_a_failing_check_is_reported(fault, tmp_path):
     words, body = BROKEN[fault]
     with plugged(tmp_path, "broken_method", body) as name, pytest.raises(TlbenchError, match=words):
         checks.check_method(name)
+
+
+@pytest.mark.parametrize("peeking", PEEKING)
+def test_a_method_that_looks_for_labels_is_reported(peeking, tmp_path):
+    """The honest counterpart, of the same text without the look, passes the same checks."""
+    found = {
+        "garbage": "ignores_scored_labels: The predictions change",
+        "frames": "ignores_scored_labels: The predictions change",
+        "memory": "remembers_no_other_case: After a case with source and target swapped",
+    }
+    with plugged(tmp_path, peeking, PEEKING[peeking]) as name, pytest.raises(TlbenchError) as raised:
+        checks.check_method(name)
+    assert found[peeking] in str(raised.value)
+    with plugged(tmp_path, "honest", HONEST) as name:
+        leaks.ignores_scored_labels(name)
+        leaks.remembers_no_other_case(name)
+
+
+def test_a_state_of_the_first_case_of_a_process_is_reported(tmp_path):
+    body = (
+        "scales = []\nclass First(ShallowMethod):\n    reads = frozenset({'source'})\n"
+        "    def fit(self, task: Task) -> Predictor:\n        scales.append(task.source.x.std(0))\n"
+        "        means = torch.stack([task.source.x[task.source.y == c].mean(0) for c in range(task.classes)])\n"
+        "        return lambda x: -torch.cdist(x / scales[0] ** 9, means / scales[0] ** 9)\n"
+    )
+    with plugged(tmp_path, "first", body) as name:
+        other = toy_task(swapped="source")
+        scores_after_fit(name, Task(3, source=Labelled(other.source.x * torch.arange(1.0, 7.0) ** 3, other.source.y)))
+        with pytest.raises(TlbenchError, match="In a new process, the same case gives other predictions"):
+            leaks.remembers_no_other_case(name)
 
 
 def test_a_method_without_a_docstring_is_reported(tmp_path):

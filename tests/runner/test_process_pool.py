@@ -56,10 +56,10 @@ def test_a_worker_that_hangs_is_killed_and_the_rest_goes_on(tmp_path, monkeypatc
     """A case that Python can interrupt ends by itself; one that it can't ends with its process."""
     monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.5)
     slow = SHALLOW + "    def fit(self, task):\n        import time\n        time.sleep(60)\n"
-    # a worker's first seconds go into imports: deaf from the moment at which the method is found
-    deaf = "import multiprocessing, signal\nif multiprocessing.parent_process():\n"
-    deaf += "    signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
-    stuck = deaf + slow
+    stuck = SHALLOW + (
+        "    def fit(self, task):\n        import signal, time\n"
+        "        signal.signal(signal.SIGALRM, signal.SIG_IGN)\n        time.sleep(60)\n"
+    )
     with plugged(tmp_path, "slow", slow, ""), plugged(tmp_path, "stuck", stuck, ""):
         plan, results = planned(tmp_path, "[methods.slow]\n[methods.stuck]\n")
         limits = Limits(threads=1, timeout_seconds=0.5)

@@ -6,6 +6,7 @@ shift (toy_task.py), on the CPU.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tlbench import methods
+from tlbench.checks.leaks import ignores_scored_labels, remembers_no_other_case
 from tlbench.checks.toy_task import (
     CLASSES,
     CPU,
@@ -22,16 +24,16 @@ from tlbench.checks.toy_task import (
     stream_scores,
     toy_regression,
     toy_samples,
-    toy_suite,
     toy_task,
 )
-from tlbench.engine.data import splits
 from tlbench.engine.data.inputs import draw_batches
+from tlbench.engine.failure import defined_at, failure_reason, traceback_text
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.seeds import seeded_rng
-from tlbench.errors import TlbenchError
-from tlbench.methods.base import DeepMethod, ShallowMethod
-from tlbench.terms import SPLITS, STREAM_SPLIT, Domain, Labelled, Step, Task
+from tlbench.errors import ContractError, TlbenchError
+from tlbench.methods.base import DeepMethod, Method, ShallowMethod
+from tlbench.process_state import restored_state
+from tlbench.terms import SPLITS, STREAM_SPLIT, Step, Task
 
 LEAST_ACCURACY = 0.9
 LEAST_R2 = 0.8
@@ -193,19 +195,6 @@ def is_invariant_to_sample_order(name: str) -> None:
         raise TlbenchError("The loss depends on the order of the samples in a batch.")
 
 
-def ignores_scored_labels(name: str) -> None:
-    """The labels of the scored samples have no influence on the predictions, bit for bit."""
-    sources = [Domain("a", toy_samples(1), ("0", "1", "2"), "a")]
-    scores = []
-    for order in (torch.arange(60), torch.arange(59, -1, -1)):
-        test = toy_samples(5, 60, shift=0.7)
-        target = Domain("b", toy_samples(2, shift=0.7), ("0", "1", "2"), "b", Labelled(test.x, test.y[order]))
-        case_data = splits.make_case_data(sources, target, toy_suite().protocol, lambda use: sum(use.encode()), CPU)
-        scores.append(scores_after_fit(name, case_data.granted.task()))
-    if not torch.equal(*scores):
-        raise TlbenchError("The predictions change with the labels of the scored samples.")
-
-
 METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     declares_its_contract,
     rejects_invalid_options,
@@ -218,6 +207,7 @@ METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     weight_zero_is_source_only,
     is_invariant_to_sample_order,
     ignores_scored_labels,
+    remembers_no_other_case,
 )
 
 
@@ -230,27 +220,54 @@ def check_method(name: str) -> list[str]:
     Returns:
         A sentence for each check.
     """
-    return run_checks(METHOD_CHECKS, name, f"method {name}")
+    try:
+        kind: type[Method] | None = methods.method_class(name)
+    except TlbenchError:  # the first check says why
+        kind = None
+    origin = defined_at(kind) if kind is not None else ""
+    return run_checks(METHOD_CHECKS, name, f"{origin}: method {name}" if origin else f"method {name}", kind)
 
 
-def run_checks(checks: tuple[Callable[[str], None], ...], name: str, where: str) -> list[str]:
+def run_checks(checks: tuple[Callable[[str], None], ...], name: str, where: str, kind: type[Method] | None = None) -> list[str]:
     """Run contract checks on a method or a backbone; where the first fails, the others have no meaning and do not run.
 
+    Args:
+        checks: the checks.
+        name: the method or backbone.
+        where: what stands at the start of the error.
+        kind: the class of the method: an error that it raises is reported with the line in its file.
+
     Raises:
-        TlbenchError: with a line for every check that fails.
+        ContractError: with a line for each reason for which checks fail.
 
     Returns:
         A sentence for each check, the first line of its docstring.
     """
-    errors = []
+    passed: list[str] = []
+    failed: dict[str, tuple[str, list[str]]] = {}
+    """By its reason without numbers, which sample sizes decide, the first reason and the checks that fail for it."""
+    trace = ""
     for check in checks:
         try:
-            check(name)
-        except Exception as error:  # third-party code may raise anything
-            kind = "" if isinstance(error, TlbenchError) else f"{type(error).__name__}: "
-            errors.append(f"{check.__name__}: {kind}{error}")
+            with restored_state():
+                check(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # third-party code may raise anything
+            reason = failure_reason(error, kind)
+            failed.setdefault(re.sub(r"\d+", "#", reason), (reason, []))[1].append(check.__name__)
+            trace = trace or ("" if isinstance(error, TlbenchError) else traceback_text(error))
             if check is checks[0]:
                 break
-    if errors:
-        raise TlbenchError(f"{where}:\n  " + "\n  ".join(errors))
-    return [(check.__doc__ or check.__name__).partition("\n")[0] for check in checks]
+        else:
+            passed.append((check.__doc__ or check.__name__).partition("\n")[0])
+    if failed:
+        lines = [f"{_listed(names)}: {reason}" for reason, names in failed.values()]
+        raise ContractError(f"{where}:\n  " + "\n  ".join(lines), passed, trace)
+    return passed
+
+
+def _listed(names: list[str]) -> str:
+    """The first of several names, and how many there are more."""
+    more = len(names) - 1
+    return names[0] if not more else f"{names[0]} and {more} more check{'s' * (more > 1)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlbench.cli import console, options
-from tlbench.errors import TlbenchError
+from tlbench.errors import ContractError, TlbenchError
 
 if TYPE_CHECKING:
     from tlbench.checks.rerun import RerunResult
@@ -29,16 +29,20 @@ def check(
 ) -> None:
     """Validate suites, methods, backbones and results files by the contract checks that the shipped ones pass."""
     from tlbench import session
+    debug: options.Debug = False,
 
     session.register_plugins(plugin or ())
     errors = []
     for path in paths:
         try:
-            passed = _check_file(path, suite)
+            passed = _check_file(path, suite, data)
+        except ContractError as error:
+            errors.append(f"{error}\n{error.traceback}" if debug and error.traceback else str(error))
+            passed = list(error.passed)
         except TlbenchError as error:
             errors.append(str(error))
             continue
-        if len(paths) > 1:
+        if len(paths) > 1 and passed:
             console.echo(str(path))
         for sentence in passed:
             console.echo(f"ok  {sentence}")

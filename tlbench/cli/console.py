@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +25,24 @@ def echo(text: str) -> None:
 def warn(text: str) -> None:
     """Print lines to standard error, as `echo` does."""
     typer.echo(escape_lines(text), err=True)
+
+
+def reserve_stdout() -> Callable[[str], None]:
+    """Reserve standard output for the lines that the returned function writes; whatever else is printed goes to standard error.
+
+    The events of `--json` are then read by other programs whatever a third-party method prints.
+    """
+    stream = sys.stdout
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream of another program, which is no file
+        if stream.fileno() == 1:
+            stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+            os.dup2(2, 1)
+
+    def write(line: str) -> None:
+        stream.write(f"{line}\n")
+        stream.flush()  # a program that reads the events gets each at once
+
+    return write
 
 
 @contextlib.contextmanager

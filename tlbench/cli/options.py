@@ -56,6 +56,7 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugin", metavar="FILE", help="Python file with a method of your own (repeat for more)."),
 ]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the whole traceback where a method raises an error.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Methods = Annotated[
     list[str] | None, typer.Option("--method", metavar="NAME", help="Only this method entry of the suite (repeat for more).")

@@ -41,12 +41,14 @@ def run(
     tables: Annotated[bool, typer.Option(help="Print the tables at the end.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but failures.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print events for other programs, one JSON object a line.")] = False,
+    debug: options.Debug = False,
 ) -> None:
     """Run suites; a case that has a record is not run again."""
     from tlbench import session
     from tlbench.progress import Style
 
     options.allow_download(download)
+    write = console.reserve_stdout() if json else None
     session.register_plugins(plugin or ())
     loaded = session.load_suites(suites)
     opened = session.open_session(
@@ -64,6 +66,8 @@ def run(
         warn=console.warn,
     )
     plans = opened.plan(loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan)
+        write=write,
+        debug=debug,
     if plan:
         for one in plans:
             _print_plan(one, opened, margin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlbench.engine.case import check_pairs, failed_record, run_case, run_seeds
+from tlbench.engine.case import check_pairs, failed_record, run_case, run_seeds, warm_up
 from tlbench.engine.fitting import FittedMethod, fit, predict_scored
 from tlbench.engine.measurement import is_vmapped
 from tlbench.engine.runtime.device import device_of
@@ -24,4 +24,5 @@ __all__ = [
     "run_seeds",
     "stated_identity",
     "vmap_pays",
+    "warm_up",
 ]

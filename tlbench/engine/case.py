@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from tlbench import clock, methods
+from tlbench.engine.cost import measure_device_limit
 from tlbench.engine.data import splits
 from tlbench.engine.data.inputs import check_channels
+from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
 from tlbench.engine.runtime.device import code, device_context, machine
 from tlbench.engine.runtime.identity import contents, identity
-from tlbench.engine.runtime.precision import resolve_precision
+from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import OnStep
 from tlbench.engine.training.oom_retry import retry_accumulated
+from tlbench.engine.training.optimizer import import_optimizers
 from tlbench.engine.vmap_trial import vmap_pays
-from tlbench.errors import DivergedError, NotApplicableError, TlbenchError
+from tlbench.errors import NotApplicableError, TlbenchError, plain_text
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
+
+NOTE_CHARACTERS = 1000
+"""The longest note of a record; a note may come from a method."""
+MAX_NOTES = 100
+"""The most notes of a record."""
 
 
 def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tuple[tuple[str, ...], str]]) -> None:
@@ -57,6 +63,25 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
         raise TlbenchError("\n".join(dict.fromkeys(errors)))
 
 
+def warm_up(case: Case, suite: Suite, device: torch.device) -> None:
+    """Do what takes the first case of a process seconds: late imports of torch, the device's limit, the commit.
+
+    Args:
+        case: the case that comes next.
+        suite: its training.
+        device: where the case runs.
+
+    Raises:
+        TlbenchError: its method can't be imported.
+    """
+    precision = resolve_precision(suite.train, device) if issubclass(methods.method_class(case.method), DeepMethod) else "fp32"
+    import_optimizers()
+    machine(device, precision)
+    code()
+    with device_context(device), matmul_precision(precision, device):
+        measure_device_limit(device, precision)
+
+
 def run_case(
     case: Case,
     suite: Suite,
@@ -77,7 +102,7 @@ def run_case(
         largest: whether to search for the largest prediction batch as well; for benches, it takes seconds.
     """
     fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-    facts = _case_facts(case, suite, fingerprints, device, _shape(domains[case.target]))
+    facts = case_facts(case, suite, fingerprints, device, _shape(domains[case.target]))
     is_deep = issubclass(methods.method_class(case.method), DeepMethod)
     run = functools.partial(measure, case, suite, domains, device, on_step, largest=largest)
 
@@ -86,7 +111,7 @@ def run_case(
         return dataclasses.replace(measurement, notes=(*measurement.notes, *notes))
 
     with device_context(device):
-        return _to_record(facts, run_with_retry)
+        return to_record(facts, run_with_retry)
 
 
 def run_seeds(
@@ -128,40 +153,35 @@ def _try_vmapped(
         return None, None
     fingerprints = {name: domains[name].fingerprint for name in (*cases[0].sources, cases[0].target)}
     shape = _shape(domains[cases[0].target])
-    facts = [_case_facts(case, suite, fingerprints, device, shape) for case in cases]
+    facts = [case_facts(case, suite, fingerprints, device, shape) for case in cases]
     try:
         measurements = measure_vmapped(cases, suite, domains, device, on_step)
-        return [_to_record(of_case, measured) for of_case, measured in zip(facts, measurements, strict=True)], None
+        return [to_record(of_case, measured) for of_case, measured in zip(facts, measurements, strict=True)], None
     except NotApplicableError:
         return None, None  # each seed's own record says so
     except Exception as error:  # a method that can't be vmapped may well run seed by seed
-        return None, f"seeds not vmapped: {' '.join(str(error).split())[:200] or type(error).__name__}"
+        return None, f"seeds not vmapped: {plain_text(failure_reason(error, None), 200)}"
 
 
-def _to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Record:
+def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Record:
     """The record of a case from the facts before its run, and from its measurement or its error."""
-    predictions: bytes | None = None
+    predictions, trace = None, None
     try:
         measured = run()
         result: dict[str, Any] = {
             "status": "done",
             "scores": measured.scores,
             "cost": measured.cost,
-            "notes": measured.notes,
+            "notes": tuple(plain_text(str(note), NOTE_CHARACTERS) for note in measured.notes[:MAX_NOTES]),
         }
         predictions = measured.predictions
-    except NotApplicableError as error:
-        result = {"status": "skipped", "reason": str(error)}
-    except (DivergedError, TlbenchError) as error:
-        result = {"status": "failed", "reason": str(error)}
-    except Exception as error:  # an error in a third-party method must not end the other cases
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        message = " ".join(str(error).split())[:500]
-        result = {
-            "status": "failed",
-            "reason": f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno})",
-        }
-    return Record(**facts, **result, finished=clock.utc()).attach(predictions)
+    except KeyboardInterrupt:  # the user's, except where Ctrl-C can't reach: the worker then knows that it is the method's
+        raise
+    except BaseException as error:  # whatever a third-party method raises must not end the other cases
+        reason = failure_reason(error, methods.method_class(facts["method"]))
+        result = {"status": "skipped" if isinstance(error, NotApplicableError) else "failed", "reason": reason}
+        trace = traceback_text(error)
+    return Record(**facts, **result, finished=clock.utc()).attach(predictions).attach_traceback(trace)
 
 
 def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, reason: str) -> Record:
@@ -174,8 +194,8 @@ def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], dev
         device: where the case ran.
         reason: why it was ended, as a sentence.
     """
-    facts = _case_facts(case, suite, fingerprints, device)
-    return Record(**facts, status="failed", reason=reason, finished=clock.utc())
+    facts = case_facts(case, suite, fingerprints, device)
+    return Record(**facts, status="failed", reason=plain_text(reason, REASON_CHARACTERS), finished=clock.utc())
 
 
 def _shape(domain: Domain) -> tuple[int, ...]:
@@ -183,7 +203,7 @@ def _shape(domain: Domain) -> tuple[int, ...]:
     return tuple(domain.samples.x.shape[1:])
 
 
-def _case_facts(
+def case_facts(
     case: Case,
     suite: Suite,
     fingerprints: Mapping[str, str],

@@ -86,6 +86,16 @@ def register_class(kind: type[Method]) -> str:
     return name
 
 
+def is_third_party(name: str) -> bool:
+    """Whether a method is none of those that ship with tlbench: a registered file or class, or an entry point."""
+    return name not in _shipped()
+
+
+def is_registered_class(name: str) -> bool:
+    """Whether a method is a class that `register_class` has registered, which exists in this process alone."""
+    return name in _registered_classes
+
+
 def registered_files() -> list[Path]:
     """The files that `register_file` has registered, methods and backbones; worker processes register them again."""
     return [*_registered.values(), *backbones.registered_files()]
@@ -122,6 +132,11 @@ def method_class(name: str) -> type[Method]:
             f"{module.__file__}: The file defines {len(classes)} subclasses of DeepMethod or ShallowMethod. "
             "One method is one file: define exactly one."
         )
+    if name not in _shipped():
+        try:
+            classes[0].check()
+        except ValueError as error:
+            raise TlbenchError(f"{module.__file__}: {error}") from error
     return classes[0]
 
 

@@ -58,6 +58,8 @@ class Method:
         for kind in reversed(cls.__mro__):
             own = {name: value for name, value in vars(kind).items() if isinstance(value, FieldInfo)}
             hints = typing.get_type_hints(kind) if own else {}
+            if untyped := sorted(own.keys() - hints.keys()):
+                raise TypeError(f"The option {untyped[0]!r} has no type. Write `{untyped[0]}: float = Field(...)`.")
             declared |= {name: (hints[name], value) for name, value in own.items()}
         config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
         cls.Options = create_model(f"{cls.__name__}Options", __config__=config, **declared)
@@ -78,11 +80,18 @@ class Method:
 
     @classmethod
     def check(cls) -> None:
-        """Check the declarations `tasks` and `reads` of the class.
+        """Check the declarations `tasks`, `reads` and `version` of the class.
 
         Raises:
-            ValueError: `tasks` or `reads` is empty, or names something that does not exist.
+            ValueError: `tasks` or `reads` is empty, is no set, or names something that does not exist; or `version` is no
+                number.
         """
+        for name, example in (("reads", "source"), ("tasks", "classification")):
+            if not isinstance(value := getattr(cls, name, frozenset()), set | frozenset):
+                entry = value if isinstance(value, str) else example
+                raise ValueError(f"{cls.__name__}.{name} = {value!r} is no set. Write {name} = frozenset({{{entry!r}}}).")
+        if not isinstance(cls.version, int) or cls.version < 0:
+            raise ValueError(f"{cls.__name__}.version = {cls.version!r} is no whole number from 0 on. Write version = 1.")
         if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
             raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}.")
         if renamed := sorted({*getattr(cls, "reads", ())} & {*SPLIT_OF_OLD}):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tlbench import methods
 from tlbench.engine.runtime.device import machine
 from tlbench.errors import TlbenchError
 from tlbench.runner.checkpoint_files import checkpoint_folder
@@ -118,6 +119,12 @@ def _devices_of_a_case(device: torch.device, count: int) -> list[str]:
     """The devices of the processes of one case; on a CPU all processes share it."""
     if device.type != "cuda":
         return [str(device)] * count
+def _needs_process(plan: RunPlan) -> bool:
+    """Whether a plan has third-party methods: they may end their process. A registered class exists in this process alone."""
+    names = {case.method for case in plan.pending}
+    return any(map(methods.is_third_party, names)) and not any(map(methods.is_registered_class, names))
+
+
     if count > torch.cuda.device_count():
         raise TlbenchError(
             f"--devices {count}: This machine has {torch.cuda.device_count()} CUDA devices. Ask for no more than that."

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from tlbench import clock, engine, records
+from tlbench import clock, engine, methods, records
 from tlbench.runner.case_locks import CaseLocks
 from tlbench.runner.checkpoint_files import checkpoint_folder, remove_checkpoint
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.runner.interrupts import StopRequest
 from tlbench.runner.plan import RunPlan
-from tlbench.runner.pools.protocol import Ended, Message, Pool, Stepped
+from tlbench.runner.pools.protocol import Begun, Ended, Message, Pool, Stepped
 from tlbench.runner.time_limit import TIMEOUT_REASON
 from tlbench.runner.worker import NO_LIMITS, Job, Limits
 from tlbench.terms import Case, Record
@@ -133,7 +133,9 @@ class _Scheduler:
         self.running: dict[int, Job] = {}
         """The running job of each busy slot."""
         self.deadlines: dict[int, float] = {}
-        """When a slot is stopped, by the seconds of the clock."""
+        """When a slot is stopped, by the seconds of the clock; a case has none before it begins in a worker that is ready."""
+        self.third_party: dict[int, str] = {}
+        """The third-party method that has run in a slot: its process runs no other method's case."""
         self.unyielded: list[Record] = []
         self._sort_queue()
 
@@ -154,21 +156,27 @@ class _Scheduler:
 
     def _fill_slots(self) -> None:
         for slot in self.pool.idle():
-            job = self._next_job()
+            job = self._next_job(self.third_party.get(slot))
+            if job is None and slot in self.third_party and self.queue:
+                self.pool.stop(slot)  # a new process takes the slot, and its next case once it is ready
+                del self.third_party[slot]
+                if slot not in self.pool.idle():
+                    continue
+                job = self._next_job()
             if job is None:
                 return
+            if methods.is_third_party(job.case.method):
+                self.third_party[slot] = job.case.method
             self.running[slot] = job
-            if self.limits.timeout_seconds is not None:
-                self.deadlines[slot] = clock.seconds() + self.limits.timeout_seconds + GRACE_SECONDS
             self.on_event(Started(job.case, slot, job.attempt))
             self.pool.start(slot, replace(job, siblings=self._siblings(job)))
 
-    def _next_job(self) -> Job | None:
-        """Take the first queued job that no other run has locked or finished."""
+    def _next_job(self, method: str | None = None) -> Job | None:
+        """Take the first queued job, of a method where one is given, that no other run has locked or finished."""
         position = 0
         while position < len(self.queue):
             job = self.queue[position]
-            if not self.locks.acquire(job.identity):
+            if (method is not None and job.case.method != method) or not self.locks.acquire(job.identity):
                 position += 1
                 continue
             del self.queue[position]
@@ -190,11 +198,18 @@ class _Scheduler:
         if isinstance(message, Stepped):
             self.on_event(Progressed(job.case, message.slot, message.done, message.total))
             return
+        if isinstance(message, Begun):
+            if self.limits.timeout_seconds is not None:
+                self.deadlines[message.slot] = clock.seconds() + self.limits.timeout_seconds + GRACE_SECONDS
+            return
         del self.running[message.slot]
         self.deadlines.pop(message.slot, None)
         if isinstance(message, Ended):
             self._write(job, message.record)
-        elif message.retryable and job.attempt < self.limits.attempts:
+            return
+        if message.retryable:
+            self.third_party.pop(message.slot, None)  # the pool has restarted the slot
+        if message.retryable and job.attempt < self.limits.attempts:
             self.on_event(Retried(job.case, message.reason))
             self.queue.insert(0, replace(job, attempt=job.attempt + 1))
         else:
@@ -205,6 +220,7 @@ class _Scheduler:
         for slot, deadline in list(self.deadlines.items()):
             if clock.seconds() > deadline:
                 self.pool.stop(slot)
+                self.third_party.pop(slot, None)
                 del self.deadlines[slot]
                 reason = f"{TIMEOUT_REASON} {self.limits.timeout_seconds:g} s, and its worker was killed."
                 self._fail(self.running.pop(slot), reason)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from tlbench import clock, data, engine, methods, threads
+from tlbench.engine.failure import failure_reason, traceback_text
 from tlbench.engine.runtime.device import code, machine
 from tlbench.engine.training import ddp
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
 from tlbench.engine.training.loop import OnStep
-from tlbench.errors import CaseTimeoutError, TlbenchError
+from tlbench.errors import TlbenchError
 from tlbench.plugins import file_hash
+from tlbench.process_state import restored_state
 from tlbench.runner.time_limit import time_limit
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
@@ -94,6 +97,8 @@ class Worker:
     device: str
     """`cpu` or `cuda:N`."""
     domains: dict[str, Domain] = field(default_factory=dict)
+    interruptible: bool = True
+    """Whether Ctrl-C reaches this process; where it does not, a KeyboardInterrupt is the method's own."""
     _sibling_records: dict[tuple[str, str, int], Record] = field(default_factory=dict)
     """Records of vmapped seeds whose jobs have not been sent yet, by entry, pair and seed."""
 
@@ -103,21 +108,59 @@ class Worker:
         if self.setup.limits.threads is not None:
             threads.limit_threads(self.setup.limits.threads)
 
-    def run(self, job: Job, on_step: OnStep | None = None) -> Record:
+    def run(self, job: Job, on_step: OnStep | None = None, on_begin: Callable[[], None] = lambda: None) -> Record:
         """Run a job and return its record; a case that fails returns a record that says why.
 
+        Args:
+            job: the case to run.
+            on_step: called from time to time with the steps done and the steps in all.
+            on_begin: called once the method is imported and the data are loaded: from then on the time limit counts.
+
         Raises:
-            TlbenchError: the data of the case can't be loaded here, or differ from those of the plan.
+            TlbenchError: the data of the case can't be loaded here, or differ from those of the plan, or its method can't be
+                imported.
         """
-        case, suite = job.case, self.setup.suite
+        case = job.case
         if (record := self._sibling_records.pop((case.entry, case.pair, case.seed), None)) is not None:
             return record
+        self.prepare(case)
+        device, process = engine.device_of(self.device), os.getpid()
+        checkpointer = self.checkpointer(job, device)
+        token = active_checkpointer.set(checkpointer)
+        on_begin()
+        start = clock.seconds()
+        try:
+            if methods.is_third_party(case.method):
+                with restored_state() as changed:
+                    record = self._run_limited(job, device, checkpointer, on_step)
+            else:
+                changed = []
+                record = self._run_limited(job, device, checkpointer, on_step)
+        finally:
+            active_checkpointer.reset(token)
+            if os.getpid() != process:  # the method has forked, and its child came out of the case as well
+                os._exit(0)
+        if changed:
+            note = f"{case.method} changed {', '.join(changed)}, which was undone after the case"
+            record = record.model_copy(update={"notes": (*record.notes, note)})
+        return record if record.cost.wall_seconds is not None else self._with_run_facts(record, clock.seconds() - start)
+
+    def prepare(self, case: Case) -> None:
+        """Load the data of a case, import its method, and do what the first case of a process waits for.
+
+        The time limit of the case counts none of it.
+
+        Raises:
+            TlbenchError: as `run` does.
+        """
         self.setup.check_plugins()
         self._load((*case.sources, case.target))
-        device = engine.device_of(self.device)
-        start = clock.seconds()
-        checkpointer = self._checkpointer(job, device)
-        token = active_checkpointer.set(checkpointer)
+        methods.method_class(case.method)
+        engine.warm_up(case, self.setup.suite, engine.device_of(self.device))
+
+    def _run_limited(self, job: Job, device: torch.device, checkpointer: Checkpointer | None, on_step: OnStep | None) -> Record:
+        """Run the case of a job within the time limit; whatever it raises becomes a `failed` record."""
+        case, suite = job.case, self.setup.suite
         try:
             with time_limit(self.setup.limits.timeout_seconds):
                 cases = [case, *job.siblings]
@@ -126,11 +169,13 @@ class Worker:
                 record = engine.run_case(case, suite, self.domains, device, on_step)
                 if checkpointer is not None and checkpointer.refused:  # it was of another program: start from the first step
                     record = engine.run_case(case, suite, self.domains, device, on_step)
-        except CaseTimeoutError as error:  # the alarm came outside the method's own code
-            record = engine.failed_record(case, suite, self.setup.fingerprints_of(case), device, str(error))
-        finally:
-            active_checkpointer.reset(token)
-        return self._with_run_facts(record, clock.seconds() - start)
+                return record
+        except BaseException as error:  # such as the alarm of the time limit, outside the method's own code
+            if isinstance(error, KeyboardInterrupt) and self.interruptible:
+                raise
+            reason = failure_reason(error, methods.method_class(case.method))
+            record = engine.failed_record(case, suite, self.setup.fingerprints_of(case), device, reason)
+            return record.attach_traceback(traceback_text(error))
 
     def _run_vmapped(self, cases: Sequence[Case], device: torch.device, on_step: OnStep | None) -> Record:
         """Run cases that differ in their seed alone in one program; return the first record and store the others."""
@@ -152,7 +197,7 @@ class Worker:
         }
         return record.model_copy(update={"cost": cost, "machine": record.machine.model_copy(update=facts)})
 
-    def _checkpointer(self, job: Job, device: torch.device) -> Checkpointer | None:
+    def checkpointer(self, job: Job, device: torch.device) -> Checkpointer | None:
         """The checkpointer of a job. A checkpoint is resumed only on the same machine and by the same code."""
         interval = self.setup.limits.checkpoint_seconds
         if interval is None or self.setup.checkpoints is None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tlbench import data
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
+from tlbench.plain_files import read_plain
 from tlbench.suite.pairs import parse_pairs
 from tlbench.suite.renamed_keys import without_renamed_keys
 from tlbench.suite.schema import Protocol, SuiteFile
@@ -19,6 +20,8 @@ from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
 from tlbench.terms import SweepLevel
 
+MAX_BYTES = 16 * 2**20
+"""The largest suite file that is read."""
 SuiteCheck = Callable[[Mapping[str, Any]], list[str]]
 """A check that a later package adds: it gets the raw tables of a suite and returns their errors."""
 
@@ -38,7 +41,7 @@ def locate_suite(name: str) -> Path:
     """
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
-        if not path.is_file():
+        if not path.exists():
             raise _no_file(path)
         return path
     if name not in shipped_suites():
@@ -58,15 +61,17 @@ def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
         TlbenchError: with every error of the file in one text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(read_plain(path, MAX_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise _no_file(path) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise TlbenchError(f"{path}: The file cannot be read as UTF-8 text: {error}") from error
-    try:
-        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TlbenchError(f"{path}: The file is not valid TOML: {error}") from error
+    except ValueError as error:  # Python converts integers of up to 4,300 digits
+        raise TlbenchError(f"{path}: A number has thousands of digits.") from error
+    except RecursionError as error:
+        raise TlbenchError(f"{path}: Arrays or tables are nested without end. No suite needs that.") from error
     return parse_suite(raw, str(path), checks, path)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from tlbench import engine
-from tlbench.runner.pools.protocol import Message, OnMessage, Pool, Stepped
+from tlbench.runner.pools.protocol import Begun, Message, OnMessage, Pool, Stepped
 from tlbench.runner.worker import Job
 from tlbench.terms import Record
 
@@ -112,7 +112,7 @@ class AdaptivePool:
         """Pass on messages, and measure the cases that end."""
 
         def measure_and_pass_on(message: Message) -> None:
-            if not isinstance(message, Stepped):
+            if not isinstance(message, Begun | Stepped):
                 entry, beside_all = self._running.pop(message.slot)
                 record = getattr(message, "record", None)
                 if not self._grown:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -14,9 +12,10 @@ from pathlib import Path
 
 from tlbench import clock, engine
 from tlbench.engine.training import ddp
-from tlbench.errors import TlbenchError
-from tlbench.runner.pools.process_pool import context, exit_reason, exit_with_parent, signals_blocked
-from tlbench.runner.pools.protocol import Ended, Lost, OnMessage, Stepped
+from tlbench.errors import TlbenchError, plain_text
+from tlbench.runner.pools.process_pool import MAX_REASON
+from tlbench.runner.pools.protocol import Begun, Ended, Lost, OnMessage, Stepped
+from tlbench.runner.pools.worker_process import Messenger, context, end_of, enter_worker_process, kill, ready_to_start
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
@@ -68,7 +67,7 @@ class DdpPool:
             rank.outcome = None
             try:
                 rank.pipe.send(job)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:
                 return  # it died while idle: `wait` notices
 
     def wait(self, seconds: float, on_message: OnMessage) -> None:
@@ -79,10 +78,11 @@ class DdpPool:
         """
         end = clock.seconds() + seconds
         while True:
-            rank_of = {rank.pipe: rank for rank in self._ranks}
-            readable = wait(list(rank_of), max(min(end, self._deadline or end) - clock.seconds(), 0.0))
-            pipes = [pipe for pipe in readable if isinstance(pipe, Connection) and pipe in rank_of]
-            changes = [self._receive(rank_of[pipe], on_message) for pipe in pipes]
+            rank_of: dict[object, _Rank] = {rank.pipe: rank for rank in self._ranks}
+            rank_of |= {rank.process.sentinel: rank for rank in self._ranks}
+            seconds_left = max(min(end, self._deadline or end) - clock.seconds(), 0.0)
+            ranks = {id(rank_of[one]): rank_of[one] for one in wait(list(rank_of), seconds_left)}  # type: ignore[call-overload]
+            changes = [self._receive(rank, on_message) for rank in ranks.values()]
             if self._deadline is not None and clock.seconds() >= self._deadline:
                 self._end_case(on_message)
                 return
@@ -106,12 +106,17 @@ class DdpPool:
         if rank not in self._ranks:
             return False  # it belongs to a group that was killed a moment ago
         try:
+            if not rank.pipe.poll():  # the process has ended
+                raise EOFError
             kind, *content = rank.pipe.recv()
-        except (EOFError, OSError):
+        except Exception:  # a message that was cut off or overwritten can't be unpickled
             self._replace_dead(rank, on_message)
             return True
         if kind == "step":
             on_message(Stepped(0, *content))
+            return False
+        if kind == "begun":
+            on_message(Begun(0))
             return False
         if kind == "ready":
             rank.ready = True
@@ -127,8 +132,7 @@ class DdpPool:
 
     def _replace_dead(self, rank: _Rank, on_message: OnMessage) -> None:
         """Restart all processes after one has died."""
-        rank.process.join()
-        reason = exit_reason(rank.process.exitcode)
+        reason = end_of(rank.process)
         if not all(one.ready for one in self._ranks):
             raise TlbenchError(
                 f"--devices: A process can't start on this machine: it {reason}. Its own output above says more."
@@ -158,7 +162,7 @@ class DdpPool:
             parent_end, child_end = multiprocessing.Pipe()
             arguments = (child_end, self._setup, number, len(self._devices), rendezvous, device)
             process = start_context.Process(target=_serve, args=arguments, name="tlbench rank", daemon=True)
-            with signals_blocked():
+            with ready_to_start(None):
                 process.start()
             child_end.close()
             ranks.append(_Rank(process, parent_end))
@@ -166,9 +170,7 @@ class DdpPool:
 
     def _kill(self) -> None:
         for rank in self._ranks:
-            rank.process.kill()
-        for rank in self._ranks:
-            rank.process.join()
+            kill(rank.process)
             rank.process.close()
             rank.pipe.close()
 
@@ -184,20 +186,25 @@ def _serve(pipe: Connection, setup: WorkerSetup, rank: int, world: int, rendezvo
         rendezvous: the file through which the processes find each other.
         device: this process's device.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
-    worker = Worker(setup, device)
+    enter_worker_process()
+    messenger = Messenger(pipe)
+    worker = Worker(setup, device, interruptible=False)
+
+    def on_step(done: int, total: int) -> None:
+        messenger.send("step", done, total)
+
+    def on_begin() -> None:
+        if rank == 0:
+            messenger.send("begun")
+
     with ddp.process_group(rank, world, rendezvous, engine.device_of(device)):
-        pipe.send(("ready",))
+        messenger.send("ready")
         while True:
+            job = messenger.receive()
             try:
-                job = pipe.recv()
-            except EOFError:
-                return
-            try:
-                record = worker.run(job, (lambda done, total: pipe.send(("step", done, total))) if not rank else None)
+                record = worker.run(job, None if rank else on_step, on_begin)
             except TlbenchError as error:
-                pipe.send(("ended", str(error)))
+                messenger.send("ended", plain_text(str(error), MAX_REASON))
                 continue
             reason = (record.reason or "The case failed.") if record.status == "failed" else ""
-            pipe.send(("ended", reason if rank else record))
+            messenger.send("ended", reason if rank else record)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools.protocol import Ended, Lost, OnMessage, Stepped
+from tlbench.runner.pools.protocol import Begun, Ended, Lost, OnMessage, Stepped
 from tlbench.runner.worker import Job, Worker
 
 
@@ -40,7 +40,9 @@ class LocalPool:
             threading.Event().wait(seconds)
             return
         try:
-            record = self._worker.run(job, lambda done, total: on_message(Stepped(0, done, total)))
+            record = self._worker.run(
+                job, lambda done, total: on_message(Stepped(0, done, total)), lambda: on_message(Begun(0))
+            )
         except TlbenchError as error:
             on_message(Lost(0, str(error), retryable=False))
         else:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from tlbench import clock
-from tlbench.errors import TlbenchError
-from tlbench.runner.pools.protocol import Ended, Lost, OnMessage, Stepped
+from tlbench.errors import TlbenchError, plain_text
+from tlbench.runner.pools.protocol import Begun, Ended, Lost, OnMessage, Stepped
+from tlbench.runner.pools.worker_process import Messenger, context, end_of, enter_worker_process, kill, ready_to_start
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 
 MAX_FAILED_STARTS = 3
 """After this many workers in succession that died before they were ready, the run ends with an error."""
 STEP_MESSAGE_SECONDS = 0.2
 """The shortest interval between two messages of a worker about its training steps."""
+MAX_REASON = 2000
+"""The longest text on a case that a worker can't run, in characters."""
 
 
 @dataclass
@@ -61,7 +60,7 @@ class ProcessPool:
     def start(self, slot: int, job: Job) -> None:
         """Send a job to a process."""
         self._slots[slot].busy = True
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: `wait` notices
+        with contextlib.suppress(OSError):  # it died while idle: `wait` notices
             self._slots[slot].pipe.send(job)
 
     def wait(self, seconds: float, on_message: OnMessage) -> None:
@@ -72,36 +71,38 @@ class ProcessPool:
         """
         deadline = clock.seconds() + seconds
         while True:
-            numbers = {slot.pipe: number for number, slot in self._slots.items()}
-            readable = wait(list(numbers), max(deadline - clock.seconds(), 0.0))
-            changes = [self._receive(numbers[pipe], on_message) for pipe in readable if isinstance(pipe, Connection)]
+            number_of: dict[object, int] = {slot.pipe: number for number, slot in self._slots.items()}
+            # a child that a method has forked holds the pipe open: the end of the process is waited for as well
+            number_of |= {slot.process.sentinel: number for number, slot in self._slots.items()}
+            available = wait(list(number_of), max(deadline - clock.seconds(), 0.0))  # type: ignore[call-overload]
+            changes = [self._receive(number, on_message) for number in dict.fromkeys(number_of[one] for one in available)]
             if any(changes) or clock.seconds() >= deadline:
                 return
 
     def stop(self, slot: int) -> None:
         """Kill a process and start another in its slot."""
         killed = self._slots[slot]
-        _kill(killed)
+        _end(killed)
         self._slots[slot] = self._spawn(killed.device)
 
     def close(self) -> None:
         """Kill all processes; idle ones lose nothing by it."""
         for slot in self._slots.values():
-            slot.process.kill()
-        for slot in self._slots.values():
-            _kill(slot)
+            _end(slot)
         self._slots.clear()
 
     def _receive(self, number: int, on_message: OnMessage) -> bool:
         """Receive one message of a process; True where the scheduler should act on it."""
         slot = self._slots[number]
         try:
+            if not slot.pipe.poll():  # the process has ended
+                raise EOFError
             kind, *content = slot.pipe.recv()
-        except (EOFError, OSError):
+        except Exception:  # a message that was cut off or overwritten can't be unpickled
             self._replace_dead(number, on_message)
             return True
-        if kind == "step":
-            on_message(Stepped(number, *content))
+        if kind in ("step", "begun"):
+            on_message(Stepped(number, *content) if kind == "step" else Begun(number))
             return False
         if kind == "ready":
             slot.ready, self._failed_starts = True, 0
@@ -112,8 +113,7 @@ class ProcessPool:
 
     def _replace_dead(self, number: int, on_message: OnMessage) -> None:
         slot = self._slots[number]
-        slot.process.join()
-        reason = exit_reason(slot.process.exitcode)
+        reason = end_of(slot.process)
         self._failed_starts += not slot.ready
         if self._failed_starts >= MAX_FAILED_STARTS:
             raise TlbenchError(f"No worker process can start: the last one {reason}. Its own output above says more.")
@@ -124,92 +124,37 @@ class ProcessPool:
     def _spawn(self, device: str) -> _Slot:
         parent_end, child_end = multiprocessing.Pipe()
         process = context().Process(target=_serve, args=(child_end, self._setup, device), name="tlbench worker", daemon=True)
-        with _thread_variables(self._setup.limits.threads), signals_blocked():
+        with ready_to_start(self._setup.limits.threads):
             process.start()
         child_end.close()
         return _Slot(process, parent_end, device)
 
 
-def context() -> Any:  # the classes of the contexts have no common type with `Process`
-    """The multiprocessing context in which worker processes start, see `ProcessPool`."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    start_context = multiprocessing.get_context(method)
-    start_context.set_forkserver_preload([__name__])
-    return start_context
-
-
-def _kill(slot: _Slot) -> None:
-    slot.process.kill()
-    slot.process.join()
+def _end(slot: _Slot) -> None:
+    kill(slot.process)
     slot.process.close()
     slot.pipe.close()
 
 
-def exit_reason(code: int | None) -> str:
-    """How a process ended, as a predicate: "exited with code 7", "was killed by signal 9 (SIGKILL)"."""
-    if code is not None and code < 0:
-        hint = ", often because memory ran out" if code == -signal.SIGKILL else ""
-        return f"was killed by signal {-code} ({signal.Signals(-code).name}){hint}"
-    return f"exited with code {code}"
-
-
-@contextlib.contextmanager
-def _thread_variables(threads: int | None) -> Iterator[None]:
-    """Set the environment variables from which numerical libraries read their number of threads when they are imported."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS") if threads is not None else ()
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, not even in their first seconds; this process receives it after the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(pipe: Connection, setup: WorkerSetup, device: str) -> None:
     """The main function of a worker process: run jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
-    worker = Worker(setup, device)
-    pipe.send(("ready",))
+    enter_worker_process()
+    messenger = Messenger(pipe)
+    worker = Worker(setup, device, interruptible=False)
+    messenger.send("ready")
     last_message = clock.seconds()
 
     def on_step(done: int, total: int) -> None:
         nonlocal last_message
         if clock.seconds() - last_message >= STEP_MESSAGE_SECONDS or done == total:
             last_message = clock.seconds()
-            pipe.send(("step", done, total))
+            messenger.send("step", done, total)
 
     while True:
+        job = messenger.receive()
         try:
-            job: Any = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(("ended", worker.run(job, on_step)))
+            record = worker.run(job, on_step, lambda: messenger.send("begun"))
         except TlbenchError as error:
-            pipe.send(("failed", str(error)))
-
-
-def exit_with_parent() -> None:
-    """Exit this process once the process that started it is gone."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # a worker process has one
-    wait([parent.sentinel])
-    os._exit(1)
+            messenger.send("failed", plain_text(str(error), MAX_REASON))
+        else:
+            messenger.send("ended", record)

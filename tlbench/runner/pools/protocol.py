@@ -20,6 +20,13 @@ class Stepped:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The case of a slot begins now: its worker has started, imported the method and loaded the data."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """A case has its record (`done`, `skipped` or `failed`); its worker slot is idle again."""
 
@@ -37,7 +44,7 @@ class Lost:
     """Whether another attempt may succeed; False where the case would fail in the same way."""
 
 
-Message = Stepped | Ended | Lost
+Message = Begun | Stepped | Ended | Lost
 OnMessage = Callable[[Message], None]
 
 
@@ -57,7 +64,7 @@ class Pool(Protocol):
         """Start a job in an idle slot."""
 
     def wait(self, seconds: float, on_message: OnMessage) -> None:
-        """Pass on messages of the workers; return after the first one other than Stepped, or after `seconds`."""
+        """Pass on messages of the workers; return after the first Ended or Lost, or after `seconds`."""
 
     def stop(self, slot: int) -> None:
         """Kill the job of a slot at once, without a message, and restart the slot."""

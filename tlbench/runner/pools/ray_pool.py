@@ -10,7 +10,7 @@ from typing import Any
 
 from tlbench import clock
 from tlbench.errors import TlbenchError
-from tlbench.runner.pools.protocol import Ended, Lost, OnMessage
+from tlbench.runner.pools.protocol import Begun, Ended, Lost, OnMessage
 from tlbench.runner.worker import Job, Worker, WorkerSetup
 from tlbench.terms import Record
 
@@ -27,6 +27,8 @@ class _Slot:
     actor: Any
     reference: Any
     """The Ray object reference to wait for: of the actor's start, or of the job that it runs."""
+    run_reference: Any = None
+    """The reference of the job itself, while its method is imported and its data are loaded."""
     ready: bool = False
     busy: bool = False
 
@@ -86,7 +88,8 @@ class RayPool:
     def start(self, slot: int, job: Job) -> None:
         """Send a job to an actor."""
         receiver = self._slots[slot]
-        receiver.busy, receiver.reference = True, receiver.actor.run.remote(job)
+        receiver.busy, receiver.reference = True, receiver.actor.prepare.remote(job)
+        receiver.run_reference = receiver.actor.run.remote(job)
 
     def wait(self, seconds: float, on_message: OnMessage) -> None:
         """Wait until a job ends, or an actor starts or dies.
@@ -131,6 +134,10 @@ class RayPool:
         if not slot.busy:
             slot.ready, self._failed_starts = True, 0
             return
+        if slot.run_reference is not None:
+            slot.reference, slot.run_reference = slot.run_reference, None
+            on_message(Begun(number))
+            return
         slot.busy = False
         on_message(Ended(number, outcome) if isinstance(outcome, Record) else Lost(number, outcome, retryable=False))
 
@@ -166,10 +173,15 @@ class _Actor:
     """A worker on a node of the cluster."""
 
     def __init__(self, setup: WorkerSetup, device: str) -> None:
-        self._worker = Worker(setup, device)
+        self._worker = Worker(setup, device, interruptible=False)
 
     def ready(self) -> None:
         """Return once the worker has started."""
+
+    def prepare(self, job: Job) -> None:
+        """Import the method of a job and load its data; `run` says what is wrong with them."""
+        with contextlib.suppress(TlbenchError):
+            self._worker.prepare(job.case)
 
     def run(self, job: Job) -> Record | str:
         """Run a job; the record, or the reason why the job can't run on this node."""
