@@ -45,10 +45,10 @@ def labeled_step(count: int = 6) -> Step:
     return Step(target_labeled=Labelled(x, y), indices={"target_labeled": torch.arange(count)}, progress=0.5)
 
 
-def fit_normalized(name: str, **options) -> DeepMethod:
-    """A deep method after 20 steps on the toy task, with batch normalisation in the backbone."""
+def fit_normalized(name: str, steps: int = 20, **options) -> DeepMethod:
+    """A deep method after its training on the toy task, with batch normalisation in the backbone."""
     case = Case(suite="toy", suite_version=1, entry=name, method=name, options=options, sources=("a",), target="b", seed=0)
-    suite = checks.toy_suite(options.pop("steps", 20), batch_norm=True)
+    suite = checks.toy_suite(steps, batch_norm=True)
     fitted = engine.fit(case, suite, checks.toy_task(), Clock(CPU), lambda use: sum(use.encode()), CPU)
     assert isinstance(fitted.method, DeepMethod)
     return fitted.method

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,15 @@ class WrappedLayer(nn.Module):
         super().__init__()
         self.layer = layer
         self.adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        """Other attributes, such as `in_features`, are those of the layer."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "layer":
+                raise
+            return getattr(self.layer, name)
 
     def merged(self) -> tuple[Tensor, Tensor | None]:
         """The weight and the bias of a single layer that equals the layer with its adaptation."""

@@ -1,0 +1,151 @@
+"""Parameter-efficient fine-tuning: what learns, what stays, and that inserted layers start as the network of the source."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from fine_tuning_samples import build, fill, fit_normalized, moved, wave
+from torch import nn
+from toy_training import fit_deep
+
+from tlbench.engine.training.optimizer import trainable_parameters
+from tlbench.errors import NotApplicableError
+from tlbench.methods.base import DeepMethod
+from tlbench.nn import backbones
+from tlbench.nn.inserted_layers import LowRankLayer, ScaleShiftLayer, WrappedLayer, wrap_layers
+from tlbench.nn.net import Backbone, Net
+
+INSERTED = ("lora", "adapters", "ssf")
+IMAGES = (1, 16, 16)
+
+
+def image_net() -> Net:
+    return Net(backbones.build_backbone("lenet", IMAGES, {"width": 8, "batch_norm": True}), 3)
+
+
+def wrapped_layers(method: DeepMethod) -> list[WrappedLayer]:
+    return [module for module in method.net.modules() if isinstance(module, WrappedLayer)]
+
+
+@pytest.mark.parametrize("name", INSERTED)
+def test_inserted_layers_start_as_the_network_without_them(name):
+    net = image_net()
+    plain, x = copy.deepcopy(net), wave(4, *IMAGES)
+    method = build(name, net)
+    assert wrapped_layers(method)
+    for mode in (True, False):
+        assert torch.equal(net.train(mode)(x), plain.train(mode)(x))
+
+
+@pytest.mark.parametrize("name", INSERTED)
+@pytest.mark.parametrize("normalized", [False, True])
+def test_inserted_layers_and_the_head_learn_and_the_backbone_stays(name, normalized):
+    fit = fit_normalized if normalized else fit_deep
+    method, start = fit(name), fit("source_only", steps=10)
+    assert moved(method, normalized=normalized) == set()
+    assert not torch.equal(method.net.head.weight, start.net.head.weight)
+    adapters = [layer.adapter for layer in wrapped_layers(method)]
+    learning = {id(p) for module in (*adapters, method.net.head) for p in module.parameters()}
+    assert {id(p) for p in trainable_parameters(method)} == learning
+    assert not torch.equal(method.predict(wave(16, 6)), start.predict(wave(16, 6)))
+
+
+def test_a_merged_layer_equals_the_layer_with_its_adaptation():
+    for layer, x in (
+        (nn.Linear(6, 5), wave(3, 6)),
+        (nn.Conv1d(2, 3, 3, padding=1), wave(2, 2, 7)),
+        (nn.Conv2d(2, 3, 3, stride=2, bias=False), wave(2, 2, 7, 7)),
+    ):
+        for wrapped in (LowRankLayer(layer, rank=2, alpha=3.0), ScaleShiftLayer(layer)):
+            fill(wrapped, 0.7)
+            merged = copy.deepcopy(layer)
+            if wrapped.bias is not None and merged.bias is None:
+                merged.bias = nn.Parameter(wrapped.bias.detach().clone())
+            with torch.no_grad():
+                merged.weight.copy_(wrapped.weight)
+                if merged.bias is not None:
+                    merged.bias.copy_(wrapped.bias)
+                assert torch.allclose(merged(x), wrapped(x), atol=1e-5)
+
+
+def test_a_merged_normalisation_equals_the_scaled_and_shifted_one():
+    for norm, x in ((nn.BatchNorm2d(3), wave(2, 3, 4, 4)), (nn.LayerNorm(5), wave(3, 4, 5))):
+        wrapped = ScaleShiftLayer(norm).eval()
+        fill(wrapped, 0.4)
+        statistics = (norm.running_mean, norm.running_var) if isinstance(norm, nn.BatchNorm2d) else ()
+        with torch.no_grad():
+            if statistics:
+                merged = F.batch_norm(x, *statistics, wrapped.weight, wrapped.bias, training=False)
+            else:
+                merged = F.layer_norm(x, (5,), wrapped.weight, wrapped.bias)
+            assert torch.allclose(merged, wrapped(x), atol=1e-5)
+
+
+def test_the_update_of_lora_has_its_rank_and_its_number_of_parameters():
+    method = fit_deep("lora", rank=2, alpha=4.0)
+    for layer in wrapped_layers(method):
+        outputs, inputs = layer.layer.weight.shape
+        update = (layer.weight - layer.layer.weight).detach().double()
+        assert int(torch.linalg.matrix_rank(update, tol=1e-5)) == 2
+        assert sum(p.numel() for p in layer.adapter.parameters()) == 2 * (inputs + outputs)
+    stronger = fit_deep("lora", rank=2, alpha=8.0)
+    assert not torch.equal(stronger.predict(wave(16, 6)), method.predict(wave(16, 6)))
+
+
+def test_a_network_that_reads_a_weight_sees_the_update():
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.linear(x, self.layer.weight, self.layer.bias)
+
+    network, x = Reading(), wave(3, 4)
+    (layer,) = wrap_layers(network, ["layer"], lambda inner: LowRankLayer(inner, rank=2, alpha=2.0))
+    assert torch.equal(network(x), layer.layer(x)) and layer.in_features == 4
+    fill(layer.adapter, 0.3)
+    assert torch.allclose(network(x), layer(x), atol=1e-6) and not torch.allclose(network(x), layer.layer(x), atol=1e-3)
+
+
+def test_convolutions_with_groups_and_fixed_features_are_left_out():
+    depthwise = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 6, 1), nn.Flatten())
+    method = build("lora", Net(Backbone([depthwise], 6), 3))
+    assert isinstance(depthwise[0], nn.Conv2d) and isinstance(depthwise[1], LowRankLayer) and len(method.inserted) == 1
+    for name in INSERTED:
+        with pytest.raises(NotApplicableError, match="this backbone has none that it can adapt"):
+            build(name, Net(Backbone([nn.Identity()], 6), 3)).phases()
+
+
+def test_there_is_an_adapter_after_the_last_layer_of_each_stage():
+    method = build("adapters", image_net(), width=2)
+    assert [type(stage[1 if number == 2 else 0]).__name__ for number, stage in enumerate(method.net.backbone.stages)] == [
+        "BottleneckLayer"
+    ] * 3
+    assert [layer.adapter.down.weight.shape[:2] for layer in wrapped_layers(method)] == [(2, 20), (2, 50), (2, 8)]
+
+
+def test_adapters_train_layer_normalisation_as_well():
+    block = nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6))
+    method = build("adapters", Net(Backbone([block], 6), 3))
+    learning = {id(p) for p in trainable_parameters(method)}
+    assert all(id(p) in learning for p in block[1].parameters()) and id(block[0].layer.weight) not in learning
+
+
+def test_bitfit_moves_biases_alone():
+    assert moved(fit_deep("bitfit")) == {"stages.0.1.bias", "stages.1.0.bias"}
+    names = moved(fit_normalized("bitfit"), normalized=True)
+    assert names == {f"stages.{stage}.{layer}.bias" for stage, layer in ((0, 1), (0, 2), (1, 0), (1, 1))}
+    no_bias = Net(Backbone([nn.Linear(6, 4, bias=False)], 4), 3)
+    with pytest.raises(NotApplicableError, match="bitfit trains the biases of the backbone, and this one has none"):
+        build("bitfit", no_bias).phases()
+
+
+def test_norm_tuning_moves_normalisation_alone():
+    layers = ("0.2", "1.1")
+    facts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    names = {f"stages.{layer}.{fact}" for layer in layers for fact in facts}
+    assert moved(fit_normalized("norm_tuning"), normalized=True) == names
