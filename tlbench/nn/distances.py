@@ -42,18 +42,29 @@ def mmd(source_BD: Tensor, target_BD: Tensor, kernels: int = 5) -> Tensor:
     distance of the pooled samples, through which no gradient flows. Long et al., Learning transferable features with deep
     adaptation networks, ICML 2015, https://arxiv.org/abs/1502.02791; the bandwidths are those of the authors' code.
     """
-    pooled_ND = concatenated(source_BD, target_BD).to(torch.promote_types(source_BD.dtype, torch.float32))
+    kernel_NN = gaussian_kernel(concatenated(source_BD, target_BD), kernels)
+    n = len(source_BD)
+    value: Tensor = kernel_NN[:n, :n].mean() + kernel_NN[n:, n:].mean() - 2 * kernel_NN[:n, n:].mean()
+    return value
+
+
+def squared_distances(pooled_ND: Tensor) -> Tensor:
+    """The squared distances (N, N) of all pairs of samples (N, D), in float32 at least."""
+    pooled_ND = pooled_ND.to(torch.promote_types(pooled_ND.dtype, torch.float32))
     # distances do not change with the mean, but the products below would cancel where features are far from 0
     pooled_ND = pooled_ND - pooled_ND.detach().mean(dim=0)
     norms_N = pooled_ND.square().sum(dim=1)
-    squared_NN = (norms_N[:, None] + norms_N[None, :] - 2 * pooled_ND @ pooled_ND.T).clamp_min(0)
+    squared_NN: Tensor = (norms_N[:, None] + norms_N[None, :] - 2 * pooled_ND @ pooled_ND.T).clamp_min(0)
+    return squared_NN
+
+
+def gaussian_kernel(pooled_ND: Tensor, kernels: int) -> Tensor:
+    """The kernel (N, N) of `mmd`, a sum of Gaussians, on pooled samples (N, D)."""
+    squared_NN = squared_distances(pooled_ND)
     count = len(pooled_ND)
     base = squared_NN.detach().sum() / (count * (count - 1))
     base = base.clamp_min(torch.finfo(base.dtype).tiny)
-    kernel = torch.stack([(-squared_NN / (base * 2.0 ** (j - kernels // 2))).exp() for j in range(kernels)]).sum(dim=0)
-    n = len(source_BD)
-    value: Tensor = kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
-    return value
+    return torch.stack([(-squared_NN / (base * 2.0 ** (j - kernels // 2))).exp() for j in range(kernels)]).sum(dim=0)
 
 
 def confusion(logits_BC: Tensor, temperature: float) -> Tensor:
