@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from command_line import tlbench
-from tiny_results import results_file_of, rewrite, run_tiny_suite
+from tiny_results import THREE_SEEDS, results_file_of, rewrite, run_tiny_suite
+from tiny_suite import write_domains
 from typer.testing import CliRunner
 
-from tlbench import api, checks, cli
+from tlbench import api, checks, cli, records
 from tlbench.errors import TlbenchError
+from tlbench.records import merge
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,82 @@ def test_an_error_is_reported(ran, file, name):
             change(number, facts) if name in ("a missing pair", "a missing seed") else [change(number, facts)]
         ),
     )
+    assert words in error_of(file, api.load_suite(ran / "tiny.toml"))
+
+
+def test_records_of_an_earlier_version_of_a_method_are_to_be_run_again_and_no_error(ran, file, monkeypatch):
+    """A record on file stays valid when the method's version is raised; one of a later version does not follow."""
+    from tlbench.methods import method_class
+
+    suite = api.load_suite(ran / "tiny.toml")
+    monkeypatch.setattr(method_class("coral"), "version", method_class("coral").version + 2)
+    assert checks.check_contribution(file, suite)[-1] == (
+        "6 records of coral: they are of an earlier version of the method or of the engine. "
+        "`tlbench run` runs these cases again."
+    )
+    monkeypatch.setattr(method_class("coral"), "version", 0)
+    assert "6 records have an identity that does not follow from their case" in error_of(file, suite)
+
+
+def test_options_that_have_been_renamed_since_are_those_of_the_suite(tmp_path):
+    """A record states an option by its old name; the suite by its new one; they are compared, and the identity is the same."""
+    text = THREE_SEEDS.replace("[methods.coral]", "[methods.fine_tune]\nbackbone_lr = 0.5").replace(
+        "seeds = [0, 1, 2]", 'seeds = [0, 1, 2]\ntarget_labels = 2\ngrants = ["source", "target"]'
+    )
+    write_domains(tmp_path)
+    (tmp_path / "tiny.toml").write_text(text)
+    api.run(tmp_path / "tiny.toml", results=tmp_path / "results", device="cpu")
+    file = tmp_path / "results" / "tiny" / "fine_tune.jsonl"
+    suite = api.load_suite(tmp_path / "tiny.toml")
+    today = records.read(file)
+
+    def under_the_old_name(value: float):
+        def change(number, facts):
+            facts["code"].update(commit="abc", dirty=False)
+            facts["options"].pop("backbone_lr", None)
+            facts["options"]["trunk_lr"] = value
+
+        return change
+
+    rewrite(file, under_the_old_name(0.5))
+    assert not any("earlier version" in sentence for sentence in checks.check_contribution(file, suite))
+    (tmp_path / "other" / "tiny").mkdir(parents=True)
+    for one in today:
+        records.append(tmp_path / "other", one.model_copy(update={"code": records.read(file)[0].code}))
+    merged = merge.merge([tmp_path / "other"], tmp_path / "results")
+    assert (merged.written, merged.already_present) == (0, 6)
+    rewrite(file, under_the_old_name(0.25))
+    assert "6 records have other options than the suite, such as {'backbone_lr': 0.25}" in error_of(file, suite)
+
+
+CONTENTS = {
+    "a sweep": (
+        lambda facts: facts.update(sweep_levels={"b": {"base": "a", "kind": "severity", "level": 3}}),
+        "sweep_levels: 6 records have 'b: severity 3 of a', and the suite and the method give 'no sweep'.",
+    ),
+    "a backbone": (
+        lambda facts: facts.update(backbone="torchvision:resnet18"),
+        "contents: 6 records have the backbone torchvision:resnet18, and the suite gives mlp.",
+    ),
+    "weights": (
+        lambda facts: facts.update(weights={"net.pt": "0" * 64}),
+        "contents: 6 records state a hash of weights net.pt, which their case does not read here.",
+    ),
+    "a plug-in": (
+        lambda facts: facts.update(plugins={"coral": "0" * 64}),
+        "contents: 6 records state a hash of plug-in coral, which their case does not read here.",
+    ),
+    "a later engine": (
+        lambda facts: facts["code"].update(engine=99),
+        "code.engine: 6 records are of engine version 99, and this tlbench has version",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_what_a_record_states_of_its_contents_is_compared(ran, file, name):
+    change, words = CONTENTS[name]
+    rewrite(file, lambda number, facts: change(facts))
     assert words in error_of(file, api.load_suite(ran / "tiny.toml"))
 
 

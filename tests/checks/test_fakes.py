@@ -14,7 +14,8 @@ from tiny_suite import record
 
 from tlbench import api, checks, records
 from tlbench.checks.costs import cost_errors
-from tlbench.checks.scores import KnownLabels, score_errors
+from tlbench.checks.known_labels import KnownLabels
+from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
 from tlbench.terms import Cost, Scores
 
@@ -103,6 +104,17 @@ def test_forged_predictions_of_a_first_place_contradict_the_other_entries(ran, f
     message = error_of(ran, file)
     assert message.count("of its predictions contradict those of source_only on the same samples") > 3
     assert "macro" not in message and "target_accuracy" not in message  # the file agrees with itself
+
+
+def test_predictions_of_one_target_agree_over_seeds_and_entries(ran, file):
+    """All seeds score the same samples: a record contradicts one of another seed of its own file."""
+    file.with_name("source_only.jsonl").unlink()
+    name = write_predictions(file, (np.arange(60) % 3)[::-1].astype(np.uint8), np.ones(60, bool))
+    perfect = {"target_accuracy": 1.0, "macro_f1": 1.0, "per_class_accuracy": dict.fromkeys("012", 1.0), "predictions": name}
+    rewrite(file, lambda number, facts: number != 5 or facts["scores"].update(perfect))
+    message = error_of(ran, file)
+    assert message.count("of its predictions contradict those of") == 1
+    assert "record 6: " in message and "on the same samples" in message
 
 
 def test_what_is_not_verified_is_said(ran, file):

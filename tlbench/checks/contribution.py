@@ -10,12 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tlbench import engine, methods, records
+from tlbench import records
+from tlbench.checks.data_labels import DataLabels
+from tlbench.checks.entries import check_entry
+from tlbench.checks.known_labels import KnownLabels
 from tlbench.checks.results import result_errors, result_notes
-from tlbench.checks.scores import KnownLabels, prediction_errors
+from tlbench.checks.scores import prediction_errors
 from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
-from tlbench.methods.base import DeepMethod
 from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 from tlbench.terms import Record
@@ -26,13 +28,19 @@ UNVERIFIED = (
 )
 
 
-def check_contribution(file: Path, suite: Suite) -> list[str]:
+def check_contribution(file: Path, suite: Suite, root: Path | None = None) -> list[str]:
     """Check a results file, `<results>/<suite>/<entry>.jsonl`, against its suite.
 
-    The other files of its folder tell on which data the suite has been run so far.
+    The other files of its folder tell on which data the suite has been run so far. Scores are derived from the predictions
+    beside the records, and from the labels of the data where the data root has them.
+
+    Args:
+        file: the results file.
+        suite: the suite that it belongs to.
+        root: the data root; None: labels are not read.
 
     Returns:
-        A sentence for each group of checks.
+        A sentence for each group of checks, and one for each fact that could not be compared.
 
     Raises:
         TlbenchError: with all errors.
@@ -42,15 +50,23 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
     errors = result_errors(file, on_file)
     errors += _version_errors(on_file, suite)
     errors += _protocol_errors(current, suite)
+    by_entry = defaultdict(list)
+    for record in current:
+        by_entry[record.entry].append(record)
+    reports = [check_entry(of_entry, entry, suite, root) for entry, of_entry in by_entry.items()]
+    errors += [error for report in reports for error in report.errors]
     errors += _completeness_errors(current, suite)
     errors += _code_errors(current)
     others = _other_entries(file, current)
     errors += _data_errors(current, others)
     results = file.absolute().parent.parent
-    labels = KnownLabels(results, others)
+    known, labels = KnownLabels(results, others, suite), DataLabels(suite, root)
     for number, record in enumerate(on_file, 1):
-        score_errors = (*prediction_errors(results, record), *labels.errors(record))
+        score_errors = [*prediction_errors(results, record), *known.errors(record)]
+        score_errors += labels.errors(results, record)
         errors += [f"record {number}: {error}" for error in score_errors]
+        if not score_errors:
+            known.add(record)
     if errors:
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
     done = sum(record.status == "done" for record in on_file)
@@ -64,23 +80,28 @@ def check_contribution(file: Path, suite: Suite) -> list[str]:
         "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
         "Data and numbers of samples agree with each other and with the other entries of the suite.",
         *_score_sentences(current, others),
+        *labels.sentences(),
         UNVERIFIED,
+        *(note for report in reports for note in report.notes),
         *result_notes(on_file),
     ]
 
 
 def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Iterator[str]:
     """What the scores of the finished records were derived from or compared with."""
-    tasks = {record.task for record in current if record.status == "done"}
+    done = [record for record in current if record.status == "done"]
     if not others:
         yield "No other entry is in its folder, and nothing was compared with others. Merge them and check again."
-    if "classification" in tasks:
+    if any(record.task == "classification" for record in done):
         yield (
-            "Accuracies and macro F1 follow from the predictions beside the records, which agree with those of the other "
-            "entries. Accuracies of groups are bounded by the accuracy."
+            "Accuracies and macro F1 follow from the predictions beside the records, which agree with each other and with "
+            "those of the other entries. Accuracies of groups are bounded by the accuracy."
         )
-    if "regression" in tasks:
-        yield "Scores of a regression agree with each other and with other entries; there are no predictions to derive them."
+    regressions = [record for record in done if record.task == "regression"]
+    if regressions:
+        yield "Scores of a regression agree with each other and with other entries."
+    if without := sum(record.scores.predictions is None for record in regressions):
+        yield f"{plural(without, 'record')} of a regression have no predictions, which were not stored then."
 
 
 def _version_errors(on_file: Sequence[Record], suite: Suite) -> Iterator[str]:
@@ -94,66 +115,12 @@ def _version_errors(on_file: Sequence[Record], suite: Suite) -> Iterator[str]:
 
 
 def _protocol_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
-    """Errors where the records do not follow the suite's protocol, its baseline, or an entry and its options."""
+    """Errors where the records do not follow the suite's protocol, its baseline or its metric."""
     protocol = {"suite_hash": suite.hash, "baseline": suite.protocol.baseline, "metric": suite.protocol.metric}
     for key, expected in protocol.items():
         others = Counter(getattr(record, key) for record in current if getattr(record, key) != expected)
         for value, count in others.items():
             yield f"{key}: {count} records have {value!r}, and the suite has {expected!r}."
-    for entry in dict.fromkeys(record.entry for record in current):
-        if entry not in suite.methods:
-            yield f"methods: The suite has no entry {entry!r}. Add [methods.{entry}] to it, so that others can run it, too."
-        else:
-            yield from _entry_errors([record for record in current if record.entry == entry], entry, suite)
-
-
-def _entry_errors(current: Sequence[Record], entry: str, suite: Suite) -> Iterator[str]:
-    """The first error of the records of one entry: another method, other options, or another case than they say."""
-    method = suite.methods[entry].method or entry
-    try:
-        options = methods.method_options(method, suite.methods[entry].options)
-    except TlbenchError as error:
-        yield f"{error} Name the file of a third-party method with --plugin."
-        return
-    if others := sorted({record.method for record in current} - {method}):
-        yield f"methods.{entry}: The records are of {', '.join(others)}, and the entry's method is {method}."
-        return
-    defaults = methods.method_options(method, {})
-    # an option that is younger than a record had its default
-    deviating = [record for record in current if {**defaults, **record.options} != options]
-    if deviating:
-        recorded = {**defaults, **deviating[0].options}
-        example = {key: value for key, value in recorded.items() if options.get(key) != value}
-        yield f"methods.{entry}: {len(deviating)} records have other options than the suite, such as {example}."
-        return
-    yield from _budget_errors(current, method, suite)
-    same_protocol = [record for record in current if record.suite_hash == suite.hash]
-    foreign = [record for record in same_protocol if engine.stated_identity(record, suite) != record.identity]
-    if foreign:
-        yield (
-            f"identity: {len(foreign)} records have an identity that does not follow from their case, such as "
-            f"{_case_name(foreign[0])}."
-        )
-
-
-def _budget_errors(current: Sequence[Record], method: str, suite: Suite) -> Iterator[str]:
-    """Errors where records state another kind, task, grant or budget than those of the method and the suite."""
-    method_class = methods.method_class(method)
-    is_deep = issubclass(method_class, DeepMethod)
-    deviations: Counter[tuple[str, object, object]] = Counter()
-    for record in current:
-        facts: dict[str, tuple[object, object]] = {
-            "kind": (record.kind, "deep" if is_deep else "shallow"),
-            "reads": (tuple(sorted(record.reads)), tuple(sorted(method_class.reads))),
-            "task": (record.task, suite.protocol.task),
-            "target_labels": (record.target_labels, suite.protocol_of(record.target).target_labels),
-        }
-        if record.status == "done":
-            facts["cost.steps"] = record.cost.steps, suite.train.steps if is_deep else None
-            facts["cost.batch"] = record.cost.batch, suite.train.batch if is_deep else None
-        deviations.update((key, value, right) for key, (value, right) in facts.items() if value != right)
-    for (key, value, right), count in deviations.items():
-        yield f"{key}: {count} records have {value!r}, and the suite and the method give {right!r}."
 
 
 def _completeness_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:

@@ -1,13 +1,12 @@
-"""Scores of records derived again: from the predictions beside them, from each other, and from other entries' predictions.
+"""Scores of records derived again from the predictions beside them, and compared with each other.
 
 Of a classification follow from the predictions and from the numbers of samples per class: the accuracy, that of every class,
-and the macro F1. Which samples are correct must agree with all other predictions of the same scored samples: a sample that two
-entries predict alike is correct for both or for neither, and two correct predictions of one sample are equal.
+and the macro F1. The labels of the data, where they are at hand, decide the rest (`data_labels`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,81 +17,34 @@ from tlbench.terms import Record
 TOLERANCE = 1e-9
 """Derived and stored scores are computed in the same order, in double precision."""
 
-Predictions = tuple[np.ndarray, np.ndarray]
-"""Predicted classes (N,), and whether they are correct (N,)."""
-ScoredSet = tuple[str, str | None, str, int, int | None]
-"""What records of the same scored samples share: fingerprint of the target, suite hash, pair, seed, number of samples."""
-
-
-def scored_set(record: Record) -> ScoredSet:
-    """The scored samples of a record; the method plays no part in their choice."""
-    return record.data[record.target], record.suite_hash, record.pair, record.seed, record.scores.scored_samples
-
-
-class KnownLabels:
-    """The labels of scored samples as far as the predictions of some records tell them, and their variance.
-
-    Args:
-        results: the results directory of the records.
-        on_file: the records of other entries, which are taken at their word.
-    """
-
-    def __init__(self, results: Path, on_file: Sequence[Record]) -> None:
-        self._results = results
-        self._others: dict[ScoredSet, list[Record]] = {}
-        for record in on_file:
-            if record.status == "done":
-                self._others.setdefault(scored_set(record), []).append(record)
-
-    def errors(self, record: Record) -> Iterator[str]:
-        """The errors of a record whose predictions or scores contradict those of other entries."""
-        predictions = records.predictions(self._results, record)
-        for other in self._others.get(scored_set(record), ()):
-            if record.task == "regression":
-                one, two = _variance(record), _variance(other)
-                if one is not None and two is not None and abs(one - two) > 1e-4 * two:
-                    yield (
-                        f"Its rmse and r2 give the scored targets a variance of {one:g}, and those of {other.entry} {two:g}; "
-                        "the samples are the same."
-                    )
-                    return
-            elif contradictions := _contradictions(predictions, records.predictions(self._results, other)):
-                yield (
-                    f"{contradictions} of its predictions contradict those of {other.entry} on the same samples: equal "
-                    "predictions are correct for one and wrong for the other, or different ones are correct for both."
-                )
-                return
-
-
-def _contradictions(one: Predictions | None, two: Predictions | None) -> int:
-    """The number of samples whose label can't be what both say."""
-    if one is None or two is None or len(one[0]) != len(two[0]):
-        return 0  # said elsewhere: predictions are missing, or the numbers of scored samples differ
-    (one_N, one_correct_N), (two_N, two_correct_N) = one, two
-    equal_N = one_N == two_N
-    return int(np.count_nonzero(np.where(equal_N, one_correct_N != two_correct_N, one_correct_N & two_correct_N)))
-
-
-def _variance(record: Record) -> float | None:
-    """The variance of the scored targets that follows from rmse and r2 of a single target column; None where none does."""
-    scores = record.scores
-    if scores.r2 is None or scores.rmse is None or scores.r2 > 1 - 1e-6 or len(scores.per_target_r2 or ()) != 1:
-        return None
-    return scores.rmse**2 / (1 - scores.r2)
-
 
 def prediction_errors(results: Path, record: Record) -> Iterator[str]:
-    """The errors of a finished classification whose predictions are missing, or whose scores do not follow from them."""
+    """The errors of a finished record whose predictions are missing, or whose scores do not follow from them.
+
+    Regressions have predictions since records state the version of the engine; earlier records have none.
+    """
     name, scores = record.scores.predictions, record.scores
-    if record.status != "done" or record.task != "classification":
+    is_regression = record.task == "regression"
+    if record.status != "done" or (is_regression and name is None and record.code.engine is None):
         return
     if name is None:
         yield "It names no predictions, and its scores can't be derived. Contribute the file that the run wrote beside it."
         return
-    if (predictions := records.predictions(results, record)) is None:
+    predictions = None if is_regression else records.predictions(results, record)
+    outputs = records.outputs(results, record) if is_regression else None
+    if predictions is None and outputs is None:
         yield f"Its predictions {name} are not beside it, or their content does not have this hash."
-        return
-    predicted_N, is_correct_N = predictions
+    elif outputs is not None:
+        samples, columns = outputs.shape
+        if samples != scores.scored_samples or columns != (len(scores.per_target_r2 or ()) or columns):
+            yield f"It has {columns} predictions for each of {samples} samples, and scored_rows is {scores.scored_samples}."
+    elif predictions is not None:
+        yield from _classification_errors(record, *predictions)
+
+
+def _classification_errors(record: Record, predicted_N: np.ndarray, is_correct_N: np.ndarray) -> Iterator[str]:
+    """The errors of the scores of a classification that do not follow from its predictions."""
+    scores = record.scores
     correct = int(np.count_nonzero(is_correct_N))
     if len(predicted_N) != scores.scored_samples:
         yield f"It has predictions of {len(predicted_N)} samples, and scored_rows is {scores.scored_samples}."

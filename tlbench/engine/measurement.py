@@ -65,7 +65,7 @@ class PreparedCase:
         self.suite, visible = frozen.with_frozen_features(suite, {name: domains[name] for name in fingerprints}, device)
         domain_notes = [f"{name}: {note}" for name in fingerprints for note in domains[name].notes]
         self.notes, self.feature_seconds = (*domain_notes, *visible.notes), visible.feature_seconds
-        seed_case, seed_fingerprints = _seed_facts(case, suite, fingerprints)
+        seed_case, seed_fingerprints = seed_facts(case, suite, fingerprints)
         self.seed: Callable[[str], int] = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
         sources, target = [visible.domains[name] for name in case.sources], visible.domains[case.target]
         protocol = suite.protocol_of(case.target)
@@ -82,7 +82,7 @@ class PreparedCase:
         return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed)
 
 
-def _seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
+def seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
     """The case and the fingerprints that seeds are hashed from; all label budgets of a target have the seeds of its domain.
 
     The labelled samples of one budget are then among those of the next, and a budget draws the samples of a suite that grants

@@ -118,7 +118,8 @@ def _content(record: Record) -> str:
 
     Options are compared under the names that identities are hashed with, for some have been renamed since.
     """
-    return records.to_line(record.model_copy(update={"schema_": SCHEMA, "options": hashed_keys(record.options)}))
+    options = dict(sorted(hashed_keys(record.options).items()))
+    return records.to_line(record.model_copy(update={"schema_": SCHEMA, "options": options}))
 
 
 def conflicts(records: Iterable[Record]) -> list[tuple[Record, Record]]:

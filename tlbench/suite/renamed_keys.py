@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from tlbench.suite.hashing import HASHED_AS
 
 RENAMED = {
     "net": {"trunk": "backbone"},
@@ -34,3 +36,14 @@ def without_renamed_keys(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
         elif name in tables:
             tables[name] = current(tables[name], new_names, name)
     return tables, errors
+
+
+def current_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """The options of a record under the names that a method's options have today.
+
+    Args:
+        options: as the record states them.
+        known: the names of the method's options; another method may have an option of the old name.
+    """
+    new_names = {old: new for new, old in HASHED_AS.items()} | RENAMED["methods"]
+    return {new_names[key] if key not in known and new_names.get(key) in known else key: options[key] for key in options}

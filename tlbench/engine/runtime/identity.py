@@ -91,34 +91,34 @@ def identities(
     for case in cases:
         options = case.method, repr(case.options)
         if options not in method_texts:
-            method_texts[options] = _canonical(_method_facts(case))
+            method_texts[options] = canonical(method_facts(case))
         if case.method not in content_texts:
-            content_texts[case.method] = _content_text(case, suite, weights)
+            content_texts[case.method] = content_text(case, suite, weights)
         pair = case.sources, case.target
         if pair not in pair_texts:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
-            pair_texts[pair] = _canonical(data), _canonical(pair)
-        step = case.target if case.target in suite.label_budgets else "", not _is_deep(case)
+            pair_texts[pair] = canonical(data), canonical(pair)
+        step = case.target if case.target in suite.label_budgets else "", not is_deep(case)
         if step not in decided:
-            decided[step] = _canonical(suite.hashed_settings(step[0], shallow=step[1]))
+            decided[step] = canonical(suite.hashed_settings(step[0], shallow=step[1]))
         data_text, pair_text = pair_texts[pair]
         # the canonical JSON of one object with sorted keys, which `suite.digest` hashes
         text = (
             f'{{"data":{data_text},"decides":{decided[step]},{engine}{content_texts[case.method]}'
             f'"method":{method_texts[options]},"pair":{pair_text},'
-            f'"seed":{case.seed},"suite":{_canonical([case.suite, case.suite_version])}}}'
+            f'"seed":{case.seed},"suite":{canonical([case.suite, case.suite_version])}}}'
         )
         hashes.append(hashlib.sha256(text.encode()).hexdigest()[:16])
     return hashes
 
 
-def _content_text(case: Case, suite: Suite, weights: Mapping[str, str] | None) -> str:
+def content_text(case: Case, suite: Suite, weights: Mapping[str, str] | None) -> str:
     """The key `files` of the hashed text, with the contents of a case's weights and third-party code; empty without any."""
     facts: dict[str, Mapping[str, str]] = {"plugins": _plugins(case, suite)}
     if _uses_network(case, suite):
         facts["weights"] = _weights(suite) if weights is None else weights
     facts = {name: hashes for name, hashes in facts.items() if hashes}
-    return f'"files":{_canonical(facts)},' if facts else ""
+    return f'"files":{canonical(facts)},' if facts else ""
 
 
 def _weights(suite: Suite) -> dict[str, str]:
@@ -138,15 +138,17 @@ def _plugins(case: Case, suite: Suite) -> dict[str, str]:
     return {name: sha256 for name, sha256 in hashes.items() if sha256 is not None}
 
 
-def _is_deep(case: Case) -> bool:
+def is_deep(case: Case) -> bool:
+    """Whether the method of a case is a deep one."""
     return issubclass(methods.method_class(case.method), DeepMethod)
 
 
 def _uses_network(case: Case, suite: Suite) -> bool:
-    return suite.net.frozen or _is_deep(case)
+    return suite.net.frozen or is_deep(case)
 
 
-def _method_facts(case: Case) -> list[Any]:
+def method_facts(case: Case) -> list[Any]:
+    """The method of a case, its version, and those of its options that are not at their defaults."""
     kind = methods.method_class(case.method)
     defaults = kind.Options.model_construct().model_dump()
     options = methods.method_options(case.method, case.options)
@@ -154,5 +156,6 @@ def _method_facts(case: Case) -> list[Any]:
     return [case.method, kind.version_with(options), hashed_keys(changed)]
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """The canonical JSON of a value: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
