@@ -39,7 +39,7 @@ LOOKS = """class Looks(DeepMethod):
 LOOKS_AT = f"looks.py:{HEADER.count(chr(10)) + LOOKS.count(chr(10))}"
 
 
-class Cut(BaseException):
+class Cut(KeyboardInterrupt):
     """Ends a case as a signal would."""
 
 

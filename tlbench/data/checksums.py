@@ -59,7 +59,8 @@ def read_json(path: Path) -> dict[str, Any]:
     if path.is_symlink():
         raise TlbenchError(f"{path}: The file is a link.")
     try:
-        content = plain_files.parse_json(plain_files.read_plain(path, JSON_LIMIT_BYTES).decode("utf-8"))
+        limit = min(path.stat().st_size, JSON_LIMIT_BYTES)  # as much memory is allocated
+        content = plain_files.parse_json(plain_files.read_plain(path, limit).decode("utf-8"))
     except ValueError as error:
         raise TlbenchError(f"{path}: The file is no JSON; it is truncated or damaged.") from error
     if not isinstance(content, dict) or content.pop(CHECKSUM_KEY, None) != digest(content):

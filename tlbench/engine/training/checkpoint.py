@@ -1,7 +1,8 @@
 """Checkpoints of one case: the whole state of its training, written at intervals, so that an interrupted case resumes.
 
 A file is written beside its path and then renamed, and starts with the sha256 of the rest; a truncated or changed one is not
-read. It is loaded as tensors and plain values alone (`weights_only`), so that no code of it is run.
+read. It is loaded as tensors and plain values alone (`weights_only`), so that no code of it is run, and all of it is checked
+before any of it is used (`checkpoint_contents`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,32 +20,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tlbench import clock
+from tlbench import clock, plain_files
 from tlbench.clock import Clock
-from tlbench.engine.training import method_state
+from tlbench.engine.training import checkpoint_contents, method_state
+from tlbench.engine.training.checkpoint_contents import FORMAT, Checkpoint, Origin, TrainingPlan, TrainingPosition
 from tlbench.engine.training.oom_retry import is_accumulating
 from tlbench.engine.training.optimizer import PhaseOptimizer
-from tlbench.errors import NotSerializableError
-from tlbench.methods.base import DeepMethod, Phase
+from tlbench.errors import NotSerializableError, TlbenchError
+from tlbench.methods.base import DeepMethod
 from tlbench.terms import TracePoint
 
-FORMAT = 2
-"""Raise it when the content of a checkpoint changes; checkpoints of other formats are ignored."""
 _DIGEST_BYTES = 32
 
 RESUMED_NOTE = "resumed from a checkpoint: throughput is that of the steps after it"
-
-
-@dataclass
-class TrainingPosition:
-    """The position of a training between two steps."""
-
-    phase: int
-    """Index of the phase."""
-    step: int
-    """Steps of the phase that are done."""
-    last_trace_step: int
-    """Steps of the training that were done at the last trace point."""
 
 
 @dataclass
@@ -53,7 +40,6 @@ class TrainingState:
     """What a checkpoint stores and restores; all of it is changed in place."""
 
     method: DeepMethod
-    phases: Sequence[Phase]
     optimizer: PhaseOptimizer
     """Of the phase that the position names."""
     losses: Tensor
@@ -66,7 +52,7 @@ class Checkpointer:
     """Writes and reads the checkpoint of one case.
 
     Args:
-        file: the path; its folder is created when it is needed.
+        file: the path, whose stem is the identity of the case; its folder is created when it is needed.
         interval_seconds: the shortest time between two checkpoints.
         provenance: machine, versions and threads. A checkpoint of another provenance is ignored, for its numbers would differ.
     """
@@ -77,6 +63,8 @@ class Checkpointer:
         self.notes: list[str] = []
         """Notes for the record: why there is no checkpoint, or that the case was resumed."""
         self._off = False
+        self._finite_buffers: frozenset[str] = frozenset()
+        """The names of the buffers that are finite before the first step."""
         self.refused = False
         """Whether a checkpoint could not be restored; the method is then unusable, and the case must start anew."""
 
@@ -84,16 +72,21 @@ class Checkpointer:
         """Whether it is time for a checkpoint."""
         return not self._off and clock.seconds() - self._last_seconds >= self._interval_seconds
 
-    def save(self, state: TrainingState, position: TrainingPosition) -> None:
-        """Replace the checkpoint. Where that is impossible, note the reason once and write no more checkpoints."""
+    def save(self, plan: TrainingPlan, state: TrainingState, position: TrainingPosition) -> None:
+        """Replace the checkpoint. Where that is impossible, note the reason once and write no more checkpoints.
+
+        A training that is about to diverge leaves the checkpoint as it is: its parameters are not finite any more.
+        """
+        self._last_seconds = clock.seconds()
+        if method_state.non_finite(state.method, self._finite_buffers):
+            return
         try:
             on_gpu = state.losses.is_cuda
             checkpoint = {
-                **self._conditions(state.method, state.phases),
-                "position": vars(position),
+                "origin": self._origin(plan).model_dump(),
+                "position": position.model_dump(),
                 "method": method_state.state_of_method(state.method),
-                "torch_optimizer": state.optimizer.torch_optimizer.state_dict(),
-                "optimizer": state.optimizer.state(),
+                "optimizer": state.optimizer.torch_optimizer.state_dict()["state"],
                 "random": torch.get_rng_state(),
                 "random_device": torch.cuda.get_rng_state(state.losses.device) if on_gpu else None,
                 "losses": state.losses,
@@ -113,24 +106,38 @@ class Checkpointer:
             self.notes.append(f"no checkpoint: {self._file.parent}: {error.strerror}")
         self._last_seconds = clock.seconds()
 
-    def load(self, method: DeepMethod, phases: Sequence[Phase]) -> dict[str, Any] | None:
-        """The checkpoint; None where there is none that is whole and of the same code and provenance.
+    def load(self, plan: TrainingPlan) -> Checkpoint | None:
+        """The checkpoint; None where there is none that is whole, of the same case, code and provenance, and fits the plan.
 
-        The method is not changed; `restore` does that once the training has reached the phase of the checkpoint.
+        A note says why one is not used. The method is not changed; `restore` does that once the training has reached the phase
+        of the checkpoint.
         """
+        self._finite_buffers = method_state.finite_buffers(plan.method)
         try:
-            content = self._file.read_bytes()
+            content = plain_files.read_plain(self._file, self._file.stat().st_size)
             if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-                return None
-            checkpoint: dict[str, Any] = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), weights_only=True)
-            if any(checkpoint[key] != value for key, value in self._conditions(method, phases).items()):
-                return None
-        except (OSError, NotSerializableError, pickle.UnpicklingError, KeyError, RuntimeError, ValueError, TypeError, EOFError):
+                raise TlbenchError("it is damaged")
+            checkpoint = checkpoint_contents.parse(content[_DIGEST_BYTES:])
+            checkpoint_contents.check_origin(checkpoint.origin, self._origin(plan))
+            checkpoint_contents.check_fit(checkpoint, plan)
+        except FileNotFoundError:
             return None
-        return checkpoint
+        except (OSError, TlbenchError, NotSerializableError) as error:
+            reason = str(error)
+        except Exception as error:  # what is none of ours may raise nearly anything
+            reason = f"its content is not that of a checkpoint: {type(error).__name__}"
+        else:
+            return checkpoint
+        self.notes.append(f"the checkpoint on file is not used, and the training starts from its first step: {reason}")
+        return None
 
-    def restore(self, checkpoint: Mapping[str, Any], state: TrainingState) -> int:
+    def restore(self, checkpoint: Checkpoint, state: TrainingState, phase_steps: int) -> int:
         """Restore a training in place; `state.optimizer` must be that of the checkpoint's phase.
+
+        Args:
+            checkpoint: from `load`.
+            state: the training.
+            phase_steps: the steps of the phase.
 
         Returns:
             The step of the last trace point.
@@ -140,22 +147,21 @@ class Checkpointer:
                 deleted.
         """
         try:
-            method_state.restore_method(state.method, checkpoint["method"])
+            method_state.restore_method(state.method, checkpoint.method)
         except NotSerializableError:
             self.refused = True
             self.clear()
             raise
-        state.optimizer.torch_optimizer.load_state_dict(checkpoint["torch_optimizer"])
-        state.optimizer.set_state(checkpoint["optimizer"])
-        state.losses.copy_(checkpoint["losses"])
-        torch.set_rng_state(checkpoint["random"])
-        if checkpoint["random_device"] is not None:
-            torch.cuda.set_rng_state(checkpoint["random_device"], state.losses.device)
-        for name, seconds in checkpoint["seconds"].items():
+        state.optimizer.resume(checkpoint.optimizer, (checkpoint.position.step - 1) / phase_steps)
+        state.losses.copy_(checkpoint.losses)
+        torch.set_rng_state(checkpoint.random)
+        if checkpoint.random_device is not None:
+            torch.cuda.set_rng_state(checkpoint.random_device, state.losses.device)
+        for name, seconds in checkpoint.seconds.items():
             state.clock.seconds[name] = state.clock.seconds.get(name, 0.0) + seconds
-        state.trace[:] = [TracePoint(**point) for point in checkpoint["trace"]]
-        self.notes = list(dict.fromkeys([*checkpoint["notes"], RESUMED_NOTE]))
-        return TrainingPosition(**checkpoint["position"]).last_trace_step
+        state.trace[:] = checkpoint.trace
+        self.notes = list(dict.fromkeys([*checkpoint.notes, RESUMED_NOTE]))
+        return checkpoint.position.last_trace_step
 
     def clear(self) -> None:
         """Delete the checkpoint, and its folder where that is empty."""
@@ -163,14 +169,20 @@ class Checkpointer:
             self._file.unlink()
             self._file.parent.rmdir()
 
-    def _conditions(self, method: DeepMethod, phases: Sequence[Phase]) -> dict[str, Any]:
-        """The entries of a checkpoint that must be equal when it is resumed."""
-        return {
-            "format": FORMAT,
-            "provenance": self._provenance,
-            "accumulating": is_accumulating.get(),
-            "functions": method_state.phase_functions(method, phases),
-        }
+    def _origin(self, plan: TrainingPlan) -> Origin:
+        """What a checkpoint must belong to where a training goes on from it.
+
+        Raises:
+            NotSerializableError: a function of a phase closes over something that may change from step to step.
+        """
+        return Origin(
+            format=FORMAT,
+            identity=self._file.stem,
+            provenance=self._provenance,
+            accumulating=is_accumulating.get(),
+            functions=method_state.phase_functions(plan.method, plan.phases),
+            phase_steps=list(plan.phase_steps),
+        )
 
     def _write(self, content: bytes) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.seeds import batches_draw
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
-from tlbench.engine.training.checkpoint import TrainingPosition, TrainingState
+from tlbench.engine.training.checkpoint import TrainingState
+from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPosition
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.outcome import Outcome, trace_point
@@ -112,13 +113,16 @@ class TrainingRun:
         self.trace_steps = {round((i + 1) * self._total_steps / points) for i in range(points)} if points else set()
         self._last_trace_step = 0
         self._checkpointer = group.checkpointer()
-        self._checkpoint = None if self._checkpointer is None else self._checkpointer.load(group.method, group.phases)
+        self._plan = TrainingPlan(
+            group.method, group.phases, self._phase_steps, frozenset(self.trace_steps), training, self.losses
+        )
+        self._checkpoint = None if self._checkpointer is None else self._checkpointer.load(self._plan)
 
     def train(self) -> list[Outcome]:
         """Run all phases; the outcome of each learner."""
         start = 0
         for number, (phase, steps) in enumerate(zip(self.group.phases, self._phase_steps, strict=True)):
-            if self._checkpoint is None or number >= self._checkpoint["position"]["phase"]:
+            if self._checkpoint is None or number >= self._checkpoint.position.phase:
                 PhaseRun(self, number, phase, start, steps).train()
             start += steps
         for note in self._checkpointer.notes if self._checkpointer is not None else ():
@@ -140,13 +144,14 @@ class TrainingRun:
     @property
     def first_phase_step(self) -> int:
         """The index of the first step of the phase that begins; not 0 where it resumes from a checkpoint."""
-        return 0 if self._checkpoint is None else int(self._checkpoint["position"]["step"])
+        return 0 if self._checkpoint is None else self._checkpoint.position.step
 
     def resume(self, optimizer: PhaseOptimizer) -> bool:
         """Restore the checkpoint, where there is one for the phase that begins; whether there was one."""
         if self._checkpointer is None or self._checkpoint is None:
             return False
-        self._last_trace_step = self._checkpointer.restore(self._checkpoint, self._state(optimizer))
+        phase_steps = self._phase_steps[self._checkpoint.position.phase]
+        self._last_trace_step = self._checkpointer.restore(self._checkpoint, self._state(optimizer), phase_steps)
         self._checkpoint = None
         return True
 
@@ -167,12 +172,13 @@ class TrainingRun:
         if steps_done in self.trace_steps:
             self._add_trace_points(steps_done)
         if self._checkpointer is not None and self._checkpointer.is_due():
-            self._checkpointer.save(self._state(optimizer), TrainingPosition(phase, stop, self._last_trace_step))
+            position = TrainingPosition(phase=phase, step=stop, last_trace_step=self._last_trace_step)
+            self._checkpointer.save(self._plan, self._state(optimizer), position)
 
     def _state(self, optimizer: PhaseOptimizer) -> TrainingState:
         """The state of the training for its checkpoint."""
         trace = self._outcomes[0].trace
-        return TrainingState(self.group.method, self.group.phases, optimizer, self.losses, trace, self.clock)
+        return TrainingState(self.group.method, optimizer, self.losses, trace, self.clock)
 
     def _check_losses(self, first: int, stop: int) -> None:
         """Check that the losses of a stretch are finite; a seed that diverges does not end the others.

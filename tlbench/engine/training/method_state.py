@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tlbench.errors import NotSerializableError
+from tlbench.errors import NotSerializableError, TlbenchError
 from tlbench.methods.base import AlternatingUpdate, DeepMethod, Phase
 
 _MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
@@ -49,7 +49,56 @@ def state_of_method(method: DeepMethod) -> dict[str, Any]:
     }
 
 
-def restore_method(method: DeepMethod, state: dict[str, Any]) -> None:
+def finite_buffers(method: DeepMethod) -> frozenset[str]:
+    """The names of the buffers whose values are all finite."""
+    return frozenset(name for name, buffer in method.named_buffers() if bool(buffer.isfinite().all()))
+
+
+def non_finite(method: DeepMethod, buffers: frozenset[str]) -> bool:
+    """Whether a parameter, or one of some buffers, is not finite any more: the training is about to diverge."""
+    tensors = [*method.parameters(), *(buffer for name, buffer in method.named_buffers() if name in buffers)]
+    return not all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def check_state(method: DeepMethod, state: Mapping[str, Any]) -> None:
+    """Check that `restore_method` can restore a state, and that it is finite, before anything is changed.
+
+    Args:
+        method: the method as it is built, before its first step.
+        state: what may be a state from `state_of_method`.
+
+    Raises:
+        NotSerializableError: the method is built otherwise than the stored one.
+        TlbenchError: a value has another shape or type, or is not finite.
+    """
+    if state.keys() != {"modules", "parameters", "buffers"}:
+        raise TlbenchError("the state of its method is incomplete")
+    modules = dict(method.named_modules())
+    named = {**modules, **dict(method.named_parameters())}
+    if modules.keys() != state["modules"].keys():
+        raise NotSerializableError("the method has other modules now")
+    for name, module_state in state["modules"].items():
+        if module_state.keys() != {"training", "attributes"} or not isinstance(module_state["training"], bool):
+            raise TlbenchError(f"the state of the module {name!r} is incomplete")
+        for key, value in module_state["attributes"].items():
+            if not isinstance(key, str) or key in _MODULE_ATTRIBUTES:
+                raise TlbenchError(f"the module {name!r} has no attribute {key!r}")
+            _deserialize(value, modules[name].__dict__.get(key), named, f"{name}.{key}", dry=True)
+    finite = finite_buffers(method)
+    parameters, buffers = dict(method.named_parameters()), dict(method.named_buffers())
+    for kind, current, stored in (("parameter", parameters, state["parameters"]), ("buffer", buffers, state["buffers"])):
+        if current.keys() != stored.keys():
+            raise NotSerializableError(f"the method has other {kind}s now")
+        for name, tensor in current.items():
+            value, trainable = stored[name] if kind == "parameter" else (stored[name], True)
+            if type(value) is not Tensor or value.layout is not torch.strided or not isinstance(trainable, bool):
+                raise TlbenchError(f"the {kind} {name} is no tensor")
+            _check_shape(name, tensor, value)
+            if (kind == "parameter" or name in finite) and not bool(value.isfinite().all()):
+                raise TlbenchError(f"the {kind} {name} is not finite")
+
+
+def restore_method(method: DeepMethod, state: Mapping[str, Any]) -> None:
     """Restore the state of a method that was built anew.
 
     Args:
@@ -173,30 +222,52 @@ def _tensors(serialized: Any) -> Iterator[Tensor]:
             yield from _tensors(item)
 
 
-def _deserialize(value: Any, current: Any, named: dict[str, Any], where: str) -> Any:
-    """The value that was serialised; generators and code are those of `current`, the attribute of the new method."""
-    if not isinstance(value, tuple):
+def _deserialize(value: Any, current: Any, named: Mapping[str, Any], where: str, dry: bool = False) -> Any:
+    """The value that was serialised; generators and code are those of `current`, the attribute of the new method.
+
+    Args:
+        value: what `_serialize` returned.
+        current: the attribute of the new method.
+        named: its modules and parameters by name.
+        where: the name of the attribute, for errors.
+        dry: whether nothing is to be changed.
+
+    Raises:
+        NotSerializableError: the method has no such attribute now, or the value is none that `_serialize` returns.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
         return value
+    if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)):
+        raise NotSerializableError(f"{where}: a {type(value).__name__} is no value of an attribute")
     kind, content = value
     if kind == "named":
         if content not in named:
             raise NotSerializableError(f"{where}: the method has no module or parameter {content!r} now")
         return named[content]
-    if kind == "tensor":
+    if kind == "tensor" and isinstance(content, Tensor):
         return content
-    if kind in {"generator", "code"}:
-        if kind == "generator" and isinstance(current, torch.Generator):
-            current.set_state(content)
-            return current
-        if kind == "code" and current is not None:
-            return current
-        raise NotSerializableError(f"{where}: the attribute does not exist now")
+    if kind == "generator" and isinstance(current, torch.Generator) and isinstance(content, Tensor):
+        generator = torch.Generator(current.device) if dry else current
+        generator.set_state(content)
+        return generator
+    if kind == "code" and current is not None:
+        return current
     if kind == "dict":
-        return {_deserialize(k, None, named, where): _deserialize(v, None, named, where) for k, v in content}
-    items = [_deserialize(item, None, named, where) for item in content]
-    return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](items)
+        return {
+            _deserialize(k, None, named, where, dry): _deserialize(v, None, named, where, dry)
+            for k, v in _listed(content, where)
+        }
+    if kind in (containers := {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}):
+        return containers[kind]([_deserialize(item, None, named, where, dry) for item in _listed(content, where)])
+    raise NotSerializableError(f"{where}: the attribute does not exist now")
+
+
+def _listed(content: Any, where: str) -> list[Any]:
+    if not isinstance(content, list):
+        raise NotSerializableError(f"{where}: a container holds no list")
+    return content
 
 
 def _check_shape(name: str, current: Tensor, stored: Tensor) -> None:
-    if current.shape != stored.shape or current.dtype != stored.dtype:
+    if (current.shape, current.dtype, current.device.type) != (stored.shape, stored.dtype, stored.device.type):
         raise NotSerializableError(f"{name} has another shape or type now")

@@ -69,12 +69,8 @@ class PhaseOptimizer:
         if self._constant and self._started:
             return
         self._started = True
-        lrs = self.learning_rates(progress)
+        lrs = self._set_learning_rates(progress)
         for index, (lr, group, settings) in enumerate(zip(lrs, self._groups, self.torch_optimizer.param_groups, strict=True)):
-            if isinstance(settings["lr"], Tensor):
-                settings["lr"].fill_(lr)
-            else:
-                settings["lr"] = lr
             if self._frozen.get(index) != (lr == 0):
                 self._frozen[index] = lr == 0
                 for parameter in settings["params"]:
@@ -82,13 +78,28 @@ class PhaseOptimizer:
                 for module in group.modules:
                     module.train(lr != 0)
 
-    def state(self) -> dict[str, Any]:
-        """The state beside that of the torch optimizer, for a checkpoint."""
-        return {"frozen": list(self._frozen.items()), "started": self._started}
+    def resume(self, state: Mapping[int, Mapping[str, Any]], progress: float) -> None:
+        """Go on from the state of a checkpoint; the modes of the modules are restored with the method.
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state` returned; the modes of the modules are restored with the method."""
-        self._frozen, self._started = dict(state["frozen"]), state["started"]
+        Args:
+            state: index of a parameter -> the torch optimizer's tensors for it. Settings are those of the suite.
+            progress: the progress of the last step that was made.
+        """
+        groups = self.torch_optimizer.state_dict()["param_groups"]
+        self.torch_optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self._started = True
+        for index, lr in enumerate(self._set_learning_rates(progress)):
+            self._frozen[index] = lr == 0
+
+    def _set_learning_rates(self, progress: float) -> list[float]:
+        """Set the learning rate of each group, and return them."""
+        lrs = self.learning_rates(progress)
+        for lr, settings in zip(lrs, self.torch_optimizer.param_groups, strict=True):
+            if isinstance(settings["lr"], Tensor):
+                settings["lr"].fill_(lr)
+            else:
+                settings["lr"] = lr
+        return lrs
 
     def learning_rates(self, progress: float) -> list[float]:
         """The learning rate of each group at a progress in [0, 1]."""
