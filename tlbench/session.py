@@ -135,6 +135,7 @@ def open_session(
     devices: int = 1,
     ray: str | None = None,
     gpus_per_case: float = 0.0,
+    isolated: bool = False,
     threads: int | None = None,
     timeout: float | None = None,
     checkpoint: float | None = None,
@@ -143,9 +144,9 @@ def open_session(
     plugins: Iterable[Path] = (),
     style: Style | None = None,
     warn: Callable[[str], None] = _silent,
-) -> Session:
     write: Callable[[str], None] | None = None,
     debug: bool = False,
+) -> Session:
     """Set up what all runs of one call share.
 
     Args:
@@ -154,6 +155,7 @@ def open_session(
         devices: on how many devices each case is trained, data parallel.
         ray: the address of a Ray cluster, `auto` or `local`.
         gpus_per_case: with `ray`, GPUs of a case; a fraction shares a GPU.
+        isolated: whether each case runs in a process of its own that holds no label of a scored sample.
         threads: CPU threads of a case; None: torch's own number, or cores // workers.
         timeout: seconds after which a case fails.
         checkpoint: seconds between two checkpoints of a deep case; None: none is written.
@@ -162,10 +164,10 @@ def open_session(
         plugins: Python files with methods outside the package.
         style: how progress is shown; None: bars on a terminal, lines elsewhere.
         warn: prints warnings about the results directory and, on Ctrl-C, that running cases end first.
-
-    Raises:
         write: takes the lines of `Style.json`; None: standard output.
         debug: whether the traceback of a case that failed is printed.
+
+    Raises:
         TlbenchError: there is no such device or plugin, or the resources can't be combined.
     """
     register_plugins(plugins)
@@ -174,7 +176,7 @@ def open_session(
     from tlbench.runner.resources import Resources, share_cores
     from tlbench.runner.worker import Limits
 
-    resources = Resources(workers, devices, ray, gpus_per_case, every_gpu=device in {"auto", "cuda"})
+    resources = Resources(workers, devices, ray, gpus_per_case, every_gpu=device in {"auto", "cuda"}, isolated=isolated)
     return Session(
         engine.device_of(device),
         resources,
@@ -184,10 +186,10 @@ def open_session(
         style or progress.Style.auto,
         StopRequest(warn),
         warn,
-    )
-
         write,
         debug,
+    )
+
 
 def register_plugins(files: Iterable[Path]) -> None:
     """Make the methods in Python files outside the package known by the files' names.

@@ -63,7 +63,7 @@ BROKEN = {
         + LOSS.format("return F.cross_entropy(self.net(step.source.x), 2 - step.source.y)"),
     ),
     "scores of a wrong shape": (
-        "predicts_finite_scores and 6 more checks: Shape predicts outputs of the shape",
+        "predicts_finite_scores and 7 more checks: Shape predicts outputs of the shape",
         'class Shape(DeepMethod):\n    reads = frozenset({"source"})\n'
         f"{PLAIN_LOSS}    def predict(self, x: Tensor) -> Tensor:\n        return self.net(x).argmax(1)\n",
     ),

@@ -16,6 +16,7 @@ from tlbench import engine, records, runner
 from tlbench.errors import TlbenchError
 from tlbench.metrics import METRICS
 from tlbench.reports.statistics.intervals import t_quantile
+from tlbench.runner.isolation import run_isolated
 from tlbench.runner.plan import with_files
 from tlbench.suite import Suite
 from tlbench.terms import Case, Record
@@ -51,7 +52,9 @@ class RerunResult:
         return {name: (on_file, here) for name, (on_file, here) in facts.items() if on_file != here}
 
 
-def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: int = 3) -> Iterator[RerunResult]:
+def verify(
+    file: Path, suite: Suite, root: Path, device: torch.device, sample: int = 3, *, isolated: bool = True
+) -> Iterator[RerunResult]:
     """Run some cases of a results file again, spread over its pairs and seeds; no record is written.
 
     The identities of the cases alone decide which ones are run: the same file and sample size always give the same cases.
@@ -62,6 +65,7 @@ def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: i
         root: the folder of the data.
         device: the device on which the cases run.
         sample: the number of cases to run; all of them where there are fewer.
+        isolated: whether each method runs in a process of its own that holds no label of a scored sample.
 
     Raises:
         TlbenchError: there is no record that can be run again, or the suite, the method or the data are not those on file.
@@ -83,8 +87,9 @@ def verify(file: Path, suite: Suite, root: Path, device: torch.device, sample: i
     if changes:
         raise TlbenchError(f"{file}: These cases cannot be run again here:\n  " + "\n  ".join(dict.fromkeys(changes)))
     noise = _noise(done)
+    run = run_isolated if isolated else engine.run_case
     for record, case in cases:
-        yield compare(record, engine.run_case(case, suite, domains, device), noise)
+        yield compare(record, run(case, suite, domains, device), noise)
 
 
 def compare(on_file: Record, here: Record, noise: float) -> RerunResult:

@@ -14,26 +14,30 @@ if TYPE_CHECKING:
     from tlbench.checks.rerun import RerunResult
     from tlbench.suite import Suite
 
-FILES = "Give a suite (.toml), a method or backbone (.py) or a results file (.jsonl)."
+FILES = "Give a suite (.toml), a method or backbone (.py), a results file (.jsonl) or a folder of results files."
 
 
 def check(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE", help="Suites (.toml), methods and backbones (.py), results files (.jsonl).", show_default=False
+            metavar="FILE",
+            help="Suites (.toml), methods and backbones (.py), results files (.jsonl) and folders of them.",
+            show_default=False,
         ),
     ],
     suite: options.SuiteOfResults = None,
+    data: options.DataRoot = None,
     plugin: options.Plugins = None,
+    debug: options.Debug = False,
 ) -> None:
     """Validate suites, methods, backbones and results files by the contract checks that the shipped ones pass."""
     from tlbench import session
-    debug: options.Debug = False,
 
     session.register_plugins(plugin or ())
     errors = []
-    for path in paths:
+    files = [file for path in paths for file in _files_of(path)]
+    for path in files:
         try:
             passed = _check_file(path, suite, data)
         except ContractError as error:
@@ -50,13 +54,23 @@ def check(
         raise TlbenchError("\n".join(errors))
 
 
-def _check_file(path: Path, suite: str | None) -> list[str]:
+def _files_of(path: Path) -> list[Path]:
+    """The results files of a suite's folder or of a results directory; any other path alone."""
+    if not path.is_dir():
+        return [path]
+    from tlbench import records
+
+    files = records.suite_files(path) or list(records.files(path))
+    return files or [path]
+
+
+def _check_file(path: Path, suite: str | None, root: Path | None) -> list[str]:
     """The checks that a file passes, a sentence each.
 
     Raises:
         TlbenchError: the file does not pass, or there is no such file.
     """
-    if not path.is_file():
+    if not path.exists():
         raise TlbenchError(f"There is no file {path}. {FILES}")
     if path.suffix not in {".toml", ".py", ".jsonl"}:
         raise TlbenchError(f"{path} can't be checked. {FILES}")
@@ -67,7 +81,9 @@ def _check_file(path: Path, suite: str | None) -> list[str]:
     if path.suffix == ".py":
         return _check_plugin(path)
     if (loaded := _suite_of(path, suite)) is not None:
-        return checks.check_contribution(path, loaded)
+        from tlbench.data import resolve_data_root
+
+        return checks.check_contribution(path, loaded, resolve_data_root(root, loaded.path))
     name = path.absolute().parent.name
     console.warn(f"note: {name!r} is no shipped suite; pairs, seeds, hash and options are not checked without --suite FILE")
     return checks.check_results(path)
@@ -95,6 +111,7 @@ def verify(
     data: options.DataRoot = None,
     suite: options.SuiteOfResults = None,
     plugin: options.Plugins = None,
+    isolated: options.Isolated = True,
 ) -> None:
     """Run some cases of a results file again on this machine, and compare the scores."""
     from tlbench import engine, session
@@ -110,7 +127,8 @@ def verify(
             f"{file}: {file.absolute().parent.name!r} is no shipped suite. Name the suite's file with --suite FILE."
         )
     compared = []
-    for one in rerun.verify(file, loaded, resolve_data_root(data, loaded.path), engine.device_of(device), sample):
+    root, where = resolve_data_root(data, loaded.path), engine.device_of(device)
+    for one in rerun.verify(file, loaded, root, where, sample, isolated=isolated):
         _print_comparison(one)
         compared.append(one)
     if not compared[0].machine_differences:

@@ -76,6 +76,13 @@ Workers = Annotated[
 ]
 Ray = Annotated[str | None, typer.Option("--ray", metavar="[ADDRESS]", help="Run on a Ray cluster: auto, local or HOST:PORT.")]
 GpusPerCase = Annotated[float, typer.Option("--gpus-per-case", min=0.0, help="With --ray: GPUs of a case, such as 0.25.")]
+Isolated = Annotated[
+    bool,
+    typer.Option(
+        "--isolated/--no-isolated",
+        help="Run the method of each case in a process of its own, which holds no label of a scored sample.",
+    ),
+]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="A case that takes longer fails.")
 ]

@@ -30,6 +30,7 @@ def run(
     workers: options.Workers = 1,
     ray: options.Ray = None,
     gpus_per_case: options.GpusPerCase = 0.0,
+    isolated: options.Isolated = False,
     devices: Annotated[int, typer.Option(min=1, help="Train each case on so many devices, data parallel.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of a case. Default: cores // workers.")] = None,
     timeout: options.Timeout = None,
@@ -40,15 +41,15 @@ def run(
     margin: options.Margin = None,
     tables: Annotated[bool, typer.Option(help="Print the tables at the end.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but failures.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print events for other programs, one JSON object a line.")] = False,
     debug: options.Debug = False,
+    json: Annotated[bool, typer.Option("--json", help="Print events for other programs, one JSON object a line.")] = False,
 ) -> None:
     """Run suites; a case that has a record is not run again."""
     from tlbench import session
     from tlbench.progress import Style
 
-    options.allow_download(download)
     write = console.reserve_stdout() if json else None
+    options.allow_download(download)
     session.register_plugins(plugin or ())
     loaded = session.load_suites(suites)
     opened = session.open_session(
@@ -57,6 +58,7 @@ def run(
         devices=devices,
         ray=ray,
         gpus_per_case=gpus_per_case,
+        isolated=isolated,
         threads=threads,
         timeout=timeout,
         checkpoint=checkpoint,
@@ -64,10 +66,10 @@ def run(
         data=data,
         style=Style.json if json else Style.quiet if quiet else Style.auto,
         warn=console.warn,
-    )
-    plans = opened.plan(loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan)
         write=write,
         debug=debug,
+    )
+    plans = opened.plan(loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan)
     if plan:
         for one in plans:
             _print_plan(one, opened, margin)

@@ -18,6 +18,7 @@ from tlbench.runner.local import local_pool
 from tlbench.runner.plan import RunPlan
 from tlbench.runner.pools.adaptive_pool import AdaptivePool, peak_memory_bytes
 from tlbench.runner.pools.ddp_pool import DdpPool
+from tlbench.runner.pools.isolated_pool import IsolatedPool
 from tlbench.runner.pools.process_pool import ProcessPool
 from tlbench.runner.pools.protocol import Pool
 from tlbench.runner.pools.ray_pool import RayPool
@@ -41,12 +42,19 @@ class Resources:
     """GPUs of each case on a Ray cluster; a fraction shares a GPU."""
     every_gpu: bool = False
     """Whether workers are spread over all GPUs."""
+    isolated: bool = False
+    """Whether each case runs in a process of its own that holds no label of a scored sample."""
 
     def errors(self) -> list[str]:
         """The combinations that are not possible, as sentences."""
         requests = {"--workers": self.workers != 1, "--devices": self.devices > 1, "--ray": bool(self.ray)}
         options = [option for option, requested in requests.items() if requested]
         errors = [f"{' and '.join(options)} can't be combined. Give one of them."] if len(options) > 1 else []
+        if self.isolated and (elsewhere := [option for option in options if option != "--workers"]):
+            errors.append(
+                f"--isolated can't be combined with {' or '.join(elsewhere)}: its cases run in processes of this machine, each "
+                "on one device. Leave one of them out."
+            )
         if self.gpus_per_case and not self.ray:
             errors.append("--gpus-per-case works only with --ray ADDRESS. On one machine, use --device cuda --workers N.")
         return errors
@@ -87,7 +95,7 @@ def make_pool(
         return RayPool(setup, resources.ray, cores=limits.threads or 1, gpus=resources.gpus_per_case)
     if plan.pending and resources.devices > 1:
         return DdpPool(plan.worker_setup(limits), _devices_of_a_case(device, resources.devices))
-    if resources.workers == 1 or not plan.pending:
+    if not plan.pending or (resources.workers == 1 and not resources.isolated and not _needs_process(plan)):
         return local_pool(plan, device, limits, results)
     checkpoints = None if results is None else checkpoint_folder(results, plan.suite.name)
     workers = min(resources.workers or _core_count(), len(plan.pending))
@@ -96,7 +104,8 @@ def make_pool(
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
     def process_pool(slots: Sequence[str]) -> Pool:
-        return ProcessPool(plan.worker_setup(limits, max(Counter(slots).values()), checkpoints), slots)
+        setup = plan.worker_setup(limits, max(Counter(slots).values()), checkpoints)
+        return IsolatedPool(setup, slots, plan.domains) if resources.isolated else ProcessPool(setup, slots)
 
     if resources.workers == AUTO_WORKERS and device.type == "cuda":
         entries = {case.entry for case in plan.pending}
@@ -110,6 +119,12 @@ def make_pool(
     return process_pool([devices[number % len(devices)] for number in range(workers)])
 
 
+def _needs_process(plan: RunPlan) -> bool:
+    """Whether a plan has third-party methods: they may end their process. A registered class exists in this process alone."""
+    names = {case.method for case in plan.pending}
+    return any(map(methods.is_third_party, names)) and not any(map(methods.is_registered_class, names))
+
+
 def _core_count() -> int:
     """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -119,12 +134,6 @@ def _devices_of_a_case(device: torch.device, count: int) -> list[str]:
     """The devices of the processes of one case; on a CPU all processes share it."""
     if device.type != "cuda":
         return [str(device)] * count
-def _needs_process(plan: RunPlan) -> bool:
-    """Whether a plan has third-party methods: they may end their process. A registered class exists in this process alone."""
-    names = {case.method for case in plan.pending}
-    return any(map(methods.is_third_party, names)) and not any(map(methods.is_registered_class, names))
-
-
     if count > torch.cuda.device_count():
         raise TlbenchError(
             f"--devices {count}: This machine has {torch.cuda.device_count()} CUDA devices. Ask for no more than that."

@@ -111,6 +111,11 @@ class SampleStore:
             self._arrays = [tensor.numpy() for tensor in tensors]
             self._starts = [0, *itertools.accumulate(len(array) for array in self._arrays)]
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The samples (N_i, ...) of each domain, as they are stored."""
+        return tuple(self._tensors)
+
     def take(self, indices: Tensor, out: Tensor | None = None) -> Tensor:
         """Samples (..., *sample shape) on the device.
 
