@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from tlbench.data import checksums
 from tlbench.data.decoding import mapped_arrays
@@ -50,7 +51,7 @@ def write_entry(domain: Domain, entry: Path, messages: list[str], seconds: float
 
     Raises:
         OSError: the cache can't be written.
-        TypeError: the domain holds what JSON can't.
+        TypeError: the domain holds what a card can't.
     """
     for leftover in (entry, *entry.parent.glob(f"{entry.name}.tmp*")):
         _remove(leftover)
@@ -58,15 +59,18 @@ def write_entry(domain: Domain, entry: Path, messages: list[str], seconds: float
         folder = Path(temporary)
         fields = {field.name: getattr(domain, field.name) for field in dataclasses.fields(domain)}
         arrays = {name: _write_labelled(folder, name, value) for name, value in fields.items() if isinstance(value, Labelled)}
-        card = Card(
-            format=FORMAT,
-            key=entry.name,
-            summary=Summary(samples=len(domain.samples), shape=tuple(domain.samples.x.shape[1:])),
-            facts={name: fields[name] for name in DOMAIN_FACTS},
-            arrays=arrays,
-            warnings=tuple(messages),
-            seconds=seconds,
-        )
+        try:
+            card = Card(
+                format=FORMAT,
+                key=entry.name,
+                summary=Summary(samples=len(domain.samples), shape=tuple(domain.samples.x.shape[1:])),
+                facts={name: fields[name] for name in DOMAIN_FACTS},
+                arrays=arrays,
+                warnings=tuple(messages),
+                seconds=seconds,
+            )
+        except ValidationError as error:
+            raise TypeError("the domain holds what a card can't") from error
         checksums.write_json(folder / CARD_FILE, card.model_dump(mode="json"))
         folder.chmod(0o755)
         folder.rename(entry)

@@ -25,11 +25,9 @@ FORMAT: Literal[3] = 3
 CARD_FILE = "entry.json"
 NOTE_FILE = "verified.json"
 """The CRC-32 and the stamp of each array that was compared with the card."""
-DOMAIN_FACTS = tuple(
-    field.name for field in dataclasses.fields(Domain) if field.type == "str" or str(field.type).startswith("tuple")
-)
-"""The fields of a Domain that a card holds: texts, and tuples of texts."""
-TYPES = {"x": ("|u1", "<f4"), "y": ("<i8", "<f4"), "domain": ("<i8",), "group": ("<i8",)}
+DOMAIN_FACTS = tuple(field.name for field in dataclasses.fields(Domain) if field.name not in ("samples", "test", "unfitted"))
+"""The fields of a Domain that a card holds."""
+TYPES = {"x": ("|u1", "<i4", "<f4"), "y": ("<i8", "<f4"), "domain": ("<i8",), "group": ("<i8",)}
 """The types that the arrays of samples may have."""
 
 
@@ -55,8 +53,8 @@ class Card(Strict, strict=True):
     format: Literal[3]
     key: str
     summary: Summary
-    facts: dict[str, str | tuple[str, ...]]
-    """The texts of the Domain, by field."""
+    facts: dict[str, str | int | float | bool | None | tuple[str, ...]]
+    """The plain fields of the Domain."""
     arrays: dict[
         Annotated[str, Field(pattern="^(samples|test)$")],
         dict[Annotated[str, Field(pattern="^(x|y|domain|group)$")], ArrayFacts],
