@@ -105,7 +105,7 @@ def test_a_network_that_reads_a_weight_sees_the_update():
             return F.linear(x, self.layer.weight, self.layer.bias)
 
     network, x = Reading(), wave(3, 4)
-    (layer,) = wrap_layers(network, ["layer"], lambda inner: LowRankLayer(inner, rank=2, alpha=2.0))
+    (layer,) = wrap_layers(network, [network.layer], lambda inner: LowRankLayer(inner, rank=2, alpha=2.0))
     assert torch.equal(network(x), layer.layer(x)) and layer.in_features == 4
     fill(layer.adapter, 0.3)
     assert torch.allclose(network(x), layer(x), atol=1e-6) and not torch.allclose(network(x), layer.layer(x), atol=1e-3)

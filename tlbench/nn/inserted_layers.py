@@ -183,26 +183,26 @@ class ScaleShiftLayer(WrappedLayer):
         return weight * scale.view(-1, *(1,) * (weight.ndim - 1)), shift
 
 
-def adaptable_layers(module: nn.Module, kinds: Iterable[type[nn.Module]]) -> list[str]:
-    """The names of the layers of exactly these kinds, in the order of the network; convolutions with groups are left out."""
+def adaptable_layers(module: nn.Module, kinds: Iterable[type[nn.Module]]) -> list[nn.Module]:
+    """The layers of exactly these kinds in the order of the network; convolutions with groups are left out."""
     return [
-        name
-        for name, layer in module.named_modules()
+        layer
+        for layer in module.modules()
         if type(layer) in tuple(kinds) and getattr(layer, "groups", 1) == 1 and getattr(layer, "weight", None) is not None
     ]
 
 
-def wrap_layers(module: nn.Module, names: Iterable[str], wrapper: Callable[..., WrappedLayer]) -> list[WrappedLayer]:
-    """Replace layers of a network by their wrapped form, and return the wrapped layers.
+def wrap_layers(network: nn.Module, layers: Iterable[nn.Module], wrapper: Callable[..., WrappedLayer]) -> list[WrappedLayer]:
+    """Replace layers of a network by their wrapped form, wherever they stand in it, and return the wrapped layers.
 
     Args:
-        module: the network; it is changed in place.
-        names: the names of the layers within it.
+        network: the network; it is changed in place.
+        layers: layers of it.
         wrapper: a layer -> the wrapped layer.
     """
-    wrapped = []
-    for name in names:
-        parent, _, leaf = name.rpartition(".")
-        wrapped.append(wrapper(module.get_submodule(name)))
-        setattr(module.get_submodule(parent), leaf, wrapped[-1])
-    return wrapped
+    wrapped = {layer: wrapper(layer) for layer in layers}
+    for parent in [*network.modules()]:
+        for name, child in parent._modules.items():
+            if child in wrapped:
+                setattr(parent, name, wrapped[child])
+    return [*wrapped.values()]

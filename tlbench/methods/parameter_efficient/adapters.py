@@ -22,9 +22,8 @@ class Adapters(InsertedLayers):
 
     def build(self) -> None:
         """Wrap the last layer of each stage."""
-        backbone, last = self.net.backbone, {}
-        for name in adaptable_layers(backbone, WEIGHT_LAYERS):
-            last[name.split(".")[1]] = name  # stages.<number>.<path within the stage>
-        layers = wrap_layers(backbone, last.values(), lambda layer: BottleneckLayer(layer, self.width))
-        self.inserted = tuple(layer.adapter for layer in layers)
-        self.unfrozen = tuple(module for module in backbone.modules() if isinstance(module, nn.LayerNorm))
+        by_stage = [adaptable_layers(stage, WEIGHT_LAYERS) for stage in self.net.backbone.stages]
+        last_layers = [layers[-1] for layers in by_stage if layers]
+        wrapped = wrap_layers(self.net.backbone, last_layers, lambda layer: BottleneckLayer(layer, self.width))
+        self.inserted = tuple(layer.adapter for layer in wrapped)
+        self.unfrozen = tuple(module for module in self.net.backbone.modules() if isinstance(module, nn.LayerNorm))

@@ -23,6 +23,6 @@ class LoRA(InsertedLayers):
 
     def build(self) -> None:
         """Wrap the layers of the backbone."""
-        names = adaptable_layers(self.net.backbone, WEIGHT_LAYERS)
-        layers = wrap_layers(self.net.backbone, names, lambda layer: LowRankLayer(layer, self.rank, self.alpha, self.dropout))
-        self.inserted = tuple(layer.adapter for layer in layers)
+        layers = adaptable_layers(self.net.backbone, WEIGHT_LAYERS)
+        wrapped = wrap_layers(self.net.backbone, layers, lambda layer: LowRankLayer(layer, self.rank, self.alpha, self.dropout))
+        self.inserted = tuple(layer.adapter for layer in wrapped)

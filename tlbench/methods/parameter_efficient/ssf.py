@@ -17,6 +17,6 @@ class SSF(InsertedLayers):
 
     def build(self) -> None:
         """Wrap the layers of the backbone."""
-        names = adaptable_layers(self.net.backbone, (*WEIGHT_LAYERS, *NORM_LAYERS))
-        layers = wrap_layers(self.net.backbone, names, ScaleShiftLayer)
-        self.inserted = tuple(layer.adapter for layer in layers)
+        layers = adaptable_layers(self.net.backbone, (*WEIGHT_LAYERS, *NORM_LAYERS))
+        wrapped = wrap_layers(self.net.backbone, layers, ScaleShiftLayer)
+        self.inserted = tuple(layer.adapter for layer in wrapped)
