@@ -27,6 +27,7 @@ from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
 from tlbench.nn import backbones
 from tlbench.nn.net import Net
+from tlbench.nn.untrained import untrained_options
 from tlbench.suite import Suite
 from tlbench.terms import SPLITS, STREAM_SPLIT, Case, Task
 
@@ -150,8 +151,11 @@ def prepare_training(
     readable, unscale = _standardize_targets(readable)
     store = next(subset for split in SPLITS if (subset := getattr(granted, split)) is not None).store
     precision = resolve_precision(suite.train, device)
+    net_options = suite.net.options
+    if not method_class.pretrained:
+        net_options = untrained_options(suite.net.backbone, net_options, suite.files)
     with seeded_rng(seed("network"), device):
-        backbone = backbones.build_backbone(suite.net.backbone, store.shape, suite.net.options, suite.files)
+        backbone = backbones.build_backbone(suite.net.backbone, store.shape, net_options, suite.files)
         net = Net(backbone, granted.classes, granted.regression)
     set_backbone_precision(net, precision)
     source_count = 1

@@ -212,6 +212,9 @@ class DeepMethod(Method, nn.Module):
     for in `phases`.
     """
 
+    pretrained: ClassVar[bool] = True
+    """Whether the network starts from the pre-trained weights that a suite names; false: from new ones."""
+
     def __init__(self, net: Net, source_count: int = 1, **options: Any) -> None:
         nn.Module.__init__(self)
         for name, value in options.items():
