@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 SHOWN_CHARACTERS = 60
 """A wrong value is quoted up to this length."""
@@ -115,9 +116,13 @@ def schema_errors(
         what: what an unknown key is called: "key", "option of coral".
         available: further keys that the table may hold, which other schemas validate.
     """
+    errors = error.errors(include_url=False)
+    # an element that is refused is left out, and its list may then be too short: that says nothing more
+    parents = {one["loc"][:depth] for one in errors for depth in range(len(one["loc"]))}
     return [
         (str(one["loc"][0]) if one["loc"] else "", _sentence(one, model, where, what, available))
-        for one in error.errors(include_url=False)
+        for one in errors
+        if one["type"] != "too_short" or one["loc"] not in parents
     ]
 
 
@@ -128,13 +133,14 @@ def _sentence(one: Any, model: type[BaseModel], where: str, what: str, available
         table = _path([where, *parents])
         return unknown_name(what, str(key), [*_fields_of(model, parents), *(available if not parents else ())], table)
     if one["type"] == "missing":
-        field = model.model_fields.get(str(key)) if not parents else None
+        field = _field_of(model, str(key)) if not parents else None
         meaning = f" ({field.description})" if field is not None and field.description else ""
         table = _path([where, *parents])
         return f"{f'{table}: ' if table else ''}The key {key!r} is missing{meaning}."
     if one["type"] == "literal_error" and isinstance(one["input"], str):
         return unknown_name("value", one["input"], re.findall("'(.*?)'", one["ctx"]["expected"]), path)
     rule = re.sub("^(Input|String|List|Tuple|Dictionary|Value error,) ", "", one["msg"])
+    rule = rule.replace("a valid tuple", "a valid list").replace(" after validation", "")  # as files write it
     if one["type"] == "value_error":
         return f"{path}: {rule}" if path else rule
     shown = repr(one["input"])
@@ -148,10 +154,16 @@ def _path(keys: Iterable[Any]) -> str:
 
 
 def _fields_of(model: type[BaseModel], parents: Iterable[Any]) -> list[str]:
-    """The keys of the table below `parents`, as far as the schema tells."""
+    """The keys of the table below `parents`, as far as the schema tells: what files write, which is a field's alias."""
     for parent in parents:
-        field = model.model_fields.get(str(parent))
+        field = _field_of(model, str(parent))
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
             return []
         model = field.annotation
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _field_of(model: type[BaseModel], key: str) -> FieldInfo | None:
+    """The field that a key of a table stands for, by its alias or by its name."""
+    fields = model.model_fields
+    return next((field for field in fields.values() if field.alias == key), fields.get(key))
