@@ -194,6 +194,28 @@ def test_a_sentence_encoder_reads_texts_from_a_local_folder(encoder: Path) -> No
     assert torch.allclose(load(hub, encoder).samples.x, x, atol=1e-6)
 
 
+@pytest.mark.parametrize("reader", ["text", "datasets"])
+def test_another_encoder_in_the_folder_gives_other_domains_in_spite_of_the_cache(
+    reader: str, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    monkeypatch.setattr(cache, "SMALL_BYTES", 1)
+    root = tmp_path / "root"
+    shutil.copytree(encoder, root)
+    hub = {"reader": "datasets", "path": "a.csv", "text": "words", "label": "y", "words": "encoder", "encoder": "bert"}
+    table = ENCODED if reader == "text" else hub
+    first = load(table, root, cache=tmp_path / "cache")
+    assert load(table, root, cache=tmp_path / "cache").fingerprint == first.fingerprint
+    assert len(cache.entries(tmp_path / "cache")) == 1
+    weights = root / "bert" / "model.safetensors"
+    state = load_file(weights)
+    save_file({key: tensor.flip(0) for key, tensor in state.items()}, weights, metadata={"format": "pt"})
+    assert load(table, root, cache=tmp_path / "cache").fingerprint != first.fingerprint
+
+
 def test_a_missing_or_damaged_encoder_is_a_clear_error(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (encoder / "empty").mkdir(exist_ok=True)
     for folder, message in (

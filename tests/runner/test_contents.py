@@ -203,8 +203,9 @@ class Options(BaseModel):
     path: str
 def read(options, root):
     import numpy as np
+    from their_reader.factor import FACTOR
     arrays = np.load(root / options.path)
-    return arrays["x"] * {factor}, arrays["y"]
+    return arrays["x"] * FACTOR, arrays["y"]
 '''
 
 
@@ -213,7 +214,9 @@ def test_an_edited_reader_of_an_installed_package_runs_again_in_spite_of_the_cac
     (package / "theirs-1.0.dist-info").mkdir(parents=True)
     (package / "theirs-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (package / "theirs-1.0.dist-info" / "entry_points.txt").write_text("[tlbench.readers]\ntheirs = their_reader\n")
-    (package / "their_reader.py").write_text(READER.replace("{factor}", "1.0"))
+    (package / "their_reader").mkdir()
+    (package / "their_reader" / "__init__.py").write_text(READER)
+    (package / "their_reader" / "factor.py").write_text("FACTOR = 1.0\n")
     write_domains(tmp_path)
     for name in "ab":  # of more bytes than a domain that is not cached
         arrays = dict(np.load(tmp_path / f"{name}.npz"))
@@ -231,7 +234,7 @@ def test_an_edited_reader_of_an_installed_package_runs_again_in_spite_of_the_cac
         return [record.entry for record in on_file(tmp_path)[before:]]
 
     assert run() == ["source_only"] and run() == []
-    (package / "their_reader.py").write_text(READER.replace("{factor}", "2.0"))
+    (package / "their_reader" / "factor.py").write_text("FACTOR = 2.0\n")
     assert run() == ["source_only"]
     first, second = on_file(tmp_path)
     assert first.data != second.data and first.scores.trace != second.scores.trace

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -107,12 +108,20 @@ def _version(library: str) -> str | None:
 
 
 def _code_files(reader: str) -> set[Path]:
-    """The files of the code that makes a domain: those of `tlbench.data` and, from another package, the reader's own."""
+    """The files of the code that makes a domain: those of `tlbench.data` and of the package of a third-party reader."""
     package = Path(__file__).parent
     left_out = {package / f"{module}.py" for module in MODULES_WITHOUT_EFFECT}
     own = {file for file in package.rglob("*.py") if file not in left_out}
-    reader_file = getattr(readers.get(reader), "__file__", None)
-    return own if reader_file is None else own | {Path(reader_file)}
+    return own | _files_of_third_party(readers.get(reader))
+
+
+def _files_of_third_party(reader: object) -> set[Path]:
+    """The source files of a reader of another package: those of its whole package, or its own where it is in none."""
+    file, package = getattr(reader, "__file__", None), str(getattr(reader, "__package__", "") or "").partition(".")[0]
+    if file is None or package == "tlbench":
+        return set()
+    top = getattr(sys.modules.get(package), "__file__", None)
+    return {Path(file), *(Path(top).parent.rglob("*.py") if top is not None else ())}
 
 
 def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Callable[[], Domain]) -> Domain:

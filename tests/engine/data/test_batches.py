@@ -7,8 +7,9 @@ import torch
 from tiny_suite import CPU
 
 from tlbench.engine.data.batches import Batches
-from tlbench.engine.data.inputs import Inputs, draw_batches
+from tlbench.engine.data.inputs import Inputs, check_channels, draw_batches
 from tlbench.engine.data.storage import SampleStore, Subset
+from tlbench.errors import TlbenchError
 from tlbench.nn.net import concatenated
 from tlbench.suite import Network
 
@@ -73,3 +74,21 @@ def test_inputs_are_scaled_images_and_plain_vectors():
     vector = torch.randn(3, 4, dtype=torch.float64)
     assert torch.equal(inputs(vector), vector.float())
     assert image[1, 0, 0, 0] == 255  # stored rows are left alone
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_mean_and_deviation_of_each_channel(channels_last):
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    inputs = Inputs(Network.model_validate({"mean": mean, "std": std}), channels_last)
+    image = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    expected = torch.stack([(image[:, c].float() / 255 - mean[c]) / std[c] for c in range(3)], dim=1)
+    for x in (image, image.float() / 255):
+        assert torch.allclose(inputs(x), expected, atol=1e-6) and inputs(x).dtype == torch.float32
+    alike = Inputs(Network.model_validate({"mean": [0.25] * 3, "std": 0.5}), channels_last)
+    assert torch.allclose(alike(image), Inputs(Network(mean=0.25, std=0.5), channels_last)(image), atol=1e-6)
+    with pytest.raises(TlbenchError, match=r"net\.mean has 3 values, and the images have 1 channels"):
+        inputs(image[:, :1])
+    with pytest.raises(TlbenchError, match=r"net\.std has 2 values"):
+        check_channels(Network.model_validate({"std": [0.1, 0.2]}), (3, 8, 8))
+    vectors = torch.randn(3, 4)
+    assert torch.equal(inputs(vectors), vectors)

@@ -29,6 +29,9 @@ BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "js
 """The suffix of local files -> the name of their builder in `datasets`."""
 
 
+LIBRARIES = ("datasets", "pyarrow", "pandas", "pillow", "scikit-learn", "transformers", "torch")
+
+
 class Options(Strict, strict=True):
     """The data set, and its columns; the samples are the column `image`, or the column `text`, or the columns `features`."""
 
@@ -121,9 +124,10 @@ def _reading(data_set: Any, options: Options, selected: int, rows: int) -> tuple
 
 
 def sources(options: Options, root: Path) -> list[Path]:
-    """The files below the data root; none for a hub data set in the hub's own cache."""
+    """The files below the data root, those of a sentence encoder among them; none for a data set in the hub's own cache."""
     paths = [root / _hub_folder(options)] if options.hub is not None else [root / path for path in options.path or []]
-    return [file for path in paths for file in folders.files_below(path)]
+    own = [file for path in paths for file in folders.files_below(path)]
+    return own + folders.files_below(root / options.encoder) if own and options.encoder is not None else own
 
 
 def _hub_folder(options: Options) -> str:
@@ -136,6 +140,11 @@ def _open_data_set(options: Options, root: Path) -> tuple[Path, Any]:
     from datasets import Image
 
     paths = options.path or []
+    if len(paths) > 1 and (inner := [path for path in paths if (root / path).is_dir()]):
+        raise TlbenchError(
+            f"path names {len(paths)} paths, and {inner[0]!r} is a folder. Name one folder, which is a whole data set, or "
+            "files of one kind."
+        )
     folder = home = root / paths[0] if len(paths) == 1 else root
     if options.hub is not None:
         folder, home = _hub_snapshot(options, root)

@@ -34,18 +34,18 @@ def check_channels(net: Network, shape: tuple[int, ...]) -> None:
 
 
 class Inputs:
-    """uint8 or float samples -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are."""
+    """uint8 or float samples -> float32: images as (x - mean) / std with x in [0, 1], vectors as they are. Token ids stay."""
 
     def __init__(self, net: Network, channels_last: bool) -> None:
         self.net = net
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._constants: dict[tuple[torch.device, torch.dtype], tuple[float | Tensor, float | Tensor]] = {}
+        self._constants: dict[tuple[torch.device, torch.dtype, int], tuple[float | Tensor, float | Tensor]] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Samples (B, ...) -> float32 (B, ...), images in the memory layout of the network."""
         if x.ndim != 4:
-            return x.float()
-        if (key := (x.device, x.dtype)) not in self._constants:
+            return x if x.dtype == torch.int32 else x.float()  # token ids stay whole
+        if (key := (x.device, x.dtype, x.shape[1])) not in self._constants:
             self._constants[key] = self._scale_and_shift(x)
         scale, shift = self._constants[key]
         return (
