@@ -108,14 +108,14 @@ def test_a_failing_check_is_reported(fault, tmp_path):
 @pytest.mark.parametrize("peeking", PEEKING)
 def test_a_method_that_looks_for_labels_is_reported(peeking, tmp_path):
     """The honest counterpart, of the same text without the look, passes the same checks."""
-    found = {
+    words = {
         "garbage": "ignores_scored_labels: The predictions change",
         "frames": "ignores_scored_labels: The predictions change",
         "memory": "remembers_no_other_case: After a case with source and target swapped",
     }
     with plugged(tmp_path, peeking, PEEKING[peeking]) as name, pytest.raises(TlbenchError) as raised:
         checks.check_method(name)
-    assert found[peeking] in str(raised.value)
+    assert words[peeking] in str(raised.value)
     with plugged(tmp_path, "honest", HONEST) as name:
         leaks.ignores_scored_labels(name)
         leaks.remembers_no_other_case(name)

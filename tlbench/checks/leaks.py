@@ -22,9 +22,9 @@ NAMES = tuple(map(str, range(CLASSES)))
 def ignores_scored_labels(name: str) -> None:
     """The labels of the scored samples have no influence on the predictions of these samples, bit for bit."""
 
-    def outputs(turn: int) -> Tensor:
+    def outputs(offset: int) -> Tensor:
         x = toy_samples(5, 90, shift=0.7).x
-        test = Labelled(x, (torch.arange(len(x)) + turn) % CLASSES)
+        test = Labelled(x, (torch.arange(len(x)) + offset) % CLASSES)
         source, target = Domain("a", toy_samples(1), NAMES, "a"), Domain("b", toy_samples(2, shift=0.7), NAMES, "b", test)
         return _predict(_case(name, "a", "b"), {"a": source, "b": target}, "test")
 

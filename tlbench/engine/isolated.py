@@ -74,7 +74,7 @@ class IsolatedCase:
         """Why the case can't be prepared; its record says so."""
         try:
             with device_context(device):
-                self._prepared = PreparedCase(case, suite, domains, device, placed=False)
+                self._prepared = PreparedCase(case, suite, domains, device, on_device=False)
         except Exception as error:
             self.error = error
 

@@ -54,11 +54,11 @@ class PreparedCase:
         suite: its protocol, network and training.
         domains: the loaded domains of the pair, by name.
         device: where the case runs.
-        placed: whether its samples are put there; otherwise they stay where they are on the host.
+        on_device: whether its samples are put there; otherwise they stay where they are on the host.
     """
 
     def __init__(
-        self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, *, placed: bool = True
+        self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, *, on_device: bool = True
     ) -> None:
         fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
         self.case, self.device = case, device
@@ -71,7 +71,7 @@ class PreparedCase:
         protocol = suite.protocol_of(case.target)
         reads = methods.method_class(case.method).reads
         splits.check_classes_are_read(sources, target, case.entry, reads, protocol)
-        where = (device, suite.train.resident) if placed else (torch.device("cpu"), "off")
+        where = (device, suite.train.resident) if on_device else (torch.device("cpu"), "off")
         self.case_data = splits.make_case_data(sources, target, protocol, self.seed, *where)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)
         self.precision = resolve_precision(suite.train, device) if is_deep else "fp32"
