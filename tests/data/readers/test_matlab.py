@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,16 @@ def test_advice_on_cells_is_right_for_the_input_that_gets_it(tmp_path: Path) -> 
     assert len(load_domain(MAT | {"y": "cells", "cells": [1, 2]}, tmp_path).samples) == 5
     by_cell = load_domain(MAT | {"y": "one_each", "cells": [1, 2]}, tmp_path)
     assert by_cell.classes == ("4", "9") and by_cell.samples.y.tolist() == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["struct", "cells"])
+def test_more_structs_or_cells_than_bytes_are_refused(tmp_path: Path, kind: str) -> None:
+    """The sizes of an array of structs or cells are damaged; nothing is allocated for what is not there."""
+    value: Any = {"x": np.zeros((4, 2)), "y": np.ones((4, 1))} if kind == "struct" else cell_array(np.zeros((4, 2)))
+    scipy.io.savemat(tmp_path / "d.mat", {"x": value, "y": LABELS})
+    content = bytearray((tmp_path / "d.mat").read_bytes())
+    sizes = content.find(struct.pack("<IIii", 5, 8, 1, 1))
+    content[sizes + 8 : sizes + 12] = struct.pack("<i", 2**30)
+    (tmp_path / "d.mat").write_bytes(content)
+    table = MAT | ({"x": "x.x", "y": "x.y"} if kind == "struct" else {})
+    assert "has more of them than the bytes that they take" in refused_domain(table, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18, MATRIX})
 """Types of elements. The MathWorks, MAT-File Format, table 1-1."""
 LEAST_ELEMENTS = {4: 4, 5: 6, **dict.fromkeys(range(6, 16), 4)}
 """Class of an array (text, sparse, numbers) -> its number of elements (flags, sizes, name, contents); complex: one more."""
+OF_ELEMENTS = {1, 2, 3}
+"""Classes of arrays of which each item is an element of its own, of 8 bytes at least: cells, structs, objects."""
 COMPLEX = 0x0800
 """The flag of a complex array."""
 DEFLATE_RATIO = 1032
@@ -157,9 +160,19 @@ def _check_elements(elements: memoryview, order: str, outermost: bool = False) -
             least = LEAST_ELEMENTS.get(flags & 0xFF, 0) + bool(flags & COMPLEX)
             if flags & 0xFF in LEAST_ELEMENTS and (len(within) < least or MATRIX in within):
                 raise ValueError("an array lacks an element")
+            if flags & 0xFF in OF_ELEMENTS and _count(inside, order) > max(1, size // 8):
+                raise ValueError("an array of cells or structs has more of them than the bytes that they take")
         types.append(type_code)
         elements = elements[step:]
     return types
+
+
+def _count(array: memoryview, order: str) -> int:
+    """The number of items of an array, from the element of its sizes, which follows that of its flags."""
+    type_code, size = struct.unpack(f"{order}II", array[16:24])
+    small = type_code >> 16
+    sizes = array[20 : 20 + small] if small else array[24 : 24 + size]
+    return math.prod(struct.unpack(f"{order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4]))
 
 
 def _check_unpacked_size(path: Path, elements: memoryview, order: str) -> None:
