@@ -26,6 +26,14 @@ BACKBONES = [
     ("torchvision:mobilenet_v3_small", (1, 32, 32), {}),
     ("torchvision:googlenet", (3, 32, 32), {}),
     ("torchvision:inception_v3", (3, 80, 80), {}),
+    ("mobilenet_v1", (3, 64, 64), {}),
+    ("mobilenet_v1", (1, 64, 64), {"width": 0.5}),
+    ("resnet", (3, 32, 32), {}),
+    ("resnet", (1, 9, 12), {"depth": 8, "channels": 4}),
+    ("inceptiontime", (3, 64), {}),
+    ("inceptiontime", (1, 8), {"filters": 4, "kernel": 10, "modules": 3}),
+    ("timm:tf_efficientnet_lite0", (3, 64, 64), {}),
+    ("timm:vit_tiny_patch16_224", (1, 224, 224), {}),
     ("features", (5,), {}),
     ("features", (5,), {"width": 3}),
     ("auto", (5,), {}),
@@ -85,8 +93,9 @@ def test_no_family_of_classifiers_of_torchvision_is_left_out():
     assert {re.match("[a-z]+", name)[0] for name in models.list_models(module=models)} == families
 
 
-def test_every_backbone_file_is_tried_here():
-    assert set(backbones.backbone_names()) == {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
+def test_every_backbone_file_is_tried_here_or_with_texts():
+    tried_here = {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
+    assert set(backbones.backbone_names()) == tried_here | {"hf", "word_vectors"}  # tests/nn/test_text_backbones.py
 
 
 def test_auto_takes_the_backbone_of_the_kind_of_samples():
@@ -124,6 +133,13 @@ def test_features_of_two_batches_from_one_forward_pass():
             {"weights": "no_such_file.pth"},
             "net.weights: The file 'no_such_file.pth' is not",
         ),
+        ("timm:resnet81", (3, 32, 32), {}, "Did you mean 'resnet"),
+        ("timm:resnet18", (6,), {}, "not samples of shape"),
+        ("timm:vit_tiny_patch16_224", (3, 32, 32), {}, "takes images of 224 x 224 pixels, not of 32 x 32"),
+        ("resnet", (3, 32, 32), {"depth": 18}, "6n \\+ 2 layers, not 18"),
+        ("resnet", (3, 4, 4), {}, "at least 8 pixels a side"),
+        ("mobilenet_v1", (9, 128), {}, "Choose conv1d"),
+        ("inceptiontime", (3, 32, 32), {}, "takes time series"),
         ("torchvision:vit_b_16", (3, 32, 32), {}, "takes images of 224 x 224 pixels, not of 32 x 32"),
     ],
 )

@@ -18,10 +18,17 @@ SubsetArrays = tuple[Array, Array, "Array | None"]
 """x (N, ...), y (N,) or (N, K), and group (N,) of the main or the test samples."""
 
 
-def to_arrays(x: Any, y: NDArray[Any], group: Array | None) -> SubsetArrays:
-    """Arrays as the tensors will hold them: byte images stay bytes, other samples become float32, labels int64."""
+def to_arrays(x: Any, y: NDArray[Any], group: Array | None, *, tokens: bool = False) -> SubsetArrays:
+    """Arrays as the tensors will hold them: byte images as bytes, token ids int32, other samples float32, labels int64.
+
+    Args:
+        x: samples (N, ...), dense or sparse.
+        y: labels (N,) or regression targets (N, K).
+        group: the group of each sample (N,), or None.
+        tokens: whether the samples are token ids.
+    """
     x = arrays.dense(x)
-    dtype: Any = np.uint8 if x.ndim == 4 and x.dtype == np.uint8 else np.float32
+    dtype: Any = np.int32 if tokens else np.uint8 if x.ndim == 4 and x.dtype == np.uint8 else np.float32
     with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, which is an error below
         fits = x.dtype == dtype and x.flags["C_CONTIGUOUS"] and x.flags["WRITEABLE"]
         if not (fits and mapped_arrays.is_mapped(x)):  # a fitting array that is mapped copy-on-write stays in its file

@@ -99,6 +99,8 @@ class RawSamples:
     """The group of each sample (N,) as it was read, or None."""
     notes: tuple[str, ...]
     reading: tuple[str, ...] = ()
+    tokens: bool = False
+    """Whether the samples are token ids."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,12 @@ class UnpreparedDomain:
         """The finished domain, by an encoding that is fitted on some samples if there is one."""
         declaration, where = self.declaration, f"domains.{self.declaration.name}"
         with files.error_prefix(where):
+            _check_token_operations(self.main, declaration)
             encoded = _encode(self.main, declaration.main, fit_on)
             main_x, y, group = _shift(encoded, self.main, declaration, declaration.main.samples, self.root)
             prepared = _prepare(main_x, main_x, declaration.prepare)
             merged = merged_features(prepared)
-            subsets = [to_arrays(prepared, y, _group_indices(group, self.groups))]
+            subsets = [to_arrays(prepared, y, _group_indices(group, self.groups), tokens=self.main.tokens)]
         if self.test is not None and declaration.test is not None:
             with files.error_prefix(f"{where}.test"):
                 x = _encode(self.test, declaration.test, fit_on)
@@ -131,7 +134,8 @@ class UnpreparedDomain:
                         f"The test samples are {x.shape[1:]}, and the main samples {encoded.shape[1:]}. Both need one shape."
                     )
                 x, y, group = _shift(x, self.test, declaration, declaration.test.samples, self.root)
-                subsets.append(to_arrays(_prepare(x, main_x, declaration.prepare), y, _group_indices(group, self.groups)))
+                prepared, groups = _prepare(x, main_x, declaration.prepare), _group_indices(group, self.groups)
+                subsets.append(to_arrays(prepared, y, groups, tokens=self.test.tokens))
         raw_subsets = [raw for raw in (self.main, self.test) if raw is not None]
         digests = [raw.x.digest() for raw in raw_subsets if isinstance(raw.x, UnencodedSamples)]
         targets = self.main.names if declaration.task == "regression" else ()
@@ -177,7 +181,8 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
         x = arrays.sample_array(x, len(y), source.shape)
     limit = source.samples if source.samples is not None and source.samples < len(y) else None
     limited = () if limit is None else (f"samples = {limit} takes a stratified subsample of {len(y):,} samples",)
-    return RawSamples(x, y, names, result.group, (*result.notes, *result.left_out), (*result.reading, *limited))
+    notes, reading = (*result.notes, *result.left_out), (*result.reading, *limited)
+    return RawSamples(x, y, names, result.group, notes, reading, result.tokens)
 
 
 def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
@@ -195,7 +200,7 @@ def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declar
     dropped = f"{len(raw.y) - len(indices):,} of {len(raw.y):,} samples are left out by drop_others or keep"
     x = raw.x[indices] if isinstance(raw.x, UnencodedSamples) else mapped_arrays.take(raw.x, indices)
     group = None if raw.group is None else raw.group[indices]
-    return RawSamples(x, y, tuple(classes), group, raw.notes, (*raw.reading, dropped))
+    return RawSamples(x, y, tuple(classes), group, raw.notes, (*raw.reading, dropped), raw.tokens)
 
 
 def _encode(raw: RawSamples, source: DataSource, fit_on: Sequence[UnencodedSamples]) -> Any:
@@ -246,6 +251,16 @@ def _shift(x: Any, raw: RawSamples, declaration: Declaration, limit: int | None,
         elif y.ndim == 1:
             y = labels
     return x, y, group
+
+
+def _check_token_operations(raw: RawSamples, declaration: Declaration) -> None:
+    """Refuse preparations and shifts that would compute with token ids as if they were measurements."""
+    kinds = [operation.kind for operation in declaration.prepare]
+    kinds += [shift.kind for shift in declaration.shifts if shift.kind not in ("part", "label_shift")]
+    if raw.tokens and kinds:
+        raise TlbenchError(
+            f"The samples are token ids, and {kinds[0]!r} is for measurements. Leave it out, or declare features of the texts."
+        )
 
 
 def _prepare(x: Any, main: Any, operations: Sequence[Operation]) -> Any:

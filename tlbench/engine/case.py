@@ -55,6 +55,7 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
             shape = _shape(domains[target])
             check_channels(suite.net, shape)
             if has_network:
+                backbones.check_tokens(suite.net.backbone, tokens=domains[target].samples.x.dtype == torch.int32)
                 with seeded_rng(0, torch.device("cpu")):
                     backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
         except TlbenchError as error:
@@ -210,7 +211,15 @@ def case_facts(
     device: torch.device,
     shape: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
-    """The fields of a record that are known before the case runs; the backbone may need the shape of a sample."""
+    """The fields of a record that are known before the case runs.
+
+    Args:
+        case: the case.
+        suite: its suite.
+        fingerprints: domain name -> fingerprint, for the domains of the pair.
+        device: where the case runs.
+        shape: of a sample, which the backbone may need; None: it is not known.
+    """
     method_class = methods.method_class(case.method)
     is_deep = issubclass(method_class, DeepMethod)
     return {

@@ -89,6 +89,11 @@ def fit(
 
     method_class, options, readable = _resolve_method(case, suite, granted)
     assert issubclass(method_class, ShallowMethod)
+    if torch.int32 in {subset.store.dtype for split in SPLITS if (subset := getattr(readable, split)) is not None}:
+        raise NotApplicableError(
+            f"{case.method} computes with features, and the samples are token ids; with net.frozen = true it gets those of the "
+            "backbone"
+        )
     readable, unscale = _standardize_targets(readable)
     inputs = Inputs(suite.net, channels_last=False)
     with seeded_rng(seed("solve"), device), torch.no_grad(), matmul_precision("fp32", device):

@@ -19,7 +19,7 @@ class Backbone(nn.Module):
 
     def __init__(self, stages: list[nn.Module], width: int) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(stages)
+        self.stages: nn.ModuleList | list[nn.Module] = nn.ModuleList(stages)
         self.width = width
 
         self.autocast: torch.dtype | None = None

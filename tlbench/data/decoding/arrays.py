@@ -41,6 +41,8 @@ class ReaderResult:
     """Sentences about columns and samples that are left out though nothing declares it; they are notes of the domain."""
     reading: tuple[str, ...] = ()
     """What was read, for `data show`: the columns used, and the rows that the declaration selects."""
+    tokens: bool = False
+    """Whether x holds token ids (N, length), which stay whole numbers."""
 
 
 class UnencodedSamples(ABC):

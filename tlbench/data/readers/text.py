@@ -2,7 +2,7 @@
 
 Hashed n-grams (the default) need no fit. tf-idf is fitted on the source samples of each pair anew, or on the files that `fit`
 names. Both give sparse features of Euclidean norm 1. A sentence encoder (extra `text`) is a folder with a pre-trained model; it
-needs no fit either.
+needs no fit either. Token ids are for backbones that read texts, such as `hf` and `word_vectors`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from tlbench.data import sample_selection
+from tlbench.data import sample_selection, tokenization
 from tlbench.data.decoding import feature_encoders, files, sentence_encoders, table_options, tables
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
-PATH_KEYS = ("files", "path", "encoder", "fit.*")
+PATH_KEYS = ("files", "path", "encoder", "vocabulary", "fit.*")
+LIBRARIES = ("pandas", "scikit-learn", "transformers", "torch")
 
 
 def _lists_of_files(value: Any) -> Any:
@@ -54,9 +55,22 @@ class Options(Strict, strict=True):
     where: Annotated[sample_selection.Where, Field(description="rows of the table to select")] = Field(default_factory=dict)
     encoding: Annotated[str, Field(description="the encoding of the text")] = "utf-8"
     features: Annotated[
-        Literal["hashed", "tfidf", "encoder"], Field(description="counts of hashed n-grams, tf-idf, or a sentence encoder")
+        Literal["hashed", "tfidf", "encoder", "tokens"],
+        Field(description="counts of hashed n-grams, tf-idf, a sentence encoder, or token ids for a backbone that reads texts"),
     ] = "hashed"
     encoder: Annotated[str, Field(description="the folder of the sentence encoder, relative to the data root")] | None = None
+    vocabulary: (
+        Annotated[
+            str,
+            Field(
+                description="of tokens: the folder of a tokenizer, or an npz file of word vectors, relative to the data root"
+            ),
+        ]
+        | None
+    ) = None
+    length: Annotated[
+        int, Field(gt=1, le=8192, description="tokens of a sample; longer texts are cut, shorter ones padded")
+    ] = 128
     size: Annotated[int, Field(gt=0, le=2**22, description="the number of hashed features, or at most so many words")] = 2**12
     ngrams: Annotated[int, Field(ge=1, le=5, description="the longest n-gram of words that is a feature")] = 1
     fit: Annotated[
@@ -77,6 +91,8 @@ class Options(Strict, strict=True):
             raise ValueError("fit is for features = 'tfidf'; no other features are fitted.")
         if (self.encoder is None) == (self.features == "encoder"):
             raise ValueError("features = 'encoder' needs encoder = a folder, and the other way round.")
+        if (self.vocabulary is None) == (self.features == "tokens"):
+            raise ValueError("features = 'tokens' needs vocabulary = a folder or file, and the other way round.")
         return self
 
 
@@ -94,9 +110,17 @@ def read(options: Options, root: Path) -> ReaderResult:
         )
     else:
         texts, result = _texts_of_table(options, root)
+    if options.features == "tokens":
+        encoded = tokenization.encode(texts, _vocabulary(options.vocabulary or "", root), options.length)
+        return replace(result, x=encoded.ids, left_out=(*result.left_out, *encoded.notes), tokens=True)
     fit_on = None if options.fit == "source" else _texts_by_class(options.fit, options, root)[0]
     x = text_features(texts, options.features, options.size, options.ngrams, options.encoder, root, fit_on)
     return replace(result, x=x)
+
+
+def _vocabulary(path: str, root: Path) -> Path:
+    """The folder of a tokenizer, or the file of word vectors."""
+    return files.find_folder(root, path) if (root / path).is_dir() else files.find(root, path)
 
 
 def text_features(

@@ -3,6 +3,8 @@
 A module may have a function `published_file(options) -> Path | None` as well: the file of published weights that the option
 `weights` names (`weights.downloaded` fetches it where that is allowed), or None where it names a file of the user's.
 
+`READS_TOKENS = True` in a module says that its samples are token ids (N, length).
+
 A file of this folder is a backbone under its name. Third-party backbones are files that `--plugin` names, or modules that an
 installed package names in its entry-point group `tlbench.backbones`; a suite uses all of them as `backbone = "NAME"`.
 """
@@ -136,6 +138,29 @@ def named_files(name: str, options: Mapping[str, Any], root: Path, sha256: str =
             except TlbenchError as error:
                 raise TlbenchError(f"net.weights: {error}") from error
     return weights.named_files(options, root, published, sha256)
+
+
+def check_tokens(name: str, *, tokens: bool) -> None:
+    """Check that a backbone and samples agree on token ids; the module of a backbone that reads them has `READS_TOKENS = True`.
+
+    Args:
+        name: the backbone, as the suite declares it.
+        tokens: whether the samples are token ids.
+
+    Raises:
+        TlbenchError: one is for token ids, and the other is not.
+    """
+    family = name.partition(":")[0]
+    reads_tokens = family != "auto" and bool(getattr(backbone_module(family), "READS_TOKENS", False))
+    if tokens and not reads_tokens:
+        raise TlbenchError(
+            f"net.backbone: The samples are token ids, which {name} does not read. Choose hf:FOLDER, the network of the "
+            "tokenizer, or word_vectors:FILE."
+        )
+    if reads_tokens and not tokens:
+        raise TlbenchError(
+            f"net.backbone: {family} reads token ids, and the samples are none. Set features = 'tokens' in the text reader."
+        )
 
 
 def build_backbone(

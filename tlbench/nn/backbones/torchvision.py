@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import nn
 
@@ -18,6 +17,7 @@ from tlbench.errors import TlbenchError, unknown_name
 from tlbench.nn import weights
 from tlbench.nn.net import Backbone
 from tlbench.nn.shapes import suitable_backbone
+from tlbench.nn.whole_network import ThreeChannels, WholeNetwork, grouped_layers
 
 CLASSIFIERS = ("fc", "classifier", "heads", "head")
 """The names that torchvision's networks give to the part that ends in the last layer."""
@@ -63,7 +63,8 @@ def published_file(options: Options) -> Path | None:
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Build the backbone: images (B, 3, height, width), or grey ones repeated to three channels -> features (B, D).
 
-    The stages of a ResNet are the stem with the pooling, its four blocks, and the last pooling; other networks are one stage.
+    The stages of a ResNet are the stem with the pooling, its four groups of blocks, and the last pooling; the layers of other
+    networks are grouped into five stages.
 
     Raises:
         TlbenchError: `shape` is no image or one of a size that the network does not take, or the weights do not fit it.
@@ -79,17 +80,11 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         name = f"torchvision:{options.network}"
         weights.load(network, Path(options.weights), name=name, last=path, unused=AUXILIARY)
     width = _remove(network, path)
-    children = list(network.children()) if options.network.startswith(("resnet", "resnext", "wide_resnet")) else [network]
-    stages: list[nn.Module] = [nn.Sequential(_ThreeChannels(), *children[:4]), *children[4:8]] if len(children) > 8 else []
-    stages = [*stages, nn.Sequential(*children[8:-1], nn.Flatten())] if stages else [nn.Sequential(_ThreeChannels(), network)]
-    return Backbone(stages, width)
-
-
-class _ThreeChannels(nn.Module):
-    """Images (B, 1 or 3, height, width) -> (B, 3, height, width)."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    if not options.network.startswith(("resnet", "resnext", "wide_resnet")):
+        return WholeNetwork(nn.Sequential(ThreeChannels(), network), width, grouped_layers(network))
+    children = list(network.children())
+    stem, blocks, last = children[:4], children[4:8], children[8:-1]
+    return Backbone([nn.Sequential(ThreeChannels(), *stem), *blocks, nn.Sequential(*last, nn.Flatten())], width)
 
 
 def _network(name: str, shape: tuple[int, ...]) -> nn.Module:

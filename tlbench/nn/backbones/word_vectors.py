@@ -1,0 +1,72 @@
+"""Word vectors of a file, averaged over the words of a text, as `word_vectors:word_vectors/glove_6B_50d_top50k_fp16.npz`.
+
+Pennington et al., GloVe: global vectors for word representation, EMNLP 2014. https://aclanthology.org/D14-1162. Samples are the
+word ids that the text reader makes by the same file (`features = "tokens"`, `vocabulary = FILE`). Words without a vector are
+left out of the mean. The vectors are trained like any weights, unless a method freezes the first stage or the
+suite the backbone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from tlbench.data.decoding import files
+from tlbench.data.tokenization import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID, WORD_VECTORS
+from tlbench.errors import TlbenchError
+from tlbench.nn.net import Backbone
+
+READS_TOKENS = True
+"""Samples are token ids, and not measurements."""
+
+
+class Options(BaseModel):
+    """Options of the backbone `word_vectors`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    network: str = Field(description="the npz file with the arrays words (V,) and vectors (V, D), below the data root")
+    hidden: tuple[int, ...] = Field((), description="widths of layers with ReLU after the mean; none: features are the mean")
+
+
+def build(shape: tuple[int, ...], options: Options) -> Backbone:
+    """Build the backbone: word ids (B, length) -> features (B, D), or (B, width of the last hidden layer).
+
+    Raises:
+        TlbenchError: the file holds no word vectors, or samples are no word ids.
+    """
+    if len(shape) != 1:
+        raise TlbenchError(
+            f"The backbone word_vectors takes word ids (length,), not samples of shape {shape}. Set features = 'tokens'."
+        )
+    path = Path(options.network)
+    with files.guarded_reading(path, WORD_VECTORS), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        vectors_VD = torch.from_numpy(arrays["vectors"].astype(np.float32))
+    if vectors_VD.ndim != 2:
+        raise TlbenchError(
+            f"net.network: The vectors of {options.network!r} have the shape {tuple(vectors_VD.shape)}, not (V, D)."
+        )
+    widths = [vectors_VD.shape[1], *options.hidden]
+    stages: list[nn.Module] = [_Mean(vectors_VD)]
+    stages += [nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in itertools.pairwise(widths)]
+    return Backbone(stages, widths[-1])
+
+
+class _Mean(nn.Module):
+    """Word ids (B, length) -> the mean (B, D) of the vectors of those words that have one; zero where none has."""
+
+    def __init__(self, vectors_VD: Tensor) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding.from_pretrained(vectors_VD, freeze=False)
+
+    def forward(self, ids_BL: Tensor) -> Tensor:
+        """Ids below `FIRST_WORD_ID` are padding and unknown words."""
+        ids_BL = ids_BL.long()
+        mask_BL1 = ((ids_BL != PADDING_ID) & (ids_BL != UNKNOWN_ID))[:, :, None].to(self.vectors.weight.dtype)
+        sums_BD = (self.vectors((ids_BL - FIRST_WORD_ID).clamp_min(0)) * mask_BL1).sum(dim=1)
+        return sums_BD / mask_BL1.sum(dim=1).clamp_min(1)
