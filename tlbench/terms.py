@@ -195,6 +195,11 @@ class Cost(Strict):
     peak_reserved_bytes: ranges.Count | None = None
     peak_resident_bytes: ranges.Count | None = None
     energy_joules: ranges.Joules | None = None
+    trainable_parameters: ranges.Count | None = None
+    """The number of parameters of a deep method that learn in its last phase."""
+    adapter_bytes: ranges.Count | None = None
+    """What a target needs beside the network of the source: the bytes of those parameters and of the batch statistics that move
+    with them. Null for a method of one phase."""
     steps: ranges.Size | None = None
     batch: ranges.Size | None = None
 

@@ -7,11 +7,14 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from engine_runs import LABELED_TARGET_SUITE, blob_domains
 from fine_tuning_samples import build, fill, fit_normalized, moved, wave
+from tiny_suite import CPU, case
 from torch import nn
 from toy_training import fit_deep
 
-from tlbench.engine.training.optimizer import trainable_parameters
+from tlbench import engine
+from tlbench.engine.training.learned_tensors import adapter_bytes, trainable_parameters
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
@@ -49,7 +52,7 @@ def test_inserted_layers_and_the_head_learn_and_the_backbone_stays(name, normali
     assert not torch.equal(method.net.head.weight, start.net.head.weight)
     adapters = [layer.adapter for layer in wrapped_layers(method)]
     learning = {id(p) for module in (*adapters, method.net.head) for p in module.parameters()}
-    assert {id(p) for p in trainable_parameters(method)} == learning
+    assert {id(p) for p in method.parameters() if p.requires_grad} == learning
     assert not torch.equal(method.predict(wave(16, 6)), start.predict(wave(16, 6)))
 
 
@@ -131,8 +134,9 @@ def test_there_is_an_adapter_after_the_last_layer_of_each_stage():
 def test_adapters_train_layer_normalisation_as_well():
     block = nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6))
     method = build("adapters", Net(Backbone([block], 6), 3))
-    learning = {id(p) for p in trainable_parameters(method)}
-    assert all(id(p) in learning for p in block[1].parameters()) and id(block[0].layer.weight) not in learning
+    (layer,) = wrapped_layers(method)
+    learning = [p for module in (layer.adapter, block[1], method.net.head) for p in module.parameters()]
+    assert trainable_parameters(method) == sum(p.numel() for p in learning)
 
 
 def test_bitfit_moves_biases_alone():
@@ -149,3 +153,28 @@ def test_norm_tuning_moves_normalisation_alone():
     facts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     names = {f"stages.{layer}.{fact}" for layer in layers for fact in facts}
     assert moved(fit_normalized("norm_tuning"), normalized=True) == names
+
+
+def test_costs_count_what_a_target_adds_to_the_network_of_the_source():
+    def facts(name: str, **options) -> tuple[int, int | None]:
+        method = build(name, Net(backbones.build_backbone("mlp", (6,), {"hidden": [4], "batch_norm": True}), 3), **options)
+        return trainable_parameters(method), adapter_bytes(method)
+
+    linear, norm, statistics, head = 6 * 4 + 4, 2 * 4, 4 * 2 * 4 + 8, 4 * 3 + 3
+    network = linear + norm + head
+    assert facts("source_only") == facts("adabn") == facts("target_only") == (network, None)
+    assert facts("fine_tune") == facts("l2_sp") == facts("delta") == facts("wise_ft") == (network, 4 * network + statistics)
+    assert facts("fine_tune", freeze=1) == facts("linear_probe") == facts("nearest_class_mean") == (head, 4 * head)
+    assert facts("bitfit") == (4 + 4 + head, 4 * (4 + 4 + head))
+    assert facts("norm_tuning") == (norm + head, 4 * (norm + head) + statistics)
+    assert facts("lora", rank=2) == (2 * (6 + 4) + head, 4 * (2 * (6 + 4) + head))
+    assert facts("ssf") == (2 * 4 + 2 * 4 + head, 4 * (2 * 4 + 2 * 4 + head))
+    assert facts("tent") == (norm, 4 * norm + statistics)
+
+
+def test_records_state_the_parameters_that_learn():
+    record = engine.run_case(case("bitfit"), LABELED_TARGET_SUITE, blob_domains(), CPU)
+    cost = record.cost
+    assert record.status == "done" and 0 < cost.adapter_bytes == 4 * cost.trainable_parameters
+    shallow = engine.run_case(case("logistic"), LABELED_TARGET_SUITE, blob_domains(), CPU).cost
+    assert shallow.trainable_parameters is shallow.adapter_bytes is None

@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 OLD_LINES = {
     number: (GOLDEN / f"record_schema{number}.jsonl").read_text(encoding="utf-8").strip() for number in range(1, SCHEMA)
 }
-LATER_KEYS = {"sweep_levels", "backbone", "weights", "plugins", "engine"}
+LATER_KEYS = {"sweep_levels", "backbone", "weights", "plugins", "engine", "trainable_parameters", "adapter_bytes"}
 """Optional fields that came after schema 2."""
 OLD_KINDS = {"deep": "trained", "shallow": "solved"}
 
@@ -49,6 +49,7 @@ def test_a_line_of_schema_2_loads_with_the_words_of_today():
     unchanged = {key: value for key, value in facts.items() if key not in {"schema", "kind", "reads"}}
     written = json.loads(records.to_line(loaded))
     assert written["code"].pop("engine") is written["weights"] is written["backbone"] is written["plugins"] is None
+    assert written["cost"].pop("trainable_parameters") is written["cost"].pop("adapter_bytes") is None
     assert {key: written[key] for key in unchanged} == unchanged
 
 

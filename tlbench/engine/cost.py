@@ -24,6 +24,7 @@ from tlbench.engine.runtime.throughput import (
     predict_throughput,
     predict_time_limit,
 )
+from tlbench.engine.training.learned_tensors import adapter_bytes, trainable_parameters
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import Training
 from tlbench.terms import Cost
@@ -112,6 +113,8 @@ def measure_cost(
             "batch": training.batch,
             "compile_seconds": clock.seconds.get("compile"),
             "device_flops_per_second": device_limits.peak_matmul_flops(scored.store.device, precision),
+            "trainable_parameters": trainable_parameters(fitted.method),
+            "adapter_bytes": adapter_bytes(fitted.method),
         }
     else:
         facts["train_samples_per_second"] = granted_samples / train_seconds

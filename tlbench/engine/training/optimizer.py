@@ -129,14 +129,6 @@ def parameters_by_group(groups: Sequence[Group]) -> list[list[nn.Parameter]]:
     ]
 
 
-def trainable_parameters(method: DeepMethod) -> list[nn.Parameter]:
-    """The parameters that learn in the last phase of a method that has steps; groups at scale 0 are frozen."""
-    last = [phase for phase in method.phases() if phase.loss is not None][-1]
-    groups = last.groups or (Group((method,)),)
-    by_group = zip(groups, parameters_by_group(groups), strict=True)
-    return [p for group, parameters in by_group if group.scale != 0 for p in parameters]
-
-
 def make_optimizer(
     groups: list[dict[str, list[nn.Parameter]]], training: Training, on_device: bool = False
 ) -> torch.optim.Optimizer:

@@ -30,6 +30,7 @@ _UNIT_OF_NAME = {
     "steps": "steps",
     "seconds": "seconds",
     "bytes": "bytes",
+    "parameters": "parameters",
 }
 """Part of a quantity's name -> its unit; the first that matches counts."""
 _MIB, _GIB = 2**20, 2**30

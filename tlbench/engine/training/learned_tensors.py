@@ -1,0 +1,62 @@
+"""What a deep method learns last: its number of parameters, and the bytes that a target adds to the network of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from tlbench.engine.training.optimizer import parameters_by_group
+from tlbench.methods.base import DeepMethod, Group
+
+
+def trainable_parameters(method: DeepMethod) -> int:
+    """The number of parameters that learn in the last phase of a method, or on the stream; groups at scale 0 are frozen.
+
+    The last phase is one that has a loss or names the modules that it sets.
+    """
+    return sum(tensor.numel() for tensor in _learned_parameters(_groups_by_phase(method)[-1]))
+
+
+def adapter_bytes(method: DeepMethod) -> int | None:
+    """The bytes of the parameters that learn last, and of the batch statistics that move with them.
+
+    A target needs so many bytes beside the network of the source. None where a method has one phase, so that there is no such
+    network.
+    """
+    by_phase = _groups_by_phase(method)
+    if len(by_phase) == 1:
+        return None
+    groups = by_phase[-1]
+    owners = {id(b): number for number, group in enumerate(groups) for module in group.modules for b in module.buffers()}
+    buffers = [
+        buffer
+        for number, group in enumerate(groups)
+        if _learns(group)
+        for module in group.modules
+        for buffer in module.buffers()
+        if owners[id(buffer)] == number
+    ]
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*_learned_parameters(groups), *buffers])
+
+
+def _groups_by_phase(method: DeepMethod) -> list[Sequence[Group]]:
+    """The groups of each phase in which parameters learn; the stream comes last."""
+    everything: Sequence[Group] = (Group((method,)),)
+    by_phase = [phase.groups or everything for phase in method.phases() if phase.loss is not None or phase.groups is not None]
+    online = method.online()
+    if online is not None:
+        by_phase.append(online.groups)
+    return by_phase or [everything]
+
+
+def _learned_parameters(groups: Sequence[Group]) -> list[Tensor]:
+    by_group = zip(groups, parameters_by_group(groups), strict=True)
+    return [parameter for group, parameters in by_group if _learns(group) for parameter in parameters]
+
+
+def _learns(group: Group) -> bool:
+    """Whether a group has a rate other than 0 at some progress."""
+    return any(
+        (group.scale(progress) if callable(group.scale) else group.scale) != 0 for progress in (0.0, 0.25, 0.5, 0.75, 1.0)
+    )
