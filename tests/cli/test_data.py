@@ -55,7 +55,8 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 def test_check_reads_every_domain_and_prints_its_size(run: Run) -> None:
     done = run("check", "tiny.toml")
     assert done.code == 0 and done.err == ""
-    first, second = done.out.splitlines()
+    first, reading, second, _ = done.out.splitlines()
+    assert reading.strip().startswith("samples x, 60 of ") and reading.endswith("; labels y")
     assert " ".join(first.split()) == "ok a 60 samples, 3 classes, 1 files, 0 with a declared sha256"
     assert second.startswith("ok  b ")
 
@@ -154,9 +155,9 @@ def test_images_that_were_skipped_are_noted(run: Run, home: Path) -> None:
     )
     text = text.replace('path = "a.npz"', 'domain = "a"').replace('path = "b.npz"', 'domain = "b"')
     (home / "tiny.toml").write_text(text, encoding="utf-8")
-    with pytest.warns(UserWarning, match="1 of 6 images do not decode"):
-        done = run("check", "tiny.toml")
+    done = run("check", "tiny.toml")
     assert done.code == 0 and "note: domains.a: 1 of 6 images do not decode: cat/1.png" in done.err
+    assert done.err.count("do not decode") == 1 and "warning: domains" not in done.err
     for _ in range(2):  # from its files, and from the cache
         with pytest.warns(UserWarning, match="1 of 6 images"):
             done = run("show", "tiny.toml", "a")
@@ -253,3 +254,14 @@ def test_a_run_uses_the_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(loading, "decode", lambda *_: pytest.fail("decoded again"))
     second = runner.load_domains(suite, ["a", "b"], home)
     assert {name: one.fingerprint for name, one in first.items()} == {name: one.fingerprint for name, one in second.items()}
+
+
+def test_entries_are_verified_anew_and_damaged_ones_are_removed(run: Run, home: Path) -> None:
+    run("show", "tiny.toml")
+    assert "verified every entry, removed 0" in run("cache", "--verify").out
+    entry = min(path for path in (home / "cache" / "domains").iterdir() if path.is_dir())
+    file = entry / "samples.x.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    done = run("cache", "--verify")
+    assert "removed 1" in done.out and f"damaged: {entry.name}: " in done.err and not entry.exists()
+    assert "removed 0" in run("cache", "--verify").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,10 +34,16 @@ def check(suite: options.SuiteName, data: options.DataRoot = None, download: opt
     domains: dict[str, Domain] = {}
     for name, declaration in loaded.domains.items():
         try:
-            domains[name] = load(declaration, root)  # without the cache: the files themselves are checked
+            with warnings.catch_warnings(record=True) as caught:  # warnings that are notes are printed as such
+                warnings.simplefilter("always", UserWarning)
+                domains[name] = load(declaration, root)  # without the cache: the files themselves are checked
         except TlbenchError as error:
             errors.append(str(error))
             continue
+        notes = {f"domains.{name}: {note}" for note in domains[name].notes}
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            if message not in notes:
+                console.warn(f"warning: {message}")
         _print_domain(name, declaration, domains[name], root)
     _warn_of_duplicates(loaded, domains)
     errors += _pair_errors(loaded, domains)

@@ -53,7 +53,7 @@ class Card(Strict, strict=True):
     format: Literal[3]
     key: str
     summary: Summary
-    facts: dict[str, str | int | float | bool | None | tuple[str, ...]]
+    facts: dict[str, str | int | float | bool | tuple[str, ...] | None]
     """The plain fields of the Domain."""
     arrays: dict[
         Annotated[str, Field(pattern="^(samples|test)$")],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tlbench.data.decoding import files, mapped_arrays
 from tlbench.data.decoding.arrays import Array, ReaderResult, is_sparse
 from tlbench.data.decoding.axes import Axes, oriented
+from tlbench.data.decoding.labels import listed
 from tlbench.data.sample_selection import Where, condition_mask
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
@@ -92,19 +94,22 @@ class Piece:
     notes: tuple[str, ...] = ()
 
 
+NamesOf = Callable[[Path], Sequence[str]]
+"""A file -> the names of all its arrays."""
 ReadArrays = Callable[[Path, list[str]], Sequence[Any]]
 """A file and the names of some of its arrays -> the arrays."""
 ReadPiece = Callable[[Path, ArrayNames, "str | None"], Piece]
 """A file, the names of its arrays, and the class of all its samples (None: by y) -> the samples."""
 
 
-def read(options: ArrayOptions, root: Path, read_arrays: ReadArrays) -> ReaderResult:
+def read(options: ArrayOptions, root: Path, read_arrays: ReadArrays, names_of: NamesOf) -> ReaderResult:
     """The samples of all files and arrays of a domain, with their axes as `axes` says.
 
     Args:
         options: the files and the names of their arrays.
         root: the data root.
         read_arrays: reads arrays of one file.
+        names_of: names all arrays of one file.
 
     Raises:
         TlbenchError: see `read_pieces`.
@@ -117,16 +122,17 @@ def read(options: ArrayOptions, root: Path, read_arrays: ReadArrays) -> ReaderRe
         y = constant_labels(x, label) if label is not None else stack_targets(ys, names.y)
         return Piece(x, y, tuple(columns), notes)
 
-    return read_pieces(options, root, read_piece)
+    return read_pieces(options, root, read_piece, names_of)
 
 
-def read_pieces(options: ArrayOptions, root: Path, read_piece: ReadPiece) -> ReaderResult:
+def read_pieces(options: ArrayOptions, root: Path, read_piece: ReadPiece, names_of: NamesOf) -> ReaderResult:
     """The samples of all files and arrays of a domain.
 
     Args:
         options: the files and the names of their arrays.
         root: the data root.
         read_piece: reads the samples of one array.
+        names_of: names all arrays of one file.
 
     Raises:
         TlbenchError: a file or array that is not there, a damaged file, arrays without one value per sample, or no sample is
@@ -144,7 +150,34 @@ def read_pieces(options: ArrayOptions, root: Path, read_piece: ReadPiece) -> Rea
                     label = file_class if x_class is None else x_class
                     arrays = ArrayNames(name, options.targets, columns)
                     pieces.append((f"{path}: {name}", read_piece(files.find(root, path), arrays, label)))
-    return select_samples(joined(pieces), options.targets, options.group, options.where)
+    result = select_samples(joined(pieces), options.targets, options.group, options.where)
+    used = {*(name for names in x_by_class.values() for name in names), *options.targets, *columns}
+    names = {
+        name for path in dict.fromkeys(chain.from_iterable(by_class.values())) for name in names_of(files.find(root, path))
+    }
+    return replace(result, reading=(*_roles(options, x_by_class, result.x), *result.reading, *unnamed(names - used)))
+
+
+def _roles(options: ArrayOptions, x_by_class: Mapping[Any, Sequence[str]], x: Any) -> tuple[str, ...]:
+    """Which array has which role, for `data show`."""
+    labels = f"labels {', '.join(options.targets)}" if options.targets else "the class is that of the file"
+    labels = labels if isinstance(options.x, str) else "the class is that of the array"
+    roles = [f"samples {listed([*chain.from_iterable(x_by_class.values())])}, {described(x)}", labels]
+    roles += [] if options.group is None else [f"group {options.group}"]
+    roles += [f"where {', '.join(options.where)}"] if options.where else []
+    return ("; ".join(roles),)
+
+
+def described(x: Any) -> str:
+    """The shape and the type of samples (N, ...), in words."""
+    shape = " x ".join(map(str, x.shape[1:])) or "1"
+    return f"{x.shape[0]:,} of {shape} ({x.dtype}{', sparse' if is_sparse(x) else ''})"
+
+
+def unnamed(names: Iterable[str]) -> tuple[str, ...]:
+    """What is left out because no key names it, for `data show`; () where nothing is."""
+    left_out = sorted(name for name in names if not name.startswith("__"))
+    return (f"left out, for no key names them: {listed(left_out)}",) if left_out else ()
 
 
 def constant_labels(x: Any, label: str) -> Array:
@@ -248,7 +281,8 @@ def select_samples(piece: Piece, ys: Sequence[str], group: str | None, where: Ma
     x = x.tocsr() if is_sparse(x) else x
     indices = np.flatnonzero(mask_N)
     groups = None if groups is None else groups[mask_N]
-    return ReaderResult(mapped_arrays.take(x, indices), y[mask_N], groups, piece.notes, targets)
+    reading = (f"{len(indices):,} of {x.shape[0]:,} samples, {x.shape[0] - len(indices):,} left out by where",)
+    return ReaderResult(mapped_arrays.take(x, indices), y[mask_N], groups, piece.notes, targets, reading=reading)
 
 
 def stack_targets(ys: Sequence[Any], names: Sequence[str]) -> Any:

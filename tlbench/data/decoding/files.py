@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import gzip
 import io
+import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +17,8 @@ from tlbench.errors import TlbenchError
 
 Item = TypeVar("Item")
 
+NAMES_LIMIT = 10_000
+"""A path that is not there is compared with at most so many names of its folder."""
 UNPACKED_LIMIT_BYTES = 8 * 2**30
 """A compressed file that unpacks to more is refused."""
 BOMB_BYTES, BOMB_RATIO = 256 * 2**20, 400
@@ -66,10 +70,29 @@ def find(root: Path, path: str, *, folder: bool = False) -> Path:
     kind, other = ("folder", "file") if folder else ("file", "folder")
     fact = f"is a {other}, not a {kind}," if location.exists() else "is not there"
     missing_root = "" if root.is_dir() else " (that folder does not exist)"
-    raise TlbenchError(
-        f"The {kind} {path!r} {fact} in the data root {root}{missing_root}. "
-        "Name the folder that holds it by --data DIR or TLBENCH_DATA."
-    )
+    raise TlbenchError(f"The {kind} {path!r} {fact} in the data root {root}{missing_root}. {_way_out(root, path)}")
+
+
+def _way_out(root: Path, path: str) -> str:
+    """What to do about a path that is not there: take the nearest name, if there is one, or name another data root."""
+    elsewhere = "Name the folder that holds it by --data DIR or TLBENCH_DATA."
+    if (root / path).exists():
+        return "Correct the path; if the data are in another folder, name that by --data DIR or TLBENCH_DATA."
+    holder = root
+    for name in Path(path).parts:
+        if (holder / name).is_dir():
+            holder /= name
+            continue
+        names = [one.name for one in itertools.islice(holder.glob("*"), NAMES_LIMIT)] if holder.is_dir() else []
+        folded = {one.casefold(): one for one in names}
+        near = folded.get(name.casefold()) or next(iter(difflib.get_close_matches(name, names, n=1)), None)
+        if near is not None:
+            return f"Did you mean {(holder / near).relative_to(root).as_posix()!r}? If not: {elsewhere}"
+        break
+    if holder != root:
+        there = holder.relative_to(root).as_posix()
+        return f"The folder {there!r} is there, and holds no such name. Correct the path, or put the data there."
+    return elsewhere
 
 
 def find_folder(root: Path, path: str) -> Path:

@@ -39,6 +39,21 @@ def arrays_of(path: Path, keys: Sequence[str], matlab: bool = False) -> list[Any
             return [read(path, file, key) for key in keys]
 
 
+def names_of(path: Path) -> list[str]:
+    """The paths of the arrays within a file, links left out."""
+    import h5py
+
+    names: list[str] = []
+
+    def visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and not name.startswith("#"):
+            names.append(name)
+
+    with files.guarded_reading(path, "HDF5"), h5py.File(path, "r", locking=False) as file:
+        file.visititems(visit)
+    return names
+
+
 def _lookup(path: Path, file: Any, key: str) -> Any:
     """The group or data set at a key, provided that no link leads to it."""
     import h5py

@@ -68,6 +68,16 @@ def variables(path: Path, names: Sequence[str]) -> list[Any]:
         return [_field(loaded.get(name.partition(".")[0]), name, path) for name in names]
 
 
+def names_of(path: Path) -> list[str]:
+    """The names of the variables of a file, without those of fields."""
+    if is_hdf5(path):
+        return list(dict.fromkeys(name.partition("/")[0] for name in hdf5.names_of(path)))
+    from scipy.io import whosmat
+
+    with files.guarded_reading(path, "MATLAB"):
+        return [name for name, _, _ in whosmat(path)]
+
+
 def _field(value: Any, name: str, path: Path) -> Any:
     """The variable, or the field of a struct that `name` stands for."""
     stem, *fields = name.split(".")

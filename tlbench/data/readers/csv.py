@@ -24,6 +24,7 @@ MAX_SKIP = 10**6
 
 
 PATH_KEYS = ("path", "fit.path")
+LIBRARIES = ("pandas", "scikit-learn")
 
 
 class Options(TableOptions, strict=True):

@@ -8,6 +8,7 @@ from tlbench.data.decoding import array_files, hdf5
 from tlbench.data.decoding.arrays import ReaderResult
 
 PATH_KEYS = array_files.PATH_KEYS
+LIBRARIES = ("h5py",)
 
 
 class Options(array_files.ArrayOptions, strict=True):
@@ -21,4 +22,4 @@ def read(options: Options, root: Path) -> ReaderResult:
         TlbenchError: a file or array that is not there, a damaged file, arrays that lie in another file, or no sample is
             selected.
     """
-    return array_files.read(options, root, hdf5.arrays_of)
+    return array_files.read(options, root, hdf5.arrays_of, hdf5.names_of)

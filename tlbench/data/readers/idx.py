@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.decoding import files, mapped_arrays
-from tlbench.data.decoding.arrays import Array
+from tlbench.data.decoding import array_files, files, mapped_arrays
+from tlbench.data.decoding.arrays import Array, ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
@@ -33,14 +33,16 @@ class Options(Strict, strict=True):
     labels: Annotated[str, Field(description="the IDX file of labels, relative to the data root")]
 
 
-def read(options: Options, root: Path) -> tuple[Any, Any]:
+def read(options: Options, root: Path) -> ReaderResult:
     """Images (N, 1, height, width) and labels (N,).
 
     Raises:
         TlbenchError: a file that is not there, is truncated, or is not IDX.
     """
     x, y = (_array(files.find(root, path)) for path in (options.images, options.labels))
-    return (x[:, None] if x.ndim == 3 else x), y
+    x = x[:, None] if x.ndim == 3 else x
+    reading = f"samples {options.images}, {array_files.described(x)}; labels {options.labels}"
+    return ReaderResult(x, y, reading=(reading,))
 
 
 def _array(path: Path) -> Array:

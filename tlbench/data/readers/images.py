@@ -23,6 +23,9 @@ ENCODED_LIMIT_BYTES = 256 * 2**30
 """The limit of all encoded images of a domain."""
 
 
+LIBRARIES = ("pillow",)
+
+
 class Options(images.ImageOptions, strict=True):
     """The folder or archive of the images, and their size."""
 
@@ -51,7 +54,13 @@ def read(options: Options, root: Path) -> ReaderResult:
     encoded = _images_of_archive(path, entries) if path.is_file() else _images_of_files(entries)
     x, decoded, notes = images.decode(encoded, len(entries), options)
     y = np.array([entry.label for entry in entries])[decoded]
-    return ReaderResult(x, y, notes=(*left_out.notes({entry.label for entry in entries}), *notes))
+    classes = {entry.label for entry in entries}
+    cut = f", cut to {options.crop}" if options.crop else ""
+    reading = (
+        f"{len(y):,} of {len(entries):,} images in {len(classes)} folders of {str(path / inside)!r}",
+        f"resized to {options.size} pixels{cut}, {'three channels' if options.mode == 'rgb' else 'one channel'}",
+    )
+    return ReaderResult(x, y, notes=(*left_out.notes(classes), *notes), reading=reading)
 
 
 def sources(options: Options, root: Path) -> list[Path]:

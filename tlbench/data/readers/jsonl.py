@@ -23,6 +23,7 @@ MIN_CELLS, MIN_SHARE = 2**24, 0.01
 
 
 PATH_KEYS = ("path", "fit.path")
+LIBRARIES = ("pandas", "scikit-learn")
 
 
 class Options(TableOptions, strict=True):

@@ -7,6 +7,7 @@ names the tasks of the domain, counted from 1 as in MATLAB; the group of a sampl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +20,7 @@ from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 
 PATH_KEYS = array_files.PATH_KEYS
+LIBRARIES = ("scipy", "h5py")
 
 
 class Options(array_files.ArrayOptions, strict=True):
@@ -47,7 +49,9 @@ def read(options: Options, root: Path) -> ReaderResult:
         TlbenchError: a file or variable that is not there, or a damaged file.
     """
     if options.cells is None:
-        return array_files.read_pieces(options, root, lambda path, names, label: _read_piece(options, path, names, label))
+        return array_files.read_pieces(
+            options, root, lambda path, names, label: _read_piece(options, path, names, label), matlab.names_of
+        )
     pieces = []
     for name in options.path or []:
         path = files.find(root, name)
@@ -55,7 +59,9 @@ def read(options: Options, root: Path) -> ReaderResult:
             raise TlbenchError(f"{path}: Cells of MATLAB 7.3 files can't be read. Save the file with -v7.")
         arrays = matlab.variables(path, [str(options.x), *options.targets])
         pieces.append((name, _read_cells(arrays, path, options)))
-    return array_files.select_samples(array_files.joined(pieces), options.targets, "cells", {})
+    result = array_files.select_samples(array_files.joined(pieces), options.targets, "cells", {})
+    cells = f"samples {options.x}, {array_files.described(result.x)}; labels {', '.join(options.targets)}"
+    return replace(result, reading=(f"{cells}; cells {', '.join(map(str, options.cells))}, which are the groups",))
 
 
 def _read_piece(options: Options, path: Path, names: ArrayNames, label: str | None) -> Piece:

@@ -12,6 +12,7 @@ from tlbench.data.decoding import array_files, files
 from tlbench.data.decoding.array_files import Piece
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.decoding.axes import Axes, oriented
+from tlbench.data.decoding.labels import listed
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
@@ -58,7 +59,9 @@ def read(options: Options, root: Path) -> ReaderResult:
         for path, y_path in zip(options.x, options.y or [], strict=True):
             add(path, y_path)
     piece = array_files.joined(pieces)
-    return ReaderResult(piece.x, piece.y, notes=piece.notes)
+    labels = "the class is that of the file" if options.y is None else f"labels {', '.join(options.y)}"
+    reading = f"samples {listed([name for name, _ in pieces])}, {array_files.described(piece.x)}; {labels}"
+    return ReaderResult(piece.x, piece.y, notes=piece.notes, reading=(reading,))
 
 
 def _array(path: Path) -> Any:

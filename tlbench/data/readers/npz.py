@@ -26,7 +26,7 @@ def read(options: Options, root: Path) -> ReaderResult:
     Raises:
         TlbenchError: a file or key that is not there, a damaged archive, or an array of pickled objects.
     """
-    return array_files.read(options, root, read_arrays)
+    return array_files.read(options, root, read_arrays, names_of)
 
 
 def read_arrays(file: Path, keys: Sequence[str]) -> list[Any]:
@@ -55,6 +55,12 @@ def read_arrays(file: Path, keys: Sequence[str]) -> list[Any]:
                 else _array(archive, key, file)
                 for key in keys
             ]
+
+
+def names_of(file: Path) -> list[str]:
+    """The keys of an archive."""
+    with zipfile.ZipFile(file) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def _is_mappable(member: zipfile.ZipInfo) -> bool:

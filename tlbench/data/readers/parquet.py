@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 PATH_KEYS = ("path", "fit.path")
+LIBRARIES = ("pandas", "pyarrow", "scikit-learn")
 
 
 class Options(TableOptions, strict=True):

@@ -6,12 +6,13 @@ Each subject or period may have keys of its own, as in x = "x_train_2"; a domain
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from tlbench.data.decoding import array_files, files
+from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.readers import npz
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
@@ -28,7 +29,7 @@ class Options(Strict, strict=True):
     layout: Annotated[Literal["channel_time", "time_channel"], Field(description="the order of the two axes in the file")]
 
 
-def read(options: Options, root: Path) -> tuple[Any, Any]:
+def read(options: Options, root: Path) -> ReaderResult:
     """Windows (N, channels, time) float32 and labels (N,).
 
     Raises:
@@ -36,7 +37,8 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     """
     if len(options.x) != len(options.y):
         raise TlbenchError(f"x names {len(options.x)} keys and y {len(options.y)}. Each key of x needs one of y.")
-    arrays = npz.read_arrays(files.find(root, options.path), [*options.x, *options.y])
+    file = files.find(root, options.path)
+    arrays = npz.read_arrays(file, [*options.x, *options.y])
     xs, ys = arrays[: len(options.x)], arrays[len(options.x) :]
     for name, x, y in zip(options.x, xs, ys, strict=True):
         if x.ndim != 3 or x.dtype.kind not in "biuf":
@@ -52,4 +54,7 @@ def read(options: Options, root: Path) -> tuple[Any, Any]:
     x_NCT = np.concatenate(xs).astype(np.float32, copy=False)
     if options.layout == "time_channel":
         x_NCT = x_NCT.transpose(0, 2, 1)
-    return x_NCT, np.concatenate([y.reshape(-1) for y in ys])
+    windows = f"{x_NCT.shape[0]:,} windows of {x_NCT.shape[1]} channels x {x_NCT.shape[2]} time steps"
+    reading = f"samples {', '.join(options.x)}, {windows}; labels {', '.join(options.y)}"
+    left_out = array_files.unnamed({*npz.names_of(file)} - {*options.x, *options.y})
+    return ReaderResult(x_NCT, np.concatenate([y.reshape(-1) for y in ys]), reading=(reading, *left_out))

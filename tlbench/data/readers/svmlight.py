@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from tlbench.data.decoding import array_files, files
 from tlbench.data.decoding.array_files import Piece
 from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.decoding.labels import listed
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
 PATH_KEYS = array_files.PATH_KEYS
+LIBRARIES = ("scikit-learn", "scipy")
 
 
 class Options(Strict, strict=True):
@@ -48,7 +50,11 @@ def read(options: Options, root: Path) -> ReaderResult:
             x = _read_file(files.find(root, path), options).x
             pieces.append((path, Piece(x, array_files.constant_labels(x, label))))
     piece = array_files.joined(pieces)
-    return ReaderResult(piece.x, piece.y)
+    empty = options.features - len(np.unique(piece.x.indices))
+    reading = f"samples {listed([name for name, _ in pieces])}, {array_files.described(piece.x)}"
+    labels = "the class is that of the file, and labels in the files are left out" if options.files else "labels of the lines"
+    zeros = (f"{empty:,} of {options.features:,} features are 0 in all samples",) if empty else ()
+    return ReaderResult(piece.x, piece.y, reading=(f"{reading}; {labels}", *zeros))
 
 
 def _read_file(path: Path, options: Options) -> Piece:

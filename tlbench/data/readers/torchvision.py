@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.decoding import files
+from tlbench.data.decoding import array_files, files
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.readers import images
 from tlbench.errors import TlbenchError
@@ -35,6 +35,7 @@ EXPECTED_FILES = {
 
 
 PATH_KEYS = ("path",)
+LIBRARIES = ("torchvision", "pillow", "scipy")
 
 
 class Options(Strict, strict=True):
@@ -67,7 +68,9 @@ def read(options: Options, root: Path) -> ReaderResult:
         x, y = _read_cifar10(folder, options) if is_cifar10 else _read_with_torchvision(folder, options, root)
     except TlbenchError as error:
         raise TlbenchError(f"{options.name} {options.split}: {error} {hint}") from error
-    return ReaderResult(np.asarray(x)[:, None] if x.ndim == 3 else np.asarray(x), np.asarray(y))
+    x = np.asarray(x)[:, None] if x.ndim == 3 else np.asarray(x)
+    reading = f"{options.name}, split {options.split}, {array_files.described(x)}"
+    return ReaderResult(x, np.asarray(y), reading=(reading,))
 
 
 def _read_with_torchvision(folder: Path, options: Options, root: Path) -> tuple[Any, Any]:
