@@ -53,8 +53,8 @@ def test_a_class_counts_over_the_pairs_that_have_it_and_a_missing_run_blanks_it(
 def test_the_worst_group_stands_beside_the_worst_class_where_groups_are_declared():
     def made(row, worst):
         groups = {"waterbird on land": worst, "landbird on land": 0.9}
-        scores = {"target_accuracy": 0.8, "per_group_accuracy": groups}
-        return [record(row, seed=s, scores=scores, metric="worst_group_accuracy") for s in range(3)]
+        scores = [{"target_accuracy": 0.8 + s / 100, "per_group_accuracy": groups} for s in range(3)]
+        return [record(row, seed=s, scores=scores[s], metric="worst_group_accuracy") for s in range(3)]
 
     frame = reports.frame([*made("source_only", 0.6), *made("dann", 0.4)])
     (negative,), accuracy = reports.negative_transfer(frame), reports.accuracy(frame)

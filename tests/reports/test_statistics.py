@@ -154,8 +154,11 @@ def test_friedmans_p_follows_scipys_chi_square():
     values = np.random.default_rng(0).normal(size=(4, 9)) + np.arange(4)[:, None] / 2
     rank = stats.rankdata(values, axis=0)
     chi = stats.friedmanchisquare(*values).statistic
-    assert average_ranks.friedman_p(rank) == pytest.approx(stats.f.sf(8 * chi / (9 * 3 - chi), 3, 24))
-    assert average_ranks.friedman_p(np.repeat(np.arange(1.0, 5.0)[:, None], 6, axis=1)) == 0
+    df = 3 - 2 / 9  # Kendall and Babington Smith 1939
+    assert average_ranks.friedman_p(rank) == pytest.approx(stats.f.sf(8 * chi / (9 * 3 - chi), df, 8 * df))
+    agreeing = np.repeat(np.arange(1.0, 5.0)[:, None], 6, axis=1)
+    assert average_ranks.friedman_p(agreeing) == pytest.approx(1 / 24**5)
+    assert average_ranks.friedman_p(agreeing[:, :1]) == pytest.approx(1)
     assert average_ranks.friedman_p(np.full((4, 6), 2.5)) == 1
 
 

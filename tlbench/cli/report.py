@@ -96,7 +96,8 @@ def expected_precision(plan: RunPlan, margin: float | None) -> str:
     from tlbench import reports
 
     cases = [*plan.pending, *plan.on_file]
-    pairs, seeds = len({case.pair for case in cases}), len({case.seed for case in cases})
+    pairs = reports.count_distinct({(*case.sources, case.target) for case in cases}, plan.suite.sweep_levels)
+    seeds = len({case.seed for case in cases})
     return reports.expected_precision(reports.frame(plan.earlier_records), pairs=pairs, seeds=seeds, margin=margin)
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tlbench.metrics import METRICS
 from tlbench.plots import style
 from tlbench.reports import Table
+from tlbench.reports.table import number_text
 
 MARK = {1.0: "\N{THIN SPACE}▲", -1.0: "\N{THIN SPACE}▼"}
 """The signs of significantly better and worse cells, by the marks of the table; they show in black and white too."""
@@ -93,7 +94,8 @@ def _numbers(
         if np.isnan(number):
             axes.text(*where, BLANK, ha="center", va="center", color=style.INK, in_layout=False)
             continue
-        text = (f"{number:+.1f}" if cent else f"{number:+.3g}").replace("-", "\N{MINUS SIGN}") + MARK.get(float(mark[at]), "")
+        signed = number_text(number, signed=True) if cent else f"{number:+.3g}"
+        text = signed.replace("-", "\N{MINUS SIGN}") + MARK.get(float(mark[at]), "")
         # not the ink, which turns light on a dark page: the cell keeps its colour there
         axes.text(
             *where, text, ha="center", va="center", fontsize=6.5, color="#101010" if light[at] else "white", in_layout=False

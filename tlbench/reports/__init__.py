@@ -16,6 +16,7 @@ from tlbench.reports.comparison import compare
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
 from tlbench.reports.statistics.average_ranks import Ranking, ranking
+from tlbench.reports.sweeps import count_distinct
 from tlbench.reports.table import TIDY, Table
 from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
 from tlbench.reports.tables.expected_precision import check_margin, expected_precision
@@ -37,6 +38,7 @@ __all__ = [
     "class_deltas",
     "compare",
     "cost_details",
+    "count_distinct",
     "escape_control",
     "expected_precision",
     "frame",
@@ -67,7 +69,8 @@ def tables(
     Args:
         frame: from `reports.frame`.
         which: one of `KINDS`, "main" for those in `MAIN`, or "all".
-        flips: from `reports.negative_flips`, which reads files; without them their columns are blank.
+        flips: from `reports.negative_flips`, which reads files; without them their columns are blank, and deltas of
+            deterministic entries have no test.
         margin: a desired margin of error in units of the metric; captions say how many seeds it takes.
 
     Raises:
@@ -80,7 +83,7 @@ def tables(
     makers: dict[str, Callable[[pd.DataFrame], list[Table]]] = {
         "accuracy": lambda suite: [accuracy(suite, margin)],
         "ranks": ranks,
-        "transfer": lambda suite: transfer(suite, margin),
+        "transfer": lambda suite: transfer(suite, margin, flips),
         "negative_transfer": lambda suite: negative_transfer(suite, flips),
         "classes": class_deltas,
         "groups": group_deltas,

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlbench.errors import TlbenchError
+from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records
 from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate
-from tlbench.reports.statistics.moderated import moderated_t
 from tlbench.reports.table import VERDICTS, Table, bounds, estimate_texts, mark_columns, pair_texts, text_cells, tidy
 from tlbench.reports.tables import captions
 
@@ -70,23 +70,29 @@ def _comparison(a: pd.DataFrame, b: pd.DataFrame, cube_a: ScoreCube, cube_b: Sco
     seeds = _common(cube_a.seeds, cube_b.seeds)
     paired = len(seeds) > 0
     of_a, of_b = (_subset(cube, entries, pairs, seeds if paired else cube.seeds) for cube in (cube_a, cube_b))
-    deltas = replace(of_b, decimals=max(cube_a.decimals, cube_b.decimals))
+    of_a = replace(of_a, domains=of_b.domains)
+    deltas = replace(
+        of_b,
+        decimals=max(cube_a.decimals, cube_b.decimals),
+        floor_P=np.maximum(of_a.floor_P, of_b.floor_P),
+        single_M=of_a.single_M & of_b.single_M,
+    )
     if paired:
         deltas = replace(deltas, values=of_b.values - of_a.values)
-        tests, mean = moderated_t(deltas.values, deltas.direction), intervals.over_pairs(deltas.values)
+        tests, mean = estimates.cell_tests(deltas), estimates.mean_over_pairs(deltas)
         cell, mark_MP = tests.estimate, tests.mark
     else:
-        cell, mean = _welch(of_a.values, of_b.values)
-        mark_MP = intervals.verdicts(cell, deltas.direction)
+        cell, mean = _welch(of_a, of_b)
+        mark_MP = intervals.verdicts(cell, deltas.direction, deltas.floor_P)
     return _Comparison(
         deltas=deltas,
         paired=paired,
-        mean_a_M=intervals.over_pairs(of_a.values).mean,
-        mean_b_M=intervals.over_pairs(of_b.values).mean,
+        mean_a_M=estimates.mean_over_pairs(of_a).mean,
+        mean_b_M=estimates.mean_over_pairs(of_b).mean,
         mean=mean,
         cell=cell,
         mark_MP=mark_MP,
-        verdict_M=intervals.verdicts(mean, deltas.direction),
+        verdict_M=estimates.verdicts(deltas, mean),
         equal_MP=(deltas.values == 0).all(axis=-1) if paired else np.zeros(cell.mean.shape, dtype=bool),
         time_ratio_M=_time_ratio(a, b, of_a, of_b) if paired else np.full(len(entries), np.nan),
     )
@@ -129,6 +135,8 @@ def _method_sentences(comparison: _Comparison) -> list[str]:
     return [
         f"B minus A in {comparison.deltas.delta_unit}, {how}; ± margin of error of the 95 % CI from {MIN_SEEDS} seeds on, "
         "which covers other seeds on these pairs.",
+        captions.shared_draws(comparison.deltas),
+        captions.single_runs(comparison.deltas),
         f"{int(equal_MP.sum())} of {equal_MP.size} cells are equal to the last digit." if comparison.paired else "",
         f"*: significantly better or worse ({test}).",
     ]
@@ -182,24 +190,42 @@ def _subset(cube: ScoreCube, entries: pd.Index[str], pairs: pd.Index[str], seeds
     pair_indices = cube.pairs.get_indexer(pairs)
     indices = np.ix_(cube.entries.get_indexer(entries), pair_indices, cube.seeds.get_indexer(seeds))
     domains = tuple(cube.domains[index] for index in pair_indices)
-    return replace(cube, entries=entries, pairs=pairs, seeds=seeds, domains=domains, values=cube.values[indices])
+    return replace(
+        cube,
+        entries=entries,
+        pairs=pairs,
+        seeds=seeds,
+        domains=domains,
+        values=cube.values[indices],
+        floor_P=cube.floor_P[pair_indices],
+        single_M=cube.single_M[cube.entries.get_indexer(entries)],
+    )
 
 
-def _welch(a_MPS: Array, b_MPS: Array) -> tuple[Estimate, Estimate]:
+def _welch(of_a: ScoreCube, of_b: ScoreCube) -> tuple[Estimate, Estimate]:
     """The differences of cells (M, P) and of entries (M,) with Welch's 95 % CI, for unpaired seeds.
 
+    There is none where the seeds of both are copies of one run.
     Welch, Biometrika 34, 1947. https://doi.org/10.1093/biomet/34.1-2.28
     """
+    difference_MP, v_2MP, df_2 = _welch_terms(of_a.values, of_b.values)
+    margin_MP = intervals.satterthwaite_margin(np.moveaxis(v_2MP, 0, -1), df_2)
+    difference_MQ, v_2MQ, _ = _welch_terms(of_a.distinct().values, of_b.distinct().values)
+    pairs = v_2MQ.shape[-1]
+    v_MK = np.concatenate(list(v_2MQ), axis=1)
+    margin_M = intervals.satterthwaite_margin(v_MK, np.repeat(df_2, pairs)) / pairs
+    if min(df_2) < MIN_SEEDS - 1:
+        margin_MP, margin_M = np.full_like(margin_MP, np.nan), np.full_like(margin_M, np.nan)
+    single_M = of_a.single_M & of_b.single_M
+    cell = Estimate(difference_MP, np.where(single_M[:, None], np.nan, margin_MP))
+    return cell, Estimate(difference_MQ.mean(axis=1), np.where(single_M, np.nan, margin_M))
+
+
+def _welch_terms(a_MPS: Array, b_MPS: Array) -> tuple[Array, Array, Array]:
+    """The differences of means (M, P), the variances of the two means (2, M, P), and their degrees of freedom (2,)."""
     (mean_a, variance_a), (mean_b, variance_b) = intervals.moments(a_MPS), intervals.moments(b_MPS)
-    difference_MP, count = mean_b - mean_a, (a_MPS.shape[-1], b_MPS.shape[-1])
-    margin_MP, margin_M = np.full_like(difference_MP, np.nan), np.full(len(difference_MP), np.nan)
-    if min(count) >= MIN_SEEDS:
-        v_2MP = np.stack([variance_a / count[0], variance_b / count[1]])
-        df_2 = np.array([count[0] - 1.0, count[1] - 1.0])
-        margin_MP = intervals.satterthwaite_margin(np.moveaxis(v_2MP, 0, -1), df_2)
-        v_MK = np.concatenate(list(v_2MP), axis=1)
-        margin_M = intervals.satterthwaite_margin(v_MK, np.repeat(df_2, v_2MP.shape[-1])) / v_2MP.shape[-1]
-    return Estimate(difference_MP, margin_MP), Estimate(difference_MP.mean(axis=1), margin_M)
+    count = a_MPS.shape[-1], b_MPS.shape[-1]
+    return mean_b - mean_a, np.stack([variance_a / count[0], variance_b / count[1]]), np.array(count) - 1.0
 
 
 def _time_ratio(a: pd.DataFrame, b: pd.DataFrame, of_a: ScoreCube, of_b: ScoreCube) -> Array:

@@ -6,6 +6,7 @@ Letters of shapes in this package: M method entries, P pairs, S seeds, K classes
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,8 @@ import pandas as pd
 
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.metrics import METRICS, Metric
-from tlbench.reports.frames import latest_records, latest_value, suite_and_version
-from tlbench.reports.statistics import intervals
+from tlbench.reports.frames import SCORES, latest_records, latest_value, suite_and_version
+from tlbench.reports.statistics import intervals, ties
 from tlbench.reports.statistics.intervals import Array
 from tlbench.reports.sweeps import Levels, levels_of, merge_sweep_levels
 
@@ -39,6 +40,10 @@ class ScoreCube:
     decimals: int = 1
     levels: Levels = field(default_factory=dict)
     """The domains that sweeps generated."""
+    floor_P: Array = field(default_factory=lambda: np.zeros(0))
+    """The difference up to which two scores of a pair tie, see `statistics.ties`."""
+    single_M: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Whether the seeds of an entry are copies of one run: they count once, and there is no interval over them."""
 
     @property
     def name(self) -> str:
@@ -65,11 +70,50 @@ class ScoreCube:
         """The title of the metric with a capital letter, for the start of a sentence."""
         return self.measure.title[:1].upper() + self.measure.title[1:]
 
+    @property
+    def floor(self) -> float:
+        """The difference up to which two means over pairs tie."""
+        return float(self.floor_P.mean())
+
     def minus(self, baseline: str) -> ScoreCube:
-        """The deltas of all other entries against this one, paired by pair and seed; all NaN where it has no record."""
+        """The deltas of all other entries against this one, paired by pair and seed; all NaN where it has no record.
+
+        Deltas are single runs where the runs of both entries are.
+        """
         base_M = self.entries == baseline
         base_PS = self.values[base_M][0] if base_M.any() else np.full(self.values.shape[1:], np.nan)
-        return replace(self, entries=self.entries[~base_M], values=self.values[~base_M] - base_PS)
+        single_M = self.single_M[~base_M] & bool(self.single_M[base_M].any())
+        return replace(self, entries=self.entries[~base_M], values=self.values[~base_M] - base_PS, single_M=single_M)
+
+    @cached_property
+    def cluster_P(self) -> npt.NDArray[np.intp]:
+        """The cluster (P,) of each pair: pairs with the same sources and the same target share draws, whatever their levels."""
+        clusters = {domains: number for number, domains in enumerate(dict.fromkeys(self.domains))}
+        return np.array([clusters[domains] for domains in self.domains], dtype=np.intp)
+
+    @property
+    def shares_draws(self) -> bool:
+        """Whether some pairs are levels of one sweep."""
+        return len(set(self.domains)) < len(self.pairs)
+
+    def distinct(self) -> ScoreCube:
+        """The cube of the pairs that are really different: pairs that share draws are averaged within each seed.
+
+        The levels of a sweep have samples and seeds in common, so their errors are not independent: each sweep counts as one
+        pair, in means over pairs and in all that is inferred from them.
+        """
+        if not self.shares_draws:
+            return self
+        domains = tuple(dict.fromkeys(self.domains))
+        levels_of_pair = [self.values[:, self.cluster_P == cluster] for cluster in range(len(domains))]
+        return replace(
+            self,
+            pairs=pd.Index([f"{'+'.join(names[:-1])}:{names[-1]}" for names in domains]),
+            domains=domains,
+            # about the first level, so that equal values have exactly their own mean
+            values=np.stack([of[:, 0] + (of - of[:, :1]).mean(axis=1) for of in levels_of_pair], axis=1),
+            floor_P=np.array([self.floor_P[self.cluster_P == cluster].mean() for cluster in range(len(domains))]),
+        )
 
 
 def score_cube(frame: pd.DataFrame) -> ScoreCube:
@@ -90,9 +134,42 @@ def score_cube(frame: pd.DataFrame) -> ScoreCube:
     domains = merge_sweep_levels([(*sources.split("+"), target) for sources, target in first.to_numpy().tolist()], levels)
     empty = ScoreCube(suite, version, metric, entries, pairs, seeds, domains, np.empty(0), levels=levels)
     values = empty.measure.factor * cube_values(empty, last, metric)
-    best_first = np.argsort(-empty.direction * intervals.over_pairs(values).mean.round(9), kind="stable")
-    decimals = 1 if empty.measure.unit == "per cent" else _decimals(values)
-    return replace(empty, entries=entries[best_first], values=values[best_first], decimals=decimals)
+    scored = last["scored_samples"].max()
+    cube = replace(
+        empty,
+        values=values,
+        decimals=1 if empty.measure.unit == "per cent" else _decimals(values),
+        floor_P=ties.tie_floors(metric, values, None if pd.isna(scored) else float(scored)),
+        single_M=_single_runs(empty, last),
+    )
+    mean_M = intervals.over_pairs(cube.distinct().values).mean
+    best_first = np.argsort(-cube.direction * ties.tied(mean_M, cube.floor), kind="stable")
+    return replace(cube, entries=entries[best_first], values=values[best_first], single_M=cube.single_M[best_first])
+
+
+def _single_runs(cube: ScoreCube, records: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether the seeds of each entry (M,) are copies of one run: equal predictions in all seeds of every pair.
+
+    Where a run has no predictions on file, all of its scores must be equal. A pair with fewer than two runs tells nothing.
+    """
+    codes = pd.Series(pd.factorize(records["predictions"])[0], index=records.index, dtype="float64")
+    prediction_MPS = cube_values(cube, records.assign(prediction=codes.where(codes >= 0)), "prediction")
+    done_MPS = np.isfinite(cube_values(cube, records.assign(one=1.0), "one"))
+    equal_MP = _equal_over_seeds(prediction_MPS) & (np.isfinite(prediction_MPS) == done_MPS).all(axis=-1)
+    unknown_MP = (np.isnan(prediction_MPS) & done_MPS).any(axis=-1)
+    if unknown_MP.any():
+        scores = [cube_values(cube, records, column) for column in (*SCORES, "mean_class_accuracy")]
+        equal_MP |= unknown_MP & np.all([_equal_over_seeds(score_MPS) for score_MPS in scores], axis=0)
+    repeated_MP = done_MPS.sum(axis=-1) > 1
+    return np.asarray((equal_MP | ~repeated_MP).all(axis=1) & repeated_MP.any(axis=1))
+
+
+def _equal_over_seeds(values_MPS: Array) -> npt.NDArray[np.bool_]:
+    """Whether the values of each cell (M, P) that are not missing are equal."""
+    missing_MPS = np.isnan(values_MPS)
+    low_MP = np.where(missing_MPS, np.inf, values_MPS).min(axis=-1)
+    high_MP = np.where(missing_MPS, -np.inf, values_MPS).max(axis=-1)
+    return np.asarray(high_MP <= low_MP)
 
 
 def cube_values(cube: ScoreCube, records: pd.DataFrame, column: str) -> Array:

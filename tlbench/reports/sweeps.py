@@ -77,6 +77,16 @@ def merge_sweep_levels(domains: Sequence[tuple[str, ...]], levels: Levels) -> tu
     return tuple(tuple(map(merged, pair)) for pair in domains)
 
 
+def count_distinct(domains: Iterable[tuple[str, ...]], levels: Levels) -> int:
+    """The number of pairs that are really different: pairs that differ in nothing but the level of a sweep count once.
+
+    Args:
+        domains: the sources of each pair and then its target.
+        levels: the domains that sweeps generate.
+    """
+    return len(set(merge_sweep_levels(list(domains), levels)))
+
+
 def _base(name: str, levels: Levels) -> str:
     """The name of a domain without its levels."""
     passed: set[str] = set()

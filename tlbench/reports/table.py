@@ -15,6 +15,7 @@ from tlbench.escaping import escape_control
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
+from tlbench.reports.statistics.ties import tied
 from tlbench.reports.sweeps import Levels
 
 TIDY = ("suite", "suite_version", "table", "entry", "pair", "subgroup", "quantity", "value", "unit")
@@ -29,6 +30,9 @@ Quantities = Mapping[str, tuple[npt.NDArray[Any], str]]
 
 STAR = " *"
 """Follows a pair, class or group that is significantly better or worse."""
+
+NO_DIFFERENCE = "no difference"
+"""The verdict where a method ties with the baseline in every pair and seed."""
 
 VERDICTS = {1.0: "better", 0.0: "undecided", -1.0: "worse"}
 """The words for the verdicts on a mean and for the marks of single cells."""
@@ -123,8 +127,9 @@ def bounds(estimate: Estimate, unit: str) -> Quantities:
 
 
 def seed_counts(cube: ScoreCube) -> Quantities:
-    """The number of seeds of each cell, also where a seed is missing and the cell has no mean."""
-    return {"n": (np.isfinite(cube.values).sum(axis=-1), "seeds")}
+    """The number of seeds of each cell, also where one is missing and the cell has no mean; copies of one run count once."""
+    n_MP = np.isfinite(cube.values).sum(axis=-1)
+    return {"n": (np.where(cube.single_M[:, None], np.minimum(n_MP, 1), n_MP), "seeds")}
 
 
 def text_cells(entries: pd.Index[str], columns: Mapping[str, list[str]]) -> pd.DataFrame:
@@ -138,9 +143,15 @@ def mark_columns(cells: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> p
     return pd.DataFrame({name: columns.get(name, blank) for name in cells.columns}, index=cells.index, dtype=object)
 
 
-def best_two(values_M: Array, direction: float) -> list[str]:
-    """The marks "best" and "second" of a column, the same for ties; no marks where fewer than two values are present."""
-    values_M = np.round(direction * values_M, 9)
+def best_two(values_M: Array, direction: float, floor: float = intervals.TOLERANCE) -> list[str]:
+    """The marks "best" and "second" of a column, the same for ties; no marks where fewer than two values are present.
+
+    Args:
+        values_M: the values of the column.
+        direction: -1.0 where lower values are better.
+        floor: the difference up to which two values tie.
+    """
+    values_M = direction * tied(values_M, floor)
     levels = np.unique(values_M[~np.isnan(values_M)])[::-1]
     if np.count_nonzero(~np.isnan(values_M)) < 2:
         return [""] * len(values_M)
@@ -173,13 +184,9 @@ def estimate_texts(estimate: Estimate, decimals: int = 1, *, signed: bool = Fals
 
 
 def number_text(value: float, decimals: int = 1, *, signed: bool = False) -> str:
-    """A number with so many decimals.
-
-    If signed, a small loss is "-0.0", because it counts as a loss, and a difference of zero is "0.0".
-    """
-    if signed and abs(value) > intervals.TOLERANCE:
-        return f"{value:+.{decimals}f}"
-    return f"{abs(value) if signed else value:.{decimals}f}"
+    """A number with so many decimals; what rounds to zero has no sign."""
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def three_digits(values: Array) -> list[str]:

@@ -1,1 +1,1 @@
-"""The statistics of the tables: intervals, moderated t-tests, average ranks, and planning."""
+"""The statistics of the tables: intervals, moderated t-tests, average ranks, ties, and planning."""

@@ -12,12 +12,14 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from scipy.special import gammaln
 from scipy.stats import f as f_distribution
-from scipy.stats import rankdata, studentized_range
+from scipy.stats import studentized_range
 
 from tlbench.reports.score_cube import ScoreCube, has_all_pairs, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array
+from tlbench.reports.statistics.ties import ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,8 @@ class Ranking:
     """The entries that have a mean for every pair, by their average rank, best first.
 
     `groups` are the maximal groups of neighbours whose average ranks differ by less than `critical_difference`; groups of
-    one are left out. `p` is the p-value of Friedman's test, and `pairs` the number of pairs.
+    one are left out. `p` is the p-value of Friedman's test, and `pairs` the number of pairs that are really
+    different.
     """
 
     entries: tuple[str, ...]
@@ -49,14 +52,19 @@ def ranking(frame: pd.DataFrame) -> Ranking | None:
 def rank_entries(scores: ScoreCube) -> Ranking | None:
     """The ranking of the entries by their means over seeds within each pair, ties sharing their average rank.
 
-    None with fewer than two complete entries or two pairs.
+    The pairs are those that are really different, see `ScoreCube.distinct`: copies of one pair would agree by themselves, and
+    both tests would take that for evidence. None with fewer than two complete entries or two such pairs.
     """
+    scores = scores.distinct()
     mean_MP = intervals.over_seeds(scores.values).mean
     complete_M = has_all_pairs(mean_MP)
     count, pairs = int(complete_M.sum()), len(scores.pairs)
     if count < 2 or pairs < 2:
         return None
-    rank_MP = rankdata(-scores.direction * mean_MP[complete_M].round(9), axis=0)
+    rank_MP = np.stack(
+        [ranks(mean_M, scores.direction, floor) for mean_M, floor in zip(mean_MP[complete_M].T, scores.floor_P, strict=True)],
+        axis=1,
+    )
     average_M = rank_MP.mean(axis=1)
     order = np.argsort(average_M, kind="stable")
     names = tuple(str(name) for name in scores.entries[complete_M][order])
@@ -70,14 +78,23 @@ def friedman_p(rank_MP: Array) -> float:
 
     It is that of the F statistic of Iman and Davenport, Approximations of the Critical Region of the Friedman Statistic,
     Communications in Statistics 9, 1980, with the ties taken into account. https://doi.org/10.1080/03610928008827904
+    Its degrees of freedom are those of Kendall and Babington Smith, The Problem of m Rankings, Annals of Mathematical
+    Statistics 10, 1939, which hold the level for few pairs too. https://doi.org/10.1214/aoms/1177732186
+    p is at least the probability that all pairs agree by chance.
     """
     entries, pairs = rank_MP.shape
     between = pairs * ((rank_MP.mean(axis=1) - (entries + 1) / 2) ** 2).sum()
     total = ((rank_MP - (entries + 1) / 2) ** 2).sum()
-    if total - between <= 1e-12:  # all pairs agree, or all entries are tied in each pair
-        return 1.0 if total == 0 else 0.0
-    statistic = (pairs - 1) * between / (total - between)
-    return float(f_distribution.sf(statistic, entries - 1, (entries - 1) * (pairs - 1)))
+    if total == 0:  # all entries are tied in each pair
+        return 1.0
+    ties = np.unique(rank_MP[:, 0], return_counts=True)[1]
+    agreement = float(np.exp((pairs - 1) * (gammaln(ties + 1).sum() - gammaln(entries + 1))))
+    if total - between <= 1e-12:  # all pairs agree
+        return agreement
+    statistic, df = (pairs - 1) * between / (total - between), entries - 1 - 2 / pairs
+    if df <= 0:  # two pairs that disagree on two entries
+        return 1.0
+    return float(max(f_distribution.sf(statistic, df, (pairs - 1) * df), agreement))
 
 
 @cache

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import stdtrit
 
 Array = npt.NDArray[np.float64]
@@ -24,7 +23,8 @@ MIN_DOMAINS = 4
 """The number of removable domains that an interval for new domains takes."""
 
 TOLERANCE = 1e-9
-"""Differences below this, in units of the metric, are rounding errors of floats and count as zero."""
+"""The rounding error of double precision in units of a metric: a difference up to this is zero whatever the metric. What counts
+as a tie of scores is a larger floor for most metrics, see `ties`."""
 
 
 class Estimate(NamedTuple):
@@ -166,7 +166,7 @@ def interquartile_mean(values_MPS: Array) -> Array:
     return np.where(np.isnan(runs_MN).any(axis=1), np.nan, middle_M)
 
 
-def probability_of_improvement(values_MPS: Array, base_PS: Array) -> Array:
+def probability_of_improvement(values_MPS: Array, base_PS: Array, floor_P: Array | float = TOLERANCE) -> Array:
     """The probability (M,) that a run of an entry scores above a run of the baseline on the same pair, averaged over pairs.
 
     For each pair it is the Mann-Whitney U statistic divided by S^2: the share of the S x S pairs of runs in which the entry
@@ -176,13 +176,15 @@ def probability_of_improvement(values_MPS: Array, base_PS: Array) -> Array:
     Args:
         values_MPS: the scores of the entries; higher is better.
         base_PS: the scores of the baseline.
+        floor_P: the difference up to which two scores tie.
     """
     seeds = base_PS.shape[-1]
     wins_M = np.zeros(len(values_MPS))
-    for values_MS, base_S in zip(values_MPS.transpose(1, 0, 2), base_PS, strict=True):
+    floors = np.broadcast_to(floor_P, len(base_PS))
+    for values_MS, base_S, floor in zip(values_MPS.transpose(1, 0, 2), base_PS, floors, strict=True):
         ordered_S = np.sort(base_S)
-        below = np.searchsorted(ordered_S, values_MS - TOLERANCE, side="right")
-        not_above = np.searchsorted(ordered_S, values_MS + TOLERANCE, side="left")
+        below = np.searchsorted(ordered_S, values_MS - floor, side="left")
+        not_above = np.searchsorted(ordered_S, values_MS + floor, side="right")
         wins_M += (below + not_above).sum(axis=1) / 2 / seeds**2
     missing_M = np.isnan(values_MPS).any(axis=(1, 2)) | np.isnan(base_PS).any()
     return np.where(missing_M, np.nan, wins_M / len(base_PS))
@@ -193,22 +195,13 @@ def t_quantile(df: Array) -> Array:
     return np.asarray(stdtrit(df, 0.5 + CONFIDENCE / 2), dtype=np.float64)
 
 
-def ranks(mean_M: Array, direction: float = 1.0) -> Array:
-    """The ranks (M,) of means, 1 for the best, ties sharing their average rank; NaN for a missing mean.
-
-    `direction` is -1.0 where lower means are better.
-    """
-    rank = pd.Series((direction * mean_M).round(9)).rank(ascending=False, method="average")
-    return np.asarray(rank, dtype=np.float64)
-
-
-def verdicts(delta: Estimate, direction: float = 1.0) -> Array:
+def verdicts(delta: Estimate, direction: float = 1.0, floor: Array | float = TOLERANCE) -> Array:
     """1 (better) where the whole 95 % CI is a gain, -1 (worse) where it is a loss, 0 (undecided) where it contains zero.
 
-    NaN where there is no interval. `direction` is -1.0 where a negative delta is a gain.
+    NaN where there is no interval. `direction` is -1.0 where a negative delta is a gain; a delta up to the floor is a tie.
     """
     with np.errstate(invalid="ignore"):
-        above, below = delta.mean - delta.margin > TOLERANCE, delta.mean + delta.margin < -TOLERANCE
+        above, below = delta.mean - delta.margin > floor, delta.mean + delta.margin < -floor
     return np.where(np.isnan(delta.mean + delta.margin), np.nan, direction * (1.0 * above - 1.0 * below))
 
 

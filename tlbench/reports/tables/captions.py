@@ -38,14 +38,16 @@ def intervals(cube: ScoreCube, noun: str, *, deltas: bool = False) -> str:
 
     `noun` names the column of means; `deltas` is True where the cells of pairs are tested by moderated t.
     """
-    seeds, pairs = len(cube.seeds), plural(len(cube.pairs), "pair")
+    seeds, pairs = len(cube.seeds), plural(len(cube.distinct().pairs), "pair")
     if seeds < MIN_SEEDS:
         means = "Single runs" if seeds == 1 else "Means over seeds"
-        return f"{means} ({plural(seeds, 'seed')}, {pairs}): no 95 % CI, which takes {MIN_SEEDS} seeds."
+        sentence = f"{means} ({plural(seeds, 'seed')}, {pairs}): no 95 % CI, which takes {MIN_SEEDS} seeds."
+        return join_sentences(sentence, shared_draws(cube))
     per_pair = "moderated t" if deltas else "Student's t"
-    return (
+    return join_sentences(
         f"Means over {seeds} seeds ± margin of error of the 95 % CI ({per_pair} for a pair, Welch-Satterthwaite t for the "
-        f"{noun} over {pairs}); {_covers()}"
+        f"{noun} over {pairs}); {_covers()}",
+        shared_draws(cube),
     )
 
 
@@ -53,7 +55,31 @@ def interval_of_means(cube: ScoreCube, noun: str) -> str:
     """As `intervals`, for a table without columns of single pairs."""
     if len(cube.seeds) < MIN_SEEDS:
         return intervals(cube, noun)
-    return f"{noun.capitalize()} ± margin of error of the 95 % CI (Welch-Satterthwaite t); {_covers()}"
+    return join_sentences(
+        f"{noun.capitalize()} ± margin of error of the 95 % CI (Welch-Satterthwaite t); {_covers()}", shared_draws(cube)
+    )
+
+
+def shared_draws(cube: ScoreCube) -> str:
+    """The sentence on pairs that were averaged because they share draws; empty where none do."""
+    if not cube.shares_draws:
+        return ""
+    levels, pairs = plural(len(cube.pairs), "level"), plural(len(cube.distinct().pairs), "pair")
+    return f"Levels of a sweep share draws and are averaged within each seed first: {levels} count as {pairs}."
+
+
+def single_runs(cube: ScoreCube, *, tested: bool | None = None) -> str:
+    """The sentence on entries whose seeds are copies of one run; empty where there are none.
+
+    `tested` says in a table of deltas with marks whether their samples were tested; None: the table has no marks.
+    """
+    names = [str(entry) for entry in cube.entries[cube.single_M]]
+    if not names:
+        return ""
+    sentence = f"Copies of one run in every seed, which count once and have no 95 % CI over seeds: {short_list(names)}"
+    if tested is None:
+        return f"{sentence}."
+    return f"{sentence}; {'their * is from the exact McNemar test over the scored samples' if tested else 'no test'}."
 
 
 def _covers() -> str:
@@ -62,13 +88,14 @@ def _covers() -> str:
 
 def new_domains(cube: ScoreCube) -> str:
     """The sentence on the interval for new domains, or on why there is none."""
-    removable = statistics.removable_domains(cube.domains)
+    domains = cube.distinct().domains
+    removable = statistics.removable_domains(domains)
     if len(removable) < statistics.MIN_DOMAINS:
         count = plural(len(removable), "domain") if len(removable) else "no domain"
         return f"No 95 % CI for new domains: {count} can be left out, and the jackknife takes {statistics.MIN_DOMAINS}."
     if (removable.mean(axis=1) > 0.5).any():
         return "No 95 % CI for new domains: more than half of the pairs share one domain."
-    shared = set.intersection(*map(set, cube.domains))
+    shared = set.intersection(*map(set, domains))
     given = f", given {short_list(sorted(shared))}" if shared else ""
     return (
         f"New domains: margin of error of the 95 % CI for other domains of this kind{given} (delete-one-domain jackknife over "
@@ -92,7 +119,7 @@ def verdicts(cube: ScoreCube) -> str:
 def sign_test_note(cube: ScoreCube) -> str:
     """A note where a sign test over seeds or over pairs can't reach the level 0.05, whatever the numbers."""
     alpha = 1 - statistics.CONFIDENCE
-    counts = [("seed", len(cube.seeds)), ("pair", len(cube.pairs))]
+    counts = [("seed", len(cube.seeds)), ("pair", len(cube.distinct().pairs))]
     floors = [
         f"{smallest:g} over {plural(count, noun)}"
         for noun, count in counts

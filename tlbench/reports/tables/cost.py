@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tlbench.reports import estimates
 from tlbench.reports.frames import DETAILS, latest_records, latest_value
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
+from tlbench.reports.statistics.ties import tied
 from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
 from tlbench.reports.tables import captions
 
@@ -164,11 +166,11 @@ class _Frontier:
 def _frontier(scores: ScoreCube, group: pd.DataFrame, baseline: str | None) -> _Frontier:
     entries = scores.entries[scores.entries.isin(group["entry"])]
     medians = _medians(group, entries, tuple(_UNITS))
-    score_M = intervals.over_pairs(scores.values).mean[scores.entries.get_indexer(entries)]
+    score_M = estimates.mean_over_pairs(scores).mean[scores.entries.get_indexer(entries)]
     delta = Estimate(np.full(len(entries), np.nan), np.full(len(entries), np.nan))
     if baseline is not None and baseline in scores.entries and len(scores.entries) > 1:
         deltas = scores.minus(baseline)
-        estimate, index_M = intervals.over_pairs(deltas.values), deltas.entries.get_indexer(entries)
+        estimate, index_M = estimates.mean_over_pairs(deltas), deltas.entries.get_indexer(entries)
         delta = Estimate(*(np.where(index_M >= 0, values_M[index_M], np.nan) for values_M in estimate))
     gain_M = scores.direction * delta.mean
     return _Frontier(
@@ -176,8 +178,8 @@ def _frontier(scores: ScoreCube, group: pd.DataFrame, baseline: str | None) -> _
         medians=medians,
         score_M=score_M,
         delta=delta,
-        per_minute_M=np.where(gain_M > intervals.TOLERANCE, gain_M / (medians["train_seconds"] / 60), np.nan),
-        front_M=pareto_front(scores.direction * score_M, medians["train_seconds"]),
+        per_minute_M=np.where(gain_M > scores.floor, gain_M / (medians["train_seconds"] / 60), np.nan),
+        front_M=pareto_front(scores.direction * tied(score_M, scores.floor), medians["train_seconds"]),
     )
 
 

@@ -23,10 +23,11 @@ def precision_note(scores: ScoreCube, noun: str, margin: float | None = None) ->
         noun: what the margin belongs to, such as "mean delta".
         margin: the desired margin of error in units of the metric; half of the present one if None.
     """
-    noise = estimate_noise(scores.values)
+    distinct = scores.distinct()
+    noise = _noise(distinct)
     if noise is None:
         return ""
-    return _sentences(noise, len(scores.seeds), len(scores.pairs), noun, scores.delta_unit, margin)
+    return _sentences(noise, len(scores.seeds), len(distinct.pairs), noun, scores.delta_unit, margin)
 
 
 def expected_precision(frame: pd.DataFrame, *, pairs: int, seeds: int, margin: float | None = None) -> str:
@@ -34,7 +35,7 @@ def expected_precision(frame: pd.DataFrame, *, pairs: int, seeds: int, margin: f
 
     Args:
         frame: the records of the suite so far, from `reports.frame`; it may be empty.
-        pairs: the number of pairs of the run.
+        pairs: the number of pairs of the run that are really different, see `reports.count_distinct`.
         seeds: the number of seeds of the run.
         margin: the desired margin of error in units of the metric; half of the expected one if None.
 
@@ -45,14 +46,20 @@ def expected_precision(frame: pd.DataFrame, *, pairs: int, seeds: int, margin: f
     if frame.empty:
         return _UNKNOWN
     newest = frame[frame["suite_version"] == frame["suite_version"].max()]
-    scores = score_cube(newest)
+    scores = score_cube(newest).distinct()
     baseline = latest_value(newest, "baseline")
     noise, noun = None, ""
     if baseline is not None:
-        noise, noun = estimate_noise(scores.minus(str(baseline)).values), f"mean delta against {baseline}"
+        noise, noun = _noise(scores.minus(str(baseline))), f"mean delta against {baseline}"
     if noise is None:
-        noise, noun = estimate_noise(scores.values), "mean"
+        noise, noun = _noise(scores), "mean"
     return _UNKNOWN if noise is None else _sentences(noise, seeds, pairs, noun, scores.delta_unit, margin)
+
+
+def _noise(scores: ScoreCube) -> Noise | None:
+    """The noise of the entries whose seeds are no copies of one run, or of all where there are no others."""
+    varies_M = ~scores.single_M if not scores.single_M.all() else scores.single_M
+    return estimate_noise(scores.values[varies_M])
 
 
 def check_margin(margin: float | None) -> None:

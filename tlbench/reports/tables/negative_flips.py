@@ -16,8 +16,19 @@ import pandas as pd
 from tlbench import records
 from tlbench.reports.frames import latest_records
 
-COLUMNS = ("suite", "suite_version", "entry", "pair", "seed", "against", "negative_flips", "positive_flips", "flips_floor")
-"""The columns of the flips of one run against the baseline's run of the same pair and seed; shares lie in [0, 1]."""
+COLUMNS = (
+    "suite",
+    "suite_version",
+    "entry",
+    "pair",
+    "seed",
+    "against",
+    "negative_flips",
+    "positive_flips",
+    "flips_floor",
+    "samples",
+)
+"""The columns of the flips of one run against the baseline's run of the same pair and seed; shares of the scored `samples`."""
 
 _MAX_SEEDS = 10
 """The largest number of the baseline's runs that the floor compares with each other."""
@@ -65,7 +76,7 @@ def _flips_of_pair(results: Path, key: tuple[str, ...], of_pair: pd.DataFrame) -
                 (_, base_correct_N), (_, correct_N) = base[seed], predictions
                 negative = float((base_correct_N & ~correct_N).mean())
                 positive = float((correct_N & ~base_correct_N).mean())
-                yield suite, int(version), entry, pair, seed, against, negative, positive, floor
+                yield suite, int(version), entry, pair, seed, against, negative, positive, floor, len(correct_N)
 
 
 def comparable(first: Predictions, second: Predictions) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records
 from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
 from tlbench.reports.statistics import intervals
@@ -80,11 +81,11 @@ class _NegativeTransfer:
 
 def _measure(scores: ScoreCube, records: pd.DataFrame, baseline: str, flips: pd.DataFrame | None) -> _NegativeTransfer:
     deltas = scores.minus(baseline)
-    mean = intervals.over_pairs(deltas.values)
+    mean = estimates.mean_over_pairs(deltas)
     complete_M = np.isfinite(mean.mean)
     gain_MP = deltas.direction * intervals.over_seeds(deltas.values).mean
     better_M, worse_M = (
-        np.where(complete_M, 100 * (sign * gain_MP > intervals.TOLERANCE).mean(axis=1), np.nan) for sign in (1.0, -1.0)
+        np.where(complete_M, 100 * (sign * gain_MP > deltas.floor_P).mean(axis=1), np.nan) for sign in (1.0, -1.0)
     )
     base_M = scores.entries == baseline
     base_PS = scores.values[base_M][0] if base_M.any() else np.full(scores.values.shape[1:], np.nan)
@@ -92,7 +93,7 @@ def _measure(scores: ScoreCube, records: pd.DataFrame, baseline: str, flips: pd.
     return _NegativeTransfer(
         cube=deltas,
         mean=mean,
-        new_domains=intervals.new_domains(deltas.values, deltas.domains),
+        new_domains=estimates.mean_for_new_domains(deltas),
         gain_MP=gain_MP,
         better_M=better_M,
         worse_M=worse_M,
@@ -100,7 +101,7 @@ def _measure(scores: ScoreCube, records: pd.DataFrame, baseline: str, flips: pd.
         collapsed_M=collapsed_M[~base_M],
         collapsed_baseline="".join(count_texts(collapsed_M[base_M], scores.values[0].size)),
         improvement_M=intervals.probability_of_improvement(
-            scores.direction * scores.values[~base_M], scores.direction * base_PS
+            scores.direction * scores.values[~base_M], scores.direction * base_PS, scores.floor_P
         ),
         classes=subgroup_deltas(scores, records, baseline, "per_class"),
         groups=subgroup_deltas(scores, records, baseline, "per_group"),
@@ -140,6 +141,7 @@ def _caption(measured: _NegativeTransfer, baseline: str) -> str:
     return captions.join_sentences(
         f"Deltas in {deltas.delta_unit}, paired by pair and seed.",
         captions.interval_of_means(deltas, "mean delta"),
+        captions.single_runs(deltas),
         captions.new_domains(deltas),
         "Worse %: share of pairs with a loss. Worst run: its pair, #seed and delta.",
         f"Collapsed: {COLLAPSE_RULE}{of_baseline}.",

@@ -49,11 +49,12 @@ def ranks(frame: pd.DataFrame) -> list[Table]:
 def _caption(scores: ScoreCube, ranking: Ranking) -> str:
     pairs = captions.plural(ranking.pairs, "pair")
     smallest = intervals.smallest_sign_test_p(ranking.pairs)
-    shared = bool((intervals.removable_domains(scores.domains).sum(axis=1) > 1).any())
+    shared = bool((intervals.removable_domains(scores.distinct().domains).sum(axis=1) > 1).any())
     return captions.join_sentences(
         f"Ranks within each of {pairs} (1 is best), averaged. Entries that share a letter differ by less than Nemenyi's "
         f"critical difference, {ranking.critical_difference:.2f} at the level 0.05; Friedman's test over pairs gives "
         f"p = {ranking.p:.2g}.",
+        captions.shared_draws(scores),
         "" if ranking.can_decide else f"Too few pairs: the test can't separate any two of {len(ranking.entries)} entries.",
         f"The smallest p-value of a sign test over {pairs} is {smallest:.2g}." if smallest > 0.05 else "",
         "Pairs that share domains are not independent, which makes these tests anti-conservative." if shared else "",

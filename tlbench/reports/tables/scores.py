@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records, latest_value
 from tlbench.reports.score_cube import ScoreCube, score_cube
-from tlbench.reports.statistics import intervals
+from tlbench.reports.statistics import intervals, ties
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.statistics.moderated import ModeratedT, moderated_t
+from tlbench.reports.statistics.moderated import ModeratedT
 from tlbench.reports.table import (
+    NO_DIFFERENCE,
     VERDICTS,
     Quantities,
     Table,
@@ -42,9 +44,8 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
         TlbenchError: the frame has no records, or records of more than one suite or version.
     """
     scores = score_cube(frame)
-    cell, mean = intervals.over_seeds(scores.values), intervals.over_pairs(scores.values)
-    new = intervals.new_domains(scores.values, scores.domains)
-    iqm_M, rank_M = intervals.interquartile_mean(scores.values), intervals.ranks(mean.mean, scores.direction)
+    cell, mean, new = estimates.cell_means(scores), estimates.mean_over_pairs(scores), estimates.mean_for_new_domains(scores)
+    iqm_M, rank_M = intervals.interquartile_mean(scores.values), ties.ranks(mean.mean, scores.direction, scores.floor)
     cells = text_cells(
         scores.entries,
         {
@@ -64,6 +65,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
         caption=captions.join_sentences(
             f"{captions.unit(scores)}; pairs are source:target.",
             captions.intervals(scores, "mean"),
+            captions.single_runs(scores),
             captions.new_domains(scores),
             "IQM: interquartile mean of all runs.",
             captions.SELECTION,
@@ -88,7 +90,9 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             of_cell={**bounds(cell, unit), **seed_counts(scores)},
         ),
         metric=scores.metric,
-        marks=mark_columns(cells, {name: best_two(values_M, scores.direction) for name, values_M in best.items()}),
+        marks=mark_columns(
+            cells, {name: best_two(values_M, scores.direction, scores.floor) for name, values_M in best.items()}
+        ),
     )
 
 
@@ -120,13 +124,19 @@ def baselines(frame: pd.DataFrame, scores: ScoreCube) -> Iterator[tuple[str, str
             yield name, "transfer delta" if name in target_only else "adaptation delta"
 
 
-def transfer(frame: pd.DataFrame, margin: float | None = None) -> list[Table]:
+def transfer(frame: pd.DataFrame, margin: float | None = None, flips: pd.DataFrame | None = None) -> list[Table]:
     """The tables of deltas, one for each of the `baselines` of one suite; none for a suite without a baseline.
 
-    `margin` is a desired margin of error in units of the metric; the captions say how many seeds it takes.
+    Args:
+        frame: the records of one suite, from `reports.frame`.
+        margin: a desired margin of error in units of the metric; the captions say how many seeds it takes.
+        flips: from `reports.negative_flips`; without them single runs of deterministic entries have no test.
     """
     scores = score_cube(frame)
-    return [_delta_table(frame, scores, baseline, name, margin) for baseline, name in baselines(frame, scores)]
+    return [
+        _delta_table(frame, _deltas(scores, baseline, flips), scores, (baseline, name), margin)
+        for baseline, name in baselines(frame, scores)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +144,14 @@ class _Deltas:
     """Deltas paired by pair and seed, with what the table shows of them; NaN for an entry with a missing cell.
 
     `better_M` and `worse_M` count the pairs with a gain and with a loss, the `significantly_` fields those that are
-    significant; `worst_pair` names the pair with the lowest gain of each entry, whose delta is `worst_M`.
+    significant. `tie_M` marks the entries that tie with the baseline in every run. `worst_pair` names the pair with the lowest
+    gain of each entry, whose delta is `worst_M`.
     """
 
     cube: ScoreCube
     mean: Estimate
     verdict_M: Array
+    tie_M: Array
     tests: ModeratedT
     better_M: Array
     worse_M: Array
@@ -149,19 +161,21 @@ class _Deltas:
     worst_M: Array
 
 
-def _deltas(scores: ScoreCube, baseline: str) -> _Deltas:
+def _deltas(scores: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> _Deltas:
     deltas = scores.minus(baseline)
-    tests, mean = moderated_t(deltas.values, deltas.direction), intervals.over_pairs(deltas.values)
+    tests = estimates.cell_tests(deltas, estimates.mcnemar_p(deltas, baseline, flips))
+    mean = estimates.mean_over_pairs(deltas)
     complete_M, gain_MP = np.isfinite(mean.mean), deltas.direction * tests.mean
     tested_M = complete_M & np.isfinite(tests.mark).all(axis=1)
     worst_index_M = np.argmin(np.where(np.isnan(gain_MP), np.inf, gain_MP), axis=1)
     return _Deltas(
         cube=deltas,
         mean=mean,
-        verdict_M=intervals.verdicts(mean, deltas.direction),
+        verdict_M=estimates.verdicts(deltas, mean),
+        tie_M=estimates.no_difference(deltas),
         tests=tests,
-        better_M=np.where(complete_M, (gain_MP > intervals.TOLERANCE).sum(axis=1), np.nan),
-        worse_M=np.where(complete_M, (gain_MP < -intervals.TOLERANCE).sum(axis=1), np.nan),
+        better_M=np.where(complete_M, (gain_MP > deltas.floor_P).sum(axis=1), np.nan),
+        worse_M=np.where(complete_M, (gain_MP < -deltas.floor_P).sum(axis=1), np.nan),
         significantly_better_M=np.where(tested_M, (tests.mark == 1.0).sum(axis=1), np.nan),
         significantly_worse_M=np.where(tested_M, (tests.mark == -1.0).sum(axis=1), np.nan),
         worst_pair=dict(zip(deltas.entries, deltas.pairs[worst_index_M], strict=True)),
@@ -169,14 +183,25 @@ def _deltas(scores: ScoreCube, baseline: str) -> _Deltas:
     )
 
 
-def _delta_table(frame: pd.DataFrame, scores: ScoreCube, baseline: str, name: str, margin: float | None) -> Table:
-    """The table of deltas against one baseline; `name` is that of the delta."""
-    deltas = _deltas(scores, baseline)
+def _delta_table(
+    frame: pd.DataFrame, deltas: _Deltas, scores: ScoreCube, names: tuple[str, str], margin: float | None
+) -> Table:
+    """The table of deltas against one baseline.
+
+    Args:
+        frame: the records of the suite.
+        deltas: the deltas.
+        scores: the scores that they are differences of.
+        names: the baseline, and the name of the delta.
+        margin: as of `transfer`.
+    """
+    baseline, name = names
     cube, cells = deltas.cube, _delta_cells(deltas)
-    best_M = best_two(deltas.mean.mean, cube.direction)
+    best_M = best_two(deltas.mean.mean, cube.direction, cube.floor)
+    words = [VERDICTS.get(verdict, "") for verdict in deltas.verdict_M]
     marks = {
-        "mean delta": [f"{best} {verdict}".strip() for best, verdict in zip(best_M, cells["verdict"], strict=True)],
-        "verdict": cells["verdict"].to_list(),
+        "mean delta": [f"{best} {word}".strip() for best, word in zip(best_M, words, strict=True)],
+        "verdict": words,
     }
     of_pairs = zip(cube.pairs, deltas.tests.mark.T, strict=True)
     marks |= {str(pair): [VERDICTS.get(mark, "") for mark in mark_M] for pair, mark_M in of_pairs}
@@ -190,6 +215,7 @@ def _delta_table(frame: pd.DataFrame, scores: ScoreCube, baseline: str, name: st
             "" if scores.measure.higher_is_better else "Lower is better: a delta below zero is a gain.",
             captions.intervals(cube, "mean delta", deltas=True),
             captions.verdicts(cube),
+            captions.single_runs(cube, tested=bool(np.isfinite(deltas.tests.mark[cube.single_M]).any())),
             captions.sign_test_note(cube),
             captions.SELECTION,
             missing or captions.incomplete_entries(cube, np.isfinite(deltas.tests.mean), "mean delta and verdict"),
@@ -211,7 +237,10 @@ def _delta_cells(deltas: _Deltas) -> pd.DataFrame:
         cube.entries,
         {
             "mean delta": estimate_texts(deltas.mean, cube.decimals, signed=True),
-            "verdict": [VERDICTS.get(verdict, "") for verdict in deltas.verdict_M],
+            "verdict": [
+                NO_DIFFERENCE if tie else VERDICTS.get(verdict, "")
+                for tie, verdict in zip(deltas.tie_M, deltas.verdict_M, strict=True)
+            ],
             "pairs better": _pair_counts(deltas.better_M, deltas.significantly_better_M, len(cube.pairs)),
             "pairs worse": _pair_counts(deltas.worse_M, deltas.significantly_worse_M, len(cube.pairs)),
             "worst pair": [

@@ -11,7 +11,7 @@ from tlbench.reports.frames import latest_records
 from tlbench.reports.score_cube import ScoreCube, score_cube, subgroup_accuracies
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.statistics.moderated import ModeratedT, moderated_t
+from tlbench.reports.statistics.moderated import Design, ModeratedT, moderated_t
 from tlbench.reports.table import (
     STAR,
     VERDICTS,
@@ -72,7 +72,8 @@ def group_deltas(frame: pd.DataFrame) -> list[Table]:
 def subgroup_deltas(scores: ScoreCube, records: pd.DataFrame, baseline: str, column: str) -> Subgroups:
     """The deltas of classes or groups: the mean over the pairs that have the subgroup, tested over seeds.
 
-    A seed counts only with all pairs in which any entry has the subgroup, so that a missing run makes the mean NaN.
+    Single runs, see `ScoreCube.single_M`, have no test. A seed counts only with all pairs in which any entry has the subgroup,
+    so that a missing run makes the mean NaN.
 
     Args:
         scores: the scores of the suite; the entries of the result are those of `scores.minus(baseline)`.
@@ -90,7 +91,8 @@ def subgroup_deltas(scores: ScoreCube, records: pd.DataFrame, baseline: str, col
     present_KP = np.asarray(np.isfinite(values_MKPS).any(axis=(0, 3)))
     pairs_K1 = np.where(present_KP.any(axis=1), present_KP.sum(axis=1), np.nan)[:, None]
     over_pairs_MKS = np.where(present_KP[..., None], deltas_MKPS, 0.0).sum(axis=2) / pairs_K1
-    return Subgroups(names, moderated_t(over_pairs_MKS))
+    single_M = scores.minus(baseline).single_M
+    return Subgroups(names, moderated_t(over_pairs_MKS, design=Design(single_M=single_M)))
 
 
 def _tables(frame: pd.DataFrame, column: str, kind: str, noun: str) -> list[Table]:
@@ -180,5 +182,6 @@ def _caption(deltas: ScoreCube, count: int, noun: str) -> str:
         f"with the {noun}{margin}.",
         f"The {_WORST} worst of {count} are shown; the data hold all." if count > _MAX_COLUMNS else "",
         f"*: significantly better or worse ({captions.SIGNIFICANCE} over this table)." if tested else "",
+        captions.single_runs(deltas, tested=False),
         captions.incomplete_entries(deltas, np.isfinite(intervals.over_seeds(deltas.values).mean), "deltas"),
     )
