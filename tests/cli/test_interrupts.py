@@ -23,17 +23,19 @@ SLOW = HEADER + (
 
 
 @pytest.mark.parametrize(
-    ("signals", "slow", "workers", "finished", "code"),
+    ("signals", "slow", "workers", "finished", "code", "options"),
     [
-        ([signal.SIGINT], "0.01", 1, ["nearest_neighbor", "slow"], 130),
-        ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130),
-        ([signal.SIGTERM], "0.5", 1, ["nearest_neighbor"], 143),
-        ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130),
-        ([signal.SIGINT, signal.SIGINT], "0.5", 2, ["nearest_neighbor"], 130),
+        ([signal.SIGINT], "0.01", 1, ["nearest_neighbor", "slow"], 130, ()),
+        ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130, ()),
+        ([signal.SIGTERM], "0.5", 1, ["nearest_neighbor"], 143, ()),
+        ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130, ()),
+        ([signal.SIGINT, signal.SIGINT], "0.5", 2, ["nearest_neighbor"], 130, ()),
+        ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130, ("--isolated",)),
+        ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130, ("--isolated",)),
     ],
-    ids=["once", "twice", "SIGTERM", "workers once", "workers twice"],
+    ids=["once", "twice", "SIGTERM", "workers once", "workers twice", "isolated once", "isolated twice"],
 )
-def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, workers, finished, code):
+def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, workers, finished, code, options):
     """Ctrl-C once: the running cases end first; twice, or SIGTERM: at once. No worker is left, and the next run goes on."""
     write_domains(tmp_path)
     (tmp_path / "slow.py").write_text(SLOW.format(name="slow"))
@@ -44,7 +46,7 @@ def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path, signals, slow, w
         + '[methods.slower]\nmethod = "slow"\n' * (workers > 1)
         + "[methods.coral]\n"
     )
-    words = ("run", "tiny.toml", "--plugin", "slow.py", "--no-tables", "--workers", str(workers))
+    words = ("run", "tiny.toml", "--plugin", "slow.py", "--no-tables", "--workers", str(workers), *options)
     first = tmp_path / "results" / "tiny" / "nearest_neighbor.jsonl"
     with command_server().started(*words, cwd=tmp_path, SLOW=slow) as (process, end):
         for _ in range(600):
