@@ -171,7 +171,7 @@ def _roles(options: ArrayOptions, x_by_class: Mapping[Any, Sequence[str]], x: An
 def described(x: Any) -> str:
     """The shape and the type of samples (N, ...), in words."""
     shape = " x ".join(map(str, x.shape[1:])) or "1"
-    return f"{x.shape[0]:,} of {shape} ({x.dtype}{', sparse' if is_sparse(x) else ''})"
+    return f"{x.shape[0] if x.ndim else 1:,} of {shape} ({x.dtype}{', sparse' if is_sparse(x) else ''})"
 
 
 def unnamed(names: Iterable[str]) -> tuple[str, ...]:
