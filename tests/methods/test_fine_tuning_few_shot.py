@@ -69,7 +69,7 @@ def test_class_means_do_not_change_with_copies_of_all_samples():
 def test_an_episode_has_its_shots_and_other_samples_as_queries():
     y_B = torch.tensor([0] * 9 + [1] * 4 + [2] * 1)
     torch.manual_seed(0)
-    draws = [draw_support(y_B, 3, 5) for _ in range(50)]
+    draws = [draw_support(y_B, 3) for _ in range(50)]
     assert {tuple(int(draw[y_B == c].sum()) for c in range(3)) for draw in draws} == {(3, 2, 1)}
     assert len({tuple(draw.tolist()) for draw in draws}) > 40
     assert bool(torch.stack(draws)[:, y_B < 2].float().mean(dim=0).gt(0.1).all())  # every sample of a larger class is drawn

@@ -34,7 +34,7 @@ class Prototypical(DeepMethod):
 
     def loss(self, step: Step) -> Tensor:
         """The mean cross-entropy of the queries of an episode, a scalar."""
-        is_support_B = draw_support(step.source.y, self.shot, self.classes)
+        is_support_B = draw_support(step.source.y, self.shot)
         return episode_loss(self.net.backbone(step.source.x), step.source.y, is_support_B, self.classes)
 
     def set_head(self, passes: Passes) -> None:
@@ -43,7 +43,7 @@ class Prototypical(DeepMethod):
         set_nearest_mean_head(self.net.head, *class_means(features_ND, y_N, self.classes), cosine=False)
 
 
-def draw_support(y_B: Tensor, shot: int, classes: int) -> Tensor:
+def draw_support(y_B: Tensor, shot: int) -> Tensor:
     """Labels (B,) -> whether each sample (B,) is drawn into the support: at most `shot`, and half of a class, rounded up."""
     order_B = torch.rand(len(y_B), device=y_B.device)
     is_same_BB = y_B[:, None] == y_B
@@ -60,7 +60,7 @@ def episode_loss(features_BD: Tensor, y_B: Tensor, is_support_B: Tensor, classes
         is_support_B: whether each sample (B,) belongs to the support.
         classes: C; classes without support take no part.
     """
-    support_BC = F.one_hot(y_B, classes) * is_support_B[:, None]
+    support_BC = (y_B[:, None] == torch.arange(classes, device=y_B.device)) & is_support_B[:, None]
     counts_C = support_BC.sum(dim=0)
     means_CD = support_BC.to(features_BD.dtype).T @ features_BD / counts_C.clamp_min(1)[:, None]
     distances_BC = (features_BD[:, None] - means_CD).square().sum(dim=2)
