@@ -125,8 +125,12 @@ def test_files_are_looked_for_below_the_data_root_and_not_outside_it(tmp_path):
         weights.named_files({"weights": "file:no.pth"}, root)
     with pytest.raises(TlbenchError, match=r"There is no file '/no/such\.pth'"):
         weights.named_files({"weights": "/no/such.pth"}, root)
-    options = {"encoder": "weights/folder", "kind": "weights", "other": ["no/such/file", "weights/a.pth"]}
-    assert list(weights.named_files(options, root)) == ["weights/folder", "weights/a.pth"]
+    (root / "table.txt").write_text("t")
+    options = {"encoder": "weights/folder", "kind": "weights", "other": ["no/such/file", "weights/a.pth", "table.txt"]}
+    assert list(weights.named_files(options, root)) == ["weights/folder", "weights/a.pth", "table.txt"]
+    assert list(weights.named_files({"network": "weights"}, root, path_keys=("network",))) == ["weights"]
+    with pytest.raises(TlbenchError, match=r"net\.network: The file 'bert' is not there"):
+        weights.named_files({"network": "bert"}, root, path_keys=("network",))
     with pytest.raises(TlbenchError, match=r"net\.encoder: The file 'weights/no' is not there"):
         weights.named_files({"encoder": "file:weights/no"}, root)
     with pytest.raises(TlbenchError, match=f"has the sha256 {sha256}, and the suite states {'0' * 64}"):

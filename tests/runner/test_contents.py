@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from plugin_files import HEADER as METHOD_HEADER
 from plugin_files import PLAIN_LOSS, plugged
 from tiny_suite import SUITE, write_domains
 
-from tlbench import api, engine, records, runner
+from tlbench import api, checks, engine, records, runner
 from tlbench.checks import rerun
 from tlbench.errors import TlbenchError
 from tlbench.runner import run_status
@@ -124,6 +125,12 @@ def test_status_verify_and_prune_take_the_weights_that_records_state(folder):
     write_weights(folder, 2)
     with pytest.raises(TlbenchError, match=r"weights file:weights/w\.pth has the sha256 \w+ here and \w+ on file"):
         list(rerun.verify(file, loaded, folder, torch.device("cpu")))
+    with pytest.raises(TlbenchError, match=r"state the hash \w+ of weights file:weights/w\.pth, and it is \w+ here"):
+        checks.check_contribution(file, loaded, folder)
+    line = json.loads(file.read_text())
+    file.write_text(json.dumps(line | {"weights": {}}) + "\n")
+    with pytest.raises(TlbenchError, match=r"state no hash of weights file:weights/w\.pth, which their case reads here"):
+        checks.check_contribution(file, loaded, folder)
 
 
 def test_weights_that_are_not_there_are_one_sentence(folder):

@@ -90,7 +90,8 @@ def _levels_text(levels: dict[str, SweepLevel]) -> str:
 
 def _check_identities(current: Sequence[Record], suite: Suite, report: EntryReport) -> None:
     """Compare the identities of records with what they state; those of earlier versions of the method are to be run again."""
-    foreign, pending = [], []
+    foreign: list[Record] = []
+    pending: list[Record] = []
     for record in current:
         if record.suite_hash != suite.hash or engine.stated_identity(record, suite) == record.identity:
             continue
@@ -129,6 +130,8 @@ def _check_contents(current: Sequence[Record], suite: Suite, root: Path | None, 
         if record.backbone and here.backbone and here.backbone != "auto" and record.backbone != here.backbone:
             deviations[f"have the backbone {record.backbone}, and the suite gives {here.backbone}."] += 1
         for kind, stated, present in (("weights", record.weights, here.weights), ("plug-in", record.plugins, here.plugins)):
+            for name in sorted({*present} - {*(present if stated is None else stated)}):
+                deviations[f"state no hash of {kind} {name}, which their case reads here."] += 1
             for name in stated or ():
                 if name not in present:
                     deviations[f"state a hash of {kind} {name}, which their case does not read here."] += 1

@@ -1,14 +1,14 @@
 """Weights of backbones: the files that a suite names, and state dicts loaded into networks.
 
-`weights = "file:PATH"`, or a plain path, names a file by a path that is absolute or below the data root. Any other text among
-the options of a backbone that is the path of a file or folder there counts as well. The sha256 of each is in the identity of
-the cases that read it.
+`weights = "file:PATH"`, or a plain path, names a file by a path that is absolute or below the data root; so do the options that
+a backbone names in `PATH_KEYS`. Any other text among the options that is the path of a file there counts as well, and with a
+slash that of a folder. The sha256 of each is in the identity of the cases that read it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PREFIX = "file:"
+PATH_KEYS = ("weights",)
+"""The options of a backbone that are paths, where its module has no `PATH_KEYS` of its own."""
 TORCH_SUFFIXES = (".pth", ".th", ".pt", ".tar", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"
 STATE_KEYS = ("state_dict_ema", "state_dict", "model")
@@ -33,7 +35,11 @@ SHOWN_KEYS = 3
 
 
 def named_files(
-    options: Mapping[str, Any], root: Path, published: Path | None = None, sha256: str = ""
+    options: Mapping[str, Any],
+    root: Path,
+    published: Path | None = None,
+    sha256: str = "",
+    path_keys: Collection[str] = PATH_KEYS,
 ) -> dict[str, NamedFile]:
     """The files and folders that the options of a backbone name, by the text that names them.
 
@@ -42,17 +48,18 @@ def named_files(
         root: the data root.
         published: the file of the weights, where the option `weights` is the name of published ones.
         sha256: what the suite states for `weights`; empty: nothing.
+        path_keys: the options that are paths; what they name must be there.
 
     Raises:
         TlbenchError: a file is not there or lies outside the data root, or has another sha256 than stated.
     """
     named: dict[str, NamedFile] = {}
-    for key, text in _texts(options):
+    for key, text in texts(options):
         is_weights = key == "weights"
         with files.error_prefix(f"net.{key}"):
             if is_weights and published is not None:
                 path: Path | None = published
-            elif is_weights or text.startswith(PREFIX):
+            elif key in path_keys or text.startswith(PREFIX):
                 path = _located(text.removeprefix(PREFIX), root)
             else:
                 path = _existing(text, root)
@@ -199,7 +206,7 @@ def _listed(keys: list[str]) -> str:
     return ", ".join(keys[:SHOWN_KEYS])
 
 
-def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The texts among options that are not empty, each with the key of its option."""
     for key, value in options.items():
         for text in files.nested_texts(value):
@@ -221,13 +228,12 @@ def _located(text: str, root: Path) -> Path:
 
 
 def _existing(text: str, root: Path) -> Path | None:
-    """The file or folder that a text with a slash or a suffix of weights names; None where there is none."""
-    if "/" not in text and Path(text).suffix not in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX):
-        return None
+    """The file that a text names, or the folder where it has a slash; None where there is none."""
     try:
-        return _located(text, root)
+        path = _located(text, root)
     except (TlbenchError, OSError, ValueError):
         return None
+    return path if "/" in text or path.is_file() else None
 
 
 def _sha256(path: Path) -> str:

@@ -49,8 +49,11 @@ def test_weights_are_in_the_identity_of_the_cases_that_read_them_by_content():
     stated = record(data=PRINTS, weights={"file:w.pth": "2" * 64})
     bare = dataclasses.replace(one, files={})
     assert engine.stated_identity(stated, bare) == engine.identity(case(seed=0), two, PRINTS)
-    with pytest.raises(TlbenchError, match=r"The weights file:w\.pth of suite tiny were not looked for yet"):
+    with pytest.raises(TlbenchError, match=r"The file file:w\.pth of suite tiny was not looked for yet"):
         engine.identity(deep, bare, PRINTS)
+    words = dataclasses.replace(bare, net=type(bare.net)(backbone="word_vectors:glove.npz"))
+    with pytest.raises(TlbenchError, match=r"The file glove\.npz of suite tiny was not looked for yet"):
+        engine.identity(deep, words, PRINTS)
 
 
 def test_budget_and_unfrozen_network_decide_nothing_for_shallow_methods():

@@ -123,8 +123,8 @@ def content_text(case: Case, suite: Suite, weights: Mapping[str, str] | None) ->
 
 def _weights(suite: Suite) -> dict[str, str]:
     """Declared path -> sha256 of the files that the backbone reads."""
-    if suite.net.options.get("weights") and not suite.files:
-        raise TlbenchError(f"The weights {suite.net.options['weights']} of suite {suite.name} were not looked for yet.")
+    if missing := [path for path in backbones.declared_paths(suite.net.backbone, suite.net.options) if path not in suite.files]:
+        raise TlbenchError(f"The file {missing[0]} of suite {suite.name} was not looked for yet.")
     return {text: file.sha256 for text, file in suite.files.items()}
 
 

@@ -3,7 +3,8 @@
 A module may have a function `published_file(options) -> Path | None` as well: the file of published weights that the option
 `weights` names (`weights.downloaded` fetches it where that is allowed), or None where it names a file of the user's.
 
-`READS_TOKENS = True` in a module says that its samples are token ids (N, length).
+`PATH_KEYS` of a module names the options that are paths, where they are others than `weights`; the paths that `build` gets are
+those of the files below the data root. `READS_TOKENS = True` in a module says that its samples are token ids (N, length).
 
 A file of this folder is a backbone under its name. Third-party backbones are files that `--plugin` names, or modules that an
 installed package names in its entry-point group `tlbench.backbones`; a suite uses all of them as `backbone = "NAME"`.
@@ -129,6 +130,7 @@ def named_files(name: str, options: Mapping[str, Any], root: Path, sha256: str =
             are not on this machine, and can't or may not be downloaded.
     """
     name, options = _with_network(name, options)
+    path_keys = _path_keys(name)
     published = None
     if options.get("weights") and not str(options["weights"]).startswith(weights.PREFIX):
         module = backbone_module(name)
@@ -137,7 +139,22 @@ def named_files(name: str, options: Mapping[str, Any], root: Path, sha256: str =
                 published = find(module.Options(**options))
             except TlbenchError as error:
                 raise TlbenchError(f"net.weights: {error}") from error
-    return weights.named_files(options, root, published, sha256)
+    return weights.named_files(options, root, published, sha256, path_keys)
+
+
+def declared_paths(name: str, options: Mapping[str, Any]) -> list[str]:
+    """What the options of a backbone that are paths name; `named_files` has to locate each of them.
+
+    Args:
+        name: the backbone, as the suite declares it.
+        options: its options.
+
+    Raises:
+        TlbenchError: there is no such backbone, or it cannot be imported.
+    """
+    name, options = _with_network(name, options)
+    keys = _path_keys(name)
+    return [text for key, text in weights.texts(options) if key in keys]
 
 
 def check_tokens(name: str, *, tokens: bool) -> None:
@@ -251,6 +268,11 @@ def _with_network(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
     """`torchvision:resnet18` is the backbone `torchvision` with the option network = 'resnet18'."""
     family, _, network = name.partition(":")
     return family, {**options, **({"network": network} if network else {})}
+
+
+def _path_keys(family: str) -> tuple[str, ...]:
+    """The options of a backbone that are paths."""
+    return () if family == "auto" else tuple(getattr(backbone_module(family), "PATH_KEYS", weights.PATH_KEYS))
 
 
 def _check_contract(module: object, where: str) -> None:

@@ -21,6 +21,7 @@ from tlbench.nn.whole_network import WholeNetwork, grouped_layers
 
 READS_TOKENS = True
 """Samples are token ids, and not measurements."""
+PATH_KEYS = ("network",)
 
 
 class Options(BaseModel):

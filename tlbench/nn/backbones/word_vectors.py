@@ -23,6 +23,7 @@ from tlbench.nn.net import Backbone
 
 READS_TOKENS = True
 """Samples are token ids, and not measurements."""
+PATH_KEYS = ("network",)
 
 
 class Options(BaseModel):
