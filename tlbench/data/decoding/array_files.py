@@ -151,11 +151,9 @@ def read_pieces(options: ArrayOptions, root: Path, read_piece: ReadPiece, names_
                     arrays = ArrayNames(name, options.targets, columns)
                     pieces.append((f"{path}: {name}", read_piece(files.find(root, path), arrays, label)))
     result = select_samples(joined(pieces), options.targets, options.group, options.where)
-    used = {*(name for names in x_by_class.values() for name in names), *options.targets, *columns}
-    names = {
-        name for path in dict.fromkeys(chain.from_iterable(by_class.values())) for name in names_of(files.find(root, path))
-    }
-    return replace(result, reading=(*_roles(options, x_by_class, result.x), *result.reading, *unnamed(names - used)))
+    used = {*chain.from_iterable(x_by_class.values()), *options.targets, *columns}
+    stored = {name for path in {*chain.from_iterable(by_class.values())} for name in names_of(files.find(root, path))}
+    return replace(result, reading=(*_roles(options, x_by_class, result.x), *result.reading, *unnamed(stored - used)))
 
 
 def _roles(options: ArrayOptions, x_by_class: Mapping[Any, Sequence[str]], x: Any) -> tuple[str, ...]:
