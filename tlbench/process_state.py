@@ -64,7 +64,7 @@ def restored_state(*, environment: bool = True) -> Iterator[list[str]]:
 
 def _process_settings() -> list[_Setting]:
     settings = [
-        _Setting("the working directory", _working_directory, lambda path: path and os.chdir(path)),
+        _Setting("the working directory", _working_directory, os.chdir),
         _Setting("the standard streams", _streams, _set_streams),
         _Setting("the garbage collector", gc.isenabled, lambda enabled: gc.enable() if enabled else gc.disable()),
         _Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),

@@ -121,8 +121,17 @@ class Session:
 
         results = results or self.results
         pool = make_pool(plan, self.device, self.limits, self.resources, results=results)
-        shown = {"style": self.style, "write": self.write, "debug": self.debug}
-        finished = progress.show(plan, results, pool, self.device, limits=self.limits, stop=self.stop, **shown)
+        finished = progress.show(
+            plan,
+            results,
+            pool,
+            self.device,
+            limits=self.limits,
+            stop=self.stop,
+            style=self.style,
+            write=self.write,
+            debug=self.debug,
+        )
         if self.stop.asked:
             raise KeyboardInterrupt
         return finished

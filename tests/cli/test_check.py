@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from command_line import tlbench
 from plugin_files import HEADER, LOOKS, LOOKS_AT
+from tiny_suite import SUITE, write_domains
 
 from tlbench import records
 
@@ -57,3 +60,63 @@ def test_checks_of_valid_files(first_run):
     results = tlbench("check", "results/tiny/coral.jsonl", cwd=first_run[0])
     assert suite.returncode == 0 and "Suite tiny has 2 domains, 1 pair, 5 methods" in suite.stdout
     assert results.returncode == 0 and results.stdout == "ok  The records are plausible: 1 in all, 1 done.\n"
+
+
+BAD = 'class Bad(DeepMethod):\n    reads = frozenset({{"source"}})\n    def loss(self, step):\n        return {}\n'
+"""A method whose loss is an expression, in line `BAD_LINE` of a file with the header."""
+BAD_LINE = HEADER.count("\n") + 4
+
+
+def write_bad(folder: Path, body: str) -> None:
+    """A plugin file bad.py, and the tiny suite with it."""
+    write_domains(folder)
+    (folder / "bad.py").write_text(HEADER.format(name="bad") + body)
+    (folder / "tiny.toml").write_text(SUITE + "[methods.bad]\n")
+
+
+def test_a_failing_check_names_the_line_once_and_what_passes(tmp_path):
+    write_bad(tmp_path, BAD.format("F.linear(step.source.x, step.target).sum()"))
+    done = tlbench("check", "bad.py", cwd=tmp_path)
+    first, reason = done.stderr.splitlines()
+    assert done.returncode == 2 and first == f"tlbench: bad.py:{BAD_LINE - 3}: method bad:"
+    assert reason.startswith("  predicts_finite_scores and ") and " more checks: TypeError: linear(): " in reason
+    assert reason.endswith(
+        f" (bad.py:{BAD_LINE}). step.target is None because `reads` lacks 'target'. Add 'target' to `reads`."
+    )
+    assert done.stdout.startswith("ok  The file defines one method with a docstring")
+    with_debug = tlbench("check", "bad.py", "--debug", cwd=tmp_path)
+    assert with_debug.returncode == 2 and "Traceback (most recent call last):" in with_debug.stderr
+    assert f'bad.py", line {BAD_LINE}, in loss' in with_debug.stderr
+
+
+def test_reads_that_is_no_set_is_one_sentence(tmp_path):
+    write_bad(tmp_path, BAD.format("self.supervised(step)").replace('frozenset({"source"})', '"source"'))
+    plugin = ("--plugin", "bad.py")
+    for words in (("check", "bad.py"), ("run", "tiny.toml", *plugin), ("check", "tiny.toml", *plugin)):
+        done = tlbench(*words, cwd=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, words
+        assert done.stderr.count("Bad.reads = 'source' is no set. Write reads = frozenset({'source'}).") == 1, done.stderr
+
+
+def test_an_import_that_fails_names_its_line(tmp_path):
+    for name, text, words in (
+        ("exits", '"""A method."""\nimport sys; sys.exit(3)', "SystemExit: 3 (line 2)"),
+        (
+            "untyped",
+            HEADER.format(name="untyped") + "class U(DeepMethod):\n    weight = Field(1.0)\n",
+            "TypeError: The option 'weight' has no type",
+        ),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+        done = tlbench("check", f"{name}.py", cwd=tmp_path)
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_run_prints_the_traceback_on_request(tmp_path):
+    write_bad(tmp_path, BAD.format("1 / 0"))
+    words = ("run", "tiny.toml", "--plugin", "bad.py", "--method", "bad", "--device", "cpu", "--no-tables")
+    for options in ((), ("--debug", "--json")):
+        done = tlbench(*words, *options, cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"ZeroDivisionError: division by zero (bad.py:{BAD_LINE})" in (done.stdout if options else done.stderr)
+        assert (f'bad.py", line {BAD_LINE}, in loss' in done.stderr) == bool(options), done.stderr

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from command_line import variables
 from planned_runs import ONE_THREAD, SHALLOW, planned
 from plugin_files import plugged
-from tiny_suite import CPU
+from tiny_suite import CPU, SUITE, write_domains
 
 from benchmarks import misbehaving
 from benchmarks.misbehaving_plugins import NEVER_ENDS, PLUGINS
@@ -112,3 +115,18 @@ def test_a_forked_child_that_comes_back_runs_no_further_case(tmp_path):
     assert sorted(ended) == [(entry, seed, "done") for entry in ("forks", "ridge") for seed in (0, 1)]
     lines = [line for file in results.rglob("*.jsonl") for line in file.read_text().splitlines()]
     assert len(lines) == 4
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    """The processes of a run with plug-ins do not import the script that has started it."""
+    write_domains(tmp_path)
+    (tmp_path / "guest.py").write_text(TORCH + SHALLOW + HONEST)
+    (tmp_path / "tiny.toml").write_text(SUITE + "[methods.guest]\n")
+    (tmp_path / "script.py").write_text(
+        "import tlbench\nprint('begun', flush=True)\n"
+        "frame = tlbench.run('tiny.toml', plugins='guest.py', methods=['guest'], device='cpu', progress=False)\n"
+        "print(list(frame.status))\n"
+    )
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=variables({}), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "begun\n['done']\n"), done.stderr

@@ -51,8 +51,8 @@ def run(
         pairs: pairs such as "a:b" or "a+c:b"; empty: all.
         seeds: seed numbers; empty: those of the suite.
         plugins: Python files with methods outside the package.
-        workers: how many cases run at once, each in a process; 0: one a core, on a GPU as many as fit. A script that uses
-            workers keeps its own work below `if __name__ == "__main__":`, because the processes import it.
+        workers: how many cases run at once, each in a process; 0: one a core, on a GPU as many as fit. Runs with plugins use
+            a process in any case; processes do not import the script that runs.
         threads: CPU threads of a case; None: torch's own number, or cores // workers.
         timeout: seconds after which a case fails.
         checkpoint: seconds between two checkpoints of a long case; None: none is written.

@@ -87,7 +87,8 @@ class Method:
                 number.
         """
         for name, example in (("reads", "source"), ("tasks", "classification")):
-            if not isinstance(value := getattr(cls, name, frozenset()), set | frozenset):
+            value: object = getattr(cls, name, frozenset())
+            if not isinstance(value, set | frozenset):
                 entry = value if isinstance(value, str) else example
                 raise ValueError(f"{cls.__name__}.{name} = {value!r} is no set. Write {name} = frozenset({{{entry!r}}}).")
         if not isinstance(cls.version, int) or cls.version < 0:

@@ -78,10 +78,11 @@ class DdpPool:
         """
         end = clock.seconds() + seconds
         while True:
-            rank_of: dict[object, _Rank] = {rank.pipe: rank for rank in self._ranks}
+            rank_of: dict[Connection | int, _Rank] = {rank.pipe: rank for rank in self._ranks}
             rank_of |= {rank.process.sentinel: rank for rank in self._ranks}
             seconds_left = max(min(end, self._deadline or end) - clock.seconds(), 0.0)
-            ranks = {id(rank_of[one]): rank_of[one] for one in wait(list(rank_of), seconds_left)}  # type: ignore[call-overload]
+            available = wait(list(rank_of), seconds_left)
+            ranks = {id(rank): rank for one, rank in rank_of.items() if one in available}
             changes = [self._receive(rank, on_message) for rank in ranks.values()]
             if self._deadline is not None and clock.seconds() >= self._deadline:
                 self._end_case(on_message)

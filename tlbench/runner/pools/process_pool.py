@@ -71,11 +71,12 @@ class ProcessPool:
         """
         deadline = clock.seconds() + seconds
         while True:
-            number_of: dict[object, int] = {slot.pipe: number for number, slot in self._slots.items()}
+            number_of: dict[Connection | int, int] = {slot.pipe: number for number, slot in self._slots.items()}
             # a child that a method has forked holds the pipe open: the end of the process is waited for as well
             number_of |= {slot.process.sentinel: number for number, slot in self._slots.items()}
-            available = wait(list(number_of), max(deadline - clock.seconds(), 0.0))  # type: ignore[call-overload]
-            changes = [self._receive(number, on_message) for number in dict.fromkeys(number_of[one] for one in available)]
+            available = wait(list(number_of), max(deadline - clock.seconds(), 0.0))
+            numbers = dict.fromkeys(number for one, number in number_of.items() if one in available)
+            changes = [self._receive(number, on_message) for number in numbers]
             if any(changes) or clock.seconds() >= deadline:
                 return
 
