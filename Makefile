@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint docs bench bench-short bench-gpu growth leaderboard coverage-simulation clean
+.PHONY: demo test test-slow lint docs bench bench-short bench-gpu growth leaderboard coverage-simulation clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -21,7 +21,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+# the tests that take tens of seconds each, such as those of pre-trained networks on photographs
+test-slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 # the documentation site with its API reference, in out/docs; a warning fails
 docs: $(STAMP)

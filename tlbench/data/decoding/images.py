@@ -41,6 +41,9 @@ class ImageOptions(Strict, strict=True):
     size: Annotated[int, Field(gt=0, le=4096, description="pixels to resize to: both sides, or with crop the shorter one")]
     crop: Annotated[int, Field(gt=0, le=4096, description="pixels of the square that is cut from the centre")] | None = None
     mode: Annotated[Literal["rgb", "grey"], Field(description="three channels or one")] = "rgb"
+    full_decode: Annotated[
+        bool, Field(description="whether JPEGs are decoded in full before they are resized, as for published weights; slower")
+    ] = False
     skip_bad: Annotated[bool, Field(description="whether images that don't decode are left out")] = False
 
 
@@ -150,7 +153,8 @@ def _decode_image(content: bytes, options: ImageOptions) -> tuple[Any, list[str]
             image.load()  # which turns it upright
         transposition = pixels.orientation(image)
         size = _target_size(image.size if transposition is None else pixels.transposed_size(image.size, transposition), options)
-        image.draft(mode, size if transposition is None else pixels.transposed_size(size, transposition))
+        if not options.full_decode:
+            image.draft(mode, size if transposition is None else pixels.transposed_size(size, transposition))
         image.load()
         plain, note = pixels.plain(image)
         notes = [] if note is None else [note]

@@ -1,0 +1,79 @@
+"""Real pre-trained weights: 1-NN of frozen features on photographs, held to published figures; they need the data root."""
+
+from __future__ import annotations
+
+import pytest
+
+import tlbench
+
+pytestmark = [pytest.mark.data, pytest.mark.slow]
+
+SUITE = """
+name = "photographs"
+version = 1
+[data]
+reader = "images"
+path = "office_caltech10/images.tar"
+size = 256
+crop = 224
+full_decode = true
+[domains.amazon]
+domain = "images/amazon"
+[domains.webcam]
+domain = "images/webcam"
+[domains.dslr]
+domain = "images/dslr"
+[pairs]
+all = true
+[protocol]
+baseline = "nearest_neighbor"
+source_held_out = 0.0
+seeds = [0]
+[net]
+frozen = true
+{net}
+[methods.nearest_neighbor]
+distance = "cosine"
+"""
+MOBILENET_V1 = """
+backbone = "mobilenet_v1"
+weights = "file:weights/mobilenetV1X0.25_pretrain.tar"
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+"""
+EFFICIENTNET = """
+backbone = "timm:tf_efficientnet_lite0"
+weights = "file:weights/efficientnet_lite0_imagenet_fp16.safetensors"
+mean = 0.49804
+std = 0.50196
+"""
+
+
+@pytest.fixture
+def accuracies(data_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLBENCH_CACHE", "off")
+
+    def of_pairs(net, pairs):
+        if not (data_root / "weights").is_dir() or not (data_root / "office_caltech10" / "images.tar").is_file():
+            pytest.skip(f"no weights or office_caltech10/images.tar in {data_root}")
+        (tmp_path / "photographs.toml").write_text(SUITE.format(net=net), encoding="utf-8")
+        frame = tlbench.run(
+            tmp_path / "photographs.toml", results=tmp_path / "results", data=data_root, device="cpu", pairs=pairs
+        )
+        assert (frame["status"] == "done").all(), frame["reason"].tolist()
+        return {pair: round(100 * accuracy, 1) for pair, accuracy in zip(frame["pair"], frame["target_accuracy"], strict=True)}
+
+    return of_pairs
+
+
+def test_mobilenet_v1_of_two_cameras(accuracies):
+    measured = accuracies(MOBILENET_V1, ["dslr:webcam", "webcam:dslr"])
+    assert measured == pytest.approx({"dslr:webcam": 96.6, "webcam:dslr": 98.7}, abs=0.11)
+
+
+def test_mobilenet_v1_of_product_pictures(accuracies):
+    assert accuracies(MOBILENET_V1, ["amazon:webcam"]) == pytest.approx({"amazon:webcam": 75.3}, abs=0.11)
+
+
+def test_efficientnet_lite0_of_two_cameras(accuracies):
+    assert accuracies(EFFICIENTNET, ["dslr:webcam"])["dslr:webcam"] == pytest.approx(99.3, abs=0.5)
