@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import damage
+from benchmarks import damage, damage_kinds
 from tlbench.data import cache, checksums, source_files
 
 
@@ -25,7 +25,7 @@ def folders(trial: damage.Trial) -> dict[tuple[str, str], Path]:
     """A cache for each kind of entry and of damage; the entry is verified, and its stamps are noted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "SMALL_BYTES", 1)
-        return trial.prepare([*damage.DAMAGES, "none"])
+        return trial.prepare([*damage_kinds.DAMAGES, "none"])
 
 
 @pytest.fixture(autouse=True)
@@ -33,17 +33,17 @@ def small_domains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SMALL_BYTES", 1)
 
 
-@pytest.mark.parametrize("name", list(damage.DAMAGES))
+@pytest.mark.parametrize("name", list(damage_kinds.DAMAGES))
 @pytest.mark.parametrize("kind", damage.KINDS)
 def test_a_damaged_entry_is_made_anew_with_a_note(
     trial: damage.Trial, folders: dict[tuple[str, str], Path], kind: str, name: str
 ) -> None:
-    expected = damage.INTACT if name in damage.HARMLESS else damage.RENEWED
+    expected = damage.INTACT if name in damage_kinds.HARMLESS else damage.RENEWED
     assert trial.result(kind, name, folders[kind, name]) == expected
 
 
 def test_there_are_enough_kinds_and_a_wrong_domain_is_seen(trial: damage.Trial, tmp_path: Path) -> None:
-    assert len(damage.DAMAGES) - len(damage.HARMLESS) >= 32
+    assert len(damage_kinds.DAMAGES) - len(damage_kinds.HARMLESS) >= 32
     (tmp_path / "plain").mkdir()
     other = damage.Trial(tmp_path / "plain")
     assert damage.same(other.base, trial.base)
@@ -71,20 +71,20 @@ def test_damage_below_the_stamps_is_seen_when_entries_are_verified_anew(trial: d
     entry = trial.entry(tmp_path)
     assert cache.damaged_entries(tmp_path) == {}
     file = entry / "samples.x.npy"
-    noted = checksums.read_json(entry / damage.NOTE)
-    damage.flip(file)
+    noted = checksums.read_json(entry / damage_kinds.NOTE)
+    damage_kinds.flip(file)
     stat = file.stat()
     noted[str(file)][1:] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    checksums.write_json(entry / damage.NOTE, noted)
+    checksums.write_json(entry / damage_kinds.NOTE, noted)
     later = stat.st_ctime_ns + 2 * checksums.CLOCK_TICK_NS
-    os.utime(entry / damage.NOTE, ns=(later, later))
+    os.utime(entry / damage_kinds.NOTE, ns=(later, later))
     assert not damage.same(trial.load("domain", tmp_path), trial.base)  # this is what no stamp can tell
     assert [*cache.damaged_entries(tmp_path)] == [entry]
 
 
 def test_an_entry_that_was_rewritten_with_its_checksums_is_seen_by_its_fingerprint(trial: damage.Trial, tmp_path: Path) -> None:
     trial.load("domain", tmp_path)
-    damage.forge(trial.entry(tmp_path), damage.X, lambda x: 255 - x)
+    damage_kinds.forge(trial.entry(tmp_path), damage_kinds.X, lambda x: 255 - x)
     (reason,) = cache.damaged_entries(tmp_path).values()
     assert "another fingerprint" in reason
 
@@ -114,7 +114,7 @@ def test_notes_of_checksums_are_believed_only_where_they_are_whole(tmp_path: Pat
         note.unlink()
         os.mkfifo(note)
 
-    for spoil in (lambda: note.write_text(json.dumps(content)), lambda: damage.nested(note), pipe):
+    for spoil in (lambda: note.write_text(json.dumps(content)), lambda: damage_kinds.nested(note), pipe):
         spoil()
         os.utime(note, ns=(later, later))
         assert source_files.file_hashes([file], tmp_path) == expected
@@ -124,11 +124,11 @@ def test_notes_of_checksums_are_believed_only_where_they_are_whole(tmp_path: Pat
 def test_listing_and_pruning_get_by_with_junk(trial: damage.Trial, tmp_path: Path) -> None:
     trial.load("domain", tmp_path)
     entry = trial.entry(tmp_path)
-    damage.junk_beside(entry)
+    damage_kinds.junk_beside(entry)
     (entry / "dangling").symlink_to("nowhere")
-    for name, make in {"deep": damage.nested, "pipe": os.mkfifo}.items():
+    for name, make in {"deep": damage_kinds.nested, "pipe": os.mkfifo}.items():
         (entry.parent / name).mkdir()
-        make(entry.parent / name / damage.CARD)
+        make(entry.parent / name / damage_kinds.CARD)
     (entry.parent / "link").symlink_to(entry)
     assert [one.path for one in cache.entries(tmp_path)] == [entry]
     assert cache.prune(tmp_path) > 0 and cache.entries(tmp_path) == []
@@ -140,6 +140,6 @@ def test_a_copied_cache_is_verified_anew(trial: damage.Trial, tmp_path: Path) ->
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     before = trial.computed
     assert damage.same(trial.load("features", tmp_path / "other"), trial.expected["features"]) and trial.computed == before
-    damage.rewrite(trial.entry(tmp_path / "other") / "samples.x.npy", np.zeros_like)
+    damage_kinds.rewrite(trial.entry(tmp_path / "other") / "samples.x.npy", np.zeros_like)
     trial.load("features", tmp_path / "other")
     assert trial.computed == before + 1
