@@ -223,7 +223,7 @@ def _write_arrays(folder: Path) -> None:
         file["x"].attrs["MATLAB_class"] = file["y"].attrs["MATLAB_class"] = np.bytes_("double")
     with (folder / "d.mat").open("r+b") as stream:
         stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
-    lines = [f"{label} " + " ".join(f"{i}:{v:g}" for i, v in enumerate(row)) for row, label in zip(X, Y, strict=True)]
+    lines = [f"{label} " + " ".join(f"{i}:{v:g}" for i, v in enumerate(values)) for values, label in zip(X, Y, strict=True)]
     (folder / "d.svm").write_text("\n".join(lines) + "\n")
     (folder / "d.svm.gz").write_bytes(gzip.compress((folder / "d.svm").read_bytes()))
     (folder / "images").write_bytes(struct.pack(">HBBIII", 0, 8, 3, 8, 5, 1) + X.astype(np.uint8).tobytes())
@@ -275,36 +275,38 @@ def _write_records(folder: Path) -> None:
     }
     (folder / "predictions").mkdir(parents=True)
     (folder / "source_only.jsonl").write_text("".join(json.dumps(facts | {"seed": seed}) + "\n" for seed in range(3)))
-    np.savez_compressed(folder / "predictions" / "0123456789abcdef.npz", predicted=np.zeros(8, np.uint8), right=np.uint8([255]))
+    np.savez_compressed(
+        folder / "predictions" / "0123456789abcdef.npz", predicted=np.zeros(8, np.uint8), right=np.array([255], np.uint8)
+    )
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """The content after one to four mutations."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        place, length = rng.randrange(len(changed) + 1), rng.choice((1, 1, 2, 4, 8, 64))
+        position, length = rng.randrange(len(changed) + 1), rng.choice((1, 1, 2, 4, 8, 64))
         kind = rng.randrange(8)
         if kind == 0 and changed:
-            changed[place % len(changed)] ^= 1 << rng.randrange(8)
+            changed[position % len(changed)] ^= 1 << rng.randrange(8)
         elif kind == 1:
-            changed[place : place + length] = rng.randbytes(length)
+            changed[position : position + length] = rng.randbytes(length)
         elif kind == 2:
-            del changed[place : place + length]
+            del changed[position : position + length]
         elif kind == 3:
-            changed[place:place] = changed[place : place + length] * rng.choice((1, 2, 100))
+            changed[position:position] = changed[position : position + length] * rng.choice((1, 2, 100))
         elif kind == 4:
-            del changed[place:]
+            del changed[position:]
         elif kind == 5:
             extreme = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
-            changed[place : place + length] = bytes([extreme]) * length
+            changed[position : position + length] = bytes([extreme]) * length
         elif kind == 6:
             text = rng.choice(
                 (b"9" * 400, b"-1", b"1e999", b"nan", b"\0", b"\xff\xfe", b'"', b"{", b"[" * 2000, b"\n", b",", b"=")
             )
-            changed[place : place + rng.choice((0, len(text)))] = text
+            changed[position : position + rng.choice((0, len(text)))] = text
         else:
             other = rng.randrange(len(changed) + 1)
-            changed[place : place + length] = changed[other : other + length]
+            changed[position : position + length] = changed[other : other + length]
     return bytes(changed)
 
 

@@ -101,6 +101,12 @@ def test_a_score_that_does_not_follow_from_the_labels_is_refused(ran, file, lie,
     assert words in passed_or_error(file, ran / "tiny.toml", ran)[1]
 
 
+def test_predictions_of_a_class_that_the_data_lack_are_refused(ran, file):
+    name = save_predictions(file, np.full(60, 300), np.zeros(60, bool))
+    rewrite(file, lambda number, facts: facts["scores"].update(predictions=name))
+    assert "Its predictions name class 300, and the data have 3 classes." in passed_or_error(file, ran / "tiny.toml", ran)[1]
+
+
 def test_other_data_than_those_of_the_records_are_not_compared(ran, file, tmp_path):
     samples = blobs(7, 60)
     for name in ("a", "b"):

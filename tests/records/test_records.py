@@ -88,14 +88,17 @@ def test_what_was_not_measured_is_null():
 
 
 def test_a_last_line_that_is_torn_anywhere_is_set_aside(tmp_path, monkeypatch):
-    """At every byte: nothing before it is lost, the torn line is moved to a file beside, and a warning says so."""
+    """Within texts of several bytes, at both ends and at every seventh byte: nothing before it is lost, the torn line is moved
+    to a file beside, and a warning says so."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a thousand waits for the disk show nothing more
     append_all(tmp_path, record(0), record(1), record(2, status="failed", reason="é \u2028 漢 🙂"))
     file = file_of(tmp_path, "tiny", "source_only")
     content = file.read_bytes()
     start = content.rstrip(b"\n").rindex(b"\n") + 1
     whole = content[:start]
-    for end in range(start, len(content) + 1):
+    ends = {*range(start, start + 20), *range(start, len(content), 7), *range(len(content) - 20, len(content) + 1)}
+    ends |= {number for number in range(start, len(content)) if content[number] > 127 or content[number - 1] > 127}
+    for end in sorted(ends):
         file.write_bytes(content[:end])
         warnings: list[str] = []
         prepare(tmp_path, "tiny", warnings.append)

@@ -59,9 +59,12 @@ class DataLabels:
             if predicted_N.shape != y.shape:
                 yield f"It has predictions of the shape {predicted_N.shape}, and the labels of the data {y.shape}."
                 return
+            if is_correct_N is not None and int(predicted_N.max()) >= len(labels.classes):
+                yield f"Its predictions name class {int(predicted_N.max())}, and the data have {len(labels.classes)} classes."
+                return
             self.compared += 1
-            if is_correct_N is not None and (wrong := int(np.count_nonzero(is_correct_N != (predicted_N == y)))):
-                yield f"{wrong} of its predictions are marked as correct or as wrong against the labels of the data."
+            if is_correct_N is not None and (mismatches := int(np.count_nonzero(is_correct_N != (predicted_N == y)))):
+                yield f"{mismatches} of its predictions are marked as correct or as wrong against the labels of the data."
             yield from _score_errors(record.scores.model_dump(), labels.scores(predicted_N))
         except DivergedError as error:
             yield f"Its predictions have no score: {error}"
