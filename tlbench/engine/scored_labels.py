@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tlbench.engine.data.splits import scored_samples
-from tlbench.engine.measurement import _seed_facts
+from tlbench.engine.measurement import seed_facts
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.suite import Suite
@@ -61,7 +61,7 @@ def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> Sc
         TlbenchError: the protocol can't be followed on these domains.
     """
     fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-    seed_case, seed_fingerprints = _seed_facts(case, suite, fingerprints)
+    seed_case, seed_fingerprints = seed_facts(case, suite, fingerprints)
     seed = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
     target = domains[case.target]
     samples, classes = scored_samples([domains[name] for name in case.sources], target, suite.protocol_of(case.target), seed)
