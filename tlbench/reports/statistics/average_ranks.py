@@ -61,10 +61,7 @@ def rank_entries(scores: ScoreCube) -> Ranking | None:
     count, pairs = int(complete_M.sum()), len(scores.pairs)
     if count < 2 or pairs < 2:
         return None
-    rank_MP = np.stack(
-        [ranks(mean_M, scores.direction, floor) for mean_M, floor in zip(mean_MP[complete_M].T, scores.floor_P, strict=True)],
-        axis=1,
-    )
+    rank_MP = ranks(mean_MP[complete_M], scores.direction, scores.floor_P)
     average_M = rank_MP.mean(axis=1)
     order = np.argsort(average_M, kind="stable")
     names = tuple(str(name) for name in scores.entries[complete_M][order])

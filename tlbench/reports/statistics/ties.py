@@ -49,26 +49,34 @@ def _median_size(values: Array) -> float:
     return float(np.median(measured)) if len(measured) else 0.0
 
 
-def tied(values_N: Array, floor: float = TOLERANCE) -> Array:
-    """The values (N,) with those that tie made equal: neighbours in order that differ by at most the floor. NaN stays."""
-    order = np.argsort(values_N, kind="stable")  # NaN last
-    ordered_N = values_N[order]
+def tied(values: Array, floor: Array | float = TOLERANCE) -> Array:
+    """The values (N,) or (N, P) with those that tie along N made equal: neighbours in order that differ by at most the floor.
+
+    NaN stays. The floor may differ by column (P,).
+    """
+    if not len(values):
+        return values
+    order = np.argsort(values, axis=0, kind="stable")  # NaN last
+    ordered = np.take_along_axis(values, order, axis=0)
     with np.errstate(invalid="ignore"):
-        starts_N = ~(np.diff(ordered_N, prepend=np.nan) <= floor)
-    equal_N = np.empty_like(values_N)
-    equal_N[order] = ordered_N[starts_N][np.cumsum(starts_N) - 1] if len(values_N) else ordered_N
-    return equal_N
+        starts = np.concatenate([np.ones_like(ordered[:1], dtype=bool), ~(np.diff(ordered, axis=0) <= floor)])
+    position = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    first = np.maximum.accumulate(np.where(starts, position, 0), axis=0)
+    equal = np.empty_like(values)
+    np.put_along_axis(equal, order, np.take_along_axis(ordered, first, axis=0), axis=0)
+    return equal
 
 
-def ranks(mean_M: Array, direction: float = 1.0, floor: float = TOLERANCE) -> Array:
-    """The ranks (M,) of means, 1 for the best, ties sharing their average rank; NaN for a missing mean.
+def ranks(means: Array, direction: float = 1.0, floor: Array | float = TOLERANCE) -> Array:
+    """The ranks of M means (M,), or in each of P columns (M, P): 1 for the best, ties sharing their average rank.
+
+    NaN for a missing mean.
 
     Args:
-        mean_M: the means.
+        means: the means.
         direction: -1.0 where lower means are better.
-        floor: the difference up to which two means tie.
+        floor: the difference up to which two means tie, by column (P,) if they differ.
     """
-    rank_M = np.full_like(mean_M, np.nan)
-    measured_M = np.isfinite(mean_M)
-    rank_M[measured_M] = rankdata(-direction * tied(mean_M[measured_M], floor))
-    return rank_M
+    missing = np.isnan(means)
+    losses = np.where(missing, np.inf, -direction * tied(means, floor))  # after all others
+    return np.where(missing, np.nan, rankdata(losses, axis=0))
