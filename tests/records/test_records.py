@@ -214,6 +214,11 @@ def test_a_file_of_rubbish_is_cut_short(tmp_path):
             to_line(record()).replace('"seed": 0', '"sed": 0, "seed": 0'),
             "record: Unknown key 'sed'. Did you mean 'seed'?",
         ),
+        (
+            to_line(record()).replace('"row": ', '"rows": '),
+            "The key 'row' is missing.* Unknown key 'rows'. Did you mean 'row'?",
+        ),
+        (to_line(record()).replace('"places": ', '"place": '), "machine: Unknown key 'place'. Did you mean 'places'?"),
     ],
     ids=lambda text: text[:30],
 )

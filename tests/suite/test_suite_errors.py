@@ -114,6 +114,20 @@ def test_an_error_is_reported(fault):
     assert sentence in suite_errors(**changes)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "sentence"),
+    [
+        (["x"], "protocol.seeds[0] = 'x' should be a valid integer."),
+        ([0, 1.5], "protocol.seeds[1] = 1.5 should be a valid integer."),
+        ([], "protocol.seeds = [] should have at least 1 item, not 0."),
+        (3, "protocol.seeds = 3 should be a valid list."),
+    ],
+)
+def test_refused_seeds_are_one_error(seeds, sentence):
+    """A list is not called too short for what was refused in it."""
+    assert suite_errors(protocol__seeds=seeds).splitlines()[1:] == [f"  {sentence}"]
+
+
 def test_all_errors_are_reported_at_once():
     """A name that is missing hides no other error."""
     message = suite_errors(
