@@ -189,8 +189,9 @@ def test_isolated_runs_on_the_command_line(tmp_path):
     written = records.read_all(tmp_path / "results")
     assert len(written) == 3 and all(ISOLATED_NOTE in one.notes and one.machine.concurrent_cases == 2 for one in written)
     verified = ("verify", "results/tiny/honest.jsonl", "--suite", "tiny.toml", "--device", "cpu", "--plugin", "honest.py")
-    done = tlbench(*verified, cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.startswith("same"), done.stdout + done.stderr
+    for option in ((), ("--no-isolated",)):
+        done = tlbench(*verified, *option, cwd=tmp_path)
+        assert done.returncode == 0 and done.stdout.startswith("same"), done.stdout + done.stderr
     done = tlbench(*words, "--fresh", "--ray", "local", cwd=tmp_path)
     assert done.returncode == 2 and "--isolated can't be combined with --ray" in done.stderr
 
