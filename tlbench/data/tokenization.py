@@ -83,9 +83,9 @@ def _by_words(texts: Sequence[str], path: Path, length: int) -> tuple[Array, lis
     id_of = {word: index + FIRST_WORD_ID for index, word in enumerate(words)}
     ids = np.full((len(texts), length), PADDING_ID, dtype=np.int32)
     counts, unknown = [], 0
-    for row, text in enumerate(texts):
+    for index, text in enumerate(texts):
         of_text = [id_of.get(word, UNKNOWN_ID) for word in WORD.findall(text.lower())]
         unknown += of_text.count(UNKNOWN_ID)
         counts.append(len(of_text))
-        ids[row, : len(of_text)] = of_text[:length]
+        ids[index, : len(of_text)] = of_text[:length]
     return ids, counts, unknown

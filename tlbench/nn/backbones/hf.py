@@ -52,8 +52,8 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         raise TlbenchError("The backbone hf needs transformers. Run pip install 'tlbench[text]'.") from error
     if len(shape) != 1:
         raise TlbenchError(f"The backbone hf takes token ids (length,), not samples of shape {shape}. Set features = 'tokens'.")
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = Path(options.network)
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -67,7 +67,7 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
                 str(folder), config=configuration, use_safetensors=True, dtype=torch.float32, **local
             )
         else:
-            model = AutoModel.from_config(configuration, dtype=torch.float32)
+            model = AutoModel.from_config(configuration, dtype=torch.float32)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         sentence = " ".join(str(error).split())[:300]
         raise TlbenchError(

@@ -51,16 +51,17 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         )
     channels = round(32 * options.width)
     stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1, bias=False), *_norm(channels))
-    stages: OrderedDict[str, nn.Sequential] = OrderedDict(stage1=nn.Sequential(stem))
+    groups = {name: nn.Sequential() for name in BLOCKS}
+    groups["stage1"].append(stem)
     for name, blocks in BLOCKS.items():
-        stage = stages.setdefault(name, nn.Sequential())
         for full_width, stride in blocks:
             wider = round(full_width * options.width)
-            stage.append(_separable(channels, wider, stride))
+            groups[name].append(_separable(channels, wider, stride))
             channels = wider
     if options.weights:
-        weights.load(nn.Sequential(stages), Path(options.weights), name="mobilenet_v1", last="fc")
-    first, middle, last = stages.values()
+        network = nn.Sequential(OrderedDict[str, nn.Module](groups))
+        weights.load(network, Path(options.weights), name="mobilenet_v1", last="fc")
+    first, middle, last = groups.values()
     pooling = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return Backbone([nn.Sequential(ThreeChannels(), stem), first[1:], middle, nn.Sequential(*last, *pooling)], channels)
 

@@ -45,14 +45,14 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         )
     if options.network not in timm.list_models():
         raise TlbenchError(unknown_name("network of timm", options.network, timm.list_models(), "net.network"))
-    configuration: dict[str, Any] = timm.get_pretrained_cfg(options.network).to_dict()
+    network: Any = timm.create_model(options.network, pretrained=False)
+    configuration = network.default_cfg
     size = tuple(configuration["input_size"][1:])
     if configuration["fixed_input_size"] and shape[1:] != size:
         raise TlbenchError(
             f"timm:{options.network} takes images of {size[0]} x {size[1]} pixels, not of {shape[1]} x {shape[2]}. Set size = "
             f"{size[0]} in the domains, or choose another network."
         )
-    network: Any = timm.create_model(options.network, pretrained=False)
     if options.weights:
         last = configuration["classifier"]
         weights.load(network, Path(options.weights), name=f"timm:{options.network}", last=last if isinstance(last, str) else "")
