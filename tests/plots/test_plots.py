@@ -173,7 +173,7 @@ def test_training_curves_are_medians_and_quartiles_of_the_traces():
 
 def test_every_picture_is_written_as_png_and_svg_and_looks_the_same_twice(tmp_path):
     rows = {row: ROWS[row] for row in ("source_only", "dann", HOSTILE)}
-    some = made([("clean", f"noise_s{step}") for step in range(2)], rows)
+    some = made([("clean", f"{kind}_s{step}") for kind in ("noise", "blur") for step in range(2)], rows)
     first = plots.draw_plots(some, tmp_path / "one")
     assert [path.name for path in first] == [
         f"toy-v1-{kind}.{ending}" for kind in ("sweep", "ranks", "delta", "cost") for ending in ("png", "svg")
