@@ -1,6 +1,6 @@
 """How often the intervals of the tables cover the truth, and how often their marks are correct, by simulation.
 
-    python -m benchmarks.coverage        (make coverage-simulation; three minutes on one core)
+    python -m benchmarks.coverage        (make coverage-simulation; four minutes on one core)
 
 The noise between seeds is normal, and effects are in units of its standard deviation. The figures are in docs/reports.md.
 """
