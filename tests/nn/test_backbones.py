@@ -31,6 +31,8 @@ BACKBONES = [
     ("resnet", (3, 32, 32), {}),
     ("resnet", (1, 9, 12), {"depth": 8, "channels": 4}),
     ("inceptiontime", (3, 64), {}),
+    ("speech_embedding", (40, 48), {"decibel_scale": 10.0}),
+    ("speech_embedding", (32, 90), {}),
     ("inceptiontime", (1, 8), {"filters": 4, "kernel": 10, "modules": 3}),
     ("timm:tf_efficientnet_lite0", (3, 64, 64), {}),
     ("timm:vit_tiny_patch16_224", (1, 224, 224), {}),

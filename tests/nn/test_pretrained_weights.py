@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 import tlbench
+from tlbench.nn import backbones
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -77,3 +80,19 @@ def test_mobilenet_v1_of_product_pictures(accuracies):
 
 def test_efficientnet_lite0_of_two_cameras(accuracies):
     assert accuracies(EFFICIENTNET, ["dslr:webcam"])["dslr:webcam"] == pytest.approx(99.3, abs=0.5)
+
+
+def test_speech_embedding_of_spoken_digits(data_root):
+    """Golden values: the network in plain torch that lies beside the weights, on the same frames."""
+    weights, digits = data_root / "weights/audio/google_speech_embedding.safetensors", data_root / "fsdd/fsdd_logmel_u8.npz"
+    if not weights.is_file() or not digits.is_file():
+        pytest.skip(f"no {weights.name} or {digits.name} in {data_root}")
+    options = {"weights": str(weights), "decibel_scale": 0.5, "decibel_offset": -100.0}
+    backbone = backbones.build_backbone("speech_embedding", (40, 48), options).eval()
+    with np.load(digits, allow_pickle=False) as arrays:
+        x = torch.from_numpy(arrays["x"][::500].astype(np.float32))
+    with torch.no_grad():
+        features = backbone(x)
+    assert features.shape == (6, 96)
+    golden = [[-14.2073, 7.4075, 4.2350, -9.7513], [-3.8864, 15.9083, -15.2978, -3.7738], [-14.1603, 15.8219, 40.1294, 0.5546]]
+    assert torch.allclose(features[:3, :4], torch.tensor(golden), atol=2e-4)
