@@ -140,3 +140,10 @@ def test_the_name_of_an_array_is_no_file(tmp_path: Path, reader: str) -> None:
     }
     declaration = declare_domain({"reader": reader} | keys.get(reader, {"path": "d", "x": "images", "y": "y"}))
     assert source_files.files_of(declaration, tmp_path) == [tmp_path / "d"]
+
+
+def test_samples_without_an_axis_are_refused(tmp_path: Path) -> None:
+    """An array of a single number, as a damaged file may have it."""
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["x"], file["y"] = 1.0, [0, 1]
+    assert "x" in refused_domain({"reader": "hdf5", "path": "d.h5", "x": "x", "y": "y"}, tmp_path)
