@@ -12,9 +12,10 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 STEADY_RATIO = 1.25
 """A step of up to this many times the median is steady, see `warm_up_steps`."""
@@ -85,10 +86,14 @@ class CudaQueue:
 
     def synchronize(self) -> None:
         """Synchronise with every stream of the device."""
+        import torch
+
         torch.cuda.synchronize(self.device)
 
     def mark(self) -> torch.cuda.Event:
         """Record an event in the current stream."""
+        import torch
+
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event
@@ -221,6 +226,8 @@ class PeakMemory:
         self.device = device
         self._resettable = False
         if device.type == "cuda":
+            import torch
+
             torch.cuda.reset_peak_memory_stats(device)
         # "5" resets the high-water mark of resident memory, see proc_pid_clear_refs(5)
         with contextlib.suppress(OSError):
@@ -229,11 +236,19 @@ class PeakMemory:
 
     def peak(self) -> int | None:
         """Bytes allocated on a GPU; on a CPU, bytes resident in this process."""
-        return int(torch.cuda.max_memory_allocated(self.device)) if self.device.type == "cuda" else self.resident()
+        if self.device.type != "cuda":
+            return self.resident()
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(self.device))
 
     def reserved(self) -> int | None:
         """Bytes reserved by the GPU's allocator; None on a CPU."""
-        return int(torch.cuda.max_memory_reserved(self.device)) if self.device.type == "cuda" else None
+        if self.device.type != "cuda":
+            return None
+        import torch
+
+        return int(torch.cuda.max_memory_reserved(self.device))
 
     def resident(self) -> int | None:
         """Bytes of host memory resident in this process; None where they can't be read (outside Linux)."""
@@ -262,6 +277,7 @@ class Energy:
             return None
         try:
             import pynvml
+            import torch
 
             pynvml.nvmlInit()
             uuid = str(torch.cuda.get_device_properties(self.device).uuid)

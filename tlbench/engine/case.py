@@ -11,7 +11,7 @@ import torch
 
 from tlbench import clock, methods
 from tlbench.engine.cost import measure_device_limit
-from tlbench.engine.data import splits
+from tlbench.engine.data import pair_checks
 from tlbench.engine.data.inputs import check_channels
 from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
@@ -51,7 +51,7 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
     errors: list[str] = []
     for sources, target in pairs:
         try:
-            splits.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
+            pair_checks.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
             shape = _shape(domains[target])
             check_channels(suite.net, shape)
             if has_network:

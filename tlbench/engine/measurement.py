@@ -11,7 +11,7 @@ import torch
 
 from tlbench import methods
 from tlbench.engine import frozen
-from tlbench.engine.data import splits
+from tlbench.engine.data import pair_checks, splits
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
 from tlbench.engine.runtime import metrics
@@ -70,7 +70,7 @@ class PreparedCase:
         sources, target = [visible.domains[name] for name in case.sources], visible.domains[case.target]
         protocol = suite.protocol_of(case.target)
         reads = methods.method_class(case.method).reads
-        splits.check_classes_are_read(sources, target, case.entry, reads, protocol)
+        pair_checks.check_classes_are_read(sources, target, case.entry, reads, protocol)
         where = (device, suite.train.resident) if on_device else (torch.device("cpu"), "off")
         self.case_data = splits.make_case_data(sources, target, protocol, self.seed, *where)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_suite import CPU, blobs, domain
 
-from tlbench.engine.data import splits
+from tlbench.engine.data import pair_checks, splits
 from tlbench.engine.data.storage import Subset
 from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.suite import Protocol
@@ -29,7 +29,7 @@ def ids(rows: Subset | None) -> set[float]:
 
 def make(**protocol) -> splits.CaseData:
     a, b = domain("a", tagged(40, 1000)), domain("b", tagged(30, 2000), tagged(12, 3000))
-    splits.check_pair([a], b, Protocol(**protocol))
+    pair_checks.check_pair([a], b, Protocol(**protocol))
     return splits.make_case_data([a], b, Protocol(**protocol), lambda use: sum(use.encode()), CPU)
 
 
@@ -93,32 +93,32 @@ def test_classes_are_matched_by_name():
     assert splits.make_case_data([a], fewer, Protocol(), lambda use: 0, CPU).scored.y.unique().tolist() == [1, 2]
     more = Domain("b", blobs(2, 30), ("x", "y", "w"), "b")
     with pytest.raises(TlbenchError, match=r"no source has: w\. .* drop_others = true .* unknown = true .*target_labels"):
-        splits.check_pair([a], more, Protocol())
+        pair_checks.check_pair([a], more, Protocol())
 
 
 def test_classes_that_no_source_has_are_for_methods_that_read_labelled_target_samples():
     a = Domain("a", blobs(1, 30), ("x", "y", "z"), "a")
     more, labeled = Domain("b", blobs(2, 30), ("x", "y", "w"), "b"), Protocol(target_labels=2)
-    splits.check_pair([a], more, labeled)
-    splits.check_classes_are_read([a], more, "fine_tune", {"source", "target_labeled"}, labeled)
+    pair_checks.check_pair([a], more, labeled)
+    pair_checks.check_classes_are_read([a], more, "fine_tune", {"source", "target_labeled"}, labeled)
     with pytest.raises(NotApplicableError, match=r"no source has \(w\), and dann reads no labelled target samples"):
-        splits.check_classes_are_read([a], more, "dann", {"source", "target"}, labeled)
+        pair_checks.check_classes_are_read([a], more, "dann", {"source", "target"}, labeled)
     parts = splits.make_case_data([a], more, labeled, lambda use: 0, CPU)
     assert parts.classes == ("w", "x", "y", "z")
     assert parts.granted.target_labeled is not None and parts.granted.target_labeled.y.unique().tolist() == [0, 1, 2]
     unknown = Domain("b", blobs(2, 30), ("x", "y", "unknown"), "b")
-    splits.check_pair([a], unknown, Protocol())
-    splits.check_classes_are_read([a], unknown, "dann", {"source"}, Protocol())
+    pair_checks.check_pair([a], unknown, Protocol())
+    pair_checks.check_classes_are_read([a], unknown, "dann", {"source"}, Protocol())
 
 
 def test_a_metric_without_its_data_is_refused_before_any_run():
     a, b = domain("a", blobs(1, 30)), domain("b", blobs(2, 30))
     by_group = Protocol(metric="worst_group_accuracy")
     with pytest.raises(TlbenchError, match="domain b declares no groups"):
-        splits.check_pair([a], b, by_group)
-    splits.check_pair([a], dataclasses.replace(b, groups=("g",)), by_group)
+        pair_checks.check_pair([a], b, by_group)
+    pair_checks.check_pair([a], dataclasses.replace(b, groups=("g",)), by_group)
     values = Labelled(torch.randn(6, 2), torch.tensor([[1.0, 5.0]] * 6) * torch.arange(1, 7)[:, None] ** torch.tensor([1, 0]))
     numbers = Domain("n", values, (), "n", targets=("varies", "same"))
     with pytest.raises(TlbenchError, match="the target same of domain m is constant over the samples to score"):
-        splits.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression"))
-    splits.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression", metric="mae"))
+        pair_checks.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression"))
+    pair_checks.check_pair([numbers], dataclasses.replace(numbers, name="m"), Protocol(task="regression", metric="mae"))
