@@ -8,11 +8,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 from wave_samples import CLASSES, HEAD_CD, LABELS, SOURCE_BC, SOURCE_BD, TARGET_BC, TARGET_BD, is_close, new_method, wave
 
 from tlbench.nn import distances
 from tlbench.nn.entropy import entropy, entropy_of_mean
+from tlbench.nn.heads import domain_loss
 from tlbench.nn.net import Backbone
 from tlbench.nn.spectral import nuclear_norm, squared_spectral_norm
 from tlbench.terms import Labelled, Step
@@ -111,6 +113,11 @@ def test_positive_features_of_toalign():
     assert torch.allclose(positive.norm(dim=1), SOURCE_BD.norm(dim=1))
 
 
+def test_domain_loss_of_toalign():
+    # microsoft/UDA at c7071be: d_align_uda without entropies, for a discriminator of fixed outputs
+    assert is_close(domain_loss(wave(24, 1, 13)[:, 0], 12), 0.7941310)
+
+
 def test_entropy_conditioning_of_cdan():
     # tim-learn/ATDOC at b025a81: CDAN() with entropies, weights as in thuml/CDAN: of sum 1 in each domain. 1e-5 in a logarithm
     method = new_method("cdan", entropy=True)
@@ -170,14 +177,20 @@ def test_displaced_gradient_of_sdat():
 
 def test_transport_loss_of_deep_jdot():
     # scikit-adaptation/skada at 46bc3db: deepjdot_loss with weights 0.3 and 0.7, its value and first gradients
-    method = new_method("deep_jdot", alpha=0.3, label_weight=0.7)
+    method = new_method("deep_jdot", alpha=0.3, label_weight=0.7, iterations=4000)
     features, logits = SOURCE_BD.clone().requires_grad_(), TARGET_BC.clone().requires_grad_()
     cost = method.cost(features, TARGET_BD, LABELS, logits)
-    loss = (method.plan(cost.detach()) * cost).sum()
+    loss = cost[linear_sum_assignment(cost.detach().numpy())].mean()  # the plan of least cost
     of_features, of_logits = torch.autograd.grad(loss, (features, logits))
     assert is_close(loss, 3.0207567)
     first = [-0.0111238, 0.0116996, 0.0706176, 0.029756, -0.0301047, 0.0508507, 0.0357938, -0.0430216]
     assert is_close(of_features[0], first) and is_close(of_logits[0], [-0.056282, 0.0014165, 0.0022099, 0.0526555])
+    # PythonOT/POT 0.9.7: sinkhorn_log with the same entropy
+    assert float((method.plan(cost) * cost).sum().detach()) == pytest.approx(3.0238313, rel=2e-5)
+    method.iterations = 50
+    plan = method.plan(cost.detach())
+    assert float((plan * cost).sum().detach()) == pytest.approx(3.0207567, rel=5e-3)
+    assert torch.allclose(plan.sum(dim=0), torch.full((12,), 1 / 12)) and float((plan.sum(dim=1) - 1 / 12).abs().max()) < 5e-3
 
 
 def test_style_of_fda():

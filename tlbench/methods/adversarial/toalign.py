@@ -17,20 +17,20 @@ from tlbench.terms import Step
 
 
 class ToAlign(DeepMethod):
-    """CE(source) + weight * BCE(d(R_k(features)), domain), source features times the head's weights of their classes.
+    """CE(source) + weight * BCE(d(R_k(softmax(head(f)))), domain), f the features, of the source times the head's weights.
 
-    The weights carry no gradient, and are scaled for each sample so that its features have the norm that they had before.
-    The discriminator sees features; the authors' code adds heuristic heads, which are another method.
+    These are the weights of a sample's class; they carry no gradient, and are scaled so that the sample's features have the
+    norm that they had before. As in the authors' code the discriminator sees predictions; its heuristic heads are left out.
     """
 
     reads = frozenset({"source", "target"})
-    weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
+    weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the network alike")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
     gamma: float = Field(10.0, gt=0, description="steepness of the schedule of the gradient reversal")
 
     def build(self) -> None:
         """Create the discriminator."""
-        self.discriminator = Discriminator(self.net.backbone.width, self.hidden)
+        self.discriminator = Discriminator(self.classes, self.hidden)
 
     def loss(self, step: Step) -> Tensor:
         """Both terms from one forward pass, a scalar."""
@@ -39,8 +39,9 @@ class ToAlign(DeepMethod):
         source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = F.cross_entropy(self.net.head(source_BD), step.source.y)
         features_BD = concatenated(self.positive_features(source_BD, step.source.y), target_BD)
-        logits = self.discriminator(reverse_gradient(features_BD, reversal_schedule(step.progress, self.gamma)))
-        return task + self.weight * domain_loss(logits, len(source_BD))
+        softmax_BC = self.net.head(features_BD).float().softmax(dim=1)
+        logits_B = self.discriminator(reverse_gradient(softmax_BC, reversal_schedule(step.progress, self.gamma)))
+        return task + self.weight * domain_loss(logits_B, len(source_BD))
 
     def positive_features(self, source_BD: Tensor, y: Tensor) -> Tensor:
         """Features (B, D) of samples with labels (B,) -> what the head's weights take of them, of the same norms (B, D)."""

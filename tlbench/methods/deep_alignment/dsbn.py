@@ -33,35 +33,36 @@ class DSBN(DeepMethod):
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
 
     def build(self) -> None:
-        """Create the target's branch, which shares all but batch normalisation, the teacher and the discriminator."""
-        self.target_net = copy.deepcopy(self.net)
+        """Create the target's branch, the teacher and the discriminator."""
+        self.target_net, self.teacher = copy.deepcopy(self.net), copy.deepcopy(self.net)
+        self.target_norms = tuple(module for module in self.target_net.modules() if isinstance(module, _BatchNorm))
+        self.discriminator = Discriminator(self.net.backbone.width, self.hidden)
+        self.share()
+
+    def share(self) -> None:
+        """Make all parameters of the target's branch those of the network, but for batch normalisation."""
         for module, target_module in zip(self.net.modules(), self.target_net.modules(), strict=True):
             if not isinstance(module, _BatchNorm):
                 target_module._parameters.update(module._parameters)
-        self.target_norms = tuple(module for module in self.target_net.modules() if isinstance(module, _BatchNorm))
-        self.teacher = copy.deepcopy(self.target_net)
-        self.discriminator = Discriminator(self.net.backbone.width, self.hidden)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Both stages; at weight 0 the baseline.
-
-        Raises:
-            NotApplicableError: The backbone has no batch normalisation.
-        """
+        """Both stages; at weight 0 the baseline. A backbone without batch normalisation raises NotApplicableError."""
         if not self.weight:
             return (Phase(self.supervised, self.reads),)
         if not self.target_norms:
             raise NotApplicableError("The backbone has no batch normalisation. Choose a backbone with batch norm for dsbn.")
+        self.share()  # again, for a move to another device may give each module parameters of its own
         learners = (Group((self.net, *self.target_norms)), Group((self.discriminator,)))
-        first = Phase(self.align, self.reads, self.first_share, learners)
-        return first, Phase(self.loss, self.reads, 1 - self.first_share, learners[:1], self.copy_branch)
+        second = Phase(self.loss, self.reads, 1 - self.first_share, learners[:1], self.copy_branch)
+        return Phase(self.align, self.reads, self.first_share, learners), second
 
     def align(self, step: Step) -> Tensor:
         """The first stage, DANN, a scalar; each domain goes through its branch in a forward pass of its own."""
         features = self.net.backbone(step.source.x), self.target_net.backbone(step.target)
-        reversed_BD = reverse_gradient(torch.cat(features), reversal_schedule(step.progress))
-        task = F.cross_entropy(self.net.head(features[0]), step.source.y)
-        return task + self.weight * domain_loss(self.discriminator(reversed_BD), len(step.source.x))
+        logits_B = self.discriminator(reverse_gradient(torch.cat(features), reversal_schedule(step.progress)))
+        return F.cross_entropy(self.net.head(features[0]), step.source.y) + self.weight * domain_loss(
+            logits_B, len(features[0])
+        )
 
     def copy_branch(self, passes: Passes) -> None:
         """Make the teacher the target's branch."""
@@ -69,10 +70,9 @@ class DSBN(DeepMethod):
 
     def loss(self, step: Step) -> Tensor:
         """The second stage: cross-entropy on the source and on pseudo-labels of the target, a scalar."""
-        target_BC = self.target_net(step.target)
+        target_BC, k = self.target_net(step.target), reversal_schedule(step.progress)
         with torch.no_grad():
-            teacher_BC, student_BC = self.teacher(step.target).softmax(dim=1), target_BC.softmax(dim=1)
-            label_B = torch.lerp(teacher_BC, student_BC, reversal_schedule(step.progress)).argmax(dim=1)
+            label_B = torch.lerp(self.teacher(step.target).softmax(dim=1), target_BC.softmax(dim=1), k).argmax(dim=1)
         return F.cross_entropy(self.net(step.source.x), step.source.y) + F.cross_entropy(target_BC, label_B)
 
     def predict(self, x: Tensor) -> Tensor:
