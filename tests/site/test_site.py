@@ -205,7 +205,7 @@ def test_two_records_that_differ_are_both_shown(pages, folder):
 
 
 def test_many_records_go_on_on_further_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr("tlbench.site.record_pages.LARGEST", 20_000)
+    monkeypatch.setattr("tlbench.site.record_pages.LARGEST", 23_000)
     made = [record(row, 0.5, seed) for row in ("source_only", "dann") for seed in range(30)]
     site.build_site(made, tmp_path)
     parts = sorted(path.name for path in (tmp_path / "records" / "toy-v1").iterdir() if path.name.startswith("dann"))
