@@ -186,18 +186,9 @@ def open_session(
     from tlbench.runner.worker import Limits
 
     resources = Resources(workers, devices, ray, gpus_per_case, every_gpu=device in {"auto", "cuda"}, isolated=isolated)
-    return Session(
-        engine.device_of(device),
-        resources,
-        share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), resources),
-        results,
-        data,
-        style or progress.Style.auto,
-        StopRequest(warn),
-        warn,
-        write,
-        debug,
-    )
+    limits = share_cores(Limits(timeout_seconds=timeout, threads=threads, checkpoint_seconds=checkpoint), resources)
+    shown, stop = style or progress.Style.auto, StopRequest(warn)
+    return Session(engine.device_of(device), resources, limits, results, data, shown, stop, warn, write, debug)
 
 
 def register_plugins(files: Iterable[Path]) -> None:

@@ -57,7 +57,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
         | pair_texts(scores, cell),
     )
     best = {"mean": mean.mean, "IQM": iqm_M} | dict(zip(map(str, scores.pairs), cell.mean.T, strict=True))
-    unit = scores.measure.unit
+    unit, latest = scores.measure.unit, latest_records(frame)
     return Table(
         suite=scores.name,
         kind="accuracy",
@@ -70,9 +70,9 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             "IQM: interquartile mean of all runs.",
             captions.SELECTION,
             captions.incomplete_entries(scores, np.isfinite(cell.mean), "mean and rank"),
-            captions.unfinished_cases(latest_records(frame)),
-            captions.mixed_inputs(latest_records(frame)),
-            captions.mixed_provenance(latest_records(frame)),
+            captions.unfinished_cases(latest),
+            captions.mixed_inputs(latest),
+            captions.mixed_provenance(latest),
             precision_note(scores, "mean", margin),
         ),
         cells=cells,
@@ -81,12 +81,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             scores,
             "accuracy",
             scores.entries,
-            of_entry={
-                **bounds(mean, unit),
-                **new_domains_bounds(new, unit),
-                "iqm": (iqm_M, unit),
-                "rank": (rank_M, "rank"),
-            },
+            of_entry=bounds(mean, unit) | new_domains_bounds(new, unit) | {"iqm": (iqm_M, unit), "rank": (rank_M, "rank")},
             of_cell={**bounds(cell, unit), **seed_counts(scores)},
         ),
         metric=scores.metric,
