@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import killed_runs, mutated_inputs
+from benchmarks import killed_runs, mutated_inputs, small_inputs
 
 REPOSITORY = Path(__file__).parent.parent
 SHORT_PLUGINS = 4
@@ -54,7 +54,7 @@ def mutations(short: bool) -> Outcome:
     count = 500 if short else 50_000
     faults = mutated_inputs.summarized(count)
     return Outcome(
-        f"{count} mutated inputs over {len(mutated_inputs.inputs())} kinds of files", [f"{faults} faults"] * bool(faults)
+        f"{count} mutated inputs over {len(small_inputs.inputs())} kinds of files", [f"{faults} faults"] * bool(faults)
     )
 
 

@@ -51,7 +51,7 @@ DataRoot = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Data root. Default: TLBENCH_DATA, else the folder of the suite file."),
 ]
-Download = Annotated[bool, typer.Option("--download", help="Download missing data and weights (Hugging Face hub, torchvision).")]
+Download = Annotated[bool, typer.Option("--download", help="Download missing data and weights (hub, torchvision).")]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugin", metavar="FILE", help="Python file with a method of your own (repeat for more)."),

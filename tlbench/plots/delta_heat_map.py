@@ -89,7 +89,7 @@ def _numbers(
 ) -> None:
     light = (colour[..., :3] @ (0.299, 0.587, 0.114)) > 0.55
     for at in np.ndindex(value.shape):
-        number = value[at]
+        number = float(value[at])
         where = at[1] + 0.5, at[0] + 0.53
         if np.isnan(number):
             axes.text(*where, BLANK, ha="center", va="center", color=style.INK, in_layout=False)

@@ -81,7 +81,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             scores,
             "accuracy",
             scores.entries,
-            of_entry=bounds(mean, unit) | new_domains_bounds(new, unit) | {"iqm": (iqm_M, unit), "rank": (rank_M, "rank")},
+            {**bounds(mean, unit), **new_domains_bounds(new, unit), "iqm": (iqm_M, unit), "rank": (rank_M, "rank")},
             of_cell={**bounds(cell, unit), **seed_counts(scores)},
         ),
         metric=scores.metric,
