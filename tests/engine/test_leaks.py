@@ -9,6 +9,7 @@ from engine_runs import (
     LABELED_TARGET_SUITE,
     blob_domains,
 )
+from method_choice import others_slow
 from plugin_files import plugged
 from tiny_suite import CPU, case, domain, suite
 
@@ -22,7 +23,7 @@ def turned(rows: Labelled) -> Labelled:
 
 
 @pytest.mark.parametrize("scored", ["test", "adapted"])
-@pytest.mark.parametrize("name", methods.method_names())
+@pytest.mark.parametrize("name", others_slow(methods.method_names()))
 def test_labels_of_scored_samples_move_no_prediction(monkeypatch, name, scored):
     """Through all of `engine.run_case`: other labels on the scored samples give other accuracies and the same predictions."""
     if scored == "adapted" and "target_labeled" in methods.method_class(name).reads:

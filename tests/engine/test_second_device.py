@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from fake_device import ELSEWHERE, Mixed, second_device, streams, watched
+from method_choice import others_slow
 from plugin_files import plugged
 from tiny_suite import CPU, IMAGES, SUITE, case, domain, suite
 
@@ -92,12 +93,12 @@ def test_scores_are_those_of_the_cpu_and_no_step_waits(name, away):
     assert_alike(name, asked(), domains(), away)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", others_slow(TRAINED))
 def test_no_step_of_two_sources_waits(name, away):
     assert_alike(name, asked(), domains(), away, sources=("a", "c"))
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", others_slow(NUMBERS))
 def test_regression_is_that_of_the_cpu(name, away):
     chosen = asked(protocol={"task": "regression", "metric": "rmse"})
     assert_alike(name, chosen, with_numbers(), away)
@@ -129,7 +130,7 @@ def test_features_of_a_frozen_backbone_are_those_of_the_cpu(name, away, monkeypa
     assert record.cost.feature_seconds > 0
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", others_slow(TRAINED))
 def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
     """Its number lies on the device; what is to be captured is done instead. Views are drawn by the host's generator here."""
     captured = []
@@ -141,7 +142,7 @@ def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
     assert len(captured) % 2 == 0 and bool(captured) != draws
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", others_slow(TRAINED))
 def test_no_step_of_seeds_together_waits(name, away):
     cases, held = [case(name, seed=seed) for seed in range(2)], domains()
     here, there = (engine.run_seeds(cases, asked(vmap_seeds="on"), held, device) for device in (CPU, away))
