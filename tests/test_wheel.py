@@ -73,7 +73,6 @@ def test_an_installed_wheel_imports_its_own_package_and_finds_its_suites(install
     assert run("reproduce").stdout
 
 
-@pytest.mark.slow
 def test_an_installed_wheel_runs_a_shipped_suite(installed):
     run, folder = installed
     words = ("--method", "source_only", "--method", "coral", "--method", "nearest_neighbor", "--seed", "0")
@@ -87,7 +86,6 @@ def test_an_installed_wheel_runs_a_shipped_suite(installed):
     ]
 
 
-@pytest.mark.slow
 def test_an_installed_wheel_writes_checks_and_runs_templates(installed):
     run, folder = installed
     for words in (("new", "method", "my_method"), ("new", "suite", "my_suite"), ("check", "my_suite.toml", "my_method.py")):
