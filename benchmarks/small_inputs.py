@@ -82,6 +82,7 @@ def inputs() -> list[Input]:
     table: dict[str, Any] = {"path": "d.csv", "label": "y"}
     arrays: dict[str, Any] = {"x": "x", "y": "y"}
     image = {"reader": "images", "size": 8}
+    lines: dict[str, Any] = {"texts": "s/good.txt", "labels": "s/labels.txt", "size": 64}
     return [
         domain_input("csv", "d.csv", reader="csv", **table),
         domain_input("csv.gz", "d.csv.gz", reader="csv", path="d.csv.gz", label="y", group="sex"),
@@ -116,6 +117,10 @@ def inputs() -> list[Input]:
         ),
         domain_input("texts in csv", "t.csv", reader="text", path="t.csv", column="words", label="y", size=64),
         domain_input("texts in jsonl", "t.jsonl", reader="text", path="t.jsonl", column="words", label="y", size=64),
+        domain_input("texts in json", "t.json", reader="text", path="t.json", split="train", column="0", label="1", size=64),
+        domain_input("texts and labels", "labels.txt", reader="text", texts="good.txt", labels="labels.txt", size=64),
+        domain_input("texts and labels in tar", "lines.tar", reader="text", archive="lines.tar", **lines),
+        domain_input("texts and labels in tar.gz", "lines.tar.gz", reader="text", archive="lines.tar.gz", **lines),
         domain_input("datasets, parquet", "h.parquet", 2, reader="datasets", path="h.parquet", label="y", features=["a", "b"]),
         domain_input("datasets, csv", "h.csv", 2, reader="datasets", path="h.csv", label="y", features=["a", "b"]),
         domain_input("datasets, jsonl", "h.jsonl", 2, reader="datasets", path="h.jsonl", label="y", features=["a", "b"]),
@@ -146,6 +151,12 @@ def write_files(folder: Path) -> None:
     (folder / "bad.xml").write_text("<r><t>dull</t></r>")
     (folder / "t.csv").write_text("words,y\nfine book,1\ndull book,0\n")
     (folder / "t.jsonl").write_text('{"words": "fine book", "y": 1}\n{"words": "dull book", "y": 0}\n')
+    (folder / "t.json").write_text('{"train": [["fine book", 1], ["dull book", 0]], "test": []}')
+    (folder / "labels.txt").write_text("1\n0\n1\n")
+    for name in ("lines.tar", "lines.tar.gz"):
+        with tarfile.open(folder / name, "w:gz" if name.endswith("gz") else "w") as archive:
+            for member in ("good.txt", "labels.txt"):
+                archive.add(folder / member, f"s/{member}")
     (folder / "tiny.toml").write_text(SUITE_TEXT)
     _write_records(folder / "results" / "tiny")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import os
 import struct
 import tarfile
@@ -44,14 +45,16 @@ READERS: dict[str, dict[str, Any]] = {
     "photos.tar": {"reader": "images", "path": "photos.tar", "size": 4},
     "photos.tgz": {"reader": "images", "path": "photos.tgz", "size": 4},
     "t.csv": {"reader": "text", "path": "t.csv", "column": "words", "label": "y", "features": "hashed", "size": 16},
+    "t.json.gz": {"reader": "text", "path": "t.json.gz", "split": "train", "column": "0", "label": "1", "size": 16},
+    "lines.tgz": {"reader": "text", "archive": "lines.tgz", "texts": "s/text.txt", "labels": "s/labels.txt", "size": 16},
     "set.parquet": {"reader": "datasets", "path": "set.parquet", "label": "y", "features": ["a", "b"]},
 }
 """By the file that is damaged."""
 LINES = {"d.csv", "d.jsonl", "d.svm", "t.csv"}
 """Files of plain lines: some truncations leave complete lines."""
-NAMED = sorted(READERS.keys() - {"x.npy", "x.idx", "x.idx.gz", "d.svm", "photos.tar", "photos.tgz"})
+NAMED = sorted(READERS.keys() - {"x.npy", "x.idx", "x.idx.gz", "d.svm", "photos.tar", "photos.tgz", "lines.tgz"})
 """Readers that take a column or a key by its name."""
-NUMBERS = sorted(READERS.keys() - {"x.idx", "x.idx.gz", "photos.tar", "photos.tgz", "t.csv"})
+NUMBERS = sorted(READERS.keys() - {"x.idx", "x.idx.gz", "photos.tar", "photos.tgz", "t.csv", "t.json.gz", "lines.tgz"})
 
 
 def write(root: Path, x: Any = X) -> None:
@@ -84,6 +87,14 @@ def write(root: Path, x: Any = X) -> None:
     (root / "y.idx").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 12) + bytes(Y.tolist()))
     (root / "d.svm").write_text("".join(f"{y} 1:{a} 3:2\n" for a, y in zip(x[:, 0], Y, strict=True)))
     (root / "t.csv").write_text("words,y\n" + "".join(f"word{i} more,{y}\n" for i, y in enumerate(Y)))
+    items = json.dumps({"train": [[f"word{i} more", int(y)] for i, y in enumerate(Y)], "test": []})
+    (root / "t.json.gz").write_bytes(gzip.compress(items.encode(), mtime=0))
+    with tarfile.open(root / "lines.tgz", "w:gz") as archive:
+        for name, lines in (("text", [f"word{i} more" for i in range(12)]), ("labels", map(str, Y))):
+            member = tarfile.TarInfo(f"s/{name}.txt")
+            content = "\n".join(lines).encode()
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     for name, mode in (("photos.tar", "w"), ("photos.tgz", "w:gz")):
         with tarfile.open(root / name, mode) as archive:  # type: ignore[call-overload]
             for number, label in enumerate(Y):
@@ -194,7 +205,9 @@ def test_objects_that_would_be_unpickled(tmp_path: Path) -> None:
     refused_domain(READERS["d.parquet"], tmp_path)
 
 
-@pytest.mark.parametrize("file", ["d.csv.gz", "x.idx.gz", "d.npz", "s.npz", "d.mat", "photos.tgz", "d.h5", "v73.mat"])
+@pytest.mark.parametrize(
+    "file", ["d.csv.gz", "x.idx.gz", "d.npz", "s.npz", "d.mat", "photos.tgz", "d.h5", "v73.mat", "t.json.gz", "lines.tgz"]
+)
 def test_decompression_bombs_are_refused(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     zeros = np.zeros((2**15, 128), dtype=np.float32)  # 16 MiB of nothing
     write(tmp_path)
@@ -206,9 +219,11 @@ def test_decompression_bombs_are_refused(tmp_path: Path, file: str, monkeypatch:
         np.savez_compressed(tmp_path / file, x=zeros.reshape(-1, 16, 8) if file == "s.npz" else zeros, y=np.arange(2**15) % 3)
     elif file == "d.mat":
         scipy.io.savemat(tmp_path / file, {"x": zeros, "y": np.arange(2**15) % 3}, do_compression=True)
-    elif file == "photos.tgz":
+    elif file == "t.json.gz":
+        (tmp_path / file).write_bytes(gzip.compress(b"[" + b" " * 2**24 + b"]"))
+    elif file in {"photos.tgz", "lines.tgz"}:
         with tarfile.open(tmp_path / file, "w:gz") as archive:
-            member = tarfile.TarInfo("0/a.png")
+            member = tarfile.TarInfo("0/a.png" if file == "photos.tgz" else "s/text.txt")
             member.size = 2**24
             archive.addfile(member, io.BytesIO(bytes(2**24)))
     else:

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tlbench.data.decoding import files, folders, image_files, images
+from tlbench.data.decoding import archives, files, folders, image_files, images
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.decoding.images import EncodedImage
 from tlbench.errors import TlbenchError, did_you_mean
@@ -181,12 +181,7 @@ def _list_archive(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Itera
     ):
         for member in archive:
             name = PurePosixPath(member.name)
-            if member.size < 0:
-                raise TlbenchError(f"{path}: The member {member.name!r} has {member.size} bytes; the archive is damaged.")
-            if name.is_absolute() or ".." in name.parts or member.issym() or member.islnk() or member.isdev():
-                raise TlbenchError(
-                    f"{path}: The member {member.name!r} is a link, a device or leaves the archive. It is refused."
-                )
+            archives.check_member(path, member)
             if name.parts[:depth] != inside.parts:
                 other_folders.add("/".join(name.parts[:depth]))
                 continue
@@ -197,12 +192,7 @@ def _list_archive(path: Path, inside: PurePosixPath, left_out: LeftOut) -> Itera
                     raise TlbenchError(f"{path}: The archive ends within {member.name!r}; it is truncated.")
                 own_name = str(name.relative_to(inside))
                 yield ImageEntry(name.parts[depth], own_name, member.name, member.offset_data, member.size)
-        stream.seek(archive.offset)  # tarfile accepts an archive that is cut, or damaged, between two members
-        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise TlbenchError(
-                f"{path}: This is not a whole tar file; it has no end mark at byte {archive.offset}. "
-                "It is truncated or damaged."
-            )
+        archives.check_end(path, stream, archive.offset)
         if not total and other_folders:
             raise TlbenchError(
                 f"{path}: There is no folder {str(inside)!r} with images. {did_you_mean(str(inside), sorted(other_folders))}"

@@ -1,4 +1,4 @@
-"""Texts as features: plain or pseudo-XML files, one or more per class, or the text column of a csv or jsonl file.
+"""Texts as features: plain or pseudo-XML files by class, files of texts and of labels, or the text column of a table.
 
 Hashed n-grams (the default) need no fit. tf-idf is fitted on the source samples of each pair anew, or on the files that `fit`
 names. Both give sparse features of Euclidean norm 1. A sentence encoder (extra `text`) is a folder with a pre-trained model; it
@@ -7,8 +7,7 @@ needs no fit either. Token ids are for backbones that read texts, such as `hf` a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,12 +16,12 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tlbench.data import sample_selection, tokenization
-from tlbench.data.decoding import feature_encoders, files, sentence_encoders, table_options, tables
+from tlbench.data.decoding import feature_encoders, files, json_tables, sentence_encoders, table_options, tables, text_files
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
-PATH_KEYS = ("files", "path", "encoder", "vocabulary", "fit.*")
+PATH_KEYS = ("files", "path", "archive", "texts", "labels", "encoder", "vocabulary", "fit.*")
 LIBRARIES = ("pandas", "scikit-learn", "transformers", "torch")
 
 
@@ -44,7 +43,22 @@ class Options(Strict, strict=True):
         Annotated[str, Field(pattern=r"^[\w.:-]+$", description="the tag around each text; without one, each line is a text")]
         | None
     ) = None
-    path: Annotated[table_options.Paths, Field(description="a table (.csv, .tsv, .jsonl, also .gz), or a list")] | None = None
+    texts: (
+        Annotated[
+            table_options.Paths, Field(description="a file with a text in each line, or a list; its labels are in labels")
+        ]
+        | None
+    ) = None
+    labels: Annotated[table_options.Paths, Field(description="the file with the labels of each file of texts")] | None = None
+    archive: Annotated[str, Field(description="the tar archive (also .gz) that holds the files of texts and labels")] | None = (
+        None
+    )
+    path: (
+        Annotated[table_options.Paths, Field(description="a table (.csv, .tsv, .jsonl, .json, also .gz), or a list")] | None
+    ) = None
+    split: Annotated[table_options.Paths, Field(description="the lists to read in a .json file that holds several")] | None = (
+        None
+    )
     column: Annotated[str, Field(description="the column of the texts in the table")] | None = None
     label: Annotated[table_options.Labels, Field(description="the column of the labels in the table, or targets")] | None = None
     group: Annotated[table_options.Column, Field(description="the column of the groups in the table")] | None = None
@@ -79,14 +93,20 @@ class Options(Strict, strict=True):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.files is None) == (self.path is None):
-            raise ValueError("Give either files = { class = file } or path = a table.")
+        if [self.files, self.path, self.texts].count(None) != 2:
+            raise ValueError("Give either files = { class = file }, path = a table, or texts = a file with labels = another.")
         if self.path is not None and (
             self.column is None or self.label is None or self.tag is not None or self.fit != "source"
         ):
             raise ValueError("A table needs column and label, and takes neither tag nor fit.")
-        if self.files is not None and (self.column or self.label or self.group or self.where or self.separator):
-            raise ValueError("column, label, group and where are for a table, not for files; so is separator.")
+        if self.path is None and (self.column or self.label or self.group or self.where or self.separator or self.split):
+            raise ValueError("column, label, group and where are for a table, not for files; so are separator and split.")
+        if (self.texts is None) != (self.labels is None) or len(self.texts or ()) != len(self.labels or ()):
+            raise ValueError("Each file of texts needs its file of labels: give two lists of equal length.")
+        if self.texts is None and self.archive is not None:
+            raise ValueError("archive is for texts and labels. Name the files in it by these keys.")
+        if self.texts is not None and self.tag is not None:
+            raise ValueError("tag is for files by class; each line of a file of texts is a text.")
         if self.fit != "source" and self.features != "tfidf":
             raise ValueError("fit is for features = 'tfidf'; no other features are fitted.")
         if (self.encoder is None) == (self.features == "encoder"):
@@ -104,16 +124,22 @@ def read(options: Options, root: Path) -> ReaderResult:
             words.
     """
     if options.files is not None:
-        texts, y = _texts_by_class(options.files, options, root)
+        texts, y = text_files.texts_by_class(options.files, root, options.encoding, options.tag)
         result = ReaderResult(
             None, y, reading=(f"{len(texts):,} texts of {len(options.files)} classes; blank lines are no texts",)
         )
+    elif options.texts is not None:
+        texts, y = text_files.labelled_lines(options.texts, options.labels or [], root, options.encoding, options.archive)
+        names = f"{', '.join(options.texts)} with labels from {', '.join(options.labels or [])}"
+        result = ReaderResult(None, y, left_out=blank_texts(texts), reading=(f"{len(texts):,} lines of {names}",))
     else:
         texts, result = _texts_of_table(options, root)
     if options.features == "tokens":
         encoded = tokenization.encode(texts, _vocabulary(options.vocabulary or "", root), options.length)
         return replace(result, x=encoded.ids, left_out=(*result.left_out, *encoded.notes), tokens=True)
-    fit_on = None if options.fit == "source" else _texts_by_class(options.fit, options, root)[0]
+    fit_on = None
+    if options.fit != "source":
+        fit_on = text_files.texts_by_class(options.fit, root, options.encoding, options.tag)[0]
     x = text_features(texts, options.features, options.size, options.ngrams, options.encoder, root, fit_on)
     return replace(result, x=x)
 
@@ -177,51 +203,6 @@ def _unencoded(texts: list[str], size: int, ngrams: int) -> feature_encoders.Une
     return feature_encoders.UnencodedTexts(np.array(texts, dtype=object), size, ngrams)
 
 
-def _texts_by_class(files_of: Mapping[str, list[str]], options: Options, root: Path) -> tuple[list[str], Any]:
-    """The texts (N,) of files by class, and their labels (N,)."""
-    texts: list[str] = []
-    labels: list[str] = []
-    for label, paths in files_of.items():
-        for path in paths:
-            file_texts = _texts_of_file(files.find(root, path), options)
-            texts += file_texts
-            labels += [label] * len(file_texts)
-    return texts, np.array(labels)
-
-
-def _texts_of_file(path: Path, options: Options) -> list[str]:
-    """The texts of a file: its lines that are not blank, or the contents of a tag."""
-    with files.guarded_reading(path, "text"), files.open_unzipped(path) as stream:
-        try:
-            content = stream.read().decode(options.encoding)
-        except (UnicodeError, LookupError) as error:
-            raise TlbenchError(f"{path}: {error}. Set encoding, as in encoding = 'latin-1'.") from error
-    if options.tag is None:
-        # splitlines() would split within a line, at form feeds, U+0085, U+2028 and others
-        texts = [line.strip() for line in re.split(r"\r\n|\n|\r", content) if line.strip()]
-    else:
-        opened, closed = content.count(f"<{options.tag}>"), content.count(f"</{options.tag}>")
-        texts = _texts_in_tag(content, options.tag)
-        if opened != closed or len(texts) != opened:
-            raise TlbenchError(
-                f"{path}: <{options.tag}> is opened {opened} times and closed {closed} times. The file may be truncated."
-            )
-    if not texts:
-        raise TlbenchError(f"{path}: The file holds no text" + (f" in <{options.tag}>." if options.tag else "."))
-    return texts
-
-
-def _texts_in_tag(content: str, tag: str) -> list[str]:
-    """The contents of all elements of a tag, in one pass: a regular expression would try each opening tag to the end."""
-    texts, end = [], 0
-    while (start := content.find(f"<{tag}>", end)) >= 0:
-        start += len(tag) + 2
-        if (end := content.find(f"</{tag}>", start)) < 0:
-            break
-        texts.append(content[start:end].strip())
-    return texts
-
-
 def _texts_of_table(options: Options, root: Path) -> tuple[list[str], ReaderResult]:
     """The texts (N,) of a table's column, and the labels (N,) or targets (N, K) and groups (N,) without samples."""
     from tlbench.data.readers import csv, jsonl
@@ -236,8 +217,14 @@ def _texts_of_table(options: Options, root: Path) -> tuple[list[str], ReaderResu
         read_frame = csv.frame_reader(csv.Options(**settings, separator=separator, missing=[]), needed)
     elif suffixes == {".jsonl"}:
         read_frame = jsonl.frame_reader(jsonl.Options(**settings), needed)
+    elif suffixes == {".json"}:
+        read_frame = json_tables.frame_reader(options.split or (), options.encoding)
     else:
-        raise TlbenchError(f"path must name .csv, .tsv or .jsonl files (also .gz) of one kind, not {', '.join(options.path)}.")
+        raise TlbenchError(
+            f"path must name .csv, .tsv, .jsonl or .json files (also .gz) of one kind, not {', '.join(options.path)}."
+        )
+    if options.split is not None and suffixes != {".json"}:
+        raise TlbenchError(f"split names lists in a .json file, and path is {', '.join(options.path)}. Leave it out.")
     frame = tables.concatenated_frames(options.path, root, read_frame, needed).frame
     selected = sample_selection.select(frame, options.where)
     texts = checked_texts(selected[options.column].tolist(), options.column)
