@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tlbench import methods
 from tlbench.checks.leaks import ignores_scored_labels, remembers_no_other_case
+from tlbench.checks.soft_labels import takes_class_probabilities
 from tlbench.checks.toy_task import (
     CLASSES,
     CPU,
@@ -206,6 +207,7 @@ METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     every_parameter_gets_a_gradient,
     weight_zero_is_source_only,
     is_invariant_to_sample_order,
+    takes_class_probabilities,
     ignores_scored_labels,
     remembers_no_other_case,
 )

@@ -26,6 +26,7 @@ from tlbench.engine.vmap_trial import vmap_pays
 from tlbench.errors import NotApplicableError, TlbenchError, plain_text
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
+from tlbench.nn.augmentation.pipeline import check_shape
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Record
 
@@ -54,8 +55,10 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
             pair_checks.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))
             shape = _shape(domains[target])
             check_channels(suite.net, shape)
+            tokens = domains[target].samples.x.dtype == torch.int32
+            check_shape(suite.train.augment, shape, tokens=tokens)
             if has_network:
-                backbones.check_tokens(suite.net.backbone, tokens=domains[target].samples.x.dtype == torch.int32)
+                backbones.check_tokens(suite.net.backbone, tokens=tokens)
                 with seeded_rng(0, torch.device("cpu")):
                     backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
         except TlbenchError as error:

@@ -29,8 +29,10 @@ from tlbench.nn import backbones
 from tlbench.nn.net import Net
 from tlbench.nn.untrained import untrained_options
 from tlbench.suite import Suite
+from tlbench.suite.augmentation import MIXING_KINDS
 from tlbench.terms import SPLITS, STREAM_SPLIT, Case, Task
 
+LABELED_SPLITS = frozenset({"source", "target_labeled"})
 TRACE_SAMPLES = 2000
 """A trace point looks at this many samples at most, evenly spread over the validation samples and over the target's."""
 
@@ -194,6 +196,11 @@ def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Met
     available |= {STREAM_SPLIT} & {*suite.protocol.grants}
     if missing := sorted(method_class.reads - available):
         raise NotApplicableError(f"{case.method} reads {', '.join(missing)}, which the suite does not grant")
+    mixing = [kind.kind for kind in suite.train.augment if kind.kind in MIXING_KINDS]
+    if mixing and issubclass(method_class, DeepMethod) and not method_class.soft_labels and method_class.reads & LABELED_SPLITS:
+        raise NotApplicableError(
+            f"{case.method} computes with single classes, and train.augment mixes them ({' and '.join(mixing)})"
+        )
     withheld: dict[str, Any] = {split: None for split in SPLITS if split not in method_class.reads}
     return method_class, options, dataclasses.replace(granted, **withheld)
 

@@ -20,6 +20,7 @@ class SourceThenTarget(DeepMethod):
     """
 
     reads = SOURCE | TARGET_LABELED
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
 

@@ -164,6 +164,12 @@ def _errors_between_tables(raw: Mapping[str, Any]) -> list[str]:
     errors = []
     if entries and isinstance(baseline, str) and baseline not in entries:
         errors.append(unknown_name("method entry", baseline, entries, "protocol.baseline"))
+    net, train = (raw[name] if isinstance(raw.get(name), Mapping) else {} for name in ("net", "train"))
+    if net.get("frozen") is True and train.get("augment"):
+        errors.append(
+            "train.augment: net.frozen = true makes the features of each sample once, so that no view of it is ever seen. "
+            "Leave out one of the two."
+        )
     if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
         errors.append("protocol.seeds: A seed appears twice. Give each seed once.")
     errors += [

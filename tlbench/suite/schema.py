@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.metrics import REGRESSION_METRICS
+from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.terms import Strict
 
 
@@ -143,6 +144,15 @@ class Training(Table):
     vmap_seeds: Literal["auto", "on", "off"] = "auto"
     """Whether the seeds of a case are trained in one vectorised program; auto: on a GPU, where that is faster."""
     trace: int = Field(5, ge=0, description="checkpoints at which label-free facts are recorded")
+    augment: tuple[Augmentation, ...] = Field((), strict=False)
+    """The random views of the samples that steps draw, one after the other; scored samples are never changed."""
+
+    @field_validator("augment")
+    @classmethod
+    def _mixing_comes_last(cls, augment: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+        if (error := order_error(augment)) is not None:
+            raise ValueError(error)
+        return augment
 
 
 class MethodEntry(BaseModel):

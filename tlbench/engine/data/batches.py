@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tlbench.engine.data.augmented import BatchAugmentation
 from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.storage import SampleStore, Subset
 from tlbench.nn.net import concatenated
@@ -27,6 +29,7 @@ class Batches:
         indices: the split name -> sample indices (steps, batch_size) within the subset, one tensor for each seed.
         inputs: stored samples -> network inputs.
         first_step: index of the first step that is asked for; not 0 where a training resumes from a checkpoint.
+        augmentation: the views of the samples; None: batches hold the samples themselves.
     """
 
     def __init__(
@@ -35,8 +38,9 @@ class Batches:
         indices: Mapping[str, Sequence[Tensor]],
         inputs: Inputs,
         first_step: int = 0,
+        augmentation: BatchAugmentation | None = None,
     ) -> None:
-        self._inputs = inputs
+        self._inputs, self._augmentation = inputs, augmentation
         self._draws = {split: SplitDraws(per_seed, indices[split]) for split, per_seed in subsets.items()}
         self._sizes = [draws.split_indices[0].numel() if len(draws.split_indices) else 0 for draws in self._draws.values()]
         self._one_tensor = len(self._draws) > 1 and share_layout(draws.store for draws in self._draws.values())
@@ -68,7 +72,10 @@ class Batches:
         for split, draws in self._draws.items():
             batch_indices, x = indices[split], inputs[split]
             x = x if batch_indices.ndim == 1 else x.unflatten(0, batch_indices.shape)
-            batches[split] = draws.labeled(x, batch_indices)
+            batch = draws.labeled(x, batch_indices)
+            if self._augmentation is not None and isinstance(batch, Labelled):
+                batch = dataclasses.replace(batch, y=self._augmentation.labels(step, split, batch.y))
+            batches[split] = batch
             within_split[split] = batch_indices if draws.offsets is None else batch_indices - draws.offsets
         return Step(**batches, indices=within_split, progress=progress)  # type: ignore[arg-type]
 
@@ -86,9 +93,13 @@ class Batches:
                 for split, draws in self._draws.items()
             }
             if not self._one_tensor:
-                return {split: self._inputs(x) for split, x in stored.items()}
+                return {split: self._views(step, [split], x) for split, x in stored.items()}
             whole = concatenated(*stored.values())
-        return dict(zip(indices, self._inputs(whole).split(self._sizes), strict=True))
+        return dict(zip(indices, self._views(step, list(self._draws), whole).split(self._sizes), strict=True))
+
+    def _views(self, step: int | Tensor, splits: list[str], x: Tensor) -> Tensor:
+        """Network inputs (B, ...) of the stored samples of these splits, augmented where that is declared."""
+        return self._inputs(x if self._augmentation is None else self._augmentation.views(step, splits, x))
 
     def _read_ahead(self, step: int) -> None:
         """Where no thread prefetches, tell the system which samples of mapped files a later step reads."""

@@ -23,6 +23,11 @@ def batches_draw(split: str, phase: int) -> str:
     return f"batches {_HASHED_AS.get(split, split)} {phase}"
 
 
+def augmentation_draw(split: str, phase: int) -> str:
+    """The use that the views of a split in a phase are hashed as."""
+    return f"augmentation {split} {phase}"
+
+
 def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
     """A seed that is hashed from its use, the data, the pair and the seed number of the case.
 

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from tlbench.clock import Clock
 from tlbench.engine.data.batches import Batches
-from tlbench.engine.data.inputs import Inputs, draw_batches
+from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.passes import SplitPasses
 from tlbench.engine.data.storage import Grants, Subset
-from tlbench.engine.runtime.seeds import batches_draw
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
 from tlbench.engine.training.checkpoint import TrainingState
@@ -21,6 +20,7 @@ from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPo
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.outcome import Outcome, trace_point
+from tlbench.engine.training.phase_batches import PhaseDraws
 from tlbench.engine.training.shares import steps_of_phases
 from tlbench.engine.training.step_runner import StepRunner, may_capture
 from tlbench.errors import DivergedError
@@ -232,6 +232,7 @@ class PhaseRun:
         rounds = range(phase.rounds) if phase.begin is not None else ()
         self._begin_steps = [round(number * steps / phase.rounds) for number in rounds]
         """The steps before which `begin` is called."""
+        self._draws = PhaseDraws(learners, self._subsets, number, steps, run.training, run.device)
         self._samples_per_step = run.training.batch * len(self._subsets) * len(learners)
 
     def train(self) -> None:
@@ -239,7 +240,7 @@ class PhaseRun:
         with contextlib.ExitStack() as resources:
             step = self._run.first_phase_step
             with self._run.clock.measure("train"):
-                batches = self._draw_batches(step)
+                batches = self._draws.batches(self._run.inputs, step)
                 resources.callback(batches.close)
                 optimizer = self._prepare_optimizer()
                 runner = self._step_runner(batches, optimizer, step)
@@ -253,19 +254,6 @@ class PhaseRun:
                 self._run.after_stretch(self._number, self._start, step, stop, optimizer)
                 step = stop
         self._run.throughput.add(timer, self._samples_per_step)
-
-    def _draw_batches(self, first_step: int) -> Batches:
-        """Draw the sample indices of all steps, for each split and learner."""
-        run, use = self._run, {split: batches_draw(split, self._number) for split in self._subsets}
-        size, learners = run.training.batch, run.group.learners
-        indices = {
-            split: [
-                ddp.own_columns(draw_batches(len(subset), self._steps, size, learner.seed(use[split]), run.device))
-                for subset, learner in zip(subsets, learners, strict=True)
-            ]
-            for split, subsets in self._subsets.items()
-        }
-        return Batches(self._subsets, indices, run.inputs, first_step)
 
     def _prepare_optimizer(self) -> PhaseOptimizer:
         """Make the optimizer, and restore the checkpoint of the phase or call `begin`."""

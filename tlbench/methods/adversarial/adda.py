@@ -25,6 +25,7 @@ class ADDA(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
     hidden: int = Field(500, ge=1, description="width of the discriminator's two hidden layers")
     adversarial_lr: float = Field(0.2, gt=0, description="learning rate of the second phase, as a multiple of the suite's")

@@ -24,6 +24,7 @@ class BSP(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the domain loss and the penalty")
     penalty: float = Field(1e-4, ge=0, description="of the squared singular values, for batches of 36 in the authors' code")

@@ -25,6 +25,7 @@ class CDAN(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the domain loss")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
     gamma: float = Field(10.0, gt=0, description="steepness of the schedule of the gradient reversal")

@@ -25,6 +25,7 @@ class CoDATS(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     draws_per_sample = True
     weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
     hidden: int = Field(500, ge=1, description="width of the discriminator's two hidden layers")

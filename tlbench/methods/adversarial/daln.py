@@ -25,6 +25,7 @@ class DALN(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the discrepancy")
     gamma: float = Field(10.0, gt=0, description="steepness of the schedule of the gradient reversal")
 

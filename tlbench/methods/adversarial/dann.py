@@ -21,6 +21,7 @@ class DANN(DeepMethod):
     """CE(source) + weight * BCE(d(R_k(features)), domain), a mean over the source and the target batch."""
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")

@@ -24,6 +24,7 @@ class MCD(DeepMethod):
 
     version = 2
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the discrepancy in B and C")
     repeat: int = Field(4, ge=1, description="how often C is made after B in each step")
 

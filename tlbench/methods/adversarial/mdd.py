@@ -23,6 +23,7 @@ class MDD(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the margin disparity discrepancy")
     margin: float = Field(4.0, gt=0, description="weight of the source's disparity, gamma in the paper")
     reversal: float = Field(0.1, gt=0, description="the factor of the gradient reversal at the end of the training")

@@ -25,6 +25,7 @@ class MME(DeepMethod):
     """
 
     reads = frozenset({"source", "target", "target_labeled"})
+    soft_labels = True
     weight: float = Field(0.1, ge=0, description="of the entropy; at 0 what remains is training on source and labelled target")
     temperature: float = Field(0.05, gt=0, description="that divides the logits")
 

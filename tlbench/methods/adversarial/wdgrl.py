@@ -23,6 +23,7 @@ class WDGRL(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     draws_per_sample = True
     weight: float = Field(1.0, ge=0, description="of the distance, for the network")
     penalty: float = Field(10.0, ge=0, description="of the critic's gradient")

@@ -20,6 +20,7 @@ class AdaBN(DeepMethod):
 
     version = 2
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:

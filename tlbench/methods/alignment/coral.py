@@ -18,6 +18,7 @@ class CORAL(DeepMethod):
     """CE(source) + weight * |Cov_s - Cov_t|^2_F / (4 D^2) on the features of the backbone (the paper takes its last layer)."""
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the CORAL term; D^2 divides it, so that wide features need a large one")
 

@@ -18,6 +18,7 @@ class DAN(DeepMethod):
     """CE(source) + weight * MMD^2 of the backbone's features, V-statistic, equal kernel weights (the paper learns them)."""
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     version = 2
     weight: float = Field(1.0, ge=0, description="of the MMD term")

@@ -19,6 +19,7 @@ class FromScratch(DeepMethod):
     """
 
     reads = frozenset({"target_labeled"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     pretrained = False
 

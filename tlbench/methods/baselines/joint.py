@@ -13,6 +13,7 @@ class Joint(DeepMethod):
     """CE(source) + target_weight * CE(labelled target samples), from batches of equal size."""
 
     reads = frozenset({"source", "target_labeled"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     target_weight: float = Field(
         1.0, gt=0, description="of the mean loss on labelled target samples; the source's has weight 1"

@@ -12,6 +12,7 @@ class SourceOnly(DeepMethod):
     """Cross-entropy on the source samples; for a regression, the squared error."""
 
     reads = frozenset({"source"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:

@@ -12,6 +12,7 @@ class TargetOnly(DeepMethod):
     """Cross-entropy on the labelled target samples; for a regression, the squared error."""
 
     reads = frozenset({"target_labeled"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
 
     def loss(self, step: Step) -> Tensor:

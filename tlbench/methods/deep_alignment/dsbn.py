@@ -28,6 +28,7 @@ class DSBN(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the domain loss in the first stage; at 0 all is training on the source")
     first_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the first stage")
     hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")

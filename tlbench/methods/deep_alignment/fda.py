@@ -25,6 +25,7 @@ class FDA(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     band: int = Field(1, ge=0, description="frequencies up to this one are swapped on each axis; 0: the mean alone")
     entropy_weight: float = Field(0.005, ge=0, description="of the entropy on the target")
 

@@ -20,6 +20,7 @@ class HoMM(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1e4, ge=0, description="of the distance of the moments; 10,000 is the paper's for digits")
     order: int = Field(3, ge=1, description="the order of the moments, p")

@@ -23,6 +23,7 @@ class JAN(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the joint MMD term")
     kernels: int = Field(5, ge=1, description="Gaussian kernels on features, each twice as wide as the one before")
     softmax_width: float = Field(1.68, gt=0, description="the number that divides squared distances of predictions")

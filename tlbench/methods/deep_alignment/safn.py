@@ -24,6 +24,7 @@ class SAFN(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(0.05, ge=0, description="of the norm loss")
     increment: float = Field(1.0, gt=0, description="by which a norm is to grow")
 

@@ -18,6 +18,7 @@ class CosineHeads(SourceThenTarget):
     """scale * norm_c * cos(features, w_c), with a norm for each class that learns, as in the authors' code."""
 
     tasks = frozenset({"classification"})
+    soft_labels = False
     scale: float = Field(2.0, gt=0, description="of the cosines; the authors take 10 above 200 classes")
 
     def build(self) -> None:

@@ -24,6 +24,7 @@ class CoTuning(SourceThenTarget):
     """
 
     tasks = frozenset({"classification"})
+    soft_labels = False
     weight: float = Field(2.3, ge=0, description="of the cross-entropy of the source's head")
 
     def build(self) -> None:

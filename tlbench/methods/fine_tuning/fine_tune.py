@@ -18,6 +18,7 @@ class FineTune(DeepMethod):
     """`source_share` of the steps on the source, the others on labelled target samples; the head is carried over."""
 
     reads = frozenset({"source", "target_labeled"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
     source_share: float = Field(0.5, gt=0, lt=1, description="share of the steps spent on the source")
     freeze: int = Field(0, ge=0, description="how many of the backbone's first stages are frozen in the second phase")

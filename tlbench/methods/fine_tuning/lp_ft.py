@@ -22,6 +22,7 @@ class LPFT(SourceThenTarget):
     The authors fit the probe by logistic regression; here it is trained for `probe_share` of the steps that are left.
     """
 
+    soft_labels = False
     probe_share: float = Field(
         0.5, gt=0, lt=1, description="share of the steps after the source in which the probe learns alone"
     )

@@ -19,6 +19,7 @@ class PcGrad(DeepMethod):
     """
 
     reads = frozenset({"source", "target_labeled"})
+    soft_labels = True
     tasks = frozenset({"classification", "regression"})
 
     def build(self) -> None:

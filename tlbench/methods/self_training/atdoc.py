@@ -23,6 +23,7 @@ class ATDOC(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(0.2, ge=0, description="of the loss on pseudo-labels at the end of the training")
     neighbors: int = Field(5, ge=1, description="neighbours whose predictions are averaged")
     features_ND: Tensor

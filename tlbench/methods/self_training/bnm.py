@@ -22,6 +22,7 @@ class BNM(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the nuclear norm")
 
     def loss(self, step: Step) -> Tensor:

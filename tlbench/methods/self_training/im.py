@@ -23,6 +23,7 @@ class IM(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the information")
     balance: float = Field(1.0, ge=0, description="of the entropy of the mean prediction; below 1 for imbalanced classes")
 

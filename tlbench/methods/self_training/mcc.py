@@ -18,6 +18,7 @@ class MCC(DeepMethod):
     """CE(source) + weight * class confusion of the predictions on the target, softened by a temperature."""
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the confusion")
     temperature: float = Field(2.5, gt=0, description="by which logits are divided before the confusion is measured")
 

@@ -27,6 +27,7 @@ class MeanTeacher(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     version = 2
     draws_per_sample = True
     weight: float = Field(3.0, ge=0, description="of the consistency between student and teacher")

@@ -22,6 +22,7 @@ class MinEntropy(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(0.1, ge=0, description="of the entropy")
 
     def loss(self, step: Step) -> Tensor:

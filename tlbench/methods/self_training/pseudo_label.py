@@ -22,6 +22,7 @@ class PseudoLabel(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    soft_labels = True
     weight: float = Field(3.0, ge=0, description="of the loss on pseudo-labels at the end of the training")
     threshold: float = Field(0.0, ge=0, le=1, description="confidence above which a prediction becomes a pseudo-label")
 

@@ -1,0 +1,37 @@
+"""One of several operations for each sample of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Operation = Callable[[Tensor, Tensor], Tensor]
+"""Float images (B, C, H, W) and an amount (B,) for each -> images (B, C, H, W)."""
+
+
+def apply_selected(x: Tensor, operations: Sequence[Operation | None], choice: Tensor, amount: Tensor) -> Tensor:
+    """Apply to each sample the operation that was drawn for it; None leaves it unchanged.
+
+    On a CPU each operation gets the samples that drew it. Elsewhere each gets all samples, for how many drew it is known on
+    the device alone, and a step must not ask for it.
+
+    Args:
+        x: float images (B, C, H, W).
+        operations: the operations.
+        choice: the index of the operation of each sample (B,).
+        amount: its amount (B,).
+    """
+    result = x.clone()
+    for number, operation in enumerate(operations):
+        if operation is None:
+            continue
+        is_chosen = choice == number
+        if x.device.type == "cpu":
+            positions = is_chosen.nonzero()[:, 0]
+            if len(positions):
+                result[positions] = operation(x[positions], amount[positions])
+        else:
+            result = torch.where(is_chosen[:, None, None, None], operation(x, amount), result)
+    return result
