@@ -89,6 +89,16 @@ def test_a_suite_may_be_an_object_and_a_method_a_file(folder):
     assert one == two and frame["status"].tolist() == ["done", "done"]
 
 
+def test_isolated_runs_give_the_same_numbers(folder):
+    alone = tlbench.run("tiny.toml", results="alone", threads=1, progress=False)
+    isolated = tlbench.run("tiny.toml", results="isolated", isolated=True, threads=1, progress=False)
+    for column in ("entry", "identity", "status", "target_accuracy", "source_accuracy"):
+        assert isolated[column].tolist() == alone[column].tolist(), column
+    noted = [any(note.startswith("isolated: ") for note in record.notes) for record in records.read_all(folder / "isolated")]
+    assert noted == [True, True]
+    assert not any(record.notes for record in records.read_all(folder / "alone"))
+
+
 def test_failures_are_shown_unless_progress_is_off(folder, capfd):
     diverging = suite(methods={"source_only": {}, "coral": {"weight": 1e300}})
     frame = tlbench.run(diverging, data=".", results="one")

@@ -35,6 +35,7 @@ def run(
     seeds: int | Sequence[int] = (),
     plugins: str | Path | Sequence[str | Path] = (),
     workers: int = 1,
+    isolated: bool = False,
     threads: int | None = None,
     timeout: float | None = None,
     checkpoint: float | None = None,
@@ -53,6 +54,8 @@ def run(
         plugins: Python files with methods outside the package.
         workers: how many cases run at once, each in a process; 0: one a core, on a GPU as many as fit. Runs with plugins use
             a process in any case; processes do not import the script that runs.
+        isolated: whether each case runs in a process of its own that holds no label of a scored sample; its numbers are the
+            same.
         threads: CPU threads of a case; None: torch's own number, or cores // workers.
         timeout: seconds after which a case fails.
         checkpoint: seconds between two checkpoints of a long case; None: none is written.
@@ -67,6 +70,7 @@ def run(
     opened = session.open_session(
         device=device,
         workers=workers,
+        isolated=isolated,
         threads=threads,
         timeout=timeout,
         checkpoint=checkpoint,

@@ -54,6 +54,20 @@ class WholeNetwork(Backbone):
         return [*(output.float() for output in outputs), features]
 
 
+class OwnParameters(nn.Module):
+    """The parameters that a module holds itself, beside those of its children, such as the class token of a ViT.
+
+    They are those of the module at any time, also after they were replaced, as for a program of vmapped seeds.
+
+    Args:
+        module: it stays where it is in its network.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._parameters = module._parameters  # the mapping itself
+
+
 class ThreeChannels(nn.Module):
     """Images (B, 1 or 3, height, width) -> (B, 3, height, width)."""
 
@@ -66,7 +80,7 @@ def grouped_layers(network: nn.Module, stages: int = STAGES) -> list[nn.Module]:
     """The layers of a network in the order of their registration, in groups of about as many blocks.
 
     Sequences are looked into, and so is a module that holds most of the parameters; what remains are the blocks. Modules
-    without parameters go with the block before them.
+    without parameters go with the block before them, and the parameters of a module that is looked into with the block after.
 
     Args:
         network: any network whose modules are registered in the order in which they run, as those of torchvision and timm are.
@@ -74,11 +88,16 @@ def grouped_layers(network: nn.Module, stages: int = STAGES) -> list[nn.Module]:
     """
     total = sum(parameter.numel() for parameter in network.parameters())
     blocks: list[list[nn.Module]] = []
+    pending: list[nn.Module] = []
     for module in _blocks(network, total):
-        if any(True for _ in module.parameters()) or not blocks:
-            blocks.append([module])
+        if isinstance(module, OwnParameters):
+            pending.append(module)
+        elif any(True for _ in module.parameters()) or not blocks:
+            blocks.append([*pending, module])
+            pending = []
         else:
             blocks[-1].append(module)
+    blocks[-1] = [*pending, *blocks[-1]]
     count = min(stages, len(blocks))
     bounds = [round(index * len(blocks) / count) for index in range(count + 1)]
     return [
@@ -94,7 +113,7 @@ def _blocks(module: nn.Module, total: int) -> Iterator[nn.Module]:
     if not children or not is_body:
         yield module
         return
-    if own := [*module.parameters(recurse=False)]:
-        yield nn.ParameterList(own)
+    if any(True for _ in module.parameters(recurse=False)):
+        yield OwnParameters(module)
     for child in children:
         yield from _blocks(child, total)

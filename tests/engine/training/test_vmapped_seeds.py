@@ -30,6 +30,38 @@ def test_vmapped_seeds_give_the_losses_of_single_seeds(name):
     assert notes == []
 
 
+TOKEN_HEADER = '''"""A network with a parameter that belongs to no layer, as the class token of a ViT."""
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from tlbench.nn.whole_network import WholeNetwork
+'''
+TOKEN_NETWORK = """class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    hidden: list[int] = Field([], description="not used")
+class Token(nn.Module):
+    def __init__(self, columns):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(columns))
+        self.layers = nn.Sequential(nn.Linear(columns, 8), nn.ReLU(), nn.Linear(8, 8))
+    def forward(self, x):
+        return self.layers(x + self.token)
+def build(shape, options):
+    return WholeNetwork(Token(shape[0]), 8)
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"freeze": 1}])
+def test_vmapped_seeds_train_parameters_that_belong_to_no_layer(options, tmp_path):
+    chosen = short_suite(steps=40, net={"backbone": "token"})
+    with plugged(tmp_path, "token", TOKEN_NETWORK, TOKEN_HEADER):
+        vmapped, notes = train_losses("fine_tune", chosen, count=2, options=options)
+        alone = [train_losses("fine_tune", chosen, seed=seed, options=options)[0][0] for seed in range(2)]
+    assert notes == []
+    for one, other in zip(vmapped, alone, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
 def test_records_of_vmapped_seeds_are_those_of_single_seeds():
     chosen, cases = short_suite(vmap_seeds="on", trace=2), [case("coral", seed=seed) for seed in range(3)]
     vmapped = engine.run_seeds(cases, chosen, toy_domains(), CPU)

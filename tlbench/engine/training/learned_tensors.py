@@ -15,7 +15,7 @@ def trainable_parameters(method: DeepMethod) -> int:
 
     The last phase is one that has a loss or names the modules that it sets.
     """
-    return sum(tensor.numel() for tensor in _learned_parameters(_groups_by_phase(method)[-1]))
+    return sum(tensor.numel() for tensor in learned_parameters(_groups_by_phase(method)[-1]))
 
 
 def adapter_bytes(method: DeepMethod) -> int | None:
@@ -37,7 +37,7 @@ def adapter_bytes(method: DeepMethod) -> int | None:
         for buffer in module.buffers()
         if owners[id(buffer)] == number
     ]
-    return sum(tensor.numel() * tensor.element_size() for tensor in [*_learned_parameters(groups), *buffers])
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*learned_parameters(groups), *buffers])
 
 
 def _groups_by_phase(method: DeepMethod) -> list[Sequence[Group]]:
@@ -50,7 +50,8 @@ def _groups_by_phase(method: DeepMethod) -> list[Sequence[Group]]:
     return by_phase or [everything]
 
 
-def _learned_parameters(groups: Sequence[Group]) -> list[Tensor]:
+def learned_parameters(groups: Sequence[Group]) -> list[Tensor]:
+    """The parameters of some groups that learn at some progress of their phase."""
     by_group = zip(groups, parameters_by_group(groups), strict=True)
     return [parameter for group, parameters in by_group if _learns(group) for parameter in parameters]
 

@@ -125,6 +125,8 @@ class TrainingRun:
             if self._checkpoint is None or number >= self._checkpoint.position.phase:
                 PhaseRun(self, number, phase, start, steps).train()
             start += steps
+        if self._last_trace_step != self._total_steps and self._total_steps in self.trace_steps:
+            self._add_trace_points(len(self._phase_steps) - 1, self._total_steps)  # after phases without steps
         for note in self._checkpointer.notes if self._checkpointer is not None else ():
             self.note(note)
         with self.clock.measure("train"):
@@ -169,9 +171,10 @@ class TrainingRun:
         self._check_losses(phase_start + first, steps_done)
         if self._on_step is not None:
             self._on_step(steps_done, self._total_steps)
-        if steps_done in self.trace_steps:
-            self._add_trace_points(steps_done)
-        if self._checkpointer is not None and self._checkpointer.is_due():
+        ends_early = steps_done == self._total_steps and phase < len(self._phase_steps) - 1
+        if steps_done in self.trace_steps and not ends_early:
+            self._add_trace_points(phase, steps_done)
+        if self._checkpointer is not None and not ends_early and self._checkpointer.is_due():
             position = TrainingPosition(phase=phase, step=stop, last_trace_step=self._last_trace_step)
             self._checkpointer.save(self._plan, self._state(optimizer), position)
 
@@ -199,13 +202,13 @@ class TrainingRun:
         if all(outcome.diverged is not None for outcome in self._outcomes):
             raise self._outcomes[0].diverged or DivergedError("The loss is not finite.")
 
-    def _add_trace_points(self, steps_done: int) -> None:
+    def _add_trace_points(self, phase: int, steps_done: int) -> None:
         self.group.update_methods()
         recent = self.losses[self._last_trace_step : steps_done]
         for number, (outcome, learner) in enumerate(zip(self._outcomes, self.group.learners, strict=True)):
             loss = float(self.group.losses_of(recent, number).mean())
             with self.clock.measure(UNSCORED, work_only=True):
-                outcome.trace.append(trace_point(learner, self.inputs, steps_done, loss))
+                outcome.trace.append(trace_point(learner, self.inputs, phase, steps_done, loss))
         self._last_trace_step = steps_done
 
 
