@@ -13,11 +13,11 @@ from tiny_suite import CPU, IMAGES, SUITE, blobs, case, domain, suite
 from tlbench import engine, methods
 from tlbench.checks.soft_labels import takes_class_probabilities, why_not_soft
 from tlbench.clock import Clock
+from tlbench.engine.data.phase_batches import PhaseDraws
 from tlbench.engine.fitting import prepare_training
 from tlbench.engine.measurement import PreparedCase
 from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.engine.training.loop import train_learners
-from tlbench.engine.training.phase_batches import PhaseDraws
 from tlbench.errors import TlbenchError
 from tlbench.terms import SPLITS, Labelled, Step
 

@@ -12,6 +12,7 @@ from tlbench.clock import Clock
 from tlbench.engine.data.batches import Batches
 from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.passes import SplitPasses
+from tlbench.engine.data.phase_batches import PhaseDraws
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
@@ -20,7 +21,6 @@ from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPo
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.outcome import Outcome, trace_point
-from tlbench.engine.training.phase_batches import PhaseDraws
 from tlbench.engine.training.shares import steps_of_phases
 from tlbench.engine.training.step_runner import StepRunner, may_capture
 from tlbench.errors import DivergedError

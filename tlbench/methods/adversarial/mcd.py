@@ -1,7 +1,6 @@
 """MCD: two heads maximise their discrepancy on the target, and the backbone minimises it.
 
-Saito, Watanabe, Ushiku and Harada, Maximum classifier discrepancy for unsupervised domain adaptation, CVPR 2018.
-https://arxiv.org/abs/1712.02560
+Saito et al., Maximum classifier discrepancy for unsupervised domain adaptation, CVPR 2018. https://arxiv.org/abs/1712.02560
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """DSBN: each domain has batch normalisation of its own, and all other weights are shared.
 
-Chang, You, Seo, Kwak and Han, Domain-specific batch normalization for unsupervised domain adaptation, CVPR 2019.
-https://arxiv.org/abs/1906.03950
+Chang et al., Domain-specific batch normalization for unsupervised domain adaptation, 2019. https://arxiv.org/abs/1906.03950
 """
 
 from __future__ import annotations

@@ -66,7 +66,14 @@ class Pipeline:
         return mixing.mixed_samples(x, parameters[:, -mixing.COLUMNS :], batch_size)
 
     def mixed_labels(self, y: Tensor, parameters: Tensor, batch_size: int, classes: int) -> Tensor:
-        """Labels (B,) -> class probabilities (B, C); see `mixing.mixed_labels`."""
+        """Labels (B,) -> class probabilities (B, C), mixed as the samples are.
+
+        Args:
+            y: classes (B,) int64, or targets (B, K) of a regression, which stay targets.
+            parameters: (B, P).
+            batch_size: samples of a batch.
+            classes: C, the number of classes.
+        """
         return mixing.mixed_labels(y, parameters[:, -mixing.COLUMNS :], batch_size, classes)
 
 
