@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -170,6 +171,45 @@ def test_costs_count_what_a_target_adds_to_the_network_of_the_source():
     assert facts("lora", rank=2) == (2 * (6 + 4) + head, 4 * (2 * (6 + 4) + head))
     assert facts("ssf") == (2 * 4 + 2 * 4 + head, 4 * (2 * 4 + 2 * 4 + head))
     assert facts("tent") == (norm, 4 * norm + statistics)
+
+
+def test_lora_adapts_the_layers_that_targets_names():
+    def network() -> Net:
+        layers = {"query": nn.Linear(6, 6), "key": nn.Linear(6, 6), "value": nn.Linear(6, 4)}
+        return Net(Backbone([nn.Sequential(OrderedDict(layers))], 4), 3)
+
+    method = build("lora", network(), rank=2, targets=["query", "value"])
+    query, key, value = method.net.backbone.stages[0]
+    assert [type(layer) for layer in (query, key, value)] == [LowRankLayer, nn.Linear, LowRankLayer]
+    assert trainable_parameters(method) == 2 * (6 + 6) + 2 * (6 + 4) + 4 * 3 + 3
+    with pytest.raises(NotApplicableError, match=r"targets names 'quary'.*Their names are key, query, value"):
+        build("lora", network(), targets=["quary", "value"])
+
+
+@pytest.mark.data
+def test_costs_on_a_sentence_encoder(data_root):
+    """MiniLM has 3 layers of width 384 with inner width 1536, 30,522 words and 512 positions."""
+    pytest.importorskip("transformers")
+    folder = data_root / "weights" / "paraphrase-MiniLM-L3-v2"
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip(f"no weights/paraphrase-MiniLM-L3-v2/model.safetensors in {data_root}")
+
+    def facts(name: str, **options) -> tuple[int, int | None]:
+        method = build(name, Net(backbones.build_backbone(f"hf:{folder}", (16,), {}), 2), **options)
+        return trainable_parameters(method), adapter_bytes(method)
+
+    head = 384 * 2 + 2
+    low_rank = 2 * 3 * (8 * 384 + 384 * 8) + head
+    every_layer = 3 * (4 * 8 * (384 + 384) + 2 * 8 * (384 + 1536)) + head
+    biases = 384 + 3 * (4 * 384 + 1536 + 384 + 2 * 384) + head
+    weights = 3 * (4 * 384 * 384 + 2 * 384 * 1536) + (30522 + 512 + 2) * 384
+    norms = 7 * 384
+    network = weights + norms + biases
+    assert facts("lora", rank=8, targets=["query", "value"]) == (low_rank, 4 * low_rank)
+    assert facts("lora", rank=8) == (every_layer, 4 * every_layer)
+    assert facts("bitfit") == (biases, 4 * biases)
+    assert facts("fine_tune") == (network, 4 * network)
+    assert facts("source_only") == (network, None)
 
 
 def test_records_state_the_parameters_that_learn():

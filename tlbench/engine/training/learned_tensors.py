@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlbench.engine.training.optimizer import parameters_by_group
 from tlbench.methods.base import DeepMethod, Group
@@ -22,22 +22,28 @@ def adapter_bytes(method: DeepMethod) -> int | None:
     """The bytes of the parameters that learn last, and of the batch statistics that move with them.
 
     A target needs so many bytes beside the network of the source. None where a method has one phase, so that there is no such
-    network.
+    network. Buffers that no checkpoint has, such as the numbers of positions in a text, are not counted.
     """
     by_phase = _groups_by_phase(method)
     if len(by_phase) == 1:
         return None
     groups = by_phase[-1]
-    owners = {id(b): number for number, group in enumerate(groups) for module in group.modules for b in module.buffers()}
+    owners = {id(b): number for number, group in enumerate(groups) for module in group.modules for b in _stored_buffers(module)}
     buffers = [
         buffer
         for number, group in enumerate(groups)
         if _learns(group)
         for module in group.modules
-        for buffer in module.buffers()
+        for buffer in _stored_buffers(module)
         if owners[id(buffer)] == number
     ]
     return sum(tensor.numel() * tensor.element_size() for tensor in [*learned_parameters(groups), *buffers])
+
+
+def _stored_buffers(module: nn.Module) -> list[Tensor]:
+    """The buffers that a state dict of the module holds."""
+    stored = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
+    return [buffer for buffer in module.buffers() if id(buffer) in stored]
 
 
 def _groups_by_phase(method: DeepMethod) -> list[Sequence[Group]]:
