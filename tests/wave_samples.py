@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlbench import methods
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
-from tlbench.nn.net import Net
+from tlbench.nn.net import Backbone, Net
 
 CLASSES = 4
 LABELS = torch.arange(12) % CLASSES
@@ -25,6 +25,25 @@ SOURCE_BD, TARGET_BD = wave(12, 8, 1) + 0.3, wave(12, 8, 2) * 1.5
 SOURCE_BC, TARGET_BC = 2 * wave(12, CLASSES, 3), 2 * wave(12, CLASSES, 4)
 """Logits of them."""
 HEAD_CD = wave(CLASSES, 8, 7)
+
+
+class Identity(Backbone):
+    """A backbone whose features are its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__([nn.Identity()], 8)
+
+
+class Fixed(nn.Module):
+    """A module that returns the same numbers whatever it gets."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Anything -> the fixed numbers."""
+        return self.output
 
 
 def new_method(name: str, batch_norm: bool = False, **options) -> DeepMethod:

@@ -10,7 +10,20 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
-from wave_samples import CLASSES, HEAD_CD, LABELS, SOURCE_BC, SOURCE_BD, TARGET_BC, TARGET_BD, is_close, new_method, wave
+from wave_samples import (
+    CLASSES,
+    HEAD_CD,
+    LABELS,
+    SOURCE_BC,
+    SOURCE_BD,
+    TARGET_BC,
+    TARGET_BD,
+    Fixed,
+    Identity,
+    is_close,
+    new_method,
+    wave,
+)
 
 from tlbench.nn import distances
 from tlbench.nn.entropy import entropy, entropy_of_mean
@@ -18,25 +31,6 @@ from tlbench.nn.heads import domain_loss
 from tlbench.nn.net import Backbone
 from tlbench.nn.spectral import nuclear_norm, squared_spectral_norm
 from tlbench.terms import Labelled, Step
-
-
-class Identity(Backbone):
-    """A backbone whose features are its inputs."""
-
-    def __init__(self) -> None:
-        super().__init__([nn.Identity()], 8)
-
-
-class Fixed(nn.Module):
-    """A module that returns the same numbers whatever it gets."""
-
-    def __init__(self, output: torch.Tensor) -> None:
-        super().__init__()
-        self.output = output
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Anything -> the fixed numbers."""
-        return self.output
 
 
 def test_entropies():

@@ -16,6 +16,7 @@ from torch import Tensor
 from tlbench import methods
 from tlbench.checks.leaks import ignores_scored_labels, remembers_no_other_case
 from tlbench.checks.soft_labels import takes_class_probabilities
+from tlbench.checks.source_free import adapts_without_the_source
 from tlbench.checks.toy_task import (
     CLASSES,
     CPU,
@@ -208,6 +209,7 @@ METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     weight_zero_is_source_only,
     is_invariant_to_sample_order,
     takes_class_probabilities,
+    adapts_without_the_source,
     ignores_scored_labels,
     remembers_no_other_case,
 )

@@ -184,8 +184,8 @@ class Phase:
     """The modules that learn, and how fast; None: every parameter at the suite's rate. Each phase has a new optimizer."""
     begin: Callable[[Passes], None] | None = None
     """A function that is called before the first step, and `rounds` times in all, evenly spread over the phase."""
-    rounds: int = 1
-    """How often `begin` is called."""
+    rounds: int | None = 1
+    """How often `begin` is called; None: at the start of each epoch, a pass of the steps over the largest of their splits."""
     passes: frozenset[str] = frozenset()
     """Splits that `begin` passes over, beside those that the steps draw from."""
     combine: Callable[[Tensor], Tensor] | None = None
@@ -218,6 +218,8 @@ class DeepMethod(Method, nn.Module):
     whose `train.augment` mixes samples skip the other methods."""
     pretrained: ClassVar[bool] = True
     """Whether the network starts from the pre-trained weights that a suite names; false: from new ones."""
+    source_free: ClassVar[bool] = False
+    """Whether all phases but the first do without the source: they start from the parameters and buffers, and nothing else."""
 
     def __init__(self, net: Net, source_count: int = 1, **options: Any) -> None:
         nn.Module.__init__(self)

@@ -21,7 +21,7 @@ from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPo
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.outcome import Outcome, trace_point
-from tlbench.engine.training.shares import steps_of_phases
+from tlbench.engine.training.shares import begin_steps, steps_of_phases
 from tlbench.engine.training.step_runner import StepRunner, may_capture
 from tlbench.errors import DivergedError
 from tlbench.methods.base import DeepMethod, Phase
@@ -232,8 +232,8 @@ class PhaseRun:
             split: [getattr(learner.granted, split) for learner in learners] for split in SPLITS if split in phase.reads
         }
         self._passes = SplitPasses(run.group.method, learners[0].granted, run.inputs, phase)
-        rounds = range(phase.rounds) if phase.begin is not None else ()
-        self._begin_steps = [round(number * steps / phase.rounds) for number in rounds]
+        sizes = [len(subsets[0]) for subsets in self._subsets.values()]
+        self._begin_steps = begin_steps(phase, steps, run.training.batch, sizes)
         """The steps before which `begin` is called."""
         self._draws = PhaseDraws(learners, self._subsets, number, steps, run.training, run.device)
         self._samples_per_step = run.training.batch * len(self._subsets) * len(learners)

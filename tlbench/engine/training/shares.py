@@ -1,4 +1,4 @@
-"""The steps of a suite, shared out among the phases of a method, which cannot take more than there are."""
+"""The steps of a suite, shared out among the phases of a method, which cannot take more than there are; and its rounds."""
 
 from __future__ import annotations
 
@@ -44,3 +44,21 @@ def steps_of_phases(phases: Sequence[Phase], steps: int, method: str) -> list[in
     while sum(counts) > steps:
         counts[counts.index(max(counts))] -= 1
     return counts
+
+
+def begin_steps(phase: Phase, steps: int, batch_size: int, sizes: Sequence[int]) -> list[int]:
+    """The steps before which `begin` of a phase is called.
+
+    Args:
+        phase: the phase.
+        steps: number of its steps.
+        batch_size: samples of each split in a step.
+        sizes: number of samples of each split that the steps draw from.
+    """
+    if phase.begin is None:
+        return []
+    if phase.rounds is not None:
+        return [round(number * steps / phase.rounds) for number in range(phase.rounds)]
+    samples = max(sizes, default=1)
+    epochs = range(-(-steps * batch_size // samples))
+    return sorted({step for epoch in epochs if (step := round(epoch * samples / batch_size)) < steps} | {0})

@@ -207,7 +207,7 @@ class StepRunner:
             return "samples are sent from the host"
         if ddp.current_share() is not None:
             return "several devices share each batch"
-        if self._phase.rounds > 1:
+        if self._phase.rounds != 1:
             return "passes over all samples are repeated between the steps"
         if self._optimizer.learning_rate_table(self._steps) is None:
             return "layers are frozen in some steps only"
