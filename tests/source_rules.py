@@ -18,6 +18,7 @@ LAYERS = (
         "plain_files",
         "process_state",
         "content_hashes",
+        "label_sets",
         "metrics",
         "ranges",
         "provenance",

@@ -20,10 +20,16 @@ METRICS: Mapping[str, Metric] = {
     "target_accuracy": Metric("target accuracy", "per cent", 100.0, True),
     "macro_f1": Metric("macro F1", "per cent", 100.0, True),
     "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True),
+    "h_score": Metric("H-score", "per cent", 100.0, True),
+    "known_accuracy": Metric("accuracy on known classes", "per cent", 100.0, True),
+    "unknown_accuracy": Metric("accuracy on unknown samples", "per cent", 100.0, True),
     "r2": Metric("explained variance (R2)", "per cent", 100.0, True),
     "rmse": Metric("root mean squared error", "target units", 1.0, False),
     "mae": Metric("mean absolute error", "target units", 1.0, False),
 }
-"""By name, the scores that `protocol.metric` may name: the first three for classification, the others for regression."""
+"""By name, the scores that `protocol.metric` may name: those up to `unknown_accuracy` for classification, the
+others for regression."""
 
 REGRESSION_METRICS = ("r2", "rmse", "mae")
+OPEN_SET_METRICS = ("h_score", "known_accuracy", "unknown_accuracy")
+"""Metrics of suites whose target has classes that no source has, and which methods call unknown."""

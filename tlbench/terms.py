@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator
 
 from tlbench import ranges
+from tlbench.label_sets import LabelSet
 from tlbench.provenance import Code as Code
 from tlbench.provenance import Machine as Machine
 from tlbench.ranges import Strict as Strict
@@ -87,6 +88,9 @@ class Task:
 
     For regression `classes` is K, the number of target columns, and labels are float32 (N, K) of mean 0 and variance 1 over
     the labelled samples that the method reads: the engine standardises them, and maps predictions back.
+
+    In an open set, target samples may be of none of the C classes. Class scores may then have a column C as well, the score of
+    "unknown".
     """
 
     classes: int
@@ -94,6 +98,7 @@ class Task:
     target: Tensor | None = None
     target_labeled: Labelled | None = None
     regression: bool = False
+    open_set: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,12 @@ class Scores(Strict):
     per_group_accuracy: dict[str, ranges.Share | None] | None = None
     """By the declared group of the scored samples; the worst of them is derived, not stored."""
     macro_f1: ranges.Share | None = None
+    known_accuracy: ranges.Share | None = None
+    """Open and universal label sets: the mean over the known classes of the accuracy on each (OS* of Saito et al. 2018)."""
+    unknown_accuracy: ranges.Share | None = None
+    """Open and universal label sets: the share of the samples of no source class that are predicted as unknown."""
+    h_score: ranges.Share | None = None
+    """The harmonic mean of `known_accuracy` and `unknown_accuracy`."""
     r2: ranges.ExplainedVariance | None = None
     """Regression: explained share of the scored samples' variance, mean over target columns; below 0: worse than their mean."""
     rmse: ranges.Magnitude | None = None
@@ -228,6 +239,7 @@ class Record(Case):
     baseline: str | None = None
     metric: str = "target_accuracy"
     task: Literal["classification", "regression"] = "classification"
+    label_set: LabelSet = "closed"
     target_labels: ranges.Count = 0
     suite_hash: str | None = None
     sweep_levels: dict[str, SweepLevel] | None = None

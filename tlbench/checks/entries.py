@@ -71,6 +71,7 @@ def _budget_errors(current: Sequence[Record], method: str, suite: Suite) -> Iter
             "kind": (record.kind, "deep" if is_deep else "shallow"),
             "reads": (tuple(sorted(record.reads)), tuple(sorted(method_class.reads))),
             "task": (record.task, suite.protocol.task),
+            "label_set": (record.label_set, suite.protocol.label_set),
             "target_labels": (record.target_labels, suite.protocol_of(record.target).target_labels),
         }
         if record.sweep_levels is not None:  # earlier records do not tell

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from tlbench import records
+from tlbench.engine.runtime.metrics import open_set_scores
+from tlbench.label_sets import OPEN_SETS, UNKNOWN
+from tlbench.metrics import OPEN_SET_METRICS
 from tlbench.terms import Record
 
 TOLERANCE = 1e-9
@@ -92,6 +95,22 @@ def _class_errors(
         yield f"The macro F1 of its predictions is {float(np.mean(f1)):.6g}, and macro_f1 is {macro_f1}."
 
 
+def _open_set_errors(record: Record) -> Iterator[str]:
+    """The errors of the scores of an open set, which follow from the accuracy of each class."""
+    by_class = record.scores.per_class_accuracy
+    derived = dict.fromkeys(OPEN_SET_METRICS)
+    if record.label_set in OPEN_SETS and by_class:
+        if [*by_class][-1] != UNKNOWN:
+            yield f"The last class of per_class_accuracy is {[*by_class][-1]!r}, and in an open set it is {UNKNOWN!r}."
+            return
+        derived = open_set_scores(by_class)
+    for name, value in derived.items():
+        stated = getattr(record.scores, name)
+        agree = stated == value if stated is None or value is None else abs(stated - value) <= TOLERANCE
+        if not agree:
+            yield f"{name} is {stated}, and per_class_accuracy and the label set {record.label_set!r} give {value}."
+
+
 def score_errors(record: Record) -> Iterator[str]:
     """The errors of scores of a record that contradict each other, whatever its predictions are."""
     scores = record.scores
@@ -108,6 +127,7 @@ def score_errors(record: Record) -> Iterator[str]:
             continue
         if not min(measured) - TOLERANCE <= scores.target_accuracy <= max(measured) + TOLERANCE:
             yield f"target_accuracy {scores.target_accuracy:g} is not between the lowest and the highest accuracy of a {name}."
+    yield from _open_set_errors(record)
     if scores.r2 is not None and scores.per_target_r2:
         mean = float(np.mean(list(scores.per_target_r2.values())))
         if abs(mean - scores.r2) > 1e-6 * max(1.0, abs(mean)):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from tlbench import methods
-from tlbench.errors import TlbenchError
+from tlbench import data, engine, methods, runner
+from tlbench.engine.data.inductive import check_inductive_reads
+from tlbench.engine.data.pair_classes import label_set_error
+from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.reports.tables.captions import plural
+from tlbench.runner.plan import with_files
 from tlbench.suite import Suite
 
 LEAST_SEEDS = 3
@@ -39,6 +43,8 @@ def check_suite(suite: Suite) -> list[str]:
         for entry, splits in lacking.items()
         if splits
     ]
+    unfit = _unfit_entries(suite)
+    report += [f"{entry} will be skipped: {reason}." for entry, reason in unfit.items() if not lacking[entry]]
     if len(suite.protocol.seeds) < LEAST_SEEDS:
         report.append(f"The suite has {plural(len(suite.protocol.seeds), 'seed')}, and a 95 % CI takes {LEAST_SEEDS}.")
     return report
@@ -58,6 +64,9 @@ def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:
             f"protocol.baseline: {baseline} reads {', '.join(lacking[baseline])}, which the suite does not grant, so that "
             "there would be no delta. Grant it, or choose another baseline."
         )
+    elif (reason := _unfit_entries(suite).get(baseline)) is not None:
+        errors.append(f"protocol.baseline: {reason}, so that there would be no delta. Choose another baseline.")
+    errors += _declared_class_errors(suite)
     if suite.protocol.metric == "worst_group_accuracy":
         errors += [
             f"protocol.metric: 'worst_group_accuracy' needs groups, and domain {name} has none. Name their column or array by "
@@ -72,6 +81,65 @@ def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:
         if first != entry:
             errors.append(f"methods.{entry}: This is the same method with the same options as {first}. Remove one of them.")
     return errors
+
+
+def check_suite_data(suite: Suite, root: Path) -> list[str]:
+    """Check the pairs of a suite with their data: classes, shapes, and what the protocol scores and grants.
+
+    Args:
+        suite: the suite.
+        root: the data root.
+
+    Returns:
+        A sentence.
+
+    Raises:
+        TlbenchError: with the errors of all domains or pairs.
+    """
+    names = dict.fromkeys(name for sources, target in suite.pairs for name in (*sources, target))
+    domains = runner.load_domains(suite, list(names), root)
+    engine.check_pairs(with_files(suite, root, suite.methods), domains, suite.pairs)
+    return [f"The data of {plural(len(suite.pairs), 'pair')} fit the label set {suite.protocol.label_set} and the protocol."]
+
+
+def _unfit_entries(suite: Suite) -> dict[str, str]:
+    """The entries whose methods have no meaning under the label set of the suite, with the reason, as far as it is known here.
+
+    Whether a deep method uses source and target samples at once is known when its case runs.
+    """
+    label_set, reasons = suite.protocol.label_set, {}
+    for entry, method in suite.methods.items():
+        kind = methods.method_class(method.method or entry)
+        try:
+            if label_set not in kind.label_sets:
+                reasons[entry] = (
+                    f"it supports the label sets {' and '.join(sorted(kind.label_sets))}, and this one is {label_set}"
+                )
+            elif label_set == "inductive":
+                check_inductive_reads(entry, kind)
+        except NotApplicableError as error:
+            reasons[entry] = str(error)
+    return reasons
+
+
+def _declared_class_errors(suite: Suite) -> list[str]:
+    """The errors of pairs whose domains name their classes, of which the label set is another; data are not read."""
+    errors = []
+    for sources, target in suite.pairs:
+        names = [_declared_classes(suite.domains[name], suite.protocol.label_set) for name in (*sources, target)]
+        stated = [side for side in names if side is not None]
+        if len(stated) < len(names):
+            continue
+        union = [name for side in stated[:-1] for name in side]
+        error = label_set_error(suite.protocol.label_set, list(dict.fromkeys(union)), stated[-1])
+        if error is not None:
+            errors.append(f"pair {'+'.join(sources)}:{target}: {error}")
+    return errors
+
+
+def _declared_classes(declaration: data.Declaration, label_set: str) -> tuple[str, ...] | None:
+    """The classes that a domain states; None where they are those of its files."""
+    return declaration.classes if label_set == "closed" else declaration.keep or declaration.classes
 
 
 def _lacks_groups(options: Mapping[str, Any]) -> bool:

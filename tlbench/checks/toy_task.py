@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tlbench import clock, engine
+from tlbench import clock, engine, methods
 from tlbench.errors import NotApplicableError
 from tlbench.suite import Network, Protocol, Suite, Training
 from tlbench.terms import STREAM_SPLIT, Case, Labelled, Task
@@ -60,8 +61,15 @@ def toy_regression(seed: int, count: int = 120, shift: float = 0.0, columns: int
     return Labelled(x + shift, y[:, 2 - columns :], torch.zeros(count, dtype=torch.int64))
 
 
-def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification") -> Suite:
-    """A suite of the toy task, which needs no files."""
+def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification", label_set: str = "closed") -> Suite:
+    """A suite of the toy task, which needs no files.
+
+    Args:
+        steps: the number of steps of a deep method.
+        batch_norm: whether the backbone has batch normalisation.
+        task: classification or regression.
+        label_set: open for methods that predict "unknown".
+    """
     protocol = {"grants": ["source", "target", STREAM_SPLIT], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
     return Suite(
         name="toy",
@@ -70,7 +78,7 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
         citation="",
         domains={},
         pairs=((("a",), "b"),),
-        protocol=Protocol.model_validate({**protocol, "task": task}),
+        protocol=Protocol.model_validate({**protocol, "task": task, "label_set": label_set}),
         net=Network.model_validate({"backbone": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}),
         train=Training(steps=steps, batch=32, lr=1e-2),
         methods={},
@@ -124,7 +132,9 @@ def fit_method(name: str, task: Task, options: Mapping[str, Any] | None = None, 
         return sum(use.encode())
 
     kind = "regression" if task.regression else "classification"
+    label_set = "closed" if "closed" in methods.method_class(name).label_sets else "open"
+    task = dataclasses.replace(task, open_set=label_set == "open")
     try:
-        return engine.fit(case, toy_suite(steps, task=kind), task, clock.Clock(CPU), seed, CPU)
+        return engine.fit(case, toy_suite(steps, task=kind, label_set=label_set), task, clock.Clock(CPU), seed, CPU)
     except NotApplicableError:  # some methods adapt batch normalisation
-        return engine.fit(case, toy_suite(steps, batch_norm=True, task=kind), task, clock.Clock(CPU), seed, CPU)
+        return engine.fit(case, toy_suite(steps, True, kind, label_set), task, clock.Clock(CPU), seed, CPU)

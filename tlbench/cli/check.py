@@ -77,7 +77,9 @@ def _check_file(path: Path, suite: str | None, root: Path | None) -> list[str]:
     from tlbench import checks, session
 
     if path.suffix == ".toml":
-        return checks.check_suite(session.load_suite(path))
+        suite_file = session.load_suite(path)
+        passed = checks.check_suite(suite_file)
+        return passed if root is None else [*passed, *checks.check_suite_data(suite_file, root)]
     if path.suffix == ".py":
         return _check_plugin(path)
     if (loaded := _suite_of(path, suite)) is not None:

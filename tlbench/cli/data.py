@@ -45,6 +45,8 @@ def check(suite: options.SuiteName, data: options.DataRoot = None, download: opt
             if message not in notes:
                 console.warn(f"warning: {message}")
         _print_domain(name, declaration, domains[name], root)
+    for line in _label_set_lines(loaded, domains):
+        console.echo(line)
     _warn_of_duplicates(loaded, domains)
     errors += _pair_errors(loaded, domains)
     if errors:
@@ -61,6 +63,20 @@ def _pair_errors(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
     except TlbenchError as error:
         return [str(error)]
     return []
+
+
+def _label_set_lines(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
+    """The label set and the classes of each side, a line for all pairs that share them, for pairs whose domains are loaded."""
+    from tlbench.engine.data.pair_classes import label_set_text
+
+    if loaded.protocol.task == "regression":
+        return []
+    pairs_of: dict[str, list[str]] = {}
+    for sources, target in loaded.pairs:
+        if all(name in domains for name in (*sources, target)):
+            text = label_set_text([domains[name] for name in sources], domains[target], loaded.protocol.label_set)
+            pairs_of.setdefault(text, []).append(f"{'+'.join(sources)}:{target}")
+    return [f"label set {text}: {', '.join(pairs)}" for text, pairs in pairs_of.items()]
 
 
 def _print_domain(name: str, declaration: Declaration, domain: Domain, root: Path) -> None:
@@ -121,6 +137,8 @@ def show(
         preview.contact_sheet(alike, path, loaded.title or loaded.name)
         console.echo(f"wrote {path}")
     if domain is None:
+        for line in _label_set_lines(loaded, domains):
+            console.echo(line)
         console.echo(_divergence_table(loaded, domains))
 
 

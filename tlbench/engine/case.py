@@ -234,6 +234,7 @@ def case_facts(
         "baseline": suite.protocol.baseline,
         "metric": suite.protocol.metric,
         "task": suite.protocol.task,
+        "label_set": suite.protocol.label_set,
         "target_labels": suite.protocol_of(case.target).target_labels,
         "suite_hash": suite.hash,
         "sweep_levels": suite.sweep_levels_of((*case.sources, case.target)),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tlbench import methods
 from tlbench.clock import Clock
+from tlbench.engine.data.inductive import check_inductive_reads
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
@@ -42,7 +43,7 @@ class FittedMethod:
     """A method between its training and its scoring."""
 
     predictor: Predictor
-    """Network inputs (N, ...) -> class scores (N, C), or predictions (N, K) of a regression."""
+    """Network inputs (N, ...) -> class scores (N, C), or predictions (N, K) of a regression; in an open set (N, C + 1) too."""
     inputs: Inputs
     outcome: Outcome
     method: Method
@@ -103,7 +104,7 @@ def fit(
         with clock.measure("train"):
             method = method_class(**options)
             predictor = method.fit(task)
-    checked = CheckedPredictor(predictor, method, granted.classes, granted.regression)
+    checked = CheckedPredictor(predictor, method, granted.columns, granted.regression)
     return FittedMethod(unscale(checked), inputs, Outcome(), method)
 
 
@@ -163,7 +164,8 @@ def prepare_training(
         net_options = untrained_options(suite.net.backbone, net_options, suite.files)
     with seeded_rng(seed("network"), device):
         backbone = backbones.build_backbone(suite.net.backbone, store.shape, net_options, suite.files)
-        net = Net(backbone, granted.classes, granted.regression)
+        source_classes = granted.source_classes if "source" in method_class.reads else None
+        net = Net(backbone, granted.classes, granted.regression, open_set=granted.open_set, source_classes=source_classes)
     set_backbone_precision(net, precision)
     source_count = 1
     if granted.source is not None and granted.source.domain is not None:
@@ -179,7 +181,8 @@ def prepare_training(
         if channels_last:
             method.to(memory_format=torch.channels_last)
     build_seconds = clock.seconds["build"] - seconds_before
-    trace_target = None if granted.regression else _trace_subset(granted.target)
+    no_entropy = granted.regression or granted.source_classes is not None  # the head is another one in each phase
+    trace_target = None if no_entropy else _trace_subset(granted.target)
     validation = None if granted.regression else _trace_subset(validation)
     learner = Learner(method, readable, seed, validation, trace_target)
     return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
@@ -192,6 +195,11 @@ def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Met
     if suite.protocol.task not in method_class.tasks:
         tasks = " and ".join(sorted(method_class.tasks))
         raise NotApplicableError(f"{case.method} supports {tasks}, and the task of the suite is {suite.protocol.task}")
+    if (label_set := suite.protocol.label_set) not in method_class.label_sets:
+        supported = " and ".join(sorted(method_class.label_sets))
+        raise NotApplicableError(f"{case.method} supports the label sets {supported}, and that of the suite is {label_set}")
+    if granted.source_classes is not None:
+        check_inductive_reads(case.method, method_class)
     available = {split for split in SPLITS if getattr(granted, split) is not None}
     available |= {STREAM_SPLIT} & {*suite.protocol.grants}
     if missing := sorted(method_class.reads - available):

@@ -105,9 +105,9 @@ class IsolatedCase:
 
     def _score(self, outputs: CaseOutputs) -> Measurement:
         data = self._prepared.case_data
-        _check_shape(outputs.scored, len(data.scored), data.granted.classes)
+        _check_shape(outputs.scored, len(data.scored), data.granted.columns)
         if outputs.validation is not None:
-            _check_shape(outputs.validation, len(data.validation or ()), data.granted.classes)
+            _check_shape(outputs.validation, len(data.validation or ()), data.granted.columns)
         self._prepared.notes = (*self._prepared.notes, ISOLATED_NOTE)
         return score(self._prepared, outputs)
 
@@ -173,14 +173,14 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
     return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes))
 
 
-def _check_shape(outputs: Tensor, samples: int, columns: int) -> None:
+def _check_shape(outputs: Tensor, samples: int, columns: tuple[int, ...]) -> None:
     """Check the outputs of another process, as `training.outputs.check_outputs` checks them there.
 
     Raises:
         TlbenchError: they are no real numbers of the shape (samples, columns).
     """
-    if outputs.shape != (samples, columns) or outputs.is_complex() or outputs.dtype == torch.bool:
+    if outputs.shape not in [(samples, count) for count in columns] or outputs.is_complex() or outputs.dtype == torch.bool:
         raise TlbenchError(
             f"The process of the case sent outputs of the shape {tuple(outputs.shape)} and the dtype {outputs.dtype}. They "
-            f"must be real numbers of the shape {(samples, columns)}."
+            f"must be real numbers of the shape {' or '.join(str((samples, count)) for count in columns)}."
         )

@@ -63,6 +63,8 @@ class CaseInputs:
         if "target_labeled" not in reads:
             target_labeled = None
         granted = dataclasses.replace(granted, source=source, target_labeled=target_labeled)
+        if granted.open_set and target_labeled is not None:  # its labels show "unknown", a class like the others
+            granted = dataclasses.replace(granted, classes=granted.classes + 1, open_set=False)
         return cls(case, suite, precision, seed, granted, data.scored.unlabeled(), data.validation)
 
 
@@ -71,7 +73,7 @@ class CaseOutputs:
     """What the method of a case gives: its predictions, on the CPU, and what they cost."""
 
     scored: Tensor
-    """Class scores (N, C) of the scored samples, or predictions (N, K) of a regression."""
+    """Class scores (N, C) of the scored samples, or predictions (N, K) of a regression; in an open set (N, C + 1) as well."""
     validation: Tensor | None
     """The same of the held-out source samples; None where there are none."""
     trace: list[TracePoint]

@@ -11,7 +11,7 @@ import torch
 
 from tlbench import methods
 from tlbench.engine import frozen
-from tlbench.engine.data import pair_checks, splits
+from tlbench.engine.data import splits
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
 from tlbench.engine.runtime import metrics
@@ -69,8 +69,6 @@ class PreparedCase:
         self.seed: Callable[[str], int] = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
         sources, target = [visible.domains[name] for name in case.sources], visible.domains[case.target]
         protocol = suite.protocol_of(case.target)
-        reads = methods.method_class(case.method).reads
-        pair_checks.check_classes_are_read(sources, target, case.entry, reads, protocol)
         where = (device, suite.train.resident) if on_device else (torch.device("cpu"), "off")
         self.case_data = splits.make_case_data(sources, target, protocol, self.seed, *where)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)
@@ -191,11 +189,7 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     else:
         predicted = metrics.predicted_classes(outputs.scored)
         facts["predictions"], predictions = metrics.pack_predictions(predicted, predicted == y)
-        facts |= {
-            "target_accuracy": metrics.accuracy(predicted, y),
-            "per_class_accuracy": metrics.per_class_accuracy(predicted, y, data.classes),
-            "macro_f1": metrics.macro_f1(predicted, y, len(data.classes)),
-        }
+        facts |= metrics.classification_scores(predicted, y, data.classes, open_set=data.open_set)
         if group is not None:
             facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, group, data.groups)
     cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})

@@ -27,6 +27,7 @@ class ScoredLabels:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     targets: tuple[str, ...]
+    open_set: bool = False
 
     def scores(self, predicted: np.ndarray) -> dict[str, Any]:
         """The scores of predictions of the samples by the names of `Scores`, computed as the engine computes them.
@@ -39,9 +40,7 @@ class ScoredLabels:
             return dict(metrics.regression_scores(torch.tensor(predicted), y, self.targets))
         predicted_N = torch.from_numpy(predicted.astype(np.int64))
         scores: dict[str, Any] = {
-            "target_accuracy": metrics.accuracy(predicted_N, y),
-            "per_class_accuracy": metrics.per_class_accuracy(predicted_N, y, self.classes),
-            "macro_f1": metrics.macro_f1(predicted_N, y, len(self.classes)),
+            **metrics.classification_scores(predicted_N, y, self.classes, open_set=self.open_set),
             "per_group_accuracy": None,
         }
         if self.samples.group is not None:
@@ -65,4 +64,4 @@ def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> Sc
     seed = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
     target = domains[case.target]
     samples, classes = scored_samples([domains[name] for name in case.sources], target, suite.protocol_of(case.target), seed)
-    return ScoredLabels(samples, classes, target.groups, target.targets)
+    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set)

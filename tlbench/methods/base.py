@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
+from tlbench.label_sets import LABEL_SETS
 from tlbench.nn.net import Net
 from tlbench.solvers.base_learners import LEARNER_VERSIONS
 from tlbench.terms import SPLIT_OF_OLD, SPLITS, STREAM_SPLIT, Step, Task
@@ -45,6 +46,9 @@ class Method:
     """
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     """The tasks that the method can solve: {"classification"}, {"regression"} or both; suites of other tasks skip it."""
+    label_sets: ClassVar[frozenset[str]] = frozenset(LABEL_SETS)
+    """The label sets that the method has a meaning for; suites of others skip it. Whether it can learn classes that the source
+    lacks (inductive) follows from what its phases read, and need not be said."""
     version: ClassVar[int] = 1
     """Raise the version when the method's numbers change: records of the old version are then run again."""
     draws_per_sample: ClassVar[bool] = False
@@ -80,13 +84,13 @@ class Method:
 
     @classmethod
     def check(cls) -> None:
-        """Check the declarations `tasks`, `reads` and `version` of the class.
+        """Check the declarations `tasks`, `label_sets`, `reads` and `version` of the class.
 
         Raises:
-            ValueError: `tasks` or `reads` is empty, is no set, or names something that does not exist; or `version` is no
-                number.
+            ValueError: `tasks`, `label_sets` or `reads` is empty, is no set, or names something that does not exist; or
+                `version` is no number.
         """
-        for name, example in (("reads", "source"), ("tasks", "classification")):
+        for name, example in (("reads", "source"), ("tasks", "classification"), ("label_sets", "closed")):
             value: object = getattr(cls, name, frozenset())
             if not isinstance(value, set | frozenset):
                 entry = value if isinstance(value, str) else example
@@ -95,6 +99,8 @@ class Method:
             raise ValueError(f"{cls.__name__}.version = {cls.version!r} is no whole number from 0 on. Write version = 1.")
         if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
             raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}.")
+        if not cls.label_sets or not cls.label_sets <= {*LABEL_SETS}:
+            raise ValueError(f"{cls.__name__}.label_sets must be a non-empty subset of {LABEL_SETS}.")
         if renamed := sorted({*getattr(cls, "reads", ())} & {*SPLIT_OF_OLD}):
             raise ValueError(
                 f"{cls.__name__}.reads names {renamed[0]!r}, which is now called {SPLIT_OF_OLD[renamed[0]]!r}. Rename it."
@@ -228,7 +234,7 @@ class DeepMethod(Method, nn.Module):
         self.net = net
         """Backbone and head. They start from the same weights for every method on a pair and seed."""
         self.classes = net.classes
-        """C, the number of classes, or K, the number of target columns."""
+        """C, the number of classes, or K, the number of target columns; those of the source are `net.source_classes`."""
         self.source_count = source_count
         """The number of source domains; `step.source.domain` (B,) holds the source index of each sample."""
         self.build()
@@ -244,12 +250,16 @@ class DeepMethod(Method, nn.Module):
         """The phases of the training in order; by default one, which minimises `loss` over all that the method reads."""
         return (Phase(self.loss, self.reads),)
 
+    def renew_head(self) -> None:
+        """Replace the head before the first phase on a target of other classes, unless the method has one for the target."""
+        self.net.renew_head()
+
     def online(self) -> OnlineAdaptation | None:
         """How the method learns on the stream, if it does; its `reads` then names `stream`."""
         return None
 
     def predict(self, x: Tensor) -> Tensor:
-        """Network inputs (B, ...) -> logits (B, C), in evaluation mode."""
+        """Network inputs (B, ...) -> logits (B, C) in evaluation mode; of an open set also (B, C + 1), the last "unknown"."""
         logits: Tensor = self.net(x)
         return logits
 

@@ -60,18 +60,45 @@ class Net(nn.Module):
         backbone: the feature extractor.
         classes: C, the number of classes, or K, the number of target columns of a regression.
         regression: whether outputs are predictions instead of logits; `DeepMethod.criterion` follows it.
+        open_set: whether target samples may be of none of the C classes; predictions may then be (B, C + 1), the last column
+            for "unknown".
+        source_classes: the number of classes of the source where the target has others; None: C. The head is then that of the
+            source until `renew_head`.
     """
 
-    def __init__(self, backbone: Backbone, classes: int, regression: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        regression: bool = False,
+        *,
+        open_set: bool = False,
+        source_classes: int | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.classes = classes
         self.regression = regression
-        self.head = self.new_head()
+        self.open_set = open_set
+        self.is_inductive = source_classes is not None
+        """Whether the target has other classes than the source."""
+        self.source_classes = classes if source_classes is None else source_classes
+        self.head = nn.Linear(backbone.width, self.source_classes)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The numbers of columns that predictions may have."""
+        return (self.classes, self.classes + 1) if self.open_set else (self.classes,)
 
     def new_head(self) -> nn.Linear:
-        """Create another linear head of the same shape, D to C, with weights of its own."""
+        """Create another linear head, D to C, with weights of its own."""
         return nn.Linear(self.backbone.width, self.classes)
+
+    def renew_head(self) -> None:
+        """Replace the parameters of the head in place by new ones for the C classes of the target."""
+        new_head = self.new_head().to(self.head.weight)
+        self.head.weight, self.head.bias = new_head.weight, new_head.bias
+        self.head.out_features = self.classes
 
     def features(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Features of several batches from one forward pass: each (B_i, ...) -> (B_i, D).

@@ -126,7 +126,8 @@ class SentInputs:
     precision: str
     seed: Callable[[str], int]
     classes: int
-    regression: bool
+    grants: Mapping[str, Any]
+    """The fields of `Grants` that are neither samples nor the number of classes."""
     subsets: Mapping[str, SentSubset]
     """Split, `scored` or `validation` -> subset."""
 
@@ -142,7 +143,8 @@ class SentInputs:
         named |= {"scored": inputs.scored, "validation": inputs.validation}
         subsets = {name: SentSubset.of(subset, files) for name, subset in named.items() if subset is not None}
         suite = dataclasses.replace(inputs.suite, domains={}, path=None)
-        return cls(inputs.case, suite, inputs.precision, inputs.seed, granted.classes, granted.regression, subsets)
+        grants = {name: getattr(granted, name) for name in ("regression", "open_set", "source_classes")}
+        return cls(inputs.case, suite, inputs.precision, inputs.seed, granted.classes, grants, subsets)
 
     def read(self, device: torch.device) -> CaseInputs:
         """The inputs with their samples, on the device where they fit, as in a process that runs the whole case."""
@@ -155,9 +157,9 @@ class SentInputs:
             store = sample_store([tensors[path] for path in sent.files], device, fits)
             return Subset(store, indices.to(device) if fits else indices, *facts)
 
-        subsets = {name: subset(sent) for name, sent in self.subsets.items()}
+        subsets: dict[str, Any] = {name: subset(sent) for name, sent in self.subsets.items()}
         scored, validation = subsets.pop("scored"), subsets.pop("validation", None)
-        granted = Grants(self.classes, **subsets, regression=self.regression)
+        granted = Grants(self.classes, **subsets, **self.grants)
         return CaseInputs(self.case, self.suite, self.precision, self.seed, granted, scored, validation)
 
 

@@ -15,7 +15,7 @@ from tlbench.errors import TlbenchError, schema_errors, unknown_name
 from tlbench.plain_files import read_plain
 from tlbench.suite.pairs import parse_pairs
 from tlbench.suite.renamed_keys import without_renamed_keys
-from tlbench.suite.schema import Protocol, SuiteFile
+from tlbench.suite.schema import NO_LABELS_FOR_HEAD, Protocol, SuiteFile
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
 from tlbench.terms import SweepLevel
@@ -104,6 +104,8 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     for check in checks:
         errors += check(raw)
     errors += _errors_between_tables(raw)
+    if file is not None and file.protocol.label_set == "inductive" and not (file.protocol.target_labels or label_budgets):
+        errors.append(NO_LABELS_FOR_HEAD)
     if errors or file is None:
         raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(errors)))
     return Suite(

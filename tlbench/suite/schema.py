@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from tlbench.metrics import REGRESSION_METRICS
+from tlbench.label_sets import OPEN_SETS, LabelSet
+from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.terms import Strict
 
@@ -19,6 +20,12 @@ def seed_errors(seeds: Iterable[int]) -> list[str]:
     """A sentence for each seed that is no whole number of 64 bits, as the columns of reports are."""
     rule = "takes more than 64 bits. Give a shorter number."
     return [f"The seed {seed} {rule}" for seed in seeds if not -(2**63) <= seed < 2**63]
+
+
+NO_LABELS_FOR_HEAD = (
+    "protocol.label_set = 'inductive' needs labelled target samples, from which the new head learns the classes of the target. "
+    "Set protocol.target_labels."
+)
 
 
 class Table(Strict):
@@ -31,6 +38,9 @@ class Protocol(Table):
     """The table `[protocol]`: what methods may read, which samples are scored, and what results are compared with."""
 
     task: Literal["classification", "regression"] = "classification"
+    label_set: LabelSet = "closed"
+    """How the classes of the target relate to those of the sources: the same (closed), fewer (partial), more (open), some of
+    them and more (universal), or classes of its own for a new head (inductive)."""
     grants: tuple[Literal["source", "target", "stream"], ...] = Field(("source", "target"), strict=False)
     """What methods may read: without `target` it is domain generalisation, with `stream` test-time adaptation. `target_labels`
     grants `target_labeled`."""
@@ -43,8 +53,19 @@ class Protocol(Table):
     held_out: float = Field(0.5, gt=0, lt=1, description="share of target samples held out, with scored = 'held_out'")
     source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source samples held out for source_accuracy")
     baseline: str = "source_only"
-    metric: Literal["target_accuracy", "macro_f1", "worst_group_accuracy", "r2", "rmse", "mae"] = "target_accuracy"
-    """The ranking metric; r2 (the default there), rmse and mae are those of regression."""
+    metric: Literal[
+        "target_accuracy",
+        "macro_f1",
+        "worst_group_accuracy",
+        "h_score",
+        "known_accuracy",
+        "unknown_accuracy",
+        "r2",
+        "rmse",
+        "mae",
+    ] = "target_accuracy"
+    """The ranking metric; r2 (the default there), rmse and mae are those of regression, and h_score, known_accuracy and
+    unknown_accuracy those of open and universal label sets."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
     selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
         ("source_validation",), min_length=1, strict=False
@@ -71,6 +92,13 @@ class Protocol(Table):
             raise ValueError(
                 f"metric = {self.metric!r} is not a metric of {self.task}. r2, rmse and mae belong to regression, "
                 "the others to classification."
+            )
+        if self.label_set != "closed" and self.task == "regression":
+            raise ValueError(f"label_set = {self.label_set!r} is for classes, and task = 'regression' has none. Leave it out.")
+        if self.metric in OPEN_SET_METRICS and self.label_set not in OPEN_SETS:
+            raise ValueError(
+                f"metric = {self.metric!r} is for label_set = 'open' or 'universal', and label_set is {self.label_set!r}. "
+                "Choose another metric."
             )
         return self
 

@@ -10,7 +10,7 @@ from tiny_suite import CPU, blobs, domain
 
 from tlbench.engine.data import pair_checks, splits
 from tlbench.engine.data.storage import Subset
-from tlbench.errors import NotApplicableError, TlbenchError
+from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
 
@@ -90,25 +90,8 @@ def test_classes_are_matched_by_name():
     assert parts.classes == ("x", "y", "z")
     assert torch.equal(parts.scored.y, (blobs(2, 30).y + 2) % 3)
     fewer = Domain("b", blobs(2, 30, classes=2), ("z", "y"), "b")
-    assert splits.make_case_data([a], fewer, Protocol(), lambda use: 0, CPU).scored.y.unique().tolist() == [1, 2]
-    more = Domain("b", blobs(2, 30), ("x", "y", "w"), "b")
-    with pytest.raises(TlbenchError, match=r"no source has: w\. .* drop_others = true .* unknown = true .*target_labels"):
-        pair_checks.check_pair([a], more, Protocol())
-
-
-def test_classes_that_no_source_has_are_for_methods_that_read_labelled_target_samples():
-    a = Domain("a", blobs(1, 30), ("x", "y", "z"), "a")
-    more, labeled = Domain("b", blobs(2, 30), ("x", "y", "w"), "b"), Protocol(target_labels=2)
-    pair_checks.check_pair([a], more, labeled)
-    pair_checks.check_classes_are_read([a], more, "fine_tune", {"source", "target_labeled"}, labeled)
-    with pytest.raises(NotApplicableError, match=r"no source has \(w\), and dann reads no labelled target samples"):
-        pair_checks.check_classes_are_read([a], more, "dann", {"source", "target"}, labeled)
-    parts = splits.make_case_data([a], more, labeled, lambda use: 0, CPU)
-    assert parts.classes == ("w", "x", "y", "z")
-    assert parts.granted.target_labeled is not None and parts.granted.target_labeled.y.unique().tolist() == [0, 1, 2]
-    unknown = Domain("b", blobs(2, 30), ("x", "y", "unknown"), "b")
-    pair_checks.check_pair([a], unknown, Protocol())
-    pair_checks.check_classes_are_read([a], unknown, "dann", {"source"}, Protocol())
+    partial = splits.make_case_data([a], fewer, Protocol(label_set="partial"), lambda use: 0, CPU)
+    assert partial.classes == ("x", "y", "z") and partial.scored.y.unique().tolist() == [1, 2]
 
 
 def test_a_metric_without_its_data_is_refused_before_any_run():

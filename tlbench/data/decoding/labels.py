@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.label_sets import UNKNOWN as UNKNOWN
 
 Array = NDArray[Any]
 
-UNKNOWN = "unknown"
-"""The class of all labels outside the class list, where a declaration sets `unknown`."""
 MAX_ROUNDING = 1e-3
 """Targets whose rounding to single precision exceeds this share of their standard deviation are refused."""
 MAX_SUGGESTED = 1000

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tlbench.data import fit_features
-from tlbench.engine.data.pair_checks import shared_classes, shared_labels
+from tlbench.engine.data.pair_classes import PairClasses, label_indices, pair_classes
 from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
 from tlbench.errors import TlbenchError
@@ -33,6 +33,8 @@ class CaseData:
     validation: Subset | None
     """Held-out source samples; None where the protocol holds none out."""
     classes: tuple[str, ...]
+    """The classes that the labels of scored samples index; in an open set the last is "unknown"."""
+    open_set: bool = False
     groups: tuple[str, ...] = ()
     """The group names that `scored.group` indexes."""
     targets: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ def make_case_data(
     """
     sources, target = fit_features(sources, target)
     regression = protocol.task == "regression"
-    classes = () if regression else shared_classes(sources, target)
+    classes = pair_classes(sources, target, protocol.label_set)
     source_x = [source.samples.x for source in sources]
     validation_x = [source.samples.x if source.test is None else source.test.x for source in sources]
     scored_x = target.samples.x if target.test is None or protocol.scored != "test" else target.test.x
@@ -69,28 +71,29 @@ def make_case_data(
         facts = (None if fact is None else fact.to(device) for fact in (indexed.y, indexed.domain, indexed.group))
         return Subset(sample_store(tensors, device, fits), indexed.x.to(device) if fits else indexed.x, *facts)
 
-    source, validation = _split_sources(sources, classes, protocol, seed)
+    source, validation = _split_sources(sources, classes.source, protocol, seed)
     labeled, unlabeled, scored = _split_target(target, classes, protocol, seed)
     granted = Grants(
-        classes=scored.y.shape[1] if regression else len(classes),
+        classes=scored.y.shape[1] if regression else classes.known,
         source=subset(source, source_x) if "source" in protocol.grants else None,
         target=subset(unlabeled, [target.samples.x]).unlabeled() if "target" in protocol.grants else None,
         target_labeled=None if labeled is None else subset(labeled, [target.samples.x]),
         regression=regression,
+        open_set=classes.open_set,
+        source_classes=len(classes.source) if protocol.label_set == "inductive" else None,
     )
     return CaseData(
         granted,
         scored=subset(scored, [scored_x]),
         validation=None if validation is None else subset(validation, validation_x),
-        classes=classes,
+        classes=classes.target,
+        open_set=classes.open_set,
         groups=target.groups,
         targets=target.targets,
     )
 
 
-def scored_samples(
-    sources: Sequence[Domain], target: Domain, protocol: Protocol, seed: Seeds
-) -> tuple[Labelled, tuple[str, ...]]:
+def scored_samples(sources: Sequence[Domain], target: Domain, protocol: Protocol, seed: Seeds) -> tuple[Labelled, PairClasses]:
     """The scored samples of a case as `make_case_data` chooses them, with their indices (N,) in the place of x.
 
     Args:
@@ -102,20 +105,26 @@ def scored_samples(
     Returns:
         The samples, and the classes of the pair; none for a regression.
     """
-    classes = () if protocol.task == "regression" else shared_classes(sources, target)
+    classes = pair_classes(sources, target, protocol.label_set)
     return _split_target(target, classes, protocol, seed)[2], classes
 
 
 def _split_sources(
     sources: Sequence[Domain], classes: tuple[str, ...], protocol: Protocol, seed: Seeds
 ) -> tuple[Labelled, Labelled | None]:
-    """The pooled source samples for training and those for validation, with store indices (N,) in the place of x."""
+    """The pooled source samples for training and those for validation, with store indices (N,) in the place of x.
+
+    Where the target has other classes, the head of the source is replaced, so that nothing is there to validate.
+    """
+    inductive = protocol.label_set == "inductive"
     training: list[Labelled] = []
     validation: list[Labelled] = []
     start = validation_start = 0
     for number, source in enumerate(sources):
         samples = _indexed(source, classes, source.samples, number, start)
-        if source.test is not None:
+        if inductive:
+            pass
+        elif source.test is not None:
             validation.append(_indexed(source, classes, source.test, number, validation_start))
         elif protocol.source_held_out:
             validating, samples = _hold_out(samples, protocol.source_held_out, seed(f"source held out {number}"))
@@ -127,11 +136,11 @@ def _split_sources(
 
 
 def _split_target(
-    target: Domain, classes: tuple[str, ...], protocol: Protocol, seed: Seeds
+    target: Domain, classes: PairClasses, protocol: Protocol, seed: Seeds
 ) -> tuple[Labelled | None, Labelled, Labelled]:
     """The labelled, the unlabelled and the scored target samples, with store indices (N,) in the place of x."""
     regression = protocol.task == "regression"
-    unlabeled = _indexed(target, classes, target.samples, 0)
+    unlabeled = _indexed(target, classes.target, target.samples, 0, open_set=classes.open_set)
     scored: Labelled | None = None
     if protocol.scored == "held_out":
         scored, unlabeled = _hold_out(unlabeled, protocol.held_out, seed("target held out"))
@@ -141,14 +150,16 @@ def _split_target(
     if protocol.scored == "adapted":
         scored = unlabeled
     elif protocol.scored == "test" and target.test is not None:
-        scored = _indexed(target, classes, target.test, 0)
+        scored = _indexed(target, classes.target, target.test, 0, open_set=classes.open_set)
     assert scored is not None  # check_pair has seen that there are test samples
     return labeled, unlabeled, scored
 
 
-def _indexed(domain: Domain, classes: tuple[str, ...], samples: Labelled, number: int, start: int = 0) -> Labelled:
+def _indexed(
+    domain: Domain, classes: tuple[str, ...], samples: Labelled, number: int, start: int = 0, *, open_set: bool = False
+) -> Labelled:
     """Samples with their store indices (N,), counted from `start`, in the place of x; they are split and pooled as indices."""
-    y = shared_labels(domain, classes, samples.y)
+    y = label_indices(domain, classes, samples.y, open_set=open_set)
     return Labelled(torch.arange(start, start + len(y)), y, torch.full((len(y),), number), samples.group)
 
 

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -230,14 +231,24 @@ class Grants:
     target: Subset | None = None
     target_labeled: Subset | None = None
     regression: bool = False
+    open_set: bool = False
+    source_classes: int | None = None
+    """The number of classes that source labels index, where the target has others (an inductive label set); None: `classes`."""
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The numbers of columns that predictions may have: C or K; in an open set C + 1 as well, the last for "unknown"."""
+        return (self.classes, self.classes + 1) if self.open_set else (self.classes,)
 
     @classmethod
     def of(cls, task: Task | Grants) -> Grants:
         """The splits of a task; grants are returned unchanged."""
         if isinstance(task, Grants):
             return task
-        subsets = {split: None if (samples := getattr(task, split)) is None else Subset.of(samples) for split in SPLITS}
-        return cls(task.classes, **subsets, regression=task.regression)
+        subsets: dict[str, Any] = {
+            split: None if (samples := getattr(task, split)) is None else Subset.of(samples) for split in SPLITS
+        }
+        return cls(task.classes, **subsets, regression=task.regression, open_set=task.open_set)
 
     def task(self, transform: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
         """All samples as plain tensors on the device, each x (N, ...) after `transform`."""
@@ -248,7 +259,8 @@ class Grants:
             return Labelled(transform(subset.x), subset.y, subset.domain, subset.group)
 
         splits = {split: materialized(getattr(self, split)) for split in SPLITS}
-        return Task(self.classes, **splits, regression=self.regression)  # type: ignore[arg-type]  # labelled splits have labels
+        flags = {"regression": self.regression, "open_set": self.open_set}
+        return Task(self.classes, **splits, **flags)  # type: ignore[arg-type]  # labelled splits have labels
 
 
 def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +72,45 @@ def macro_f1(predicted_N: Tensor, y_N: Tensor, classes: int) -> float:
     correct = torch.bincount(y_N[predicted_N == y_N], minlength=classes).double()
     f1 = 2 * correct / (actual + predicted).clamp_min(1)
     return float(f1[actual > 0].mean())
+
+
+def classification_scores(
+    predicted_N: Tensor, y_N: Tensor, classes: Sequence[str], *, open_set: bool = False
+) -> dict[str, Any]:
+    """The scores of predicted classes by the names of `Scores`.
+
+    Args:
+        predicted_N: predicted class indices of N samples.
+        y_N: their class indices.
+        classes: the names of the classes.
+        open_set: whether the last class is "unknown".
+    """
+    by_class = per_class_accuracy(predicted_N, y_N, classes)
+    return {
+        "target_accuracy": accuracy(predicted_N, y_N),
+        "per_class_accuracy": by_class,
+        "macro_f1": macro_f1(predicted_N, y_N, len(classes)),
+        **(open_set_scores(by_class) if open_set else {}),
+    }
+
+
+def open_set_scores(by_class: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The scores of an open set from the accuracy of each class, of which the last is "unknown".
+
+    Known classes count alike, however many samples they have, as in OS* of Saito et al. (ECCV 2018); the H-score is the
+    harmonic mean of OS* and the accuracy on unknown samples (Bucci, Loghmani and Tommasi, On the effectiveness of image
+    rotation for open set domain adaptation, ECCV 2020, https://arxiv.org/abs/2007.12360). What has no samples has no score.
+
+    Args:
+        by_class: class name -> accuracy, None for a class without scored samples.
+    """
+    *known_classes, unknown = by_class.values()
+    measured = [share for share in known_classes if share is not None]
+    known = sum(measured) / len(measured) if measured else None
+    h_score = None
+    if known is not None and unknown is not None:
+        h_score = 2 * known * unknown / (known + unknown) if known + unknown else 0.0
+    return {"known_accuracy": known, "unknown_accuracy": unknown, "h_score": h_score}
 
 
 def regression_scores(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]) -> dict[str, float | dict[str, float] | None]:

@@ -35,7 +35,7 @@ class Learner:
     @property
     def predictor(self) -> CheckedPredictor:
         """The method's `predict`, whose outputs are checked for their shape."""
-        return CheckedPredictor(self.method.predict, self.method, self.granted.classes, self.granted.regression)
+        return CheckedPredictor(self.method.predict, self.method, self.granted.columns, self.granted.regression)
 
 
 class LearnerGroup(Protocol):
@@ -96,6 +96,8 @@ class VmappedLearners:
         self._methods = [learner.method for learner in learners]
         if (reason := vmapped_seeds.why_not_vmappable(self._methods[0].phases())) is not None:
             raise NotVmappableError(reason)
+        if self._methods[0].net.is_inductive:
+            raise NotVmappableError("its head is replaced between two phases")
         self.method = vmapped_seeds.stack_methods(self._methods)
         self.phases: Sequence[Phase] = [vmapped_seeds.vmapped_phase(phase, self.method) for phase in self.method.phases()]
 

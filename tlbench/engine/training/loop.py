@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlbench.clock import Clock
 from tlbench.engine.data.batches import Batches
+from tlbench.engine.data.inductive import NewHead
 from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.passes import SplitPasses
 from tlbench.engine.data.phase_batches import PhaseDraws
@@ -109,19 +110,18 @@ class TrainingRun:
         self.losses = group.new_losses(self._total_steps, self.device)
         self._outcomes = [Outcome() for _ in group.learners]
         self.throughput = self._outcomes[0].throughput
-        points = training.trace
-        self.trace_steps = {round((i + 1) * self._total_steps / points) for i in range(points)} if points else set()
+        self.trace_steps = frozenset(round((i + 1) * self._total_steps / training.trace) for i in range(training.trace))
         self._last_trace_step = 0
+        self._new_head = NewHead(group.method, group.phases, group.learners[0].seed)
         self._checkpointer = group.checkpointer()
-        self._plan = TrainingPlan(
-            group.method, group.phases, self._phase_steps, frozenset(self.trace_steps), training, self.losses
-        )
+        self._plan = TrainingPlan(group.method, group.phases, self._phase_steps, self.trace_steps, training, self.losses)
         self._checkpoint = None if self._checkpointer is None else self._checkpointer.load(self._plan)
 
     def train(self) -> list[Outcome]:
         """Run all phases; the outcome of each learner."""
         start = 0
         for number, (phase, steps) in enumerate(zip(self.group.phases, self._phase_steps, strict=True)):
+            self._new_head.before(number, self.clock)
             if self._checkpoint is None or number >= self._checkpoint.position.phase:
                 PhaseRun(self, number, phase, start, steps).train()
             start += steps

@@ -39,7 +39,7 @@ def predict_online(method: DeepMethod, online: OnlineAdaptation, samples: Subset
     scores = []
     for indices in samples.indices.split(chunk_sizes(len(samples), batch_size)):
         logits, loss = online.loss(inputs(samples.store.take(indices)))
-        check_outputs(logits, len(indices), method.classes, method, regression=method.net.regression)
+        check_outputs(logits, len(indices), method.net.columns, method, regression=method.net.regression)
         scores.append(logits.detach())
         if not online.lr:
             continue  # only batch statistics adapt

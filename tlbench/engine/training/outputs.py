@@ -20,8 +20,8 @@ class CheckedPredictor:
 
     predictor: Predictor
     method: Method
-    columns: int
-    """C, the number of classes, or K, the number of target columns."""
+    columns: tuple[int, ...]
+    """The numbers of columns that fit: C, the number of classes, or K, the number of target columns; see `Grants.columns`."""
     regression: bool
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -35,26 +35,26 @@ class CheckedPredictor:
         return outputs
 
 
-def check_outputs(outputs: Tensor, samples: int, columns: int, method: Method, *, regression: bool) -> None:
+def check_outputs(outputs: Tensor, samples: int, columns: tuple[int, ...], method: Method, *, regression: bool) -> None:
     """Check that a method's outputs have the shape that is scored: a wrong one would be broadcast, and scored all the same.
 
     Args:
         outputs: what the method predicted.
         samples: the number N of samples.
-        columns: C, the number of classes, or K, the number of target columns.
+        columns: the numbers of columns that fit, the number C of classes or K of target columns first.
         method: the method, which the error names.
         regression: whether the columns are target columns.
 
     Raises:
         TlbenchError: the outputs are no real numbers of the shape (samples, columns).
     """
-    is_tensor = isinstance(outputs, Tensor)
-    if is_tensor and outputs.shape == (samples, columns) and not outputs.is_complex() and outputs.dtype != torch.bool:
+    is_tensor, shapes = isinstance(outputs, Tensor), [(samples, count) for count in columns]
+    if is_tensor and outputs.shape in shapes and not outputs.is_complex() and outputs.dtype != torch.bool:
         return
     kind = f"the shape {tuple(outputs.shape)} and the dtype {outputs.dtype}" if is_tensor else f"type {type(outputs).__name__}"
     unit, letters, name = ("target column", "(N, K)", "predictions") if regression else ("class", "(N, C)", "class scores")
-    plural = "" if columns == 1 else "es" if unit == "class" else "s"
+    plural = "" if columns[0] == 1 else "es" if unit == "class" else "s"
     raise TlbenchError(
-        f"{type(method).__name__} predicts outputs of {kind} for {samples} samples and {columns} {unit}{plural}. They must be "
-        f"{name}, a tensor of floats of the shape {letters}, here {(samples, columns)}."
+        f"{type(method).__name__} predicts outputs of {kind} for {samples} samples and {columns[0]} {unit}{plural}. "
+        f"They must be {name}, a tensor of floats of the shape {letters}, here {' or '.join(map(str, shapes))}."
     )

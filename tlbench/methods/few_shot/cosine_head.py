@@ -23,8 +23,11 @@ class CosineHeads(SourceThenTarget):
 
     def build(self) -> None:
         """Replace the head by one of cosines, and create that of the target."""
-        self.net.head = CosineHead(self.net.backbone.width, self.classes, self.scale)
+        self.net.head = CosineHead(self.net.backbone.width, self.net.source_classes, self.scale)
         self.target_head = CosineHead(self.net.backbone.width, self.classes, self.scale)
+
+    def renew_head(self) -> None:
+        """Nothing: the head of the target is another one."""
 
     def phases(self) -> tuple[Phase, ...]:
         """The source; then the new head on features that are extracted once."""

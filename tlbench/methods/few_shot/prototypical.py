@@ -35,7 +35,7 @@ class Prototypical(DeepMethod):
     def loss(self, step: Step) -> Tensor:
         """The mean cross-entropy of the queries of an episode, a scalar."""
         is_support_B = draw_support(step.source.y, self.shot)
-        return episode_loss(self.net.backbone(step.source.x), step.source.y, is_support_B, self.classes)
+        return episode_loss(self.net.backbone(step.source.x), step.source.y, is_support_B, self.net.source_classes)
 
     def set_head(self, passes: Passes) -> None:
         """Set the head to the nearest prototype."""

@@ -20,7 +20,7 @@ class CoTuning(SourceThenTarget):
     """CE(target head, y) + weight * CE(source head, R[y]), where R[y] is the mean source prediction over samples of class y.
 
     R is the authors' direct estimate, from the source-trained network in evaluation mode, without calibration. Both heads start
-    from the one of the source; the target's has no part in R.
+    from the one of the source where the classes are the same; the target's has no part in R.
     """
 
     tasks = frozenset({"classification"})
@@ -36,10 +36,14 @@ class CoTuning(SourceThenTarget):
         return self.source_phase(), self.target_phase(begin=self.relate)
 
     def relate(self, passes: Passes) -> None:
-        """Compute the relationship (C, C) between target and source classes, and copy the source's head."""
-        self.target_head.load_state_dict(self.net.head.state_dict())
+        """Compute the relationship of target classes to source classes; of the same classes, the head is copied as well."""
+        if not self.net.is_inductive:
+            self.target_head.load_state_dict(self.net.head.state_dict())
         probabilities_NC = passes.map("target_labeled", self.net).softmax(dim=1)
         self.relationship_CC, _ = class_means(probabilities_NC, passes.labels("target_labeled"), self.classes)
+
+    def renew_head(self) -> None:
+        """Nothing: the head of the source stays for the relationship, and that of the target is new."""
 
     def loss(self, step: Step) -> Tensor:
         """The sum of both terms, a scalar."""
