@@ -48,6 +48,9 @@ def test_image_preparations() -> None:
         preparation.to_uint8(unit * 2, unit)
     with pytest.raises(TlbenchError, match="images of 3 channels"):
         preparation.grey(images[:, :2], images)
-    for name in ("resize", "grey", "to_uint8"):
+    framed = preparation.pad(images, images, pixels=2)
+    assert framed.shape == (3, 3, 20, 20) and framed.dtype == np.uint8 and framed.sum() == images.sum()
+    assert (framed[:, :, 2:-2, 2:-2] == images).all()
+    for name in ("resize", "grey", "pad", "to_uint8"):
         with pytest.raises(TlbenchError, match="give their shape"):
             preparation.registry.function(name)(X, X)

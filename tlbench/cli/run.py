@@ -90,7 +90,7 @@ def _run_plans(opened: Session, plans: Sequence[RunPlan], tables: bool, margin: 
 
                 frame = reports.frame([*plan.on_file, *records])
                 flips = reports.negative_flips(opened.results, frame)
-                report.write(reports.tables(frame, "main", flips, margin))
+                report.write(reports.tables(frame, "main", flips, margin, [plan.suite]))
     return failed
 
 

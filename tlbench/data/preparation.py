@@ -94,6 +94,12 @@ def resize(x: Any, main: Any, *, size: Annotated[int, Field(gt=0, le=4096)] = 28
     return mapped_arrays.map_chunks(images, resize_chunk)
 
 
+def pad(x: Any, main: Any, *, pixels: Annotated[int, Field(gt=0, le=4096)] = 4) -> Array:
+    """Add a margin of zeros to each side of images, such as the one that MNIST's digits have in their frame."""
+    images = _images(x, "pad")
+    return mapped_arrays.map_chunks(images, lambda chunk: np.pad(chunk, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))))
+
+
 def grey(x: Any, main: Any) -> Array:
     """Convert colour images to greyscale by luminance (ITU-R BT.601); greyscale images stay as they are."""
     images = _images(x, "grey")

@@ -6,7 +6,7 @@ suite, `tables` those of all suites, and `render` writes tables as text, Markdow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
+from tlbench.suite import Suite
 
 __all__ = [
     "FORMATS",
@@ -62,7 +63,11 @@ MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
 
 
 def tables(
-    frame: pd.DataFrame, which: str = "all", flips: pd.DataFrame | None = None, margin: float | None = None
+    frame: pd.DataFrame,
+    which: str = "all",
+    flips: pd.DataFrame | None = None,
+    margin: float | None = None,
+    suites: Iterable[Suite] = (),
 ) -> list[Table]:
     """The tables of every suite (and version) in a frame, in the frame's order.
 
@@ -72,6 +77,7 @@ def tables(
         flips: from `reports.negative_flips`, which reads files; without them their columns are blank, and deltas of
             deterministic entries have no test.
         margin: a desired margin of error in units of the metric; captions say how many seeds it takes.
+        suites: suites from files of their own, for the published levels of their baselines; those of shipped suites are known.
 
     Raises:
         TlbenchError: the kind is unknown, or the frame has no records.
@@ -80,11 +86,12 @@ def tables(
     if not set(kinds) <= set(KINDS):
         raise TlbenchError(unknown_name("table", which, ["all", "main", *KINDS]))
     require_records(frame)
+    own = tuple(suites)
     makers: dict[str, Callable[[pd.DataFrame], list[Table]]] = {
         "accuracy": lambda suite: [accuracy(suite, margin)],
         "ranks": ranks,
-        "transfer": lambda suite: transfer(suite, margin, flips),
-        "negative_transfer": lambda suite: negative_transfer(suite, flips),
+        "transfer": lambda suite: transfer(suite, margin, flips, own),
+        "negative_transfer": lambda suite: negative_transfer(suite, flips, own),
         "classes": class_deltas,
         "groups": group_deltas,
         "throughput": throughput,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlbench.escaping import escape_control
+from tlbench.reports.published_levels import LevelComparison
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
@@ -57,6 +58,8 @@ class Table:
     marks: pd.DataFrame | None = None
     levels: Levels = field(default_factory=dict)
     """The domains that sweeps generated."""
+    published: tuple[LevelComparison, ...] = ()
+    """The published levels of the baseline, beside those here."""
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""

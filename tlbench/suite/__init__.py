@@ -6,17 +6,27 @@ This package does not know methods or backbones: callers pass functions that che
 from __future__ import annotations
 
 from tlbench.suite.hashing import digest
-from tlbench.suite.loading import SuiteCheck, load_suite, locate_suite, parse_suite, shipped_suites, shipped_sweep_levels
-from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, Training
+from tlbench.suite.loading import (
+    SuiteCheck,
+    load_suite,
+    locate_suite,
+    parse_suite,
+    shipped_published_levels,
+    shipped_suites,
+    shipped_sweep_levels,
+)
+from tlbench.suite.schema import MEAN, MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import LabelBudget
 
 __all__ = [
+    "MEAN",
     "LabelBudget",
     "MethodEntry",
     "NamedFile",
     "Network",
     "Protocol",
+    "PublishedLevel",
     "Suite",
     "SuiteCheck",
     "Training",
@@ -24,6 +34,7 @@ __all__ = [
     "load_suite",
     "locate_suite",
     "parse_suite",
+    "shipped_published_levels",
     "shipped_suites",
     "shipped_sweep_levels",
 ]

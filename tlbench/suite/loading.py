@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from tlbench import data
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
 from tlbench.plain_files import read_plain
-from tlbench.suite.pairs import parse_pairs
+from tlbench.suite.pairs import pair_label, parse_pairs
+from tlbench.suite.published_levels import level_errors, levels_in, with_metric
 from tlbench.suite.renamed_keys import without_renamed_keys
-from tlbench.suite.schema import NO_LABELS_FOR_HEAD, Protocol, SuiteFile
+from tlbench.suite.schema import NO_LABELS_FOR_HEAD, Protocol, PublishedLevel, SuiteFile
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
 from tlbench.terms import SweepLevel
@@ -104,6 +105,8 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     for check in checks:
         errors += check(raw)
     errors += _errors_between_tables(raw)
+    published = () if file is None else with_metric(file.published, file.protocol.metric)
+    errors += level_errors(published, list(file.methods) if file else [], [pair_label(pair) for pair in pairs])
     if file is not None and file.protocol.label_set == "inductive" and not (file.protocol.target_labels or label_budgets):
         errors.append(NO_LABELS_FOR_HEAD)
     if errors or file is None:
@@ -120,6 +123,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         train=file.train,
         methods=file.methods,
         path=path,
+        published=published,
         label_budgets=label_budgets,
         sweep_levels=sweep_levels(written, label_budgets),
     )
@@ -132,6 +136,15 @@ def shipped_sweep_levels(name: str) -> Mapping[str, SweepLevel]:
         return {}
     raw = tomllib.loads(shipped_suites()[name].read_text(encoding="utf-8"))
     return sweep_levels(raw, expand_label_budgets(expand_severities(raw)[0])[1])
+
+
+@functools.cache
+def shipped_published_levels(name: str, version: int) -> tuple[PublishedLevel, ...]:
+    """The published levels in a shipped suite; () for a suite that is not shipped, or not in this version."""
+    if name not in shipped_suites():
+        return ()
+    raw = tomllib.loads(shipped_suites()[name].read_text(encoding="utf-8"))
+    return levels_in(raw) if raw["version"] == version else ()
 
 
 def _no_file(path: Path) -> TlbenchError:

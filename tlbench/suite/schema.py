@@ -197,6 +197,25 @@ class MethodEntry(BaseModel):
         return dict(self.model_extra or {})
 
 
+MEAN = "mean"
+"""What stands for the pair of a published value that is a mean over pairs."""
+
+
+class PublishedLevel(Table):
+    """A table of `[[published]]`: what one source reports for a method entry of the suite, as a rule for its baseline."""
+
+    entry: str
+    values: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(min_length=1)
+    """By pair of the suite, or "mean", in the unit of tables, which is per cent for accuracy."""
+    metric: str = ""
+    """A name in `METRICS`; empty: the metric of the suite."""
+    network: str = Field(min_length=1, description="the network or learner of the publication")
+    source: str = Field(min_length=1, description="the publication or code with the values")
+    url: str = Field("", pattern=r"^(https?://\S+)?$")
+    note: str = ""
+    """Where its protocol departs from that of the suite."""
+
+
 class SuiteFile(Table):
     """The top level of a suite file."""
 
@@ -211,3 +230,4 @@ class SuiteFile(Table):
     net: Network = Network()
     train: Training = Training()
     methods: dict[str, MethodEntry] = Field(min_length=1)
+    published: tuple[PublishedLevel, ...] = Field((), strict=False)

@@ -11,7 +11,7 @@ from tlbench import data
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
-from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, Training, seed_errors
+from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training, seed_errors
 from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case, SweepLevel
 
@@ -42,6 +42,8 @@ class Suite:
     train: Training
     methods: Mapping[str, MethodEntry]
     path: Path | None = None
+    published: tuple[PublishedLevel, ...] = ()
+    """What others report for the baseline, each with its metric; no case depends on it."""
     label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)
     """By name, the target domains that `protocol.target_labels` generated, each with its number of labels."""
     sweep_levels: Mapping[str, SweepLevel] = field(default_factory=dict)

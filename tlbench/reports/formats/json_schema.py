@@ -49,6 +49,21 @@ class Value(Strict):
     unit: str
 
 
+class Published(Strict):
+    """A published level of the baseline of the deltas."""
+
+    entry: str
+    pair: str = Field(description="source:target, or 'mean'")
+    value: float
+    own: float | None = Field(description="the score of the same entry here; null where a run is missing")
+    unit: str
+    metric: str
+    network: str
+    source: str
+    url: str
+    note: str = Field(description="where its protocol departs from that of the suite")
+
+
 class JsonTable(Strict):
     """A table."""
 
@@ -64,6 +79,7 @@ class JsonTable(Strict):
     metric: Metric
     cells: Cells
     data: list[Value]
+    published: list[Published] = Field(description="the published levels of the baseline of a table of deltas")
 
 
 class Tables(Strict):
@@ -104,6 +120,16 @@ def _json_table(table: Table) -> JsonTable:
         data=[
             Value(**{str(key): _encodable(fact) if isinstance(fact, str) else fact for key, fact in value.items()})
             for value in values.to_dict("records")
+        ],
+        published=[
+            Published(
+                **of.level.model_dump(exclude={"values"}),
+                pair=of.pair,
+                value=of.value,
+                own=of.own,
+                unit=METRICS[of.level.metric].unit,
+            )
+            for of in table.published
         ],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records
+from tlbench.reports.published_levels import LevelComparison, level_comparisons, level_sentence
 from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
@@ -27,6 +28,7 @@ from tlbench.reports.table import (
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.scores import baselines, new_domains_bounds, new_domains_texts
 from tlbench.reports.tables.subgroups import Subgroups, subgroup_deltas
+from tlbench.suite import Suite
 
 COLLAPSE_RULE = "runs no better than chance, with a mean class accuracy of at most 1 / classes or an R2 of at most 0"
 """The rule by which a run has collapsed, in words."""
@@ -34,14 +36,16 @@ COLLAPSE_RULE = "runs no better than chance, with a mean class accuracy of at mo
 _FLIPS = ("negative_flips", "positive_flips", "flips_floor")
 
 
-def negative_transfer(frame: pd.DataFrame, flips: pd.DataFrame | None = None) -> list[Table]:
+def negative_transfer(frame: pd.DataFrame, flips: pd.DataFrame | None = None, suites: Iterable[Suite] = ()) -> list[Table]:
     """The tables of negative transfer of one suite, one for each of its `baselines`.
 
-    `flips` are those of `reports.negative_flips`; without them their columns are blank.
+    `flips` are those of `reports.negative_flips`; without them their columns are blank. `suites` are those of
+    `reports.tables`.
     """
     scores, records = score_cube(frame), latest_records(frame)
+    levels = level_comparisons(scores, records, suites)
     return [
-        _table(scores, baseline, name, _measure(scores, records, baseline, flips))
+        _table(scores, (baseline, name), _measure(scores, records, baseline, flips), levels)
         for baseline, name in baselines(frame, scores)
     ]
 
@@ -119,19 +123,22 @@ def _worst_runs(deltas: ScoreCube, complete_M: Array) -> _WorstRuns:
     )
 
 
-def _table(scores: ScoreCube, baseline: str, name: str, measured: _NegativeTransfer) -> Table:
-    """The table of negative transfer against one baseline; `name` is that of the delta."""
-    cells = _cells(measured)
+def _table(
+    scores: ScoreCube, against: tuple[str, str], measured: _NegativeTransfer, levels: Sequence[LevelComparison]
+) -> Table:
+    """The table of negative transfer against one baseline; `against` is the baseline and the name of the delta."""
+    (baseline, name), cells = against, _cells(measured)
     marks = {"worst class": measured.classes.worst_marks(), "worst group": measured.groups.worst_marks()}
     return Table(
         suite=scores.name,
         kind="negative_transfer",
         title=f"{scores.name}: negative transfer behind the {name} against {baseline}",
-        caption=_caption(measured, baseline),
+        caption=captions.join_sentences(level_sentence(scores, levels, baseline), _caption(measured, baseline)),
         cells=cells,
         data=_data(measured, f"negative transfer, {name} against {baseline}"),
         metric=scores.metric,
         marks=mark_columns(cells, marks),
+        published=tuple(level for level in levels if level.level.entry == baseline),
     )
 
 

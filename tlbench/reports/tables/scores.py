@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records, latest_value
+from tlbench.reports.published_levels import LevelComparison, level_comparisons, level_sentence
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals, ties
 from tlbench.reports.statistics.intervals import Array, Estimate
@@ -31,6 +32,7 @@ from tlbench.reports.table import (
 )
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.expected_precision import precision_note
+from tlbench.suite import Suite
 
 
 def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
@@ -71,6 +73,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             captions.SELECTION,
             captions.incomplete_entries(scores, np.isfinite(cell.mean), "mean and rank"),
             captions.unfinished_cases(latest),
+            captions.weights_sources(latest),
             captions.mixed_inputs(latest),
             captions.mixed_provenance(latest),
             precision_note(scores, "mean", margin),
@@ -119,17 +122,21 @@ def baselines(frame: pd.DataFrame, scores: ScoreCube) -> Iterator[tuple[str, str
             yield name, "transfer delta" if name in target_only else "adaptation delta"
 
 
-def transfer(frame: pd.DataFrame, margin: float | None = None, flips: pd.DataFrame | None = None) -> list[Table]:
+def transfer(
+    frame: pd.DataFrame, margin: float | None = None, flips: pd.DataFrame | None = None, suites: Iterable[Suite] = ()
+) -> list[Table]:
     """The tables of deltas, one for each of the `baselines` of one suite; none for a suite without a baseline.
 
     Args:
         frame: the records of one suite, from `reports.frame`.
         margin: a desired margin of error in units of the metric; the captions say how many seeds it takes.
         flips: from `reports.negative_flips`; without them single runs of deterministic entries have no test.
+        suites: those of `reports.tables`.
     """
     scores = score_cube(frame)
+    levels = level_comparisons(scores, latest_records(frame), suites)
     return [
-        _delta_table(frame, _deltas(scores, baseline, flips), scores, (baseline, name), margin)
+        _delta_table(frame, _deltas(scores, baseline, flips), (scores, levels), (baseline, name), margin)
         for baseline, name in baselines(frame, scores)
     ]
 
@@ -179,18 +186,22 @@ def _deltas(scores: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> _De
 
 
 def _delta_table(
-    frame: pd.DataFrame, deltas: _Deltas, scores: ScoreCube, names: tuple[str, str], margin: float | None
+    frame: pd.DataFrame,
+    deltas: _Deltas,
+    minuends: tuple[ScoreCube, Sequence[LevelComparison]],
+    names: tuple[str, str],
+    margin: float | None,
 ) -> Table:
     """The table of deltas against one baseline.
 
     Args:
         frame: the records of the suite.
         deltas: the deltas.
-        scores: the scores that they are differences of.
+        minuends: the scores that they are differences of, and the published levels of the suite.
         names: the baseline, and the name of the delta.
         margin: as of `transfer`.
     """
-    baseline, name = names
+    (scores, levels), (baseline, name) = minuends, names
     cube, cells = deltas.cube, _delta_cells(deltas)
     best_M = best_two(deltas.mean.mean, cube.direction, cube.floor)
     words = [VERDICTS.get(verdict, "") for verdict in deltas.verdict_M]
@@ -207,6 +218,7 @@ def _delta_table(
         title=f"{scores.name}: {name} against {baseline}",
         caption=captions.join_sentences(
             f"{scores.capitalized_title} minus that of {baseline}, paired by pair and seed, in {cube.delta_unit}.",
+            level_sentence(scores, levels, baseline),
             "" if scores.measure.higher_is_better else "Lower is better: a delta below zero is a gain.",
             captions.intervals(cube, "mean delta", deltas=True),
             captions.verdicts(cube),
@@ -223,6 +235,7 @@ def _delta_table(
         data=_delta_data(deltas, f"{name} against {baseline}"),
         metric=scores.metric,
         marks=mark_columns(cells, marks),
+        published=tuple(level for level in levels if level.level.entry == baseline),
     )
 
 
