@@ -62,7 +62,7 @@ def test_a_backbone_is_fresh_by_its_options():
     ("name", "options", "files", "words"),
     [
         ("features", {"width": 4}, (), "the backbone is frozen"),
-        ("word_vectors:glove.npz", {}, ("glove.npz",), "the backbone word_vectors consists of the content of glove.npz"),
+        ("mlp", {}, ("glove.npz",), "the backbone mlp consists of the content of glove.npz"),
     ],
 )
 def test_a_backbone_without_a_fresh_form_is_not_applicable(name, options, files, words):

@@ -9,6 +9,7 @@ import torch
 from tlbench.errors import TlbenchError
 from tlbench.nn import backbones
 from tlbench.nn.net import Net
+from tlbench.nn.untrained import untrained_options
 
 transformers = pytest.importorskip("transformers")
 
@@ -94,6 +95,16 @@ def test_word_vectors_are_averaged_over_the_words_that_have_one(vectors):
     expected = torch.tensor([[0.75, 1.0], [1 / 3, 2 / 3], [0.0, 0.0]])
     assert torch.allclose(backbone(ids), expected)
     assert backbones.build_backbone(f"word_vectors:{vectors}", (4,), {"hidden": [5]})(ids).shape == (3, 5)
+
+
+def test_word_vectors_without_pretraining_are_random_and_of_the_same_words(vectors):
+    torch.manual_seed(1)
+    given = backbones.build_backbone(f"word_vectors:{vectors}", (4,), {}).stages[0].vectors.weight
+    random = [backbones.build_backbone(f"word_vectors:{vectors}", (4,), {"pretrained": False}) for _ in range(2)]
+    first, second = (one.stages[0].vectors.weight for one in random)
+    assert first.shape == given.shape and first.requires_grad
+    assert not torch.equal(first, given) and not torch.equal(first, second)
+    assert untrained_options("word_vectors", {"network": str(vectors)}) == {"network": str(vectors), "pretrained": False}
 
 
 def test_a_backbone_and_samples_agree_on_token_ids():

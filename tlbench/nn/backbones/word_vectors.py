@@ -32,6 +32,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: str = Field(description="the npz file with the arrays words (V,) and vectors (V, D), below the data root")
+    pretrained: bool = Field(True, description="false: the same words with random vectors")
     hidden: tuple[int, ...] = Field((), description="widths of layers with ReLU after the mean; none: features are the mean")
 
 
@@ -52,6 +53,8 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         raise TlbenchError(
             f"net.network: The vectors of {options.network!r} have the shape {tuple(vectors_VD.shape)}, not (V, D)."
         )
+    if not options.pretrained:
+        vectors_VD = torch.randn(vectors_VD.shape) / vectors_VD.shape[1] ** 0.5
     widths = [vectors_VD.shape[1], *options.hidden]
     stages: list[nn.Module] = [_Mean(vectors_VD)]
     stages += [nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in itertools.pairwise(widths)]
