@@ -27,8 +27,8 @@ from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.passes import SplitPasses
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.seeds import seeded_rng
+from tlbench.engine.streams.predictor import predict_online
 from tlbench.engine.training.loop import train
-from tlbench.engine.training.online import predict_online
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
 from tlbench.nn.net import Backbone, Net
@@ -111,9 +111,8 @@ class Work:
         source_losses, samples = training(SOURCE_STEPS), self.target[: steps * BATCH]
 
         def adapt() -> list[float]:
-            online = method.online()
-            if online is not None:
-                logits_NC = predict_online(method, online, Subset.of(samples), inputs, BATCH)
+            if method.online() is not None:
+                logits_NC = predict_online(method, Subset.of(samples), inputs, BATCH)
                 return source_losses + _entropies(logits_NC)
             phase = method.phases()[-1]
             assert phase.begin is not None

@@ -224,40 +224,53 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._resettable = False
-        if device.type == "cuda":
+        self._earlier: tuple[int | None, ...] = (None, None, None)  # allocated, reserved and resident before the interval
+        self._reset()
+
+    def _reset(self) -> None:
+        if self.device.type == "cuda":
             import torch
 
-            torch.cuda.reset_peak_memory_stats(device)
-        # "5" resets the high-water mark of resident memory, see proc_pid_clear_refs(5)
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-            self._resettable = True
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self._resettable = False
+        with contextlib.suppress(OSError):  # "5" resets the high-water mark, see proc_pid_clear_refs(5)
+            self._resettable = Path("/proc/self/clear_refs").write_text("5", encoding="ascii") == 1
+
+    def begin_interval(self) -> None:
+        """Begin the interval of `interval_peak`; the other peaks go on."""
+        self._earlier = self._all()
+        self._reset()
+
+    def interval_peak(self) -> int | None:
+        """The peak since `begin_interval`, as `peak` counts it."""
+        return self._of_interval()[0 if self.device.type == "cuda" else 2]
 
     def peak(self) -> int | None:
         """Bytes allocated on a GPU; on a CPU, bytes resident in this process."""
-        if self.device.type != "cuda":
-            return self.resident()
-        import torch
-
-        return int(torch.cuda.max_memory_allocated(self.device))
+        return self._all()[0 if self.device.type == "cuda" else 2]
 
     def reserved(self) -> int | None:
         """Bytes reserved by the GPU's allocator; None on a CPU."""
-        if self.device.type != "cuda":
-            return None
-        import torch
-
-        return int(torch.cuda.max_memory_reserved(self.device))
+        return self._all()[1]
 
     def resident(self) -> int | None:
         """Bytes of host memory resident in this process; None where they can't be read (outside Linux)."""
-        if not self._resettable:
-            return None
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        return None
+        return self._all()[2]
+
+    def _all(self) -> tuple[int | None, ...]:
+        peaks = zip(self._of_interval(), self._earlier, strict=True)
+        return tuple(now if now is None or earlier is None else max(now, earlier) for now, earlier in peaks)
+
+    def _of_interval(self) -> tuple[int | None, int | None, int | None]:
+        resident: int | None = None
+        if self._resettable:
+            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+            resident = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+        if self.device.type != "cuda":
+            return None, None, resident
+        import torch
+
+        return torch.cuda.max_memory_allocated(self.device), torch.cuda.max_memory_reserved(self.device), resident
 
 
 class Energy:

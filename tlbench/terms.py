@@ -174,6 +174,9 @@ class Scores(Strict):
     trace: list[TracePoint] = Field(default_factory=list)
 
 
+    online_accuracy: list[ranges.Share] | None = None
+    """The accuracies of successive windows of the stream that the suite declares, in its order; their sizes differ by one at
+    most."""
 class Cost(Strict):
     """The cost of a case. Null means not measured."""
 
@@ -208,6 +211,8 @@ class Cost(Strict):
     energy_joules: ranges.Joules | None = None
     trainable_parameters: ranges.Count | None = None
     """The number of parameters of a deep method that learn in its last phase."""
+    stream_peak_memory_bytes: ranges.Count | None = None
+    """The same while a method that adapts on the stream predicts the scored samples."""
     adapter_bytes: ranges.Count | None = None
     """What a target needs beside the network of the source: the bytes of those parameters and of the batch statistics that move
     with them. Null for a method of one phase."""

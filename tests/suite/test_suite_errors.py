@@ -96,7 +96,7 @@ ONE_ERROR = {
     "one unknown of two sources": ({"pairs__list": ["a+z:b"]}, "Unknown domain 'z'. Available: a, b"),
     "a target among its sources": ({"pairs__list": ["a+b:b"]}, "pairs.list 'a+b:b': A domain appears twice."),
     "a source twice": ({"pairs__list": ["a+a:b"]}, "pairs.list 'a+a:b': A domain appears twice."),
-    "a domain named as a pair": ({"domains__x:y": {"path": "x"}}, "domains: The name 'x:y' is empty or holds '+' or ':'"),
+    "a domain named as a pair": ({"domains__x:y": {"path": "x"}}, "domains: The name 'x:y' is empty or holds '+', ':' or '>'"),
     "an entry named as a path": (
         {"methods": {"source_only": {}, "../x": {"method": "dann"}}},
         "methods.'../x': The name of a method entry is also a file name.",

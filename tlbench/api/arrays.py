@@ -13,10 +13,11 @@ from pydantic import BaseModel, ValidationError
 from tlbench import clock, engine, methods, session
 from tlbench.api.conversion import Array, LabelledSamples, Samples, TaskData, TaskKind, sample_tensor, task_data
 from tlbench.data import resolve_data_root
+from tlbench.engine.data.inputs import chunk_sizes
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.device import device_context
 from tlbench.engine.runtime.seeds import seed_of, seeded_rng
-from tlbench.engine.training.online import predict_online
+from tlbench.engine.streams.predictor import StreamPredictor
 from tlbench.errors import TlbenchError, schema_errors
 from tlbench.methods.base import DeepMethod, Method
 from tlbench.nn import backbones
@@ -37,6 +38,7 @@ class FittedPredictor:
         self.notes: tuple[str, ...] = fitted.notes
         """What ran otherwise than asked, and why."""
         self._fitted, self._data, self._device, self._batch = fitted, data, device, batch
+        self._stream: StreamPredictor | None = None
 
     def predict(self, x: Samples) -> Array:
         """Predict samples (N, ...): class labels (N,); for regression values (N,) or (N, K), as the labels were given.
@@ -64,13 +66,13 @@ class FittedPredictor:
                 f"x has samples of shape {tuple(samples.shape[1:])}, but the method was fitted on {self._data.shape}. "
                 "Give samples with the same features."
             )
-        online = self.method.online() if isinstance(self.method, DeepMethod) else None
         with device_context(self._device):
-            if online is None or not isinstance(self.method, DeepMethod):
+            if not self._fitted.is_online or not isinstance(self.method, DeepMethod):
                 scores = engine.predict_scored(self._fitted, samples, self._batch, 0, clock.Clock(self._device))
             else:
                 with seeded_rng(0, self._device):
-                    scores = predict_online(self.method, online, Subset.of(samples), self._fitted.inputs, self._batch)
+                    self._stream = self._stream or StreamPredictor(self.method, self._fitted.inputs)
+                    scores = self._stream.predict(Subset.of(samples), chunk_sizes(len(samples), self._batch))
         array: Array = scores.detach().cpu().numpy()
         return array
 

@@ -56,6 +56,8 @@ class Declaration(Strict):
     sha256: dict[str, str] = Field(default_factory=dict)
 
 
+    sequence: tuple[Declaration, ...] = ()
+    """Of a target that is several domains, one after the other; the other keys are then those of the first."""
 @dataclass(frozen=True)
 class _MergedTable:
     """A domain table over the defaults of `[data]`."""

@@ -25,6 +25,7 @@ from tlbench.data.decoding.labels import (
     select_classes,
     target_array,
 )
+from tlbench.data.domain_sequence import domain_sequence
 from tlbench.data.finished_arrays import fingerprint, merged_features, to_arrays, to_labelled
 from tlbench.data.fitted_features import UnfittedFeatures
 from tlbench.errors import TlbenchError
@@ -48,6 +49,8 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
     Raises:
         TlbenchError: a file or its content is not as declared; the error names the domain.
     """
+    if declaration.sequence:
+        return domain_sequence(declaration.name, [load(member, root, cache) for member in declaration.sequence])
     with files.error_prefix(f"domains.{declaration.name}"):
         source_files.verify_checksums(declaration, root, cache)
     if cache is None:

@@ -102,6 +102,7 @@ def measure_cost(
         "train_seconds": train_seconds,
         "predict_samples_per_second": len(scored) / predict_seconds,
         "peak_memory_bytes": memory.peak(),
+        "stream_peak_memory_bytes": memory.interval_peak() if fitted.is_online else None,
         "peak_reserved_bytes": memory.reserved(),
         "peak_resident_bytes": memory.resident(),
         "energy_joules": joules,
@@ -123,7 +124,7 @@ def measure_cost(
 
 def _predict_rates(fitted: FittedMethod, scored: Subset, clock: Clock, *, largest: bool) -> dict[int, float]:
     """Batch size -> samples per second; empty for a method that learns while it predicts."""
-    if isinstance(fitted.method, DeepMethod) and fitted.method.online() is not None:
+    if fitted.is_online:
         return {}
     limit_seconds = predict_time_limit(clock.seconds["train"], clock.seconds["predict"] / len(scored))
     if largest and limit_seconds is None:

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from tlbench import methods
 from tlbench.clock import Clock
 from tlbench.engine.data.inductive import check_inductive_reads
-from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, chunk_sizes, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import generator, seeded_rng
 from tlbench.engine.runtime.throughput import MARGIN_SECONDS, OTHER_WORK
+from tlbench.engine.streams.order import StreamPlan
+from tlbench.engine.streams.predictor import StreamPredictor
 from tlbench.engine.training.learners import Learner
 from tlbench.engine.training.loop import OnStep, train_learners
-from tlbench.engine.training.online import predict_online
 from tlbench.engine.training.optimizer import import_optimizers
 from tlbench.engine.training.outcome import Outcome
 from tlbench.engine.training.outputs import CheckedPredictor
@@ -49,6 +50,11 @@ class FittedMethod:
     method: Method
     trace_sizes: tuple[int, ...] = ()
     """The numbers of samples that each trace point predicts."""
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the method adapts while it predicts."""
+        return isinstance(self.method, DeepMethod) and self.method.online() is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -213,29 +219,34 @@ def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Met
     return method_class, options, dataclasses.replace(granted, **withheld)
 
 
-def predict_scored(fitted: FittedMethod, samples: Tensor | Subset, batch_size: int, seed: int, clock: Clock) -> Tensor:
-    """Predict the scored samples; a method that learns on the stream predicts them in batches, in a seeded order.
+def predict_scored(
+    fitted: FittedMethod, samples: Tensor | Subset, batch_size: int, seed: int, clock: Clock, plan: StreamPlan | None = None
+) -> Tensor:
+    """Predict the scored samples; a method that adapts on the stream predicts them in batches, in the order of the stream.
 
     Args:
         fitted: the fitted method; one that learns on the stream is changed in place.
         samples: N stored samples.
         batch_size: samples of a batch of the stream.
-        seed: of the order of the stream.
+        seed: of the random numbers on the stream, and of its order where no plan gives one.
         clock: the prediction is billed to `predict`.
 
     Returns:
         Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`.
     """
+        plan: the order and the batches of the stream; None: a random order, in batches of `batch_size`.
     samples = samples if isinstance(samples, Subset) else Subset.of(samples)
-    with clock.measure("predict"):
-        online = fitted.method.online() if isinstance(fitted.method, DeepMethod) else None
-    if online is None or not isinstance(fitted.method, DeepMethod):
+    if not fitted.is_online or not isinstance(fitted.method, DeepMethod):
         with clock.measure("predict"):
             return predict(fitted, samples)
     device = samples.store.device
-    order = torch.randperm(len(samples), generator=generator(seed)).to(device)
+    if plan is None:
+        order = torch.randperm(len(samples), generator=generator(seed))
+        plan = StreamPlan(order, tuple(chunk_sizes(len(samples), batch_size)))
+    order = plan.order.to(device)
     with seeded_rng(seed, device), clock.measure("predict"):
-        in_order = predict_online(fitted.method, online, samples[order], fitted.inputs, batch_size)
+        predictor = StreamPredictor(fitted.method, fitted.inputs)
+        in_order = predictor.predict(samples[order], plan.sizes, plan.resets)
     return in_order[torch.argsort(order)]
 
 

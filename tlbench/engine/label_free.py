@@ -22,6 +22,7 @@ from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.fitting import FittedMethod, fit, granted_subsets, predict, predict_scored
 from tlbench.engine.runtime.precision import matmul_precision
 from tlbench.engine.runtime.throughput import UNSCORED
+from tlbench.engine.streams.order import StreamPlan
 from tlbench.engine.training.loop import OnStep
 from tlbench.suite import Suite
 from tlbench.terms import Case, Cost, TracePoint
@@ -44,9 +45,19 @@ class CaseInputs:
     """The N scored samples, without labels and groups."""
     validation: Subset | None
     """Held-out source samples with their labels, for the trace."""
+    stream: StreamPlan | None = None
+    """The order in which the scored samples come to a method that adapts on them; None: at random, and for other methods."""
 
     @classmethod
-    def of(cls, data: CaseData, case: Case, suite: Suite, precision: str, seed: Callable[[str], int]) -> CaseInputs:
+    def of(
+        cls,
+        data: CaseData,
+        case: Case,
+        suite: Suite,
+        precision: str,
+        seed: Callable[[str], int],
+        stream: StreamPlan | None = None,
+    ) -> CaseInputs:
         """The inputs of a case: the scored samples lose their labels, and so do the splits that the method does not read.
 
         Args:
@@ -55,6 +66,7 @@ class CaseInputs:
             suite: its network and training.
             precision: of its steps.
             seed: the use of a random draw -> its seed.
+            stream: the order of the scored samples, for a method that adapts on them.
         """
         reads, granted = methods.method_class(case.method).reads, data.granted
         source, target_labeled = granted.source, granted.target_labeled
@@ -65,7 +77,7 @@ class CaseInputs:
         granted = dataclasses.replace(granted, source=source, target_labeled=target_labeled)
         if granted.open_set and target_labeled is not None:  # its labels show "unknown", a class like the others
             granted = dataclasses.replace(granted, classes=granted.classes + 1, open_set=False)
-        return cls(case, suite, precision, seed, granted, data.scored.unlabeled(), data.validation)
+        return cls(case, suite, precision, seed, granted, data.scored.unlabeled(), data.validation, stream)
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,9 @@ def predict_and_measure(
         with clock.measure(UNSCORED, work_only=True):  # before the scored samples, for some methods learn from those
             validation_outputs = None if validation is None else predict(fitted, validation)
             predict(fitted, warm_up)
-        outputs = predict_scored(fitted, scored, inputs.suite.train.batch, inputs.seed("stream"), clock)
+        if fitted.is_online:
+            meters.memory.begin_interval()
+        outputs = predict_scored(fitted, scored, inputs.suite.train.batch, inputs.seed("stream"), clock, inputs.stream)
         sizes = [*fitted.trace_sizes * len(fitted.outcome.trace), len(validation or ()), len(warm_up)]
         late_notes = bill_late_work(fitted, clock, sizes, len(scored))
         cost = measure_cost(

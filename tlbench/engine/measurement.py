@@ -18,8 +18,9 @@ from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.engine.training.loop import OnStep, train_learners
+from tlbench.engine.streams.order import StreamPlan, online_accuracy, plan_stream
 from tlbench.methods.base import DeepMethod
-from tlbench.suite import Suite
+from tlbench.suite import SEQUENCE, Protocol, Suite
 from tlbench.terms import Case, Cost, Domain, Record, Scores
 
 VMAPPED_NOTE = "vmapped seeds"
@@ -77,19 +78,34 @@ class PreparedCase:
     @property
     def inputs(self) -> CaseInputs:
         """What the case is fitted and predicted from, without the labels of its scored samples."""
-        return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed)
+        stream = self.stream if self._adapts_online else None
+        return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed, stream)
 
 
 def seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
+        self.stream = self._plan_stream(protocol)
+        """The order of the stream, which is drawn by labels; None where the suite declares no stream."""
+
+    def _plan_stream(self, protocol: Protocol) -> StreamPlan | None:
+        scored = self.case_data.scored
+        if protocol.stream is None or scored.y is None:
+            return None
+        domain = scored.group if SEQUENCE in self.suite.base_of(self.case.target) else None
+        return plan_stream(protocol.stream, self.suite.train.batch, scored.y, domain, self.seed("stream"))
+
+    @property
+    def _adapts_online(self) -> bool:
+        method = methods.method_class(self.case.method)
+        return issubclass(method, DeepMethod) and method.online is not DeepMethod.online
     """The case and the fingerprints that seeds are hashed from; all label budgets of a target have the seeds of its domain.
 
     The labelled samples of one budget are then among those of the next, and a budget draws the samples of a suite that grants
-    this number of labels alone.
+    this number of labels alone. All orders of a stream have the seeds of its domain as well, and so the same trained network.
     """
-    if (budget := suite.label_budgets.get(case.target)) is None:
+    if (base := suite.base_of(case.target)) == case.target:
         return case, fingerprints
-    renamed = {budget.domain if name == case.target else name: print_ for name, print_ in fingerprints.items()}
-    return case.model_copy(update={"target": budget.domain}), renamed
+    renamed = {base if name == case.target else name: print_ for name, print_ in fingerprints.items()}
+    return case.model_copy(update={"target": base}), renamed
 
 
 def measure(
@@ -198,6 +214,8 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
 
 
 def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any]:
+        if prepared.stream is not None:
+            facts["online_accuracy"] = online_accuracy(predicted == y, prepared.stream)
     """The score on the validation samples of the source; empty where there are none."""
     if data.validation is None or data.validation.y is None or outputs.validation is None:
         return {}

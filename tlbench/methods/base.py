@@ -17,6 +17,8 @@ from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 from tlbench.label_sets import LABEL_SETS
+from tlbench.methods.groups import Group as Group
+from tlbench.methods.online import OnlineAdaptation as OnlineAdaptation
 from tlbench.nn.net import Net
 from tlbench.solvers.base_learners import LEARNER_VERSIONS
 from tlbench.terms import SPLIT_OF_OLD, SPLITS, STREAM_SPLIT, Step, Task
@@ -149,19 +151,6 @@ class Passes(Protocol):
 
 
 @dataclass(frozen=True)
-class Group:
-    """Modules that share a learning rate: `scale` times the suite's rate.
-
-    At scale 0 the modules are frozen: they get no gradient and no optimizer state, and their batch statistics do not move.
-    A parameter of several groups belongs to the last of them: `Group((net,), 0.0), Group((norm,))` trains `norm` alone.
-    """
-
-    modules: tuple[nn.Module, ...]
-    scale: float | Callable[[float], float] = 1.0
-    """A number, or a function of the phase's progress in [0, 1], such as `lambda progress: float(progress > 0.5)`."""
-
-
-@dataclass(frozen=True)
 class AlternatingUpdate:
     """One of several updates within a step, as min-max training makes them: each with its own loss and its own modules."""
 
@@ -198,18 +187,6 @@ class Phase:
     """A function from the gradients (K, P) of the K losses by the P parameters that all of them reach to one gradient (P,)."""
     after: Callable[[float], None] | None = None
     """A function of the progress that is called after each step, without gradients: moving averages belong here."""
-
-
-@dataclass(frozen=True)
-class OnlineAdaptation:
-    """Adaptation on the stream of scored samples, in order: each batch is predicted first, then the method learns from it."""
-
-    loss: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Network inputs (B, ...) -> (logits (B, C), scalar loss); the logits of this forward pass are the predictions."""
-    groups: tuple[Group, ...]
-    """The modules that learn on the stream; they run in training mode, all others in evaluation mode."""
-    lr: float
-    """Adam's learning rate. It is an option of the method, for the suite's rate belongs to a fixed number of steps."""
 
 
 class DeepMethod(Method, nn.Module):
@@ -255,7 +232,9 @@ class DeepMethod(Method, nn.Module):
         self.net.renew_head()
 
     def online(self) -> OnlineAdaptation | None:
-        """How the method learns on the stream, if it does; its `reads` then names `stream`."""
+        """How the method adapts on the stream, if it does; its `reads` then names `stream`, unless each prediction depends on
+        its own sample alone.
+        """
         return None
 
     def predict(self, x: Tensor) -> Tensor:

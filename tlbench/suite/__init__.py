@@ -15,18 +15,22 @@ from tlbench.suite.loading import (
     shipped_suites,
     shipped_sweep_levels,
 )
+from tlbench.suite.pairs import SEQUENCE
 from tlbench.suite.schema import MEAN, MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training
+from tlbench.suite.streams import Stream
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import LabelBudget
 
 __all__ = [
     "MEAN",
+    "SEQUENCE",
     "LabelBudget",
     "MethodEntry",
     "NamedFile",
     "Network",
     "Protocol",
     "PublishedLevel",
+    "Stream",
     "Suite",
     "SuiteCheck",
     "Training",

@@ -17,6 +17,7 @@ from tlbench.suite.pairs import pair_label, parse_pairs
 from tlbench.suite.published_levels import level_errors, levels_in, with_metric
 from tlbench.suite.renamed_keys import without_renamed_keys
 from tlbench.suite.schema import NO_LABELS_FOR_HEAD, Protocol, PublishedLevel, SuiteFile
+from tlbench.suite.streams import stream_targets, with_one_order
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
 from tlbench.terms import SweepLevel
@@ -92,7 +93,8 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     written = raw
     raw, sweep_errors = expand_severities(raw)
     raw, label_budgets, budget_errors = expand_label_budgets(raw)
-    errors += sweep_errors + budget_errors
+    raw, orders, order_errors = with_one_order(raw)
+    errors += sweep_errors + budget_errors + order_errors
     file: SuiteFile | None = None
     try:
         file = SuiteFile.model_validate(raw)
@@ -101,7 +103,8 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     domains, domain_errors = _declared_domains(raw)
     tables = raw.get("domains")
     pairs, pair_errors = parse_pairs(raw.get("pairs"), list(tables) if isinstance(tables, Mapping) else [])
-    errors += domain_errors + pair_errors
+    domains, pairs, stream_orders, stream_errors = stream_targets(domains, pairs, orders, label_budgets)
+    errors += domain_errors + pair_errors + stream_errors
     for check in checks:
         errors += check(raw)
     errors += _errors_between_tables(raw)
@@ -125,6 +128,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         path=path,
         published=published,
         label_budgets=label_budgets,
+        stream_orders=stream_orders,
         sweep_levels=sweep_levels(written, label_budgets),
     )
 
@@ -164,8 +168,8 @@ def _declared_domains(raw: Mapping[str, Any]) -> tuple[dict[str, data.Declaratio
             errors += table_errors
             if declaration is not None:
                 declarations[name] = declaration
-        if "+" in name or ":" in name or not name.strip():
-            errors.append(f"domains: The name {name!r} is empty or holds '+' or ':', which separate the domains of a pair.")
+        if {*"+:>"} & {*name} or not name.strip():
+            errors.append(f"domains: The name {name!r} is empty or holds '+', ':' or '>', which separate those of a pair.")
     return declarations, errors
 
 

@@ -11,6 +11,9 @@ from tlbench.errors import unknown_name
 Pair = tuple[tuple[str, ...], str]
 """The names of the source domains, and the name of the target domain."""
 
+SEQUENCE = ">"
+"""Stands between the targets of a pair that come one after the other, as one stream."""
+
 PAIRS_RULE = 'Write all = true, or list = ["source:target", "source+source:target"].'
 
 
@@ -44,8 +47,9 @@ def parse_pairs(value: Any, names: Sequence[str]) -> tuple[tuple[Pair, ...], lis
         left, target = text.split(":")
         sources = tuple(left.split("+"))
         where = f"pairs.list {text!r}"
-        errors += [unknown_name("domain", name, names, where) for name in (*sources, target) if name not in names]
-        if target in sources or len(set(sources)) < len(sources):
+        domains = (*sources, *target.split(SEQUENCE))
+        errors += [unknown_name("domain", name, names, where) for name in domains if name not in names]
+        if len(set(domains)) < len(domains):
             errors.append(f"{where}: A domain appears twice. Name each domain once.")
         pairs.append((sources, target))
     if not pairs and not errors:

@@ -14,6 +14,7 @@ from tlbench.label_sets import OPEN_SETS, LabelSet
 from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.terms import Strict
+from tlbench.suite.streams import Stream
 
 
 def seed_errors(seeds: Iterable[int]) -> list[str]:
@@ -53,6 +54,9 @@ class Protocol(Table):
     held_out: float = Field(0.5, gt=0, lt=1, description="share of target samples held out, with scored = 'held_out'")
     source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source samples held out for source_accuracy")
     baseline: str = "source_only"
+    stream: Stream | None = None
+    """How scored samples come to methods that adapt at test time; none: at random, in batches as in training. It needs the
+    grant `stream`."""
     metric: Literal[
         "target_accuracy",
         "macro_f1",
@@ -87,6 +91,14 @@ class Protocol(Table):
         return table
 
     @model_validator(mode="after")
+    @model_validator(mode="after")
+    def _stream_that_is_granted(self) -> Protocol:
+        if self.stream is not None and "stream" not in self.grants:
+            raise ValueError("stream declares a stream, which grants does not name. Add 'stream' to grants.")
+        if self.stream is not None and self.stream.order == "by_class" and self.task == "regression":
+            raise ValueError("stream.order = 'by_class' needs classes. Choose 'shuffled' or 'stored' for a regression.")
+        return self
+
     def _metric_of_the_task(self) -> Protocol:
         if (self.metric in REGRESSION_METRICS) != (self.task == "regression"):
             raise ValueError(

@@ -12,6 +12,7 @@ from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
 from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training, seed_errors
+from tlbench.suite.streams import StreamOrder
 from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case, SweepLevel
 
@@ -46,6 +47,8 @@ class Suite:
     """What others report for the baseline, each with its metric; no case depends on it."""
     label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)
     """By name, the target domains that `protocol.target_labels` generated, each with its number of labels."""
+    stream_orders: Mapping[str, StreamOrder] = field(default_factory=dict)
+    """By name, the targets that several orders of `protocol.stream` generated, each with its order."""
     sweep_levels: Mapping[str, SweepLevel] = field(default_factory=dict)
     """By name, the domains that sweeps over severity or label budgets generated, and what each stands for."""
     files: Mapping[str, NamedFile] = field(default_factory=dict)
@@ -91,10 +94,22 @@ class Suite:
         ]
 
     def protocol_of(self, target: str) -> Protocol:
-        """The protocol on a target domain; with label budgets, `target_labels` is the budget of this target."""
+        """The protocol on a target domain; with label budgets, or several orders of the stream, it is that of this target."""
+        if target in self.stream_orders and self.protocol.stream is not None:
+            stream = self.protocol.stream.model_copy(update={"order": self.stream_orders[target].order})
+            return self.protocol.model_copy(update={"stream": stream})
         if target not in self.label_budgets:
             return self.protocol
         return self.protocol.model_copy(update={"target_labels": self.label_budgets[target].labels})
+
+    def has_own_protocol(self, target: str) -> bool:
+        """Whether `protocol_of` a target differs from that of other targets."""
+        return target in self.label_budgets or target in self.stream_orders
+
+    def base_of(self, target: str) -> str:
+        """The domain that a label budget or an order of the stream generated a target from; otherwise the target itself."""
+        generated = self.label_budgets.get(target) or self.stream_orders.get(target)
+        return target if generated is None else generated.domain
 
     def sweep_levels_of(self, names: Iterable[str]) -> dict[str, SweepLevel]:
         """Those of some domains that a sweep generated, and those they were generated from, with what each stands for."""

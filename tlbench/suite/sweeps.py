@@ -20,6 +20,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tlbench.suite.pairs import SEQUENCE
 from tlbench.terms import SweepLevel
 
 
@@ -125,7 +126,9 @@ def _expanded_pairs(pairs: Any, generated: Mapping[str, list[str]]) -> Any:
             expanded.append(text)  # `parse_pairs` reports it
             continue
         left, target = text.split(":")
-        choices = [generated.get(name, [name]) for name in (*left.split("+"), target)]
+        last = [name for one in target.split(SEQUENCE) for name in generated.get(one, [one])]
+        targets = [SEQUENCE.join(last)] if SEQUENCE in target else last
+        choices = [*(generated.get(name, [name]) for name in left.split("+")), targets]
         expanded += [f"{'+'.join(sources)}:{last}" for *sources, last in itertools.product(*choices)]
     return {**pairs, "list": expanded}
 
