@@ -1,4 +1,4 @@
-"""Where a record comes from: the machine that a case ran on, and the code that ran it."""
+"""Where a record comes from: the machine that a case ran on, the code that ran it, and the weights that it started from."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ class Code(Strict):
     dirty: bool | None = None
     engine: ranges.Size | None = None
     """The version of the engine, which is raised when the numbers of all methods change; null in older records."""
+
+
+class WeightsSource(Strict):
+    """Who trained the weights of a backbone, on what, and under which licence they come; empty: not stated."""
+
+    name: ranges.Text = ""
+    """What they are, such as MobileNetV2 of torchvision."""
+    trained_on: ranges.Text = ""
+    """The data that they were trained on, such as ImageNet-1k."""
+    citation: ranges.Text = ""
+    licence: ranges.Text = ""
+    url: ranges.Text = ""
+
+    def text(self) -> str:
+        """What is stated in one clause: "MobileNetV2, trained on ImageNet-1k (Sandler et al. 2018; licence Apache-2.0)"."""
+        trained = f"trained on {self.trained_on}" if self.trained_on else ""
+        rest = "; ".join(filter(None, (self.citation, f"licence {self.licence}" if self.licence else "")))
+        clause = ", ".join(filter(None, (self.name, trained)))
+        return f"{clause} ({rest})" if clause and rest else clause or rest or self.url

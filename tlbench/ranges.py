@@ -36,6 +36,7 @@ Joules = Annotated[float, Field(ge=0, le=1e15)]
 Cores = Annotated[int, Field(ge=1, le=1_000_000)]
 """Cores, threads, devices, or cases at once."""
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Text = Annotated[str, Field(max_length=2000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CodeHash = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|version .{1,400})$")]
 """The sha256 of a source file, or the version of a distribution whose module has no file."""

@@ -5,6 +5,7 @@ Importing this module imports no torch, so that commands which only list or chec
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tlbench import methods, suite
 from tlbench.errors import TlbenchError
-from tlbench.nn import backbones
+from tlbench.nn import backbones, weights_facts
 
 if TYPE_CHECKING:
     import torch
@@ -207,7 +208,11 @@ def load_suite(name: str | Path) -> suite.Suite:
     Raises:
         TlbenchError: with all errors of the file.
     """
-    return suite.load_suite(suite.locate_suite(str(name)), (backbones.suite_errors, methods.suite_errors))
+    loaded = suite.load_suite(suite.locate_suite(str(name)), (backbones.suite_errors, methods.suite_errors))
+    try:
+        return dataclasses.replace(loaded, net=weights_facts.with_published_facts(loaded.net))
+    except TlbenchError as error:
+        raise TlbenchError(f"{loaded.path}:\n  {error}") from error
 
 
 def load_suites(names: Iterable[str | Path]) -> list[suite.Suite]:

@@ -16,6 +16,7 @@ from tlbench import ranges
 from tlbench.label_sets import LabelSet
 from tlbench.provenance import Code as Code
 from tlbench.provenance import Machine as Machine
+from tlbench.provenance import WeightsSource as WeightsSource
 from tlbench.ranges import Strict as Strict
 
 if TYPE_CHECKING:
@@ -264,6 +265,8 @@ class Record(Case):
     """By name, the hash of the code of the third-party method and backbone that took part; null in older records."""
     started: str
     finished: str
+    weights_source: WeightsSource | None = None
+    """What the suite, or what publishes the weights, states of them; null: nothing, no weights, or an older record."""
     """UTC, ISO 8601."""
     notes: tuple[str, ...] = ()
     """What ran otherwise than asked, and why: "2 sources are pooled.", "compile off: ..."."""

@@ -20,7 +20,7 @@ from tlbench.engine.runtime.seeds import seed_of, seeded_rng
 from tlbench.engine.streams.predictor import StreamPredictor
 from tlbench.errors import TlbenchError, schema_errors
 from tlbench.methods.base import DeepMethod, Method
-from tlbench.nn import backbones
+from tlbench.nn import backbones, weights_facts
 from tlbench.suite import Network, Protocol, Suite, Training
 from tlbench.terms import SPLITS, STREAM_SPLIT, Case
 
@@ -187,6 +187,7 @@ def _suite(name: str, data: TaskData, net: Mapping[str, Any], train: Mapping[str
         network = network.model_copy(update={"backbone": "conv1d"})
     if errors := backbones.suite_errors({"net": {"backbone": network.backbone, **network.options}}):
         raise TlbenchError("\n".join(errors))
+    network = weights_facts.with_published_facts(network)
     protocol = Protocol.model_validate({"task": task, "grants": ["source", "target", STREAM_SPLIT]})
     files = backbones.named_files(network.backbone, network.options, resolve_data_root(None), network.sha256)
     return Suite("fit", 1, "", "", {}, ((("source",), "target"),), protocol, network, training, {}, files=files)

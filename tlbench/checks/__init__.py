@@ -10,7 +10,7 @@ from tlbench.checks.contribution import check_contribution
 from tlbench.checks.host_sync import host_syncs
 from tlbench.checks.method import METHOD_CHECKS, check_method
 from tlbench.checks.results import check_results
-from tlbench.checks.suite import check_suite, check_suite_data
+from tlbench.checks.suite import check_suite, check_suite_data, suite_warnings
 from tlbench.checks.toy_task import fit_method, predict_scores, scores_after_fit, toy_samples, toy_suite, toy_task
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "host_syncs",
     "predict_scores",
     "scores_after_fit",
+    "suite_warnings",
     "toy_samples",
     "toy_suite",
     "toy_task",

@@ -10,6 +10,7 @@ from tlbench import data, engine, methods, runner
 from tlbench.engine.data.inductive import check_inductive_reads
 from tlbench.engine.data.pair_classes import label_set_error
 from tlbench.errors import NotApplicableError, TlbenchError
+from tlbench.nn import backbones
 from tlbench.reports.tables.captions import plural
 from tlbench.runner.plan import with_files
 from tlbench.suite import Suite
@@ -48,6 +49,30 @@ def check_suite(suite: Suite) -> list[str]:
     if len(suite.protocol.seeds) < LEAST_SEEDS:
         report.append(f"The suite has {plural(len(suite.protocol.seeds), 'seed')}, and a 95 % CI takes {LEAST_SEEDS}.")
     return report
+
+
+def suite_warnings(suite: Suite) -> list[str]:
+    """A sentence where a suite starts from weights and does not say what they were trained on, or under which licence they come.
+
+    Args:
+        suite: a suite that `session.load_suite` has read, with what published weights state of themselves.
+    """
+    paths = backbones.declared_paths(suite.net.backbone, suite.net.options)
+    stated = suite.net.weights_source
+    missing = [
+        f"{key} ({meaning})"
+        for key, meaning, value in (
+            ("trained_on", "the data that they were trained on", stated.trained_on),
+            ("licence", "that under which they come, or that none was found", stated.licence),
+        )
+        if not value
+    ]
+    if not paths or not missing:
+        return []
+    return [
+        f"{suite.path or suite.name}: net.weights_source: The suite starts from {', '.join(paths)} and does not state "
+        f"{' and '.join(missing)}. State it in [net.weights_source]."
+    ]
 
 
 def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:

@@ -77,9 +77,11 @@ def _check_file(path: Path, suite: str | None, root: Path | None) -> list[str]:
     from tlbench import checks, session
 
     if path.suffix == ".toml":
-        suite_file = session.load_suite(path)
-        passed = checks.check_suite(suite_file)
-        return passed if root is None else [*passed, *checks.check_suite_data(suite_file, root)]
+        loaded_suite = session.load_suite(path)
+        passed = checks.check_suite(loaded_suite)
+        for warning in checks.suite_warnings(loaded_suite):
+            console.warn(f"warning: {warning}")
+        return passed if root is None else [*passed, *checks.check_suite_data(loaded_suite, root)]
     if path.suffix == ".py":
         return _check_plugin(path)
     if (loaded := _suite_of(path, suite)) is not None:

@@ -28,7 +28,7 @@ from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
 from tlbench.nn.augmentation.pipeline import check_shape
 from tlbench.suite import Suite
-from tlbench.terms import Case, Domain, Record
+from tlbench.terms import Case, Domain, Record, WeightsSource
 
 NOTE_CHARACTERS = 1000
 """The longest note of a record; a note may come from a method."""
@@ -241,6 +241,7 @@ def case_facts(
         "machine": machine(device, resolve_precision(suite.train, device) if is_deep else "fp32"),
         "code": code(),
         "data": dict(fingerprints),
-        **vars(contents(case, suite, shape)),
+        **vars(read := contents(case, suite, shape)),
+        "weights_source": suite.net.weights_source if read.weights and suite.net.weights_source != WeightsSource() else None,
         "started": clock.utc(),
     }

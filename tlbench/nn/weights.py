@@ -100,19 +100,20 @@ def with_paths(options: Mapping[str, Any], named: Mapping[str, NamedFile]) -> di
     return {key: replaced(value) for key, value in options.items()} if paths else dict(options)
 
 
-def downloaded(name: str, url: str) -> Path:
+def downloaded(name: str, url: str, file_name: str = "") -> Path:
     """The file of published weights in torch's folder of checkpoints (TORCH_HOME), downloaded where that is allowed.
 
     Args:
         name: what the file holds, for errors: "DEFAULT of resnet50".
-        url: its address; its last part is the name of the file.
+        url: its address.
+        file_name: the name of the file there; empty: the last part of the address.
 
     Raises:
         TlbenchError: the file is not on this machine and downloads are not allowed, or the download fails.
     """
     from torch import hub
 
-    path = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    path = Path(hub.get_dir()) / "checkpoints" / (file_name or Path(urlparse(url).path).name)
     if path.is_file():
         return path
     if not files.download_allowed():

@@ -46,7 +46,7 @@ COLUMNS = (
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
     *("tlbench", "commit", "dirty"),
-    *("data", "suite_hash", "sweep_levels", "started", "finished", "schema", "identity"),
+    *("data", "suite_hash", "sweep_levels", "weights_source", "started", "finished", "schema", "identity"),
 )
 """The columns of a frame, in order.
 
@@ -62,7 +62,7 @@ _DTYPES: dict[str, Any] = {
     "dirty": "boolean",
     **dict.fromkeys(("per_class", "per_group"), object),
     **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit"), "str"),
-    **dict.fromkeys(("suite_hash", "sweep_levels"), "str"),
+    **dict.fromkeys(("suite_hash", "sweep_levels", "weights_source"), "str"),
 }
 """The types of the columns that pandas can't infer from a chunk of records in which every value is missing."""
 
@@ -108,7 +108,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
         *(machine.threads, machine.concurrent_cases, machine.devices),
         *(code.tlbench, code.commit, code.dirty),
-        *(_json(record.data), record.suite_hash, _levels(record)),
+        *(_json(record.data), record.suite_hash, _levels(record), _weights_source(record)),
         *(record.started, record.finished, record.schema_, record.identity),
     )
 
@@ -121,6 +121,11 @@ def _levels(record: Record) -> str | None:
 
 
 def _measured(accuracies: Mapping[str, float | None] | None) -> list[float]:
+def _weights_source(record: Record) -> str | None:
+    """What a record states of pre-trained weights, as JSON text; None where it states nothing."""
+    return None if record.weights_source is None else _json(record.weights_source.model_dump())
+
+
     """The accuracies of the classes or groups that have scored samples."""
     return [accuracy for accuracy in (accuracies or {}).values() if accuracy is not None]
 

@@ -15,7 +15,7 @@ import tlbench
 from tlbench import data, engine, methods, records
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod
-from tlbench.nn import backbones
+from tlbench.nn import backbones, weights_facts
 from tlbench.plugins import file_hash
 from tlbench.records import ResultsLog
 from tlbench.runner.duplicates import duplicate_warnings
@@ -154,6 +154,10 @@ def with_files(suite: Suite, root: Path, entries: Collection[str]) -> Suite:
     Raises:
         TlbenchError: a file is not there or has another sha256 than stated, or weights may not be downloaded.
     """
+    try:
+        suite = dataclasses.replace(suite, net=weights_facts.with_published_facts(suite.net))
+    except TlbenchError as error:
+        raise TlbenchError(f"{suite.path or suite.name}: {error}") from error
     classes = [methods.method_class(suite.methods[entry].method or entry) for entry in entries]
     if not suite.net.frozen and not any(issubclass(kind, DeepMethod) for kind in classes):
         return suite

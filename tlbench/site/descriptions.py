@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics import METRICS
 from tlbench.reports.tables.captions import SELECTION
 from tlbench.suite import PublishedLevel, Suite
-from tlbench.terms import Record
+from tlbench.terms import Record, WeightsSource
 
 _URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
 
@@ -38,6 +39,8 @@ class OfSuite:
     citation: str = ""
     protocol: Sequence[tuple[str, str]] = ()
     data: Sequence[tuple[str, str]] = ()
+    weights: Sequence[tuple[str, str]] = ()
+    """What the pre-trained weights are: name, data, licence, citation and address, each where it is stated."""
     published: Sequence[tuple[str, str, str]] = ()
     """The published levels: the entry with the source, the address of the source, and the values with their protocol."""
 
@@ -56,8 +59,33 @@ class MethodDescription:
 
 def describe_suite(records: Sequence[Record]) -> OfSuite:
     """Describe a suite from its shipped file where that is the version of the records, else from the records alone."""
+    shipped = _shipped(records[-1])
+    described = _describe(records, shipped)
+    stated = [record.weights_source for record in records if record.weights_source is not None]
+    source = shipped.net.weights_source if shipped is not None else WeightsSource()
+    if source == WeightsSource() and stated:
+        source = stated[-1]
+    paths = dict.fromkeys(path for record in records for path in record.weights or {})
+    return dataclasses.replace(described, weights=_weights(source, list(paths)))
+
+
+def _weights(source: WeightsSource, paths: Sequence[str]) -> list[tuple[str, str]]:
+    """What the weights are, in words; none where no record read any."""
+    if not paths:
+        return []
+    lines = [
+        ("Weights", source.name or ", ".join(paths)),
+        ("Trained on", source.trained_on or "not stated in the suite"),
+        ("Licence of the weights", source.licence or "not stated in the suite"),
+        ("To be cited for the weights", source.citation),
+        ("Address of the weights", source.url),
+    ]
+    return [(what, text) for what, text in lines if text]
+
+
+def _describe(records: Sequence[Record], shipped: Suite | None) -> OfSuite:
+    """The description without the weights."""
     last = records[-1]
-    shipped = _shipped(last)
     if shipped is None:
         reads = dict.fromkeys(split for record in records for split in record.reads)
         text = [

@@ -12,9 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from tlbench.label_sets import OPEN_SETS, LabelSet
 from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS
+from tlbench.provenance import WeightsSource
 from tlbench.suite.augmentation import Augmentation, order_error
-from tlbench.terms import Strict
 from tlbench.suite.streams import Stream
+from tlbench.terms import Strict
 
 
 def seed_errors(seeds: Iterable[int]) -> list[str]:
@@ -53,10 +54,10 @@ class Protocol(Table):
     """The target samples that are scored: the unlabelled ones adapted to, a held-out share of them, or the test split."""
     held_out: float = Field(0.5, gt=0, lt=1, description="share of target samples held out, with scored = 'held_out'")
     source_held_out: float = Field(0.1, ge=0, lt=1, description="share of source samples held out for source_accuracy")
-    baseline: str = "source_only"
     stream: Stream | None = None
     """How scored samples come to methods that adapt at test time; none: at random, in batches as in training. It needs the
     grant `stream`."""
+    baseline: str = "source_only"
     metric: Literal[
         "target_accuracy",
         "macro_f1",
@@ -91,7 +92,6 @@ class Protocol(Table):
         return table
 
     @model_validator(mode="after")
-    @model_validator(mode="after")
     def _stream_that_is_granted(self) -> Protocol:
         if self.stream is not None and "stream" not in self.grants:
             raise ValueError("stream declares a stream, which grants does not name. Add 'stream' to grants.")
@@ -99,6 +99,7 @@ class Protocol(Table):
             raise ValueError("stream.order = 'by_class' needs classes. Choose 'shuffled' or 'stored' for a regression.")
         return self
 
+    @model_validator(mode="after")
     def _metric_of_the_task(self) -> Protocol:
         if (self.metric in REGRESSION_METRICS) != (self.task == "regression"):
             raise ValueError(
@@ -143,7 +144,11 @@ class Network(BaseModel):
     mean: PerChannel = 0.5
     """The backbone gets images as (x - mean) / std with x in [0, 1], and vectors unchanged."""
     std: PerChannel = 0.5
+    normalization: Literal["stated", "weights"] = "stated"
+    """Whether `mean` and `std` are those above, or those that published weights state; a run then puts these there."""
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="of the file that `weights` names; empty: not compared")
+    weights_source: WeightsSource = Field(WeightsSource(), strict=False)
+    """Who trained the weights, on what, and under which licence they come; it decides no number."""
     frozen: bool = False
     """A frozen backbone does not learn: its features are computed once per domain, for all methods, seeds and runs."""
     bottleneck: int = Field(0, ge=0, description="width of a trainable layer on frozen features; 0: only the head is trained")
@@ -154,6 +159,12 @@ class Network(BaseModel):
         if min(value if isinstance(value, tuple) else (value,)) <= 0:
             raise ValueError("A standard deviation must be greater than 0.")
         return value
+
+    @model_validator(mode="after")
+    def _one_normalization(self) -> Network:
+        if self.normalization == "weights" and {"mean", "std"} & self.model_fields_set:
+            raise ValueError("normalization = 'weights' takes mean and std from the weights. Leave both out, or state them.")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:

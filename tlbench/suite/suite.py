@@ -18,7 +18,7 @@ from tlbench.terms import Case, SweepLevel
 
 NOT_HASHED = {
     "protocol": {"seeds", "baseline", "metric", "selection"},
-    "net": {"sha256"},
+    "net": {"sha256", "normalization", "weights_source"},
     "train": {"compile", "resident", "vmap_seeds"},
 }
 """Keys that change no number of a case: which cases there are, how they are compared, and how a step is run."""

@@ -3,6 +3,8 @@
 A module may have a function `published_file(options) -> Path | None` as well: the file of published weights that the option
 `weights` names (`weights.downloaded` fetches it where that is allowed), or None where it names a file of the user's.
 
+A function `published_weights(options)` gives what is stated of those weights, a `weights_facts.PublishedWeights` or None.
+
 `PATH_KEYS` of a module names the options that are paths, where they are others than `weights`; the paths that `build` gets are
 those of the files below the data root. `READS_TOKENS = True` in a module says that its samples are token ids (N, length).
 
@@ -28,14 +30,14 @@ from tlbench.data import resolve_data_root
 from tlbench.errors import TlbenchError, schema_errors, unknown_name
 from tlbench.nn import weights
 from tlbench.nn.shapes import suitable_backbone
-from tlbench.suite import NamedFile
+from tlbench.suite import NamedFile, Network
 
 if TYPE_CHECKING:
     from tlbench.nn.net import Backbone
 
 ENTRY_POINTS = "tlbench.backbones"
 """The entry-point group of installed packages; each entry point names a module."""
-RESERVED_KEYS = frozenset({"backbone", "mean", "std", "sha256", "frozen", "bottleneck"})
+RESERVED_KEYS = frozenset(Network.model_fields)
 """Keys of the `[net]` table that the suite reads itself, so that no backbone may have an option of the same name."""
 _registered: dict[str, Path] = {}
 
@@ -111,7 +113,7 @@ def full_name(name: str, options: Mapping[str, Any], shape: tuple[int, ...] | No
     """The name of a backbone with its network, `torchvision:resnet18`; None for `auto` where no shape of a sample is given."""
     if name == "auto" and shape is None:
         return None
-    family, options = _with_network(name if shape is None else resolve_backbone(name, shape), options)
+    family, options = family_and_options(name if shape is None else resolve_backbone(name, shape), options)
     network = options.get("network")
     return f"{family}:{network}" if isinstance(network, str) and network else family
 
@@ -129,7 +131,7 @@ def named_files(name: str, options: Mapping[str, Any], root: Path, sha256: str =
         TlbenchError: a file is not there, lies outside the data root or has another sha256 than stated; or published weights
             are not on this machine, and can't or may not be downloaded.
     """
-    name, options = _with_network(name, options)
+    name, options = family_and_options(name, options)
     path_keys = _path_keys(name)
     published = None
     if options.get("weights") and not str(options["weights"]).startswith(weights.PREFIX):
@@ -152,7 +154,7 @@ def declared_paths(name: str, options: Mapping[str, Any]) -> list[str]:
     Raises:
         TlbenchError: there is no such backbone, or it cannot be imported.
     """
-    name, options = _with_network(name, options)
+    name, options = family_and_options(name, options)
     keys = _path_keys(name)
     return [text for key, text in weights.texts(options) if key in keys]
 
@@ -198,7 +200,7 @@ def build_backbone(
     """
     from tlbench.nn.net import Backbone
 
-    name, options = _with_network(resolve_backbone(name, shape), options)
+    name, options = family_and_options(resolve_backbone(name, shape), options)
     if errors := suite_errors({"net": {"backbone": name, **options}}):
         raise TlbenchError("\n".join(errors))
     module = backbone_module(name)
@@ -241,7 +243,7 @@ def suite_errors(raw: Mapping[str, Any]) -> list[str]:
         return ["net.bottleneck: A bottleneck is a layer on frozen features. Set frozen = true as well."]
     if net.get("sha256") and not net.get("weights"):
         return ["net.sha256: It is the checksum of the file that net.weights names. Name the file, or leave the checksum out."]
-    name, options = _with_network(
+    name, options = family_and_options(
         net.get("backbone", "auto"), {key: value for key, value in net.items() if key not in RESERVED_KEYS}
     )
     if name == "auto":
@@ -264,8 +266,8 @@ def _shipped() -> frozenset[str]:
     return frozenset(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def _with_network(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """`torchvision:resnet18` is the backbone `torchvision` with the option network = 'resnet18'."""
+def family_and_options(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The module of a backbone and its options: `torchvision:resnet18` is the backbone `torchvision` with the option network = 'resnet18'."""
     family, _, network = name.partition(":")
     return family, {**options, **({"network": network} if network else {})}
 

@@ -1,11 +1,13 @@
 """An image network of timm by its name, as `timm:tf_efficientnet_lite0`, without its classifier. Needs the extra `timm`.
 
-Wightman, PyTorch image models, 2019. https://doi.org/10.5281/zenodo.4414861. Weights are those of a file, under timm's names;
-`data_config` of the network says which mean and standard deviation they expect.
+Wightman, PyTorch image models, 2019. https://doi.org/10.5281/zenodo.4414861. Weights are those of a file, under timm's names, or
+published ones by their tag in timm, such as in1k, or DEFAULT. Published ones state the mean and the standard deviation of their
+inputs, which `normalization = "weights"` takes.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from tlbench.errors import TlbenchError, unknown_name
 from tlbench.nn import weights
 from tlbench.nn.net import Backbone
 from tlbench.nn.shapes import suitable_backbone
+from tlbench.nn.weights_facts import PublishedWeights
 from tlbench.nn.whole_network import ThreeChannels, WholeNetwork, grouped_layers
+from tlbench.terms import WeightsSource
 
 
 class Options(BaseModel):
@@ -25,7 +29,59 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: str = Field(description="a name of timm.list_models()")
-    weights: str = Field("", description="empty for random weights, or file:PATH (below the data root)")
+    weights: str = Field(
+        "", description="empty for random weights, file:PATH (below the data root), or DEFAULT or a tag for timm's weights"
+    )
+
+
+def published_file(options: Options) -> Path | None:
+    """The file of timm's weights that the options name, such as DEFAULT or in1k; None where they name none.
+
+    Raises:
+        TlbenchError: it is not on this machine, and can't or may not be downloaded.
+    """
+    published = _published(options)
+    if published is None:
+        return None
+    name = f"{options.weights} of {options.network}"
+    if not published.hf_hub_id:
+        return weights.downloaded(name, published.url)
+    from huggingface_hub import hf_hub_url  # timm depends on it
+
+    url = hf_hub_url(published.hf_hub_id, "model.safetensors")
+    return weights.downloaded(name, url, f"{options.network}.{published.tag}{weights.SAFETENSORS_SUFFIX}")
+
+
+def published_weights(options: Options) -> PublishedWeights | None:
+    """What timm states of the weights that the options name; the tag tells the data that they were trained on."""
+    published = _published(options)
+    if published is None:
+        return None
+    papers = ", ".join([published.paper_ids] if isinstance(published.paper_ids, str) else published.paper_ids or [])
+    source = WeightsSource(
+        name=f"{options.network}.{published.tag} of timm",
+        trained_on=published.tag,
+        citation="; ".join(filter(None, (published.paper_name, papers))),
+        licence=published.license or "",
+        url=published.origin_url or published.url or "",
+    )
+    return PublishedWeights(source, published.mean, published.std)
+
+
+def _published(options: Options) -> Any:
+    """timm's configuration of the published weights that the options name; None where they name none."""
+    try:
+        from timm.models import get_pretrained_cfg
+    except ImportError:
+        return None  # `build` says so
+    tag = "" if options.weights == "DEFAULT" else f".{options.weights}"
+    if not options.weights or not re.fullmatch(r"[\w-]+", options.weights):
+        return None
+    try:
+        published = get_pretrained_cfg(f"{options.network}{tag}")
+    except (RuntimeError, KeyError):  # no such network or tag
+        return None
+    return published if published is not None and (published.url or published.hf_hub_id) else None
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:

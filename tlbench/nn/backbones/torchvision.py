@@ -1,8 +1,8 @@
 """A classification network of torchvision by its name, as `torchvision:resnet18`, without its last layer.
 
-Weights are those of a file (`tlbench.nn.weights`), or published ones by their name in torchvision, such as DEFAULT. Those of
-ImageNet expect `mean = [0.485, 0.456, 0.406]` and `std = [0.229, 0.224, 0.225]`; those of googlenet and inception_v3 were
-trained with 0.5 for both, the values that a suite has where it states none.
+Weights are those of a file (`tlbench.nn.weights`), or published ones by their name in torchvision, such as DEFAULT. Published
+ones state the mean and the standard deviation of their inputs, which `normalization = "weights"` takes; those of ImageNet in
+files expect `mean = [0.485, 0.456, 0.406]` and `std = [0.229, 0.224, 0.225]`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from tlbench.errors import TlbenchError, unknown_name
 from tlbench.nn import weights
 from tlbench.nn.net import Backbone
 from tlbench.nn.shapes import suitable_backbone
+from tlbench.nn.weights_facts import PublishedWeights
 from tlbench.nn.whole_network import ThreeChannels, WholeNetwork, grouped_layers
+from tlbench.terms import WeightsSource
 
 CLASSIFIERS = ("fc", "classifier", "heads", "head")
 """The names that torchvision's networks give to the part that ends in the last layer."""
@@ -58,6 +60,25 @@ def published_file(options: Options) -> Path | None:
     if options.weights not in published:
         return None
     return weights.downloaded(f"{options.weights} of {options.network}", published[options.weights].value.url)
+
+
+def published_weights(options: Options) -> PublishedWeights | None:
+    """What torchvision states of the weights that the options name; it states no licence of most weights."""
+    from torchvision import models
+
+    published = models.get_model_weights(options.network).__members__
+    if options.weights not in published:
+        return None
+    named = published[options.weights]
+    facts = named.value.meta
+    source = WeightsSource(
+        name=f"{named} of torchvision",
+        trained_on=", ".join(facts.get("_metrics", {})),
+        licence=facts.get("license", ""),
+        url=facts.get("recipe", named.value.url),
+    )
+    inputs = named.value.transforms()
+    return PublishedWeights(source, getattr(inputs, "mean", None), getattr(inputs, "std", None))
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:

@@ -11,6 +11,7 @@ import pandas as pd
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals as statistics
 from tlbench.reports.statistics.intervals import MIN_SEEDS
+from tlbench.terms import WeightsSource
 
 SELECTION = "Model selection: the last step of a fixed budget."
 
@@ -181,6 +182,13 @@ def mixed_provenance(frame: pd.DataFrame) -> str:
         entries = short_list(list(dict.fromkeys(done["entry"][dirty])))
         sentences.append(f"{dirty.sum()} of {plural(len(done), 'record')} are of uncommitted code: {entries}.")
     return " ".join(sentences)
+
+
+def weights_sources(frame: pd.DataFrame) -> str:
+    """The sentence on the pre-trained weights that the records state, each source once; empty where they state none."""
+    stated = frame["weights_source"].dropna().unique()
+    clauses = dict.fromkeys(WeightsSource.model_validate_json(text).text() for text in stated)
+    return f"Pre-trained weights: {short_list(sorted(clauses), '; ')}." if clauses else ""
 
 
 def software_versions(frame: pd.DataFrame) -> list[str]:

@@ -73,6 +73,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             captions.SELECTION,
             captions.incomplete_entries(scores, np.isfinite(cell.mean), "mean and rank"),
             captions.unfinished_cases(latest),
+            captions.weights_sources(latest),
             captions.mixed_inputs(latest),
             captions.mixed_provenance(latest),
             precision_note(scores, "mean", margin),
