@@ -84,7 +84,7 @@ def test_weights_that_state_no_scale_are_one_sentence(backbone, weights):
 
 
 def test_a_suite_states_either_a_scale_or_that_of_the_weights():
-    with pytest.raises(TlbenchError, match="normalization = 'weights' takes mean and std from the weights. Leave both out"):
+    with pytest.raises(TlbenchError, match=r"normalization = 'weights' takes mean and std from the weights. Leave both out"):
         suite(net={"normalization": "weights", "mean": 0.4})
     with pytest.raises(TlbenchError, match=r"net.weights_source: Unknown key 'license'. Did you mean 'licence'\?"):
         suite(net={"weights_source": {"license": "MIT"}})

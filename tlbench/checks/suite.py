@@ -52,7 +52,7 @@ def check_suite(suite: Suite) -> list[str]:
 
 
 def suite_warnings(suite: Suite) -> list[str]:
-    """A sentence where a suite starts from weights and does not say what they were trained on, or under which licence they come.
+    """A sentence where a suite starts from weights and does not say what they were trained on, or under which licence.
 
     Args:
         suite: a suite that `session.load_suite` has read, with what published weights state of themselves.

@@ -1,4 +1,4 @@
-"""What published weights state of themselves: who trained them, on what, and the mean and standard deviation of their inputs."""
+"""What published weights state of themselves: who trained them, on what, and the mean and deviation of their inputs."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def with_published_facts(net: Network) -> Network:
         return net
     if published is None or published.mean is None or published.std is None:
         raise TlbenchError(
-            "net.normalization: 'weights' takes mean and std from published weights that state them, such as weights = 'DEFAULT' "
-            f"of torchvision, and {net.options.get('weights') or 'a network without weights'!r} states none. State net.mean "
+            "net.normalization: 'weights' takes mean and std from published weights that state them, such as 'DEFAULT' of "
+            f"torchvision, and {net.options.get('weights') or 'a network without weights'!r} states none. State net.mean "
             "and net.std."
         )
     facts = {"mean": tuple(map(float, published.mean)), "std": tuple(map(float, published.std)), "normalization": "stated"}

@@ -267,7 +267,7 @@ def _shipped() -> frozenset[str]:
 
 
 def family_and_options(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The module of a backbone and its options: `torchvision:resnet18` is the backbone `torchvision` with the option network = 'resnet18'."""
+    """The module of a backbone and its options: `torchvision:resnet18` is `torchvision` with network = 'resnet18'."""
     family, _, network = name.partition(":")
     return family, {**options, **({"network": network} if network else {})}
 

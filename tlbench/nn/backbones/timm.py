@@ -1,8 +1,8 @@
 """An image network of timm by its name, as `timm:tf_efficientnet_lite0`, without its classifier. Needs the extra `timm`.
 
-Wightman, PyTorch image models, 2019. https://doi.org/10.5281/zenodo.4414861. Weights are those of a file, under timm's names, or
-published ones by their tag in timm, such as in1k, or DEFAULT. Published ones state the mean and the standard deviation of their
-inputs, which `normalization = "weights"` takes.
+Wightman, PyTorch image models, 2019. https://doi.org/10.5281/zenodo.4414861. Weights are those of a file, under timm's names,
+or published ones by their tag in timm, such as in1k, or DEFAULT. Published ones state the mean and the standard deviation of
+their inputs, which `normalization = "weights"` takes.
 """
 
 from __future__ import annotations
