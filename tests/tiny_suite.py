@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tlbench import methods
 from tlbench.suite import Suite, parse_suite
 from tlbench.terms import Case, Code, Domain, Labelled, Machine, Record, Scores
 
@@ -38,6 +39,17 @@ batch = 8
 [methods.source_only]
 [methods.coral]
 """
+
+
+NAMED = SUITE.replace('backbone = "mlp"\nhidden = [8]', 'backbone = "features"')
+
+
+def suite_of(method: str, columns: int, **changes: dict[str, Any]) -> Suite:
+    """The tiny suite on a network that the method can work with: one with a text side for methods that read class names."""
+    if not methods.method_class(method).reads_class_texts:
+        return suite(**changes)
+    net = {"class_embeddings": {str(k): [float(k == column) for column in range(columns)] for k in range(3)}}
+    return suite(NAMED, **{**changes, "net": net})
 
 
 IMAGES = SUITE.replace('backbone = "mlp"\nhidden = [8]', 'backbone = "lenet"')

@@ -6,7 +6,7 @@ needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -100,6 +100,10 @@ class Task:
     target_labeled: Labelled | None = None
     regression: bool = False
     open_set: bool = False
+    class_texts: tuple[str, ...] = ()
+    """The C class names in readable words, for methods with `reads_class_texts`; empty for the others."""
+    embed_classes: Callable[[Sequence[str]], Tensor] | None = None
+    """C texts -> embeddings (C, D) in the space of the features (N, D); for methods with `reads_class_texts`."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +174,14 @@ class Scores(Strict):
     source_r2: ranges.ExplainedVariance | None = None
     """Regression: on the held-out source samples."""
     scored_samples: ranges.Size | None = Field(None, alias="scored_rows")
+    online_accuracy: list[ranges.Share] | None = None
+    """The accuracies of successive windows of the stream that the suite declares, in its order; their sizes differ by one at
+    most."""
     predictions: str | None = None
     """Names the file beside the records that holds the predicted class of every scored sample."""
     trace: list[TracePoint] = Field(default_factory=list)
 
 
-    online_accuracy: list[ranges.Share] | None = None
-    """The accuracies of successive windows of the stream that the suite declares, in its order; their sizes differ by one at
-    most."""
 class Cost(Strict):
     """The cost of a case. Null means not measured."""
 
@@ -207,13 +211,13 @@ class Cost(Strict):
     """One pass of a frozen backbone over the domains of the pair; in no other number, for all cases share its features."""
     peak_memory_bytes: ranges.Count | None = None
     """Allocated on a GPU, resident in the process on a CPU."""
+    stream_peak_memory_bytes: ranges.Count | None = None
+    """The same while a method that adapts on the stream predicts the scored samples."""
     peak_reserved_bytes: ranges.Count | None = None
     peak_resident_bytes: ranges.Count | None = None
     energy_joules: ranges.Joules | None = None
     trainable_parameters: ranges.Count | None = None
     """The number of parameters of a deep method that learn in its last phase."""
-    stream_peak_memory_bytes: ranges.Count | None = None
-    """The same while a method that adapts on the stream predicts the scored samples."""
     adapter_bytes: ranges.Count | None = None
     """What a target needs beside the network of the source: the bytes of those parameters and of the batch statistics that move
     with them. Null for a method of one phase."""
@@ -261,12 +265,12 @@ class Record(Case):
     """The backbone of a case with a network, and not `auto` but what it stands for; null: none, or not known."""
     weights: dict[ranges.Name, ranges.Sha256] | None = None
     """By the path as the suite declares it, the sha256 of each file that the backbone reads; null in older records."""
+    weights_source: WeightsSource | None = None
+    """What the suite, or what publishes the weights, states of them; null: nothing, no weights, or an older record."""
     plugins: dict[ranges.Name, ranges.CodeHash] | None = None
     """By name, the hash of the code of the third-party method and backbone that took part; null in older records."""
     started: str
     finished: str
-    weights_source: WeightsSource | None = None
-    """What the suite, or what publishes the weights, states of them; null: nothing, no weights, or an older record."""
     """UTC, ISO 8601."""
     notes: tuple[str, ...] = ()
     """What ran otherwise than asked, and why: "2 sources are pooled.", "compile off: ..."."""

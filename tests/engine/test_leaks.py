@@ -11,7 +11,7 @@ from engine_runs import (
 )
 from method_choice import others_slow
 from plugin_files import plugged
-from tiny_suite import CPU, case, domain, suite
+from tiny_suite import CPU, case, domain, suite_of
 
 from tlbench import engine, methods
 from tlbench.engine.runtime import metrics
@@ -30,7 +30,8 @@ def test_labels_of_scored_samples_move_no_prediction(monkeypatch, name, scored):
         pytest.skip("its granted labels are drawn by class from the same rows")
     protocol = {"target_labels": 3 if scored == "test" else 0, "scored": scored, "grants": ALL_GRANTS}
     train = {"steps": 30, "lr": 0.01}
-    chosen = suite(protocol=protocol, train=train, net={"batch_norm": True}, methods={"source_only": {}})
+    tables = {"protocol": protocol, "train": train, "net": {"batch_norm": True}, "methods": {"source_only": {}}}
+    chosen = suite_of(name, 4, **tables)
     plain = blob_domains()
     b = plain["b"]
     other = domain("b", b.samples, turned(b.test)) if scored == "test" else domain("b", turned(b.samples))

@@ -11,10 +11,10 @@ import torch
 from fake_device import ELSEWHERE, Mixed, second_device, streams, watched
 from method_choice import others_slow
 from plugin_files import plugged
-from tiny_suite import CPU, IMAGES, SUITE, case, domain, suite
+from tiny_suite import CPU, IMAGES, NAMED, SUITE, case, domain, suite
 
 from tlbench import engine, methods
-from tlbench.checks.toy_task import toy_regression, toy_samples
+from tlbench.checks.toy_task import CLASS_EMBEDDINGS, toy_regression, toy_samples
 from tlbench.engine import fitting
 from tlbench.engine.data import batches
 from tlbench.engine.runtime import device_limits
@@ -30,10 +30,11 @@ NUMBERS = [name for name in NAMES if "regression" in methods.method_class(name).
 
 def asked(text: str = SUITE, net=None, protocol=None, **train) -> Suite:
     grants = ["source", "target", "stream"]
+    net = {"batch_norm": True, **(net or {})} if text != NAMED else net
     return suite(
         text,
         protocol={"scored": "test", "target_labels": 3, "grants": grants, "source_held_out": 0.1, **(protocol or {})},
-        net={"batch_norm": True, **(net or {})},
+        net=net,
         train={"steps": 8, "batch": 12, "schedule": "inverse", "trace": 4, "resident": "on", **train},
         methods={"source_only": {}},
     )
@@ -90,7 +91,9 @@ def assert_alike(name: str, chosen: Suite, held: dict[str, Domain], device: torc
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_are_those_of_the_cpu_and_no_step_waits(name, away):
-    assert_alike(name, asked(), domains(), away)
+    named = methods.method_class(name).reads_class_texts
+    chosen = asked(NAMED, {"class_embeddings": CLASS_EMBEDDINGS}) if named else asked()
+    assert_alike(name, chosen, domains(), away)
 
 
 @pytest.mark.parametrize("name", others_slow(TRAINED))

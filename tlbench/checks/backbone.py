@@ -62,11 +62,32 @@ def is_deterministic_in_evaluation(name: str) -> None:
             raise TlbenchError(f"Two forward passes in evaluation mode differ for samples of shape {shape}.")
 
 
+def embeds_classes_one_by_one(name: str) -> None:
+    """Class names, where the backbone embeds them, have embeddings (C, D) in float32 that do not depend on each other."""
+    for _, backbone in _built(name):
+        if type(backbone).embed_classes is Backbone.embed_classes:
+            continue
+        with torch.no_grad():
+            texts = ("cat", "a mountain bike", "cat")
+            embeddings_CD = backbone.eval().embed_classes(texts)
+            alone_1D = backbone.embed_classes(texts[1:2])
+        expected = (len(texts), backbone.width)
+        if embeddings_CD.shape != expected or embeddings_CD.dtype != torch.float32:
+            raise TlbenchError(
+                f"embed_classes of {len(texts)} texts has the shape {tuple(embeddings_CD.shape)} and the dtype "
+                f"{embeddings_CD.dtype}. It must have the shape (C, width) = {expected} and the dtype float32."
+            )
+        same = torch.allclose(embeddings_CD[0], embeddings_CD[2], atol=1e-5)
+        if not same or not torch.allclose(embeddings_CD[1:2], alone_1D, atol=1e-5):
+            raise TlbenchError("The embedding of a class name depends on the names beside it.")
+
+
 BACKBONE_CHECKS: tuple[Callable[[str], None], ...] = (
     declares_its_contract,
     returns_features,
     every_parameter_gets_a_gradient,
     is_deterministic_in_evaluation,
+    embeds_classes_one_by_one,
 )
 
 

@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from tlbench import methods
-from tlbench.checks.toy_task import CLASSES, CPU, toy_samples, toy_suite
+from tlbench.checks.toy_task import CLASS_NAMES, CLASSES, CPU, toy_samples, toy_suite
 from tlbench.engine.measurement import Measurement, measure
 from tlbench.errors import NotApplicableError, TlbenchError
 from tlbench.runner.isolation import run_isolated
 from tlbench.suite import Suite
 from tlbench.terms import Case, Domain, Labelled
-
-NAMES = tuple(map(str, range(CLASSES)))
 
 
 def ignores_scored_labels(name: str) -> None:
@@ -25,7 +23,10 @@ def ignores_scored_labels(name: str) -> None:
     def outputs(offset: int) -> Tensor:
         x = toy_samples(5, 90, shift=0.7).x
         test = Labelled(x, (torch.arange(len(x)) + offset) % CLASSES)
-        source, target = Domain("a", toy_samples(1), NAMES, "a"), Domain("b", toy_samples(2, shift=0.7), NAMES, "b", test)
+        source, target = (
+            Domain("a", toy_samples(1), CLASS_NAMES, "a"),
+            Domain("b", toy_samples(2, shift=0.7), CLASS_NAMES, "b", test),
+        )
         return _predict(_case(name, "a", "b"), {"a": source, "b": target}, "test")
 
     first = outputs(0)
@@ -39,7 +40,7 @@ def ignores_scored_labels(name: str) -> None:
 def remembers_no_other_case(name: str) -> None:
     """A case comes out the same after a case with the domains swapped, whose labels it must not know, and in a new process."""
     samples = {"a": toy_samples(11), "b": toy_samples(12, shift=0.7)}
-    domains = {key: Domain(key, of_domain, NAMES, key) for key, of_domain in samples.items()}
+    domains = {key: Domain(key, of_domain, CLASS_NAMES, key) for key, of_domain in samples.items()}
     case, swapped = _case(name, "a", "b"), _case(name, "b", "a")
     before = _predict(case, domains, "adapted")
     _predict(swapped, domains, "adapted")
@@ -74,14 +75,17 @@ def _predict(case: Case, domains: dict[str, Domain], scored: str) -> Tensor:
 
 def _measure(case: Case, domains: dict[str, Domain], scored: str) -> tuple[Measurement, Suite]:
     """The measurement of a case and its suite, with batch normalisation where the method needs it."""
-    suites = [_suite(scored, batch_norm) for batch_norm in (False, True)]
+    if methods.method_class(case.method).reads_class_texts:
+        suite = _suite(scored, class_names=True)
+        return measure(case, suite, domains, CPU), suite
+    suites = [_suite(scored, batch_norm=batch_norm) for batch_norm in (False, True)]
     try:
         return measure(case, suites[0], domains, CPU), suites[0]
     except NotApplicableError:  # some methods adapt batch normalisation
         return measure(case, suites[1], domains, CPU), suites[1]
 
 
-def _suite(scored: str, batch_norm: bool) -> Suite:
-    suite = toy_suite(batch_norm=batch_norm)
+def _suite(scored: str, *, batch_norm: bool = False, class_names: bool = False) -> Suite:
+    suite = toy_suite(batch_norm=batch_norm, class_names=class_names)
     train = suite.train.model_copy(update={"trace": 0})
     return dataclasses.replace(suite, protocol=suite.protocol.model_copy(update={"scored": scored}), train=train)

@@ -6,6 +6,7 @@ shift (toy_task.py), on the CPU.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +19,6 @@ from tlbench.checks.leaks import ignores_scored_labels, remembers_no_other_case
 from tlbench.checks.soft_labels import takes_class_probabilities
 from tlbench.checks.source_free import adapts_without_the_source
 from tlbench.checks.toy_task import (
-    CLASSES,
     CPU,
     fit_method,
     predict_scores,
@@ -78,12 +78,17 @@ def predicts_finite_scores(name: str) -> None:
 
 
 def depends_exactly_on_reads(name: str) -> None:
-    """The result depends on every split that `reads` names, and on no other."""
+    """The result depends on every split that `reads` names, and on no other; and on class names where it reads them."""
     before = scores_after_fit(name, toy_task())
     influential = {split for split in SPLITS if not torch.equal(before, scores_after_fit(name, toy_task(swapped=split)))}
     if not torch.allclose(stream_scores(name, 0.7), stream_scores(name, 3.0), rtol=1e-4, atol=1e-5):
         influential.add(STREAM_SPLIT)
-    reads = methods.method_class(name).reads
+    kind = methods.method_class(name)
+    reads_texts = not torch.equal(before, scores_after_fit(name, toy_task(swapped="class_texts")))
+    if reads_texts != kind.reads_class_texts:
+        seen = "depends" if reads_texts else "does not depend"
+        raise TlbenchError(f"`reads_class_texts` is {kind.reads_class_texts}, but the result {seen} on the class names.")
+    reads = kind.reads
     if influential != reads:
         raise TlbenchError(f"`reads` names {sorted(reads)}, but the result depends on {sorted(influential)}.")
 
@@ -100,7 +105,8 @@ def classifies_without_shift(name: str) -> None:
     """A classifier reaches an accuracy of 0.9 where source and target have the same distribution."""
     if "classification" not in methods.method_class(name).tasks:
         return
-    task = Task(CLASSES, toy_samples(1), toy_samples(2).x, toy_samples(3, 30))
+    splits = {"source": toy_samples(1), "target": toy_samples(2).x, "target_labeled": toy_samples(3, 30)}
+    task = dataclasses.replace(toy_task(), **splits)
     test = toy_samples(4, 90)
     scores = predict_scores(fit_method(name, task, steps=200), test.x)
     accuracy = float((scores.argmax(1) == test.y).double().mean())
@@ -170,7 +176,8 @@ def is_invariant_to_sample_order(name: str) -> None:
         assert task.source is not None and task.target is not None and task.target_labeled is not None
         order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
         target_labeled = task.target_labeled[torch.arange(14, -1, -1)]
-        permuted = Task(CLASSES, task.source[order], task.target[order], target_labeled)
+        splits = {"source": task.source[order], "target": task.target[order], "target_labeled": target_labeled}
+        permuted = dataclasses.replace(task, **splits)
         if not torch.allclose(scores_after_fit(name, task), scores_after_fit(name, permuted), rtol=1e-4, atol=1e-6):
             raise TlbenchError("The result depends on the order of the samples.")
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,19 +18,26 @@ STEPS = 100
 """The number of steps of a training, unless a check sets its own."""
 CPU = torch.device("cpu")
 CLASSES = 3
+CLASS_NAMES = tuple(map(str, range(CLASSES)))
+CLASS_EMBEDDINGS = {name: [2.5 * (name == str(column)) for column in range(6)] for name in CLASS_NAMES}
+"""Class name -> the centre of its samples, so that class names and samples share a space."""
 
 
 def toy_samples(seed: int, count: int = 120, shift: float = 0.0) -> Labelled:
     """Samples (N, 6) of three well separated classes; `shift` is added to all values."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(count) % CLASSES
-    centres = 2.5 * torch.eye(CLASSES, 6)
+    centres = torch.tensor([CLASS_EMBEDDINGS[name] for name in CLASS_NAMES])
     x = centres[y] + 0.5 * torch.randn(count, 6, generator=generator) + shift
     return Labelled(x, y, torch.zeros_like(y))
 
 
 def toy_task(swapped: str | None = None) -> Task:
-    """A task with all splits granted; the swapped split has other inputs, and other labels where it has any."""
+    """A task with all splits and class names granted; the swapped split has other inputs, and other labels where it has any.
+
+    Args:
+        swapped: a split, or `class_texts`, whose classes then have the names of each other.
+    """
 
     def swap(split: str, samples: Labelled) -> Labelled:
         if split != swapped:
@@ -42,7 +49,15 @@ def toy_task(swapped: str | None = None) -> Task:
         swap("source", toy_samples(1)),
         swap("target", toy_samples(2, shift=0.7)).x,
         swap("target_labeled", toy_samples(3, 15, shift=0.7)),
+        class_texts=CLASS_NAMES if swapped != "class_texts" else CLASS_NAMES[::-1],
+        embed_classes=embed_toy_classes,
     )
+
+
+def embed_toy_classes(texts: Sequence[str]) -> Tensor:
+    """Texts (C) that hold the name of a class -> embeddings (C, 6), the centres of these classes."""
+    classes = [next((name for name in CLASS_NAMES if name in text), CLASS_NAMES[0]) for text in texts]
+    return torch.tensor([CLASS_EMBEDDINGS[name] for name in classes])
 
 
 def toy_regression(seed: int, count: int = 120, shift: float = 0.0, columns: int = 2) -> Labelled:
@@ -61,7 +76,14 @@ def toy_regression(seed: int, count: int = 120, shift: float = 0.0, columns: int
     return Labelled(x + shift, y[:, 2 - columns :], torch.zeros(count, dtype=torch.int64))
 
 
-def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classification", label_set: str = "closed") -> Suite:
+def toy_suite(
+    steps: int = STEPS,
+    batch_norm: bool = False,
+    task: str = "classification",
+    label_set: str = "closed",
+    *,
+    class_names: bool = False,
+) -> Suite:
     """A suite of the toy task, which needs no files.
 
     Args:
@@ -69,7 +91,11 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
         batch_norm: whether the backbone has batch normalisation.
         task: classification or regression.
         label_set: open for methods that predict "unknown".
+        class_names: whether the backbone has a text side in place of layers.
     """
+    net: dict[str, Any] = {"backbone": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}
+    if class_names:
+        net = {"backbone": "features", "class_embeddings": CLASS_EMBEDDINGS}
     protocol = {"grants": ["source", "target", STREAM_SPLIT], "scored": "test", "target_labels": 5, "source_held_out": 0.0}
     return Suite(
         name="toy",
@@ -79,7 +105,7 @@ def toy_suite(steps: int = STEPS, batch_norm: bool = False, task: str = "classif
         domains={},
         pairs=((("a",), "b"),),
         protocol=Protocol.model_validate({**protocol, "task": task, "label_set": label_set}),
-        net=Network.model_validate({"backbone": "mlp", "hidden": [32, 16], "batch_norm": batch_norm}),
+        net=Network.model_validate(net),
         train=Training(steps=steps, batch=32, lr=1e-2),
         methods={},
     )

@@ -61,7 +61,7 @@ SMALL_BYTES = 1 << 20
 """Domains whose files are smaller than this are not cached: they are decoded faster than they are mapped."""
 LOCK_TIMEOUT_SECONDS = 1800
 """How long a process waits for another one that decodes the same domain."""
-KEYS_WITHOUT_EFFECT = frozenset({"name", "licence", "citation", "source", "sha256"})
+KEYS_WITHOUT_EFFECT = frozenset({"name", "class_texts", "licence", "citation", "source", "sha256"})
 """The keys of a declaration that do not change what is loaded."""
 MODULES_WITHOUT_EFFECT = frozenset(
     {"cache", "cache_entries", "entry_contents", "checksums", "preview", "divergence", "duplicates"}

@@ -45,6 +45,8 @@ class Declaration(Strict):
     classes: tuple[str, ...] | None = None
     """None: the labels that occur."""
     label_map: dict[str, str] = Field(default_factory=dict)
+    class_texts: dict[str, str] = Field(default_factory=dict)
+    """Class -> readable words. No sample depends on them."""
     others: Literal["refuse", "drop", "unknown"] = "refuse"
     """What happens to samples whose label is outside `classes`."""
     keep: tuple[str, ...] | None = None
@@ -54,10 +56,10 @@ class Declaration(Strict):
     citation: str | None = None
     source: str | None = None
     sha256: dict[str, str] = Field(default_factory=dict)
-
-
     sequence: tuple[Declaration, ...] = ()
     """Of a target that is several domains, one after the other; the other keys are then those of the first."""
+
+
 @dataclass(frozen=True)
 class _MergedTable:
     """A domain table over the defaults of `[data]`."""
@@ -138,6 +140,7 @@ def _declaration(
         task=common.task,
         classes=classes,
         label_map={normalized(label): normalized(str(renamed)) for label, renamed in common.label_map.items()},
+        class_texts={normalized(label): text for label, text in common.class_texts.items()},
         others="drop" if common.drop_others else "unknown" if common.unknown else "refuse",
         keep=None if common.keep is None else tuple(normalized(str(label)) for label in common.keep),
         shifts=shift_list,

@@ -19,6 +19,12 @@ def _distinct(labels: list[Any]) -> list[Any]:
     return labels
 
 
+def _readable(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{text!r:.60} is not readable: class texts are words on one line, without control characters.")
+    return text
+
+
 class CommonKeys(Strict, strict=True):
     """The keys that every domain table may have; all others belong to the reader."""
 
@@ -30,6 +36,8 @@ class CommonKeys(Strict, strict=True):
     classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
     label_map: dict[str, str | int] = Field(default_factory=dict)
     """Label in the files -> label of the suite; labels that are not named stay as they are."""
+    class_texts: dict[str, Annotated[str, Field(max_length=1000), AfterValidator(_readable)]] = Field(default_factory=dict)
+    """Label of the suite -> readable words, for methods that read class names; without them, the label with spaces for `_`."""
     drop_others: bool = False
     """Samples whose label is outside `classes` are left out."""
     unknown: bool = False
@@ -48,7 +56,7 @@ class CommonKeys(Strict, strict=True):
     @model_validator(mode="after")
     def _one_label_set(self) -> Self:
         names = {normalized(str(label)) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
-        class_keys = {"classes": self.classes, "label_map": self.label_map, "keep": self.keep}
+        class_keys = {"classes": self.classes, "label_map": self.label_map, "class_texts": self.class_texts, "keep": self.keep}
         if self.task == "regression" and (given := [key for key, value in class_keys.items() if value]):
             raise ValueError(
                 f"The key {given[0]!r} is for class labels, and with task = 'regression' labels are numbers. Leave it out."

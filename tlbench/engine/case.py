@@ -15,6 +15,7 @@ from tlbench.engine.data import pair_checks
 from tlbench.engine.data.inputs import check_channels
 from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
+from tlbench.engine.runtime.class_texts import check_declared
 from tlbench.engine.runtime.device import code, device_context, machine
 from tlbench.engine.runtime.identity import contents, identity
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
@@ -48,8 +49,12 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
         TlbenchError: a pair can't be run; the text lists the errors of all pairs.
     """
     classes = [methods.method_class(entry.method or name) for name, entry in suite.methods.items()]
-    has_network = suite.net.frozen or any(issubclass(one, DeepMethod) for one in classes)
+    has_network = suite.net.frozen or any(issubclass(one, DeepMethod) or one.reads_class_texts for one in classes)
     errors: list[str] = []
+    try:
+        check_declared(suite, domains)
+    except TlbenchError as error:
+        errors.append(str(error))
     for sources, target in pairs:
         try:
             pair_checks.check_pair([domains[name] for name in sources], domains[target], suite.protocol_of(target))

@@ -216,6 +216,10 @@ def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Met
             f"{case.method} computes with single classes, and train.augment mixes them ({' and '.join(mixing)})"
         )
     withheld: dict[str, Any] = {split: None for split in SPLITS if split not in method_class.reads}
+    if method_class.reads_class_texts and granted.embed_classes is None:
+        raise NotApplicableError(f"{case.method} reads class names, and there is no network that embeds them")
+    if not method_class.reads_class_texts:
+        withheld |= {"class_texts": (), "embed_classes": None}
     return method_class, options, dataclasses.replace(granted, **withheld)
 
 
@@ -230,11 +234,11 @@ def predict_scored(
         batch_size: samples of a batch of the stream.
         seed: of the random numbers on the stream, and of its order where no plan gives one.
         clock: the prediction is billed to `predict`.
+        plan: the order and the batches of the stream; None: a random order, in batches of `batch_size`.
 
     Returns:
         Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`.
     """
-        plan: the order and the batches of the stream; None: a random order, in batches of `batch_size`.
     samples = samples if isinstance(samples, Subset) else Subset.of(samples)
     if not fitted.is_online or not isinstance(fitted.method, DeepMethod):
         with clock.measure("predict"):

@@ -79,12 +79,24 @@ def clear_features() -> None:
     _backbone_digests.clear()
 
 
-def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
-    """The frozen backbone on the CPU, and a digest of everything that decides its features beside the samples."""
+def new_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> Backbone:
+    """The frozen backbone of a suite, on the CPU.
+
+    Args:
+        suite: its network and files.
+        shape: of a sample.
+        precision: of the forward pass.
+    """
     with seeded_rng(SEED, torch.device("cpu")):
         backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
     backbone.eval().requires_grad_(False)
     set_backbone_precision(backbone, precision)
+    return backbone
+
+
+def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tuple[Backbone, str]:
+    """The frozen backbone on the CPU, and a digest of everything that decides its features beside the samples."""
+    backbone = new_backbone(suite, shape, precision)
     state = hashlib.sha256()
     for name, tensor in backbone.state_dict().items():
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -96,6 +108,8 @@ def _frozen_backbone(suite: Suite, shape: tuple[int, ...], precision: str) -> tu
         suite.net.std,
         shape,
         precision,
+        suite.net.options,  # some, such as how tokens are pooled, are neither in the text of the modules nor in their state
+        sorted(file.sha256 for file in suite.files.values()),
     ]
     if (code := backbones.plugin_hash(suite.net.backbone)) is not None:
         facts.append(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +15,11 @@ from tlbench.engine import frozen
 from tlbench.engine.data import splits
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
-from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime import class_texts, metrics
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
-from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.engine.streams.order import StreamPlan, online_accuracy, plan_stream
+from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import SEQUENCE, Protocol, Suite
 from tlbench.terms import Case, Cost, Domain, Record, Scores
@@ -63,6 +64,7 @@ class PreparedCase:
     ) -> None:
         fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
         self.case, self.device = case, device
+        suite = class_texts.with_network(case, suite)
         self.suite, visible = frozen.with_frozen_features(suite, {name: domains[name] for name in fingerprints}, device)
         domain_notes = [f"{name}: {note}" for name in fingerprints for note in domains[name].notes]
         self.notes, self.feature_seconds = (*domain_notes, *visible.notes), visible.feature_seconds
@@ -72,17 +74,15 @@ class PreparedCase:
         protocol = suite.protocol_of(case.target)
         where = (device, suite.train.resident) if on_device else (torch.device("cpu"), "off")
         self.case_data = splits.make_case_data(sources, target, protocol, self.seed, *where)
+        if methods.method_class(case.method).reads_class_texts:
+            known = self.case_data.classes[: self.case_data.granted.classes]
+            texts = class_texts.class_texts(known, class_texts.declared_texts(suite, fingerprints))
+            shape = tuple(domains[case.target].samples.x.shape[1:])
+            embed = class_texts.TextEmbedder(dataclasses.replace(suite, domains={}, path=None), shape, device)
+            granted = dataclasses.replace(self.case_data.granted, class_texts=texts, embed_classes=embed)
+            self.case_data = dataclasses.replace(self.case_data, granted=granted)
         is_deep = issubclass(methods.method_class(case.method), DeepMethod)
         self.precision = resolve_precision(suite.train, device) if is_deep else "fp32"
-
-    @property
-    def inputs(self) -> CaseInputs:
-        """What the case is fitted and predicted from, without the labels of its scored samples."""
-        stream = self.stream if self._adapts_online else None
-        return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed, stream)
-
-
-def seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
         self.stream = self._plan_stream(protocol)
         """The order of the stream, which is drawn by labels; None where the suite declares no stream."""
 
@@ -97,6 +97,15 @@ def seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[
     def _adapts_online(self) -> bool:
         method = methods.method_class(self.case.method)
         return issubclass(method, DeepMethod) and method.online is not DeepMethod.online
+
+    @property
+    def inputs(self) -> CaseInputs:
+        """What the case is fitted and predicted from, without the labels of its scored samples."""
+        stream = self.stream if self._adapts_online else None
+        return CaseInputs.of(self.case_data, self.case, self.suite, self.precision, self.seed, stream)
+
+
+def seed_facts(case: Case, suite: Suite, fingerprints: dict[str, str]) -> tuple[Case, dict[str, str]]:
     """The case and the fingerprints that seeds are hashed from; all label budgets of a target have the seeds of its domain.
 
     The labelled samples of one budget are then among those of the next, and a budget draws the samples of a suite that grants
@@ -206,6 +215,8 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
         predicted = metrics.predicted_classes(outputs.scored)
         facts["predictions"], predictions = metrics.pack_predictions(predicted, predicted == y)
         facts |= metrics.classification_scores(predicted, y, data.classes, open_set=data.open_set)
+        if prepared.stream is not None:
+            facts["online_accuracy"] = online_accuracy(predicted == y, prepared.stream)
         if group is not None:
             facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, group, data.groups)
     cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
@@ -214,8 +225,6 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
 
 
 def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any]:
-        if prepared.stream is not None:
-            facts["online_accuracy"] = online_accuracy(predicted == y, prepared.stream)
     """The score on the validation samples of the source; empty where there are none."""
     if data.validation is None or data.validation.y is None or outputs.validation is None:
         return {}

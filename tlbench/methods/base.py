@@ -53,6 +53,9 @@ class Method:
     lacks (inductive) follows from what its phases read, and need not be said."""
     version: ClassVar[int] = 1
     """Raise the version when the method's numbers change: records of the old version are then run again."""
+    reads_class_texts: ClassVar[bool] = False
+    """Whether the method learns from class names. `Task` then has them as `class_texts`, and the text side of the network as
+    `embed_classes`; only a shallow method may ask for them. It gets features of the frozen backbone in any suite."""
     draws_per_sample: ClassVar[bool] = False
     """Whether the loss draws random numbers for each sample, such as views or noise; a permuted batch then draws others."""
     Options: ClassVar[type[BaseModel]]
@@ -63,7 +66,7 @@ class Method:
         declared: dict[str, Any] = {}
         for kind in reversed(cls.__mro__):
             own = {name: value for name, value in vars(kind).items() if isinstance(value, FieldInfo)}
-            hints = typing.get_type_hints(kind) if own else {}
+            hints = typing.get_type_hints(kind, include_extras=True) if own else {}
             if untyped := sorted(own.keys() - hints.keys()):
                 raise TypeError(f"The option {untyped[0]!r} has no type. Write `{untyped[0]}: float = Field(...)`.")
             declared |= {name: (hints[name], value) for name, value in own.items()}
@@ -107,8 +110,10 @@ class Method:
             raise ValueError(
                 f"{cls.__name__}.reads names {renamed[0]!r}, which is now called {SPLIT_OF_OLD[renamed[0]]!r}. Rename it."
             )
-        if not getattr(cls, "reads", None) or not cls.reads <= {*SPLITS, STREAM_SPLIT}:
+        if not (getattr(cls, "reads", None) or cls.reads_class_texts) or not cls.reads <= {*SPLITS, STREAM_SPLIT}:
             raise ValueError(f"{cls.__name__}.reads must be a non-empty subset of {(*SPLITS, STREAM_SPLIT)}.")
+        if cls.reads_class_texts and not issubclass(cls, ShallowMethod):
+            raise ValueError(f"{cls.__name__}.reads_class_texts is for shallow methods. Derive it from ShallowMethod.")
 
 
 class ShallowMethod(Method):

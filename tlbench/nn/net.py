@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from tlbench.errors import NotApplicableError
 
 
 class Backbone(nn.Module):
@@ -33,6 +36,16 @@ class Backbone(nn.Module):
         with torch.autocast(x.device.type, self.autocast, cache_enabled=False):
             features = self._run_stages(x)
         return features.float()
+
+    def embed_classes(self, texts: Sequence[str]) -> Tensor:
+        """C class names in readable words -> embeddings (C, D) in the space of the features, for backbones that have one.
+
+        Raises:
+            NotApplicableError: the backbone embeds no texts.
+        """
+        raise NotApplicableError(
+            "the backbone embeds no class names; hf, word_vectors, conse and clip do, and features with embeddings of its own"
+        )
 
     def stage_outputs(self, x: Tensor) -> list[Tensor]:
         """Inputs (B, ...) -> the outputs (B, ...) of every stage in float32; the last are the features (B, D)."""

@@ -231,6 +231,8 @@ class Grants:
     target: Subset | None = None
     target_labeled: Subset | None = None
     regression: bool = False
+    class_texts: tuple[str, ...] = ()
+    embed_classes: Callable[[Sequence[str]], Tensor] | None = None
     open_set: bool = False
     source_classes: int | None = None
     """The number of classes that source labels index, where the target has others (an inductive label set); None: `classes`."""
@@ -245,10 +247,9 @@ class Grants:
         """The splits of a task; grants are returned unchanged."""
         if isinstance(task, Grants):
             return task
-        subsets: dict[str, Any] = {
-            split: None if (samples := getattr(task, split)) is None else Subset.of(samples) for split in SPLITS
-        }
-        return cls(task.classes, **subsets, regression=task.regression, open_set=task.open_set)
+        subsets = {split: None if (samples := getattr(task, split)) is None else Subset.of(samples) for split in SPLITS}
+        named: dict[str, Any] = {"class_texts": task.class_texts, "embed_classes": task.embed_classes, **subsets}
+        return cls(task.classes, regression=task.regression, open_set=task.open_set, **named)
 
     def task(self, transform: Callable[[Tensor], Tensor] = lambda x: x) -> Task:
         """All samples as plain tensors on the device, each x (N, ...) after `transform`."""
@@ -259,8 +260,8 @@ class Grants:
             return Labelled(transform(subset.x), subset.y, subset.domain, subset.group)
 
         splits = {split: materialized(getattr(self, split)) for split in SPLITS}
-        flags = {"regression": self.regression, "open_set": self.open_set}
-        return Task(self.classes, **splits, **flags)  # type: ignore[arg-type]  # labelled splits have labels
+        named: dict[str, Any] = {"class_texts": self.class_texts, "embed_classes": self.embed_classes, **splits}
+        return Task(self.classes, regression=self.regression, open_set=self.open_set, **named)
 
 
 def _mapped_file(tensor: Tensor) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from tlbench.engine.runtime import identity as today
+from tlbench.engine.runtime.class_texts import with_network
 from tlbench.suite import Suite
 from tlbench.terms import Record
 
@@ -19,8 +20,9 @@ def earlier_identities(record: Record, suite: Suite) -> set[str]:
         suite: its suite.
     """
     data = today.canonical({name: record.data[name] for name in (*record.sources, record.target)})
-    target = record.target if record.target in suite.label_budgets else ""
-    settings = {today.canonical(suite.hashed_settings(target, shallow=shallow)) for shallow in (True, False)}
+    target = record.target if suite.has_own_protocol(record.target) else ""
+    names, suite_read = today.names_text(record, suite), with_network(record, suite)
+    settings = {today.canonical(suite_read.hashed_settings(target, shallow=shallow)) for shallow in (True, False)}
     if today.is_deep(record):
         settings = {today.canonical(suite.hashed_settings(target))}
     method, version, options = today.method_facts(record)
@@ -28,7 +30,7 @@ def earlier_identities(record: Record, suite: Suite) -> set[str]:
     files = {"", today.content_text(record, suite, record.weights or {})}
     hashes = {
         hashlib.sha256(
-            f'{{"data":{data},"decides":{decides},{_engine_text(engine)}{contents}'
+            f'{{{names}"data":{data},"decides":{decides},{_engine_text(engine)}{contents}'
             f'"method":{today.canonical([method, earlier, options])},"pair":{pair},'
             f'"seed":{record.seed},"suite":{today.canonical([record.suite, record.suite_version])}}}'.encode()
         ).hexdigest()[:16]

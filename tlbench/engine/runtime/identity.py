@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlbench import methods
+from tlbench.engine.runtime.class_texts import declared_texts, with_network
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod
 from tlbench.nn import backbones
@@ -82,7 +83,7 @@ def identities(
     Raises:
         TlbenchError: the suite names weights, and neither `weights` nor a run gives their content.
     """
-    decided: dict[tuple[str, bool], str] = {}
+    decided: dict[tuple[str, bool, bool], str] = {}
     method_texts: dict[tuple[str, str], str] = {}
     content_texts: dict[str, str] = {}
     pair_texts: dict[tuple[tuple[str, ...], str], tuple[str, str]] = {}
@@ -98,18 +99,27 @@ def identities(
         if pair not in pair_texts:
             data = {name: fingerprints[name] for name in (*case.sources, case.target)}
             pair_texts[pair] = canonical(data), canonical(pair)
-        step = case.target if case.target in suite.label_budgets else "", not is_deep(case)
+        step = case.target if suite.has_own_protocol(case.target) else "", not is_deep(case), reads_class_texts(case)
         if step not in decided:
-            decided[step] = canonical(suite.hashed_settings(step[0], shallow=step[1]))
+            decided[step] = canonical(with_network(case, suite).hashed_settings(step[0], shallow=step[1]))
         data_text, pair_text = pair_texts[pair]
         # the canonical JSON of one object with sorted keys, which `suite.digest` hashes
         text = (
-            f'{{"data":{data_text},"decides":{decided[step]},{engine}{content_texts[case.method]}'
+            f'{{{names_text(case, suite)}"data":{data_text},"decides":{decided[step]},{engine}{content_texts[case.method]}'
             f'"method":{method_texts[options]},"pair":{pair_text},'
             f'"seed":{case.seed},"suite":{canonical([case.suite, case.suite_version])}}}'
         )
         hashes.append(hashlib.sha256(text.encode()).hexdigest()[:16])
     return hashes
+
+
+def names_text(case: Case, suite: Suite) -> str:
+    """The key `class_texts` of the hashed text, with the class names that a case reads as words; empty without any.
+
+    Labels themselves are in the fingerprints of the data.
+    """
+    texts = declared_texts(suite, (*case.sources, case.target)) if reads_class_texts(case) else {}
+    return f'"class_texts":{canonical(texts)},' if texts else ""
 
 
 def content_text(case: Case, suite: Suite, weights: Mapping[str, str] | None) -> str:
@@ -143,8 +153,13 @@ def is_deep(case: Case) -> bool:
     return issubclass(methods.method_class(case.method), DeepMethod)
 
 
+def reads_class_texts(case: Case) -> bool:
+    """Whether the method of a case reads class names, and so the network that embeds them."""
+    return methods.method_class(case.method).reads_class_texts
+
+
 def _uses_network(case: Case, suite: Suite) -> bool:
-    return suite.net.frozen or is_deep(case)
+    return suite.net.frozen or is_deep(case) or reads_class_texts(case)
 
 
 def method_facts(case: Case) -> list[Any]:

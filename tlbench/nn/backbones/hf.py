@@ -8,6 +8,7 @@ padding has an id of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from tlbench.data import tokenization
 from tlbench.errors import TlbenchError
 from tlbench.nn.net import Backbone
 from tlbench.nn.whole_network import WholeNetwork, grouped_layers
@@ -84,7 +86,29 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     if not isinstance(padding, int):
         raise TlbenchError(f"The network {folder.name} names no token of padding. Set pad_token_id in its config.json.")
     network = _Pooled(model, padding, options.pooling)
-    return WholeNetwork(network, configuration.hidden_size, grouped_layers(model))
+    return TextNetwork(network, configuration.hidden_size, grouped_layers(model), folder, shape[0])
+
+
+class TextNetwork(WholeNetwork):
+    """A network of texts, whose class names go through the same tokenizer and the same layers as its samples.
+
+    Args:
+        network: token ids (B, length) -> features (B, D).
+        width: D.
+        stages: groups of its modules.
+        vocabulary: the folder of its tokenizer, or its file of word vectors.
+        length: tokens of a sample.
+    """
+
+    def __init__(self, network: nn.Module, width: int, stages: list[nn.Module], vocabulary: Path, length: int) -> None:
+        super().__init__(network, width, stages)
+        self.vocabulary, self.length = vocabulary, length
+
+    def embed_classes(self, texts: Sequence[str]) -> Tensor:
+        """C class names -> embeddings (C, D), which are the features of their words; longer names are cut as samples are."""
+        ids_CL = torch.from_numpy(tokenization.encode(texts, self.vocabulary, self.length).ids)
+        embeddings_CD: Tensor = self(ids_CL.to(next(self.parameters()).device))
+        return embeddings_CD
 
 
 class _Pooled(nn.Module):

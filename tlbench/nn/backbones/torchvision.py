@@ -95,7 +95,7 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
             f"The backbone torchvision takes grey or colour images, not samples of shape {shape}. "
             f"Choose {suitable_backbone(shape)}."
         )
-    network = _network(options.network, shape)
+    network = new_network(options.network, shape)
     path = _last_layer(network, options.network)
     if options.weights:
         name = f"torchvision:{options.network}"
@@ -108,8 +108,16 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     return Backbone([nn.Sequential(ThreeChannels(), *stem), *blocks, nn.Sequential(*last, nn.Flatten())], width)
 
 
-def _network(name: str, shape: tuple[int, ...]) -> nn.Module:
-    """The network with new weights, without auxiliary classifiers."""
+def new_network(name: str, shape: tuple[int, ...]) -> nn.Module:
+    """The network with new weights, without auxiliary classifiers.
+
+    Args:
+        name: a classifier of torchvision.
+        shape: of an image.
+
+    Raises:
+        TlbenchError: the network takes images of another size.
+    """
     from torchvision import models
 
     keywords: dict[str, Any] = {}

@@ -9,6 +9,7 @@ suite the backbone.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from tlbench.data import tokenization
 from tlbench.data.decoding import files
 from tlbench.data.tokenization import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID, WORD_VECTORS
 from tlbench.errors import TlbenchError
@@ -58,7 +60,28 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     widths = [vectors_VD.shape[1], *options.hidden]
     stages: list[nn.Module] = [_Mean(vectors_VD)]
     stages += [nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in itertools.pairwise(widths)]
-    return Backbone(stages, widths[-1])
+    return WordVectors(stages, widths[-1], path, shape[0])
+
+
+class WordVectors(Backbone):
+    """Word ids (B, length) -> features (B, D); class names are read by the same words as samples.
+
+    Args:
+        stages: the mean of the vectors, and layers after it.
+        width: D.
+        vocabulary: the file of word vectors.
+        length: words of a sample.
+    """
+
+    def __init__(self, stages: list[nn.Module], width: int, vocabulary: Path, length: int) -> None:
+        super().__init__(stages, width)
+        self.vocabulary, self.length = vocabulary, length
+
+    def embed_classes(self, texts: Sequence[str]) -> Tensor:
+        """C class names -> embeddings (C, D), which are the features of their words; zero where no word has a vector."""
+        ids_CL = torch.from_numpy(tokenization.encode(texts, self.vocabulary, self.length).ids)
+        embeddings_CD: Tensor = self(ids_CL.to(next(self.parameters()).device))
+        return embeddings_CD
 
 
 class _Mean(nn.Module):

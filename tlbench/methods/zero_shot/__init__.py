@@ -1,0 +1,1 @@
+"""Methods that learn from class names alone, and read no sample."""
