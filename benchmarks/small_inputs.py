@@ -82,6 +82,7 @@ def inputs() -> list[Input]:
     table: dict[str, Any] = {"path": "d.csv", "label": "y"}
     arrays: dict[str, Any] = {"x": "x", "y": "y"}
     image = {"reader": "images", "size": 8}
+    wav: dict[str, Any] = {"reader": "wav", "rate": 4000, "seconds": 0.1, "n_fft": 64, "hop": 32, "mels": 8}
     lines: dict[str, Any] = {"texts": "s/good.txt", "labels": "s/labels.txt", "size": 64}
     return [
         domain_input("csv", "d.csv", reader="csv", **table),
@@ -109,6 +110,8 @@ def inputs() -> list[Input]:
             domain_input(f"image {kind}", f"{kind}/cat/a.{kind}", path=kind, **image)
             for kind in ("png", "jpeg", "gif", "bmp", "tiff", "webp")
         ),
+        domain_input("wav", "wav/no/a.wav", path="wav", **wav),
+        domain_input("wav, 24 bits, by pattern", "takes/7_ann_0.wav", path="takes", pattern=r"(?P<label>\d)_.*", **wav),
         domain_input("images in tar", "photos.tar", path="photos.tar", domain="png", **image),
         domain_input("images in tar.gz", "photos.tar.gz", path="photos.tar.gz", domain="png", **image),
         domain_input("text", "good.txt", reader="text", files={"good": "good.txt", "bad": "bad.txt"}, size=64),
@@ -145,6 +148,7 @@ def write_files(folder: Path) -> None:
     _write_tables(folder)
     _write_arrays(folder)
     _write_images(folder)
+    _write_recordings(folder)
     (folder / "good.txt").write_text("a fine book\n\na good read\n")
     (folder / "bad.txt").write_text("a dull book\n")
     (folder / "good.xml").write_text("<r><t>\nfine café\n</t></r><r><t>good</t></r>", encoding="utf-8")
@@ -229,6 +233,23 @@ def _write_images(folder: Path) -> None:
         with tarfile.open(fileobj=content, mode="w:gz" if name.endswith("gz") else "w") as archive:
             archive.add(folder / "png", "png")
         (folder / name).write_bytes(content.getvalue())
+
+
+def _write_recordings(folder: Path) -> None:
+    import wave
+
+    for name, width, rate in (
+        ("wav/no/a", 2, 8000),
+        ("wav/yes/a", 2, 8000),
+        ("takes/7_ann_0", 3, 4000),
+        ("takes/8_ann_0", 3, 4000),
+    ):
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = (2 ** (8 * width - 2) * np.sin(np.arange(rate // 8))).astype(int)
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, width, rate, 0, "NONE", ""))
+            file.writeframes(b"".join(int(sample).to_bytes(width, "little", signed=True) for sample in samples))
 
 
 def _write_records(folder: Path) -> None:

@@ -125,6 +125,15 @@ def test_each_sample_gets_the_operation_that_was_drawn_for_it():
     assert torch.allclose(views, torch.stack(expected))
 
 
+def test_a_gpu_selects_what_a_cpu_computes_for_the_samples_that_drew_it(monkeypatch):
+    kinds = [{"kind": "rand_augment", "operations": 3}, {"kind": "color", "brightness": 0.3, "hue": 0.2}]
+    chain, x = pipeline(*kinds), images(count=64)
+    parameters = chain.draw((64,), generator())
+    on_cpu = chain.views(x, parameters)
+    monkeypatch.setattr(selected, "_to_those_that_drew_it", selected._to_all)
+    assert torch.allclose(chain.views(x, parameters), on_cpu, atol=1e-6)
+
+
 def test_color_follows_the_drawn_order_and_amounts():
     color = {"kind": "color", "brightness": 0.4, "contrast": 0.3, "saturation": 0.2, "hue": 0.1}
     chain, x = pipeline(color), floats()

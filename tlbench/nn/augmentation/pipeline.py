@@ -32,7 +32,7 @@ class Pipeline:
     def __init__(self, kinds: Sequence[AnyKind], shape: tuple[int, ...]) -> None:
         check_shape(kinds, shape)
         self._kinds = [kind for kind in kinds if kind.kind not in MIXING_KINDS]
-        self._alphas = {kind.kind: kind.alpha for kind in kinds if isinstance(kind, MixUp | CutMix)}
+        self._alphas: dict[str, float] = {kind.kind: kind.alpha for kind in kinds if isinstance(kind, MixUp | CutMix)}
         self._shape = shape
 
     @property

@@ -23,15 +23,20 @@ def apply_selected(x: Tensor, operations: Sequence[Operation | None], choice: Te
         choice: the index of the operation of each sample (B,).
         amount: its amount (B,).
     """
+    apply = _to_those_that_drew_it if x.device.type == "cpu" else _to_all
     result = x.clone()
     for number, operation in enumerate(operations):
-        if operation is None:
-            continue
-        is_chosen = choice == number
-        if x.device.type == "cpu":
-            positions = is_chosen.nonzero()[:, 0]
-            if len(positions):
-                result[positions] = operation(x[positions], amount[positions])
-        else:
-            result = torch.where(is_chosen[:, None, None, None], operation(x, amount), result)
+        if operation is not None:
+            result = apply(x, result, operation, choice == number, amount)
     return result
+
+
+def _to_those_that_drew_it(x: Tensor, result: Tensor, operation: Operation, is_chosen: Tensor, amount: Tensor) -> Tensor:
+    positions = is_chosen.nonzero()[:, 0]
+    if len(positions):
+        result[positions] = operation(x[positions], amount[positions])
+    return result
+
+
+def _to_all(x: Tensor, result: Tensor, operation: Operation, is_chosen: Tensor, amount: Tensor) -> Tensor:
+    return torch.where(is_chosen[:, None, None, None], operation(x, amount), result)
