@@ -32,7 +32,7 @@ from tlbench.engine.training.shares import begin_steps
 from tlbench.errors import DivergedError, NotApplicableError
 from tlbench.methods.base import Phase
 from tlbench.methods.source_free import cowa
-from tlbench.nn.bottleneck import WeightNormLinear, with_bottleneck
+from tlbench.nn.heads import WeightNormLinear, with_bottleneck
 from tlbench.terms import Labelled, Step, Task
 
 SOURCE_FREE = ["shot_im", "shot", "nrc", "aad", "cowa"]
@@ -61,8 +61,7 @@ def loss_and_gradient(name, **options):
 def test_bottleneck_and_classifier():
     # tim-learn/SHOT at f7d555a: feat_bottleneck of type bn and feat_classifier of type wn, in training mode
     backbone, head = with_bottleneck(Identity(), 6), WeightNormLinear(6, CLASSES)
-    linear = backbone.stages[1][0]
-    linear.weight.data, linear.bias.data = wave(6, 8, 10), wave(1, 6, 11)[0]
+    backbone.stages[1][0].weight.data = wave(6, 8, 10)
     head.weight.data, head.norm.data, head.bias.data = wave(CLASSES, 6, 12), wave(CLASSES, 1, 13) + 2, wave(1, CLASSES, 14)[0]
     assert is_close(head(backbone(TARGET_BD))[0], [1.4319597, -1.7740396, -5.0932651, 1.1391737])
     new = WeightNormLinear(6, CLASSES)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import DeepMethod, Group, Passes, Phase
-from tlbench.nn.bottleneck import WeightNormLinear, with_bottleneck
+from tlbench.nn.heads import WeightNormLinear, with_bottleneck
 from tlbench.terms import Step
 
 
