@@ -6,15 +6,17 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torchvision.transforms.v2 import CutMix as TorchvisionCutMix
 from torchvision.transforms.v2 import MixUp as TorchvisionMixUp
 from torchvision.transforms.v2 import RandAugment as TorchvisionRandAugment
 from torchvision.transforms.v2 import functional as TF
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, schema_errors
 from tlbench.nn.augmentation import Pipeline, colors, geometry, mixing, rand_augment, selected
 from tlbench.nn.augmentation.pipeline import check_shape
 from tlbench.suite import Training
+from tlbench.suite.augmentation import described
 
 SHAPES = [(3, 17, 24), (1, 28, 28)]
 
@@ -269,6 +271,35 @@ def test_views_of_all_kinds_stay_in_range_and_differ_between_samples():
 def test_samples_that_a_kind_does_not_apply_to_are_refused(kind, shape, message):
     with pytest.raises(TlbenchError, match=message):
         pipeline(kind, shape=shape)
+
+
+def test_an_augmentation_is_described_by_what_it_declares():
+    kinds = [{"kind": "crop", "padding": 2, "fill": "edge"}, {"kind": "flip", "probability": 0.5}, "cutmix"]
+    texts = [described(one) for one in Training.model_validate({"augment": kinds}).augment]
+    assert texts == ["crop (padding = 2, fill = edge)", "flip", "cutmix"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ([{"kind": "filp"}], "train.augment[0]: Unknown kind 'filp'. Did you mean 'flip'?"),
+        ([{"kind": "crop", "paddng": 1}], "train.augment[0]: Unknown option 'paddng' of crop. Did you mean 'padding'?"),
+        (["flip", {"kind": "crop", "padding": 0}], "train.augment[1]: padding = 0 should be greater than or equal to 1."),
+        ([{"kind": "color"}], "train.augment[0]: color changes nothing. Set brightness, contrast, saturation or hue above 0."),
+        ([{"kind": "random_resized_crop", "scale": [0.5]}], "must be a list of two numbers, the smallest and the largest."),
+        ([{"kind": "random_resized_crop", "scale": [0.5, 2]}], "must be two shares of the area"),
+        ([{"kind": "random_resized_crop", "ratio": [2, 1]}], "must be two ratios"),
+        ([{"kind": "mixup"}, {"kind": "flip"}], "train.augment: mixup mixes finished samples and comes last."),
+        (["mixup", "cutmix", "mixup"], "train.augment: mixup is listed twice. List it once."),
+        ([3], "train.augment[0]: An entry must be a table with the key 'kind'. Available: crop, flip,"),
+        ("flip", "train.augment = 'flip' should be a valid list."),
+    ],
+)
+def test_a_wrong_declaration_is_one_readable_error(kinds, message):
+    with pytest.raises(ValidationError) as raised:
+        Training.model_validate({"augment": kinds})
+    ((_, text),) = schema_errors(raised.value, Training, "train")
+    assert message in text
 
 
 def test_token_ids_are_refused():

@@ -14,6 +14,7 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics import METRICS
 from tlbench.reports.tables.captions import SELECTION
 from tlbench.suite import PublishedLevel, Suite
+from tlbench.suite.augmentation import described
 from tlbench.terms import Record, WeightsSource
 
 _URL = re.compile(r"https?://[^\s<>\"')]+[^\s<>\"').,;]")
@@ -113,6 +114,8 @@ def _describe(records: Sequence[Record], shipped: Suite | None) -> OfSuite:
             f"learning rate {train.lr:g}, {train.schedule}",
         ),
     ]
+    if train.augment:
+        lines.append(("Augmentation", ", ".join(map(described, train.augment))))
     data: dict[str, list[str]] = {}
     for name, declaration in shipped.domains.items():
         facts = {"licence": declaration.licence or "not stated in the suite"}

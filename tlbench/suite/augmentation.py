@@ -152,9 +152,11 @@ Augmentation = Annotated[AnyKind, BeforeValidator(_checked)]
 """One entry of `train.augment`."""
 
 
-def mixes(kinds: Sequence[AnyKind]) -> bool:
-    """Whether an augmentation mixes labelled samples, so that labels become class probabilities."""
-    return any(one.kind in MIXING_KINDS for one in kinds)
+def described(kind: AnyKind) -> str:
+    """A kind with those of its options that are not at their defaults, such as `crop (padding = 2)`."""
+    options = kind.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+    listed = ", ".join(f"{key} = {value}" for key, value in options.items())
+    return f"{kind.kind} ({listed})" if listed else kind.kind
 
 
 def order_error(kinds: Sequence[AnyKind]) -> str | None:

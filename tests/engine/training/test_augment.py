@@ -8,6 +8,7 @@ import pytest
 import torch
 from engine_runs import DEEP_METHODS
 from method_choice import others_slow
+from plugin_files import Cut
 from tiny_suite import CPU, IMAGES, SUITE, blobs, case, domain, suite
 
 from tlbench import engine, methods
@@ -17,6 +18,8 @@ from tlbench.engine.data.phase_batches import PhaseDraws
 from tlbench.engine.fitting import prepare_training
 from tlbench.engine.measurement import PreparedCase
 from tlbench.engine.runtime.seeds import seeded_rng
+from tlbench.engine.training import oom_retry
+from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
 from tlbench.engine.training.loop import train_learners
 from tlbench.errors import TlbenchError
 from tlbench.terms import SPLITS, Labelled, Step
@@ -139,6 +142,41 @@ def test_vmapped_seeds_see_the_views_of_single_seeds():
     assert torch.allclose(together.source.y[0], alone.source.y)
     vmapped, single = losses_of("source_only", chosen, seeds=2), losses_of("source_only", chosen)
     assert vmapped[0] == pytest.approx(single[0], abs=1e-4)
+
+
+def test_a_case_that_was_cut_off_goes_on_to_the_same_numbers(tmp_path):
+    chosen, loaded = image_suite(*KINDS, steps=30, trace=5), image_domains()
+    whole = engine.run_case(case(), chosen, loaded, CPU)
+
+    def cut(done: int, total: int) -> None:
+        if done > 9:
+            raise Cut
+
+    records = []
+    for on_step in (cut, None):
+        token = active_checkpointer.set(Checkpointer(tmp_path / "case.pt", 0.0, {"machine": "this"}))
+        try:
+            records.append(engine.run_case(case(), chosen, loaded, CPU, on_step))
+        except Cut:
+            pass
+        finally:
+            active_checkpointer.reset(token)
+    (resumed,) = records
+    assert any("resumed from a checkpoint" in note for note in resumed.notes)
+    assert resumed.scores == whole.scores
+
+
+def test_samples_from_the_host_get_the_same_views():
+    resident, streamed = (step_of("dann", image_suite(*KINDS, resident=choice)) for choice in ("on", "off"))
+    assert torch.equal(resident.source.x, streamed.source.x) and torch.equal(resident.source.y, streamed.source.y)
+    assert torch.equal(resident.target, streamed.target)
+
+
+def test_two_microbatches_share_the_views_and_the_mixed_labels_of_a_batch():
+    step = step_of("source_only", image_suite(*KINDS))
+    microbatches = [microbatch for microbatch, _ in oom_retry.split_step(step)]
+    assert torch.equal(torch.cat([one.source.x for one in microbatches]), step.source.x)
+    assert torch.equal(torch.cat([one.source.y for one in microbatches]), step.source.y)
 
 
 def test_scored_samples_are_never_changed():
