@@ -12,6 +12,12 @@ from tlbench.data.decoding import arrays
 from tlbench.errors import TlbenchError
 
 
+def test_signed_log_is_odd_and_reads_no_other_sample():
+    x = np.array([[-3.0, 0.0], [3.0, 1e5]])
+    np.testing.assert_allclose(preparation.signed_log(x, x), [[-np.log(4), 0], [np.log(4), np.log(1e5 + 1)]], rtol=1e-6)
+    np.testing.assert_array_equal(preparation.signed_log(x[:1], x), preparation.signed_log(x, x)[:1])
+
+
 @pytest.mark.parametrize("kind", ["row_sum", "l2", "log1p", "zscore", "scale"])
 def test_sparse_samples_are_prepared_as_dense_ones(kind: str) -> None:
     x = np.where(X % 3 == 0, X, 0)

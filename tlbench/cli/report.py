@@ -32,6 +32,7 @@ class Which(StrEnum):
     negative_transfer = "negative_transfer"
     classes = "classes"
     groups = "groups"
+    stream = "stream"
     throughput = "throughput"
     frontier = "frontier"
     detail = "detail"

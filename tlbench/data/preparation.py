@@ -62,6 +62,11 @@ def log1p(x: Any, main: Any) -> Any:
     return x.log1p() if is_sparse(x) else mapped_arrays.map_chunks(x, lambda chunk: np.log1p(_as_floats(chunk)))
 
 
+def signed_log(x: Any, main: Any) -> Array:
+    """Take log(1 + |x|) of each feature, with the sign of x: it narrows wide features, and reads no other sample."""
+    return mapped_arrays.map_chunks(dense(x), lambda chunk: np.sign(_as_floats(chunk)) * np.log1p(np.abs(_as_floats(chunk))))
+
+
 def scale(x: Any, main: Any, *, divide: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 255.0) -> Any:
     """Divide by a constant (255 takes bytes to [0, 1])."""
     return _as_floats(x) / divide if is_sparse(x) else mapped_arrays.map_chunks(x, lambda chunk: _as_floats(chunk) / divide)

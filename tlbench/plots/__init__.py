@@ -16,6 +16,7 @@ from tlbench.plots.cost import accuracy_and_cost
 from tlbench.plots.critical_difference import critical_difference
 from tlbench.plots.curves import sweep_curves, training_curves
 from tlbench.plots.delta_heat_map import heat_map
+from tlbench.plots.stream import stream_curves
 from tlbench.plots.style import styled, svg, svg_size, write_figure
 from tlbench.reports import Table
 from tlbench.reports.tables.traces import traces
@@ -80,6 +81,11 @@ def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFr
                 "Each panel is a sweep; bands (up to five methods) are 95 % CIs over seeds.",
             )
             kind = "sweep"
+        elif kind == "stream":
+            figure, description = (
+                stream_curves(table),
+                "Each panel is a stream; the accuracy of each of its windows, over seeds.",
+            )
         if figure is not None:
             yield Plot(kind, table.title, description, f"{description} {table.caption}", figure)
     if tables:

@@ -37,7 +37,7 @@ def sweep_curves(table: Table) -> Figure | None:
         return None
     unit = str(cell["unit"].iloc[0])
     of_labels = f"labelled target samples{'' if table.metric in REGRESSION_METRICS else ' per class'}"
-    figure, panels = _panels(len(groups), share_y=True)
+    figure, panels = make_panels(len(groups), share_y=True)
     for axes, (of, steps) in zip(panels, groups.items(), strict=True):
         for number, entry in enumerate(table.cells.index):
             wide = cell[(cell["entry"] == entry) & cell["pair"].isin(list(steps))]
@@ -55,7 +55,7 @@ def sweep_curves(table: Table) -> Figure | None:
     if unit == "per cent" and table.metric != "r2":  # an interval may reach beyond what is possible
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2), min(high, 102))
-    _label(figure, panels, "", f"{table.title.split(': ', 1)[-1]} ({unit})")
+    label_panels(figure, panels, "", f"{table.title.split(': ', 1)[-1]} ({unit})")
     return figure
 
 
@@ -67,7 +67,7 @@ def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
     quantities = [quantity for quantity in QUANTITIES if (frame["quantity"] == quantity).any()]
     if not quantities:
         return None
-    figure, panels = _panels(len(quantities), share_y=False)
+    figure, panels = make_panels(len(quantities), share_y=False)
     entries = [entry for entry in order if (frame["entry"] == entry).any()]
     for axes, quantity in zip(panels, quantities, strict=True):
         for entry in entries:
@@ -84,11 +84,12 @@ def training_curves(frame: pd.DataFrame, order: list[str]) -> Figure | None:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(style.plain_number))
             axes.yaxis.set_minor_formatter(NullFormatter())
-    _label(figure, panels, "training step", "")
+    label_panels(figure, panels, "training step", "")
     return figure
 
 
-def _panels(count: int, *, share_y: bool) -> tuple[Figure, list[Axes]]:
+def make_panels(count: int, *, share_y: bool) -> tuple[Figure, list[Axes]]:
+    """A figure with a number of panels, and these."""
     across = min(count, _ACROSS)
     down = -(-count // across)
     width, height = _SIZES.get(count, (2.5, 2.1))
@@ -109,7 +110,15 @@ def _curve(axes: Axes, number: int, entry: str, x: pd.Series[Any], of: pd.DataFr
     axes.fill_between(x, low, high, color=look["color"], alpha=0.12, linewidth=0)
 
 
-def _label(figure: Figure, panels: list[Axes], x: str, y: str) -> None:
+def label_panels(figure: Figure, panels: list[Axes], x: str, y: str) -> None:
+    """Draw grids, the labels of the axes and the legend.
+
+    Args:
+        figure: from `make_panels`.
+        panels: its panels, each with the same lines.
+        x: the label of the horizontal axes; empty: none.
+        y: the label of the vertical axes.
+    """
     for axes in panels:
         axes.grid(axis="y")
         if x:

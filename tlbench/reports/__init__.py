@@ -24,6 +24,7 @@ from tlbench.reports.tables.negative_flips import negative_flips
 from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
+from tlbench.reports.tables.streams import streams
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
 from tlbench.suite import Suite
 
@@ -55,7 +56,18 @@ __all__ = [
     "transfer",
 ]
 
-KINDS = ("accuracy", "ranks", "transfer", "negative_transfer", "classes", "groups", "throughput", "frontier", "detail")
+KINDS = (
+    "accuracy",
+    "ranks",
+    "transfer",
+    "negative_transfer",
+    "classes",
+    "groups",
+    "stream",
+    "throughput",
+    "frontier",
+    "detail",
+)
 """All kinds of table, in their order."""
 
 MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
@@ -94,6 +106,7 @@ def tables(
         "negative_transfer": lambda suite: negative_transfer(suite, flips, own),
         "classes": class_deltas,
         "groups": group_deltas,
+        "stream": streams,
         "throughput": throughput,
         "frontier": pareto_table,
         "detail": cost_details,

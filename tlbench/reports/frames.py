@@ -41,7 +41,7 @@ _WHOLE_OR_NULL = (
 COLUMNS = (
     *("suite", "suite_version", "entry", "method", "options", "sources", "target", "pair", "seed", "status", "reason"),
     *("kind", "reads", "metric", "baseline", "target_labels"),
-    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "scored_samples", "predictions"),
+    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "online_accuracy", "scored_samples", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
@@ -50,9 +50,9 @@ COLUMNS = (
 )
 """The columns of a frame, in order.
 
-`options`, `data` and `sweep_levels` are JSON text; `sources` and `reads` are joined by "+". `per_class` and `per_group` hold
-the record's mappings of accuracies. `mean_class_accuracy` is the mean over the classes that have scored samples, `classes`
-their number, and `worst_group_accuracy` the lowest accuracy of a group.
+`options`, `data`, `sweep_levels` and `weights_source` are JSON text; `sources` and `reads` are joined by "+". `per_class` and
+`per_group` hold the record's mappings of accuracies, and `online_accuracy` its list. `mean_class_accuracy` is the mean over the
+classes that have scored samples, `classes` their number, and `worst_group_accuracy` the lowest accuracy of a group.
 """
 
 _DTYPES: dict[str, Any] = {
@@ -60,7 +60,7 @@ _DTYPES: dict[str, Any] = {
     **dict.fromkeys(_WHOLE, "int64"),
     **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
     "dirty": "boolean",
-    **dict.fromkeys(("per_class", "per_group"), object),
+    **dict.fromkeys(("per_class", "per_group", "online_accuracy"), object),
     **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit"), "str"),
     **dict.fromkeys(("suite_hash", "sweep_levels", "weights_source"), "str"),
 }
@@ -101,7 +101,8 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(record.kind, "+".join(record.reads), record.metric, record.baseline, record.target_labels),
         *(derived[name] if name in derived else getattr(scores, name) for name in SCORES),
         *(sum(classes) / len(classes) if classes else None, len(classes) or None),
-        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.scored_samples, scores.predictions),
+        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.online_accuracy),
+        *(scores.scored_samples, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
         *(getattr(cost, name) for name in DETAILS),
@@ -120,12 +121,12 @@ def _levels(record: Record) -> str | None:
     return _json({name: level.model_dump() for name, level in record.sweep_levels.items()})
 
 
-def _measured(accuracies: Mapping[str, float | None] | None) -> list[float]:
 def _weights_source(record: Record) -> str | None:
     """What a record states of pre-trained weights, as JSON text; None where it states nothing."""
     return None if record.weights_source is None else _json(record.weights_source.model_dump())
 
 
+def _measured(accuracies: Mapping[str, float | None] | None) -> list[float]:
     """The accuracies of the classes or groups that have scored samples."""
     return [accuracy for accuracy in (accuracies or {}).values() if accuracy is not None]
 

@@ -123,7 +123,8 @@ class _Update:
         with torch.no_grad():
             for parameter, initial in zip(self._all(), self._initial, strict=True):
                 parameter.copy_(initial)
-        self._optimizer = self._new_optimizer()
+        if self._optimizer is not None:
+            self._optimizer.state.clear()
 
 
 def predict_online(method: DeepMethod, samples: Subset, inputs: Inputs, batch_size: int) -> Tensor:

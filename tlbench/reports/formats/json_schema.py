@@ -71,7 +71,8 @@ class JsonTable(Strict):
     suite_name: str
     suite_version: int
     kind: str = Field(
-        description="accuracy, ranks, transfer, negative_transfer, classes, groups, throughput, frontier, detail or compare"
+        description="accuracy, ranks, transfer, negative_transfer, classes, groups, stream, throughput, frontier, detail or "
+        "compare"
     )
     name: str = Field(description="distinguishes tables of one kind, as in 'adaptation delta against source_only'")
     title: str
