@@ -19,6 +19,8 @@ BACKBONES = [
     ("convnet", (3, 9, 12), {"channels": 4, "width": 16, "batch_norm": True}),
     ("lenet", (1, 28, 28), {}),
     ("lenet", (3, 16, 20), {"width": 32, "dropout": 0.3, "batch_norm": True}),
+    ("shot_lenet", (1, 28, 28), {}),
+    ("shot_lenet", (3, 16, 20), {"dropout": 0.0}),
     ("conv1d", (9, 128), {}),
     ("conv1d", (3, 8), {"channels": 4, "width": 16, "kernel": 8, "batch_norm": False, "dropout": 0.5}),
     ("torchvision:resnet18", (3, 32, 32), {}),

@@ -12,11 +12,13 @@ from tlbench.errors import TlbenchError
 @pytest.mark.parametrize("name", published.table_names())
 def test_a_published_table_names_rows_and_pairs_of_its_suite(name):
     table = published.load_table(name)
-    suite = api.load_suite(table.suite)
-    pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
+    assert set(table.suite_by_pair) <= {pair for row in table.rows for pair in row.figures}
     for row in table.rows:
-        assert {row.entry, *row.entry_by_pair.values()} <= set(suite.methods) and row.source
-        assert set(row.figures) <= pairs and set(row.entry_by_pair) <= set(row.figures)
+        assert row.source and set(row.entry_by_pair) <= set(row.figures)
+        for pair in row.figures:
+            suite = api.load_suite(table.suite_of(pair))
+            assert row.entry_of(pair) in suite.methods
+            assert pair in {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
         assert all(0 < figure < 100 for figure in row.figures.values())
 
 
@@ -30,6 +32,21 @@ def test_inside_and_outside_of_the_tolerance():
     text = published.comparison_text(table, [inside, outside])
     assert "1 of 2 cells within 0.05 points" in text and "59.94 / 60.00 *" in text and "A: someone" in text
     assert "it failed" in published.comparison_text(table, [missing])
+
+
+def test_a_tolerance_of_means_leaves_cells_unmarked():
+    row = published.PublishedRow(name="A", entry="a", source="someone", figures={"x:y": 50.0, "y:x": 60.0})
+    table = published.PublishedTable(title="T", suite="s", tolerance=1, compared="means", conventions=("so",), rows=(row,))
+    cells = [published.compare_cell(row, "x:y", 54.0, None, 1), published.compare_cell(row, "y:x", 57.0, None, 1)]
+    assert published.is_reproduced(table, cells)
+    text = published.comparison_text(table, cells)
+    assert "1 of 1 means within 1 points" in text and "55.50 / 55.00" in text and "*" not in text
+    low = [cells[0], published.compare_cell(row, "y:x", 53.0, None, 1)]
+    assert not published.is_reproduced(table, low)
+    assert "53.50 / 55.00 *" in published.comparison_text(table, low)
+    missing = [cells[0], published.compare_cell(row, "y:x", None, "it failed", 1)]
+    assert not published.is_reproduced(table, missing) and "it failed" in published.comparison_text(table, missing)
+    assert not published.is_reproduced(table.model_copy(update={"compared": "cells"}), cells)
 
 
 def test_a_table_that_is_not_there_and_a_row_that_it_lacks():

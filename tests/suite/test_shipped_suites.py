@@ -29,9 +29,12 @@ BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "digits_labels",
 FROM_FILES = {
     *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
+    *("digits_shot_to_mnist", "digits_shot_to_usps"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
     "mnist_usps": {"samples": 1000},
+    "digits_shot_to_mnist": {"samples": 1000},
+    "digits_shot_to_usps": {"samples": 1000},
     "amazon_reviews_bow": {"samples": 300},
     "amazon_reviews_text": {"samples": 300, "size": 512},
     "office_caltech10_images": {"size": 24},

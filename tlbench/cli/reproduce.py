@@ -34,5 +34,5 @@ def reproduce(
     if not cells:
         raise TlbenchError(f"{table}: The chosen rows have no published result for the chosen pairs.")
     console.echo(published.comparison_text(loaded, cells, "markdown" if markdown else "text"))
-    if not all(cell.within_tolerance for cell in cells):
+    if not published.is_reproduced(loaded, cells):
         raise typer.Exit(1)

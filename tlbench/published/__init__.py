@@ -1,21 +1,24 @@
 """Published results reproduced: a published table run through its suite, and its figures compared cell by cell.
 
 A published table is a TOML file in this folder. It names the suite, the tolerance and the conventions of the publication and,
-for each row of the table, its source, the method entry of the suite that reproduces it, and the published figures by pair.
+for each row of the table, its source, the method entry of the suite that reproduces it, and the published figures by pair. The
+tolerance is that of single cells or, for tables whose cells vary from run to run, that of the means of the rows.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from tabulate import tabulate
 
 from tlbench import api
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.suite import MEAN
 from tlbench.terms import Strict
 
 
@@ -45,9 +48,17 @@ class PublishedTable(Strict):
     suite: str
     tolerance: float = Field(gt=0)
     """The largest difference that counts as reproduced, in points of accuracy."""
+    compared: Literal["cells", "means"] = "cells"
+    """What the tolerance applies to: each cell, or the mean of each row over its pairs."""
+    suite_by_pair: dict[str, str] = Field(default_factory=dict)
+    """The suites of pairs for which the publication has another protocol."""
     conventions: tuple[str, ...]
     """The settings of the publication, as sentences or phrases."""
     rows: tuple[PublishedRow, ...]
+
+    def suite_of(self, pair: str) -> str:
+        """The suite that has a pair."""
+        return self.suite_by_pair.get(pair, self.suite)
 
 
 @dataclass(frozen=True)
@@ -112,12 +123,12 @@ def run_table(
     selected = [
         (row, pair) for row in table.rows if not rows or row.name in rows for pair in row.figures if not pairs or pair in pairs
     ]
-    pairs_of_entry: dict[str, list[str]] = {}
+    pairs_of_entry: dict[tuple[str, str], list[str]] = {}
     for row, pair in selected:
-        pairs_of_entry.setdefault(row.entry_of(pair), []).append(pair)
+        pairs_of_entry.setdefault((table.suite_of(pair), row.entry_of(pair)), []).append(pair)
     outcomes: dict[tuple[str, str], tuple[float | None, str | None]] = {}
-    for entry, entry_pairs in pairs_of_entry.items():
-        frame = api.run(table.suite, results=results, data=data, device=device, methods=[entry], pairs=entry_pairs, seeds=[0])
+    for (suite, entry), entry_pairs in pairs_of_entry.items():
+        frame = api.run(suite, results=results, data=data, device=device, methods=[entry], pairs=entry_pairs, seeds=[0])
         for record in frame.to_dict("records"):
             done = record["status"] == "done"  # only then is there an accuracy, else a reason
             outcome = (100 * float(record["target_accuracy"]), None) if done else (None, str(record["reason"]))
@@ -140,17 +151,45 @@ def compare_cell(row: PublishedRow, pair: str, reproduced: float | None, reason:
     return Cell(row.name, pair, published, reproduced, within_tolerance, reason)
 
 
+def is_reproduced(table: PublishedTable, cells: Sequence[Cell]) -> bool:
+    """Whether all that the tolerance of a table applies to, cells or means of rows, is within it."""
+    compared = cells if table.compared == "cells" else row_means(cells, table.tolerance)
+    return all(cell.within_tolerance for cell in compared)
+
+
+def row_means(cells: Sequence[Cell], tolerance: float) -> list[Cell]:
+    """The means of each row over its pairs as cells of the pair `mean`; no mean is reproduced where a cell is not there.
+
+    Args:
+        cells: from `run_table`.
+        tolerance: the largest difference that counts as reproduced, in points of accuracy.
+    """
+    means = []
+    for name, of_row in _by_row(cells).items():
+        published = round(sum(cell.published for cell in of_row.values()) / len(of_row), 2)
+        figures = [cell.reproduced for cell in of_row.values() if cell.reproduced is not None]
+        reproduced = sum(figures) / len(figures) if len(figures) == len(of_row) else None
+        within = reproduced is not None and abs(round(reproduced, 2) - published) <= tolerance + 1e-9
+        reason = None if reproduced is not None else next(cell.reason for cell in of_row.values() if cell.reproduced is None)
+        means.append(Cell(name, MEAN, published, reproduced, within, reason))
+    return means
+
+
 def comparison_text(table: PublishedTable, cells: Sequence[Cell], format: str = "text") -> str:
     """The comparison as text: a table of rows and pairs with `reproduced / published`, then all differences and the sources.
 
-    `format` is "text" or "markdown". A star marks a cell that differs by more than the tolerance.
+    `format` is "text" or "markdown". A star marks a cell that differs by more than the tolerance. Where the tolerance is
+    that of means, a column of means has the stars, and the cells none.
     """
-    pairs = list(dict.fromkeys(cell.pair for cell in cells))
-    by_row = _by_row(cells)
-    texts = [[name, *(_cell_text(of_row.get(pair)) for pair in pairs)] for name, of_row in by_row.items()]
+    compared = list(cells) if table.compared == "cells" else row_means(cells, table.tolerance)
+    shown = [*cells, *compared] if table.compared == "means" else compared
+    pairs = list(dict.fromkeys(cell.pair for cell in shown))
+    by_row = _by_row(shown)
+    starred = set(compared)
+    texts = [[name, *(_cell_text(of_row.get(pair), starred) for pair in pairs)] for name, of_row in by_row.items()]
     style = "pipe" if format == "markdown" else "simple"
     body = tabulate(texts, ["ours / published", *pairs], tablefmt=style, disable_numparse=True)
-    outside = [cell for cell in cells if not cell.within_tolerance]
+    outside = [cell for cell in compared if not cell.within_tolerance]
     sources: dict[str, list[str]] = {}
     for row in table.rows:
         if row.name in by_row:
@@ -158,7 +197,8 @@ def comparison_text(table: PublishedTable, cells: Sequence[Cell], format: str = 
     return "\n".join(
         [
             *(f"{table.title}: accuracy in per cent, ours / published", "", body, ""),
-            f"{len(cells) - len(outside)} of {len(cells)} cells within {table.tolerance:g} points of the published figures",
+            f"{len(compared) - len(outside)} of {len(compared)} {table.compared} within {table.tolerance:g} points of the "
+            "published figures",
             *(f"* {cell.row}, {cell.pair}: {_difference_text(cell)}" for cell in outside),
             *("", *table.conventions, ""),
             *(f"{', '.join(names)}: {source}" for source, names in sources.items()),
@@ -173,11 +213,12 @@ def _by_row(cells: Sequence[Cell]) -> Mapping[str, Mapping[str, Cell]]:
     return grouped
 
 
-def _cell_text(cell: Cell | None) -> str:
+def _cell_text(cell: Cell | None, starred: Set[Cell]) -> str:
+    """As in "44.70 / 44.70", with a star where the cell is one of those that the tolerance applies to and is outside it."""
     if cell is None:
         return ""
     reproduced = "none" if cell.reproduced is None else f"{cell.reproduced:.2f}"
-    return f"{reproduced} / {cell.published:.2f}{'' if cell.within_tolerance else ' *'}"
+    return f"{reproduced} / {cell.published:.2f}{' *' if cell in starred and not cell.within_tolerance else ''}"
 
 
 def _difference_text(cell: Cell) -> str:

@@ -34,6 +34,13 @@ class Flip(Kind):
     probability: float = Field(0.5, gt=0, le=1)
 
 
+class Rotation(Kind):
+    """A rotation about the centre by a random angle, by the nearest pixel; what comes from outside is black."""
+
+    kind: Literal["rotation"]
+    degrees: float = Field(10.0, gt=0, le=180, description="the angle is drawn from [-degrees, degrees]")
+
+
 class Color(Kind):
     """Brightness, contrast and saturation times a factor in [1 - value, 1 + value], and hue turned by up to its value.
 
@@ -114,10 +121,11 @@ class CutMix(Kind):
     alpha: float = Field(1.0, gt=0, le=100)
 
 
-AnyKind = Crop | Flip | Color | RandomResizedCrop | RandAugment | MixUp | CutMix
+AnyKind = Crop | Flip | Rotation | Color | RandomResizedCrop | RandAugment | MixUp | CutMix
 KINDS: dict[str, type[AnyKind]] = {
     "crop": Crop,
     "flip": Flip,
+    "rotation": Rotation,
     "color": Color,
     "random_resized_crop": RandomResizedCrop,
     "rand_augment": RandAugment,

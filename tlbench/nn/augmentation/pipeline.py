@@ -11,7 +11,18 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 from tlbench.nn.augmentation import colors, geometry, mixing, rand_augment
 from tlbench.nn.augmentation.selected import apply_selected
-from tlbench.suite.augmentation import MIXING_KINDS, AnyKind, Color, Crop, CutMix, Flip, MixUp, RandAugment, RandomResizedCrop
+from tlbench.suite.augmentation import (
+    MIXING_KINDS,
+    AnyKind,
+    Color,
+    Crop,
+    CutMix,
+    Flip,
+    MixUp,
+    RandAugment,
+    RandomResizedCrop,
+    Rotation,
+)
 
 ATTEMPTS = 10
 """A rectangle is drawn so often; where none fits, it is the largest one at the centre."""
@@ -123,6 +134,14 @@ def _flip(kind: Flip, x: Tensor, parameters: Tensor) -> Tensor:
     return geometry.mirrored(x, parameters[:, 0] > 0, -1 if kind.direction == "horizontal" else -2)
 
 
+def _draw_rotation(kind: Rotation, shape: tuple[int, ...], sample: tuple[int, ...], source: torch.Generator) -> Tensor:
+    return (2 * torch.rand((*shape, 1), generator=source) - 1) * kind.degrees
+
+
+def _rotation(kind: Rotation, x: Tensor, parameters: Tensor) -> Tensor:
+    return geometry.rotate(_unit(x), parameters[:, 0])
+
+
 def _draw_color(kind: Color, shape: tuple[int, ...], sample: tuple[int, ...], source: torch.Generator) -> Tensor:
     """For each of the declared changes its place in the order, then the amount of each."""
     names = _jitters(kind)
@@ -187,6 +206,7 @@ def _rand_augment(kind: RandAugment, x: Tensor, parameters: Tensor) -> Tensor:
 DRAWS: dict[str, Callable[..., Tensor]] = {
     "crop": _draw_crop,
     "flip": _draw_flip,
+    "rotation": _draw_rotation,
     "color": _draw_color,
     "random_resized_crop": _draw_resized_crop,
     "rand_augment": _draw_rand_augment,
@@ -195,6 +215,7 @@ DRAWS: dict[str, Callable[..., Tensor]] = {
 VIEWS: dict[str, Callable[..., Tensor]] = {
     "crop": _crop,
     "flip": _flip,
+    "rotation": _rotation,
     "color": _color,
     "random_resized_crop": _resized_crop,
     "rand_augment": _rand_augment,
@@ -203,6 +224,7 @@ VIEWS: dict[str, Callable[..., Tensor]] = {
 PARAMETERS: dict[str, Callable[..., int]] = {
     "crop": lambda kind: 2,
     "flip": lambda kind: 1,
+    "rotation": lambda kind: 1,
     "color": lambda kind: 2 * len(_jitters(kind)),
     "random_resized_crop": lambda kind: 4,
     "rand_augment": lambda kind: 2 * kind.operations,
