@@ -21,10 +21,12 @@ from benchmarks.timing import SHORT, Alternation, rounds
 from tlbench.bench import throughput
 
 STEPS = 3 if SHORT else 60
-TWO_PHASES = {"linear_probe", "fine_tune", "shot"}
+TWO_PHASES = {"linear_probe", "fine_tune", "shot_im", "shot", "nrc", "aad", "cowa"}
 """Methods that change their loss after 50 % of the steps."""
-RISING_LOSSES = {"fixmatch"}
-"""Methods whose loss may rise in the first steps: the more samples pass the threshold, the more terms it has."""
+RISING_LOSSES = {"fixmatch", "cowa"}
+"""Methods whose loss may rise in the first steps: the more samples pass a threshold or get a weight, the larger it is."""
+TOLERANCES = {"nrc": (2e-2, 2e-2), **dict.fromkeys(("shot_im", "shot", "aad", "cowa"), (1e-4, 1e-2))}
+"""Of losses and logits. Adam enlarges rounding where gradients are small, and a rounded feature may change a neighbour."""
 
 
 @functools.cache
@@ -42,10 +44,10 @@ def test_both_compute_the_same(method: str) -> None:
     """The losses of 10 steps and the logits after them; tent has losses on the source, and then entropies on the stream."""
     steps = 10
     engine, reference = work(method).engine(steps), work(method).reference_step(steps)
-    expected = reference()
-    assert engine() == pytest.approx(expected, abs=1e-4)
+    expected, (of_losses, of_logits) = reference(), TOLERANCES.get(method, (1e-4, 1e-3))
+    assert engine() == pytest.approx(expected, abs=of_losses)
     with torch.no_grad():
-        torch.testing.assert_close(engine.logits(), reference.logits(), rtol=0, atol=1e-3)
+        torch.testing.assert_close(engine.logits(), reference.logits(), rtol=0, atol=of_logits)
     if method not in RISING_LOSSES:  # else the losses compared would be those of an untrained network
         ends = (steps // 2, steps) if method in TWO_PHASES else (steps,)
         assert all(expected[end - 1] < expected[end - ends[0]] - 0.01 for end in ends)

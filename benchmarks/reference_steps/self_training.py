@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from benchmarks.reference_steps.labeled import supervised
-from benchmarks.reference_steps.shared import CHUNK, CLASSES, Data, Net, Result, adam, images, update
+from benchmarks.reference_steps.shared import Data, Net, Result, adam, images, update
 
 THRESHOLDS = {"mean_teacher": 0.105, "fixmatch": 0.2}
 """Confidence thresholds that some samples pass in the first steps; none passes the defaults of the methods there."""
@@ -68,37 +67,3 @@ def fixmatch(net: Net, data: Data, steps: int) -> Result:
         consistency = F.cross_entropy(of_strong, label, reduction="none") * (confidence >= THRESHOLDS["fixmatch"])
         losses.append(update(optimizer, F.cross_entropy(of_source, y) + consistency.mean()))
     return losses, net
-
-
-def shot(net: Net, data: Data, steps: int) -> Result:
-    """The first 50 % of the steps are on the source; the others train the backbone on pseudo-labels, computed five times."""
-    first = round(steps / 2)
-    losses, target_steps = supervised(net, data.source, first, smoothing=0.1), steps - first
-    net.head.requires_grad_(False)
-    optimizer, label = adam(net.backbone), torch.empty(0)
-    labelling_steps = {round(k * target_steps / 5) for k in range(5)}
-    for step, indices in enumerate(data.target.order(target_steps)):
-        if step in labelling_steps:
-            label = pseudo_labels(net, data.target.x)
-        logits = net(images(data.target.x.index_select(0, indices)))
-        log_probabilities = logits.log_softmax(1)
-        mean = log_probabilities.exp().mean(0)
-        negative_entropy = (mean * mean.clamp_min(1e-8).log()).sum()
-        information = negative_entropy - (log_probabilities.exp() * log_probabilities).sum(1).mean()
-        losses.append(update(optimizer, information + 0.3 * F.cross_entropy(logits, label[indices])))
-    return losses, net
-
-
-@torch.no_grad()
-def pseudo_labels(net: Net, target: Tensor) -> Tensor:
-    """The class (N,) of the nearest centroid by cosine; centroids are weighted by predictions first, then by those labels."""
-    features = torch.cat([net.backbone(images(x)) for x in target.split(CHUNK)])
-    probabilities = net.head(features).softmax(1)
-    unit = F.normalize(F.pad(features, (0, 1), value=1.0))
-    absent = torch.bincount(probabilities.argmax(1), minlength=CLASSES) == 0
-    label = probabilities.argmax(1)
-    for _ in range(2):
-        centroids = F.normalize(probabilities.T @ unit / probabilities.sum(0)[:, None].clamp_min(1e-8))
-        label = (unit @ centroids.T).masked_fill(absent, -2).argmax(1)
-        probabilities = F.one_hot(label, CLASSES).float()
-    return label

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.reference_loop import lenet, order
 
-WIDTH, CLASSES, MAP = 500, 10, 1024
+WIDTH, BOTTLENECK, CLASSES, MAP = 500, 256, 10, 1024
 CHUNK = 512
 """Samples of a forward outside the steps."""
+SOURCE_FREE = ("shot_im", "shot", "nrc", "aad", "cowa")
+"""Methods whose network has a bottleneck with batch normalisation, and a head of normalised weights."""
 AFTER = ("adabn", "tent")
 """Methods that adapt after the training on the source; they need batch normalisation, so their LeNet has it."""
 
@@ -66,6 +69,9 @@ class Net(nn.Module):
             self.register_buffer("map_probabilities", torch.empty(CLASSES, MAP))
         self.backbone = normalized_lenet() if method in AFTER else lenet()
         self.head = nn.Linear(WIDTH, CLASSES)
+        if method in SOURCE_FREE:
+            self.backbone = nn.Sequential(lenet(), nn.Linear(WIDTH, BOTTLENECK, bias=False), nn.BatchNorm1d(BOTTLENECK))
+            self.head = NormalizedLinear(BOTTLENECK, CLASSES)
         self.extra = extra(method)
         for entry, value in zip(self.state_dict().values(), initial, strict=True):
             entry.copy_(value)
@@ -74,6 +80,17 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.backbone(x))
         return logits
+
+
+class NormalizedLinear(nn.Linear):
+    """A linear head whose class vectors have norms that are parameters of their own."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__(width, classes)
+        self.norm = nn.Parameter(torch.ones(classes, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.norm * F.normalize(self.weight), self.bias)
 
 
 def normalized_lenet() -> nn.Module:
