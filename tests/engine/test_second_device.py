@@ -15,9 +15,9 @@ from tiny_suite import CPU, IMAGES, NAMED, SUITE, case, domain, suite
 
 from tlbench import engine, methods
 from tlbench.checks.toy_task import CLASS_EMBEDDINGS, toy_regression, toy_samples
-from tlbench.engine import fitting
 from tlbench.engine.data import batches
 from tlbench.engine.runtime import device_limits
+from tlbench.engine.streams import predictor
 from tlbench.engine.training import step_runner
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
@@ -73,7 +73,7 @@ def away(monkeypatch) -> Iterator[torch.device]:
     for holder, way in (
         (step_runner.StepRunner, "_run_step"),
         (step_runner.StepRunner, "_run_indexed_step"),
-        (fitting, "predict_online"),
+        (predictor.StreamPredictor, "predict"),
     ):
         monkeypatch.setattr(holder, way, under_watch(getattr(holder, way)))
     with second_device(monkeypatch) as device:
@@ -188,3 +188,20 @@ def test_values_and_places_are_those_of_a_device(away):
     assert rows.sum().item() == 60.0 and (rows @ rows.T).device == torch.ones(2, device=away).device == away
     with pytest.raises(RuntimeError, match="numpy"):
         rows.numpy()
+
+
+@pytest.mark.parametrize("is_captured", [False, True])
+def test_no_step_on_augmented_images_waits(is_captured, away, monkeypatch):
+    """Views and mixed labels come from tables on the device, also where a captured step reads its index there."""
+    captured = []
+    monkeypatch.setattr(step_runner, "MIN_CAPTURE_STEPS", 2)
+    monkeypatch.setattr(step_runner, "may_capture", lambda choice, device: choice == "graph")
+    monkeypatch.setattr(step_runner, "capture", lambda step, stream: captured.append(1) or step)
+    color = {"kind": "color", "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1}
+    kinds = ["crop", "flip", color, "random_resized_crop", "rand_augment", "mixup", "cutmix"]
+    chosen = asked(IMAGES, augment=kinds, steps=14, compile="graph" if is_captured else "off")
+    here, there = (engine.run_case(case("dann"), chosen, domains(images=True), where) for where in (CPU, away))
+    assert there.status == "done", there.reason
+    losses = [[point.loss for point in record.scores.trace] for record in (here, there)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)  # operations of all samples round otherwise than those of some
+    assert bool(captured) == is_captured

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.stats import kstest
 from torchvision.transforms.v2 import CutMix as TorchvisionCutMix
 from torchvision.transforms.v2 import MixUp as TorchvisionMixUp
 from torchvision.transforms.v2 import RandAugment as TorchvisionRandAugment
 from torchvision.transforms.v2 import functional as TF
 
 from tlbench.errors import TlbenchError, schema_errors
-from tlbench.nn.augmentation import Pipeline, colors, geometry, mixing, rand_augment, selected
+from tlbench.nn.augmentation import Pipeline, colors, geometry, mixing, rand_augment, selected, series
 from tlbench.nn.augmentation.pipeline import check_shape
 from tlbench.suite import Training
 from tlbench.suite.augmentation import described
@@ -235,6 +237,31 @@ def test_rectangles_have_the_declared_areas_and_ratios():
     assert narrow.tolist() == [[0, 10, 17, 3]] * 9  # none fits: the largest one at the centre, as in torchvision
 
 
+def test_noise_is_standard_normal_and_follows_from_its_seed():
+    seeds = torch.randint(series.SEEDS, (400,), generator=generator())
+    noise = series.noise(seeds, 1000)
+    assert torch.equal(noise, series.noise(seeds.float(), 1000)) and torch.equal(noise[3:4, :7], series.noise(seeds[3:4], 7))
+    numbers = noise.double().flatten().numpy()
+    assert kstest(numbers, "norm").pvalue > 1e-3
+    assert abs(numbers.mean()) < 0.006 and abs(numbers.std() - 1) < 0.005 and abs((numbers**4).mean() - 3) < 0.1
+    neighbours = series.noise(torch.arange(400), 1000).double().numpy()  # seeds in a row
+    for a, b in ((noise[:, 1:], noise[:, :-1]), (neighbours[1:], neighbours[:-1]), (noise[1:, 3:], noise[:-1, :-3])):
+        assert abs(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]) < 0.006
+
+
+def test_series_get_noise_and_factors_for_each_channel():
+    x = torch.randn(300, 4, 50, generator=generator())
+    factors = pipeline({"kind": "scaling", "sigma": 0.2}, shape=(4, 50))
+    parameters = factors.draw((300,), generator(1))
+    assert torch.allclose(factors.views(x, parameters), x * parameters[:, :, None])
+    assert float(parameters.mean()) == pytest.approx(1, abs=0.02) and float(parameters.std()) == pytest.approx(0.2, rel=0.1)
+    jitter = pipeline({"kind": "jitter", "sigma": 0.3}, {"kind": "mixup"}, shape=(4, 50))
+    parameters = jitter.draw((300,), generator(1))
+    views = jitter.views(x, parameters)
+    assert float((views - x).std()) == pytest.approx(0.3, rel=0.01) and abs(float((views - x).mean())) < 0.01
+    assert torch.equal(views[5:6], jitter.views(x[5:6], parameters[5:6]))
+
+
 def test_views_of_all_kinds_stay_in_range_and_differ_between_samples():
     kinds = [
         {"kind": "crop"},
@@ -261,8 +288,14 @@ def test_views_of_all_kinds_stay_in_range_and_differ_between_samples():
 @pytest.mark.parametrize(
     ("kind", "shape", "message"),
     [
-        ("flip", (12,), "flip changes images, and the samples are vectors; of the kinds, mixup alone takes others"),
+        (
+            "flip",
+            (12,),
+            "flip changes images, and the samples are vectors. Leave it out; for vectors there are jitter and mixup.",
+        ),
         ("cutmix", (6, 128), "cutmix changes images, and the samples are series"),
+        ("scaling", (12,), "scaling changes series, and the samples are vectors"),
+        ("jitter", (3, 8, 8), "jitter changes vectors and series, and the samples are images. Leave it out."),
         ({"kind": "color", "hue": 0.1}, (13, 8, 8), "one or three channels, and these have 13"),
         ("rand_augment", (2, 8, 8), "one or three channels, and these have 2"),
         ({"kind": "crop", "padding": 8, "fill": "reflect"}, (3, 9, 8), "can't mirror 8 pixels of images of 9x8"),

@@ -101,6 +101,23 @@ class RandAugment(Kind):
     magnitude: int = Field(9, ge=0, le=30, description="strength of the operations, from 0 to 30")
 
 
+class Jitter(Kind):
+    """Gaussian noise on vectors and series. Um et al., Data augmentation of wearable sensor data, ICMI 2017.
+
+    https://arxiv.org/abs/1706.00527
+    """
+
+    kind: Literal["jitter"]
+    sigma: float = Field(0.05, gt=0, le=100, description="standard deviation, in the unit of the samples")
+
+
+class Scaling(Kind):
+    """A factor for each channel of a series, drawn from N(1, sigma^2). Um et al., ICMI 2017, as `jitter`."""
+
+    kind: Literal["scaling"]
+    sigma: float = Field(0.1, gt=0, le=10, description="standard deviation of the factors")
+
+
 class MixUp(Kind):
     """Each labelled sample and its labels blended with those of another one, with a share drawn from Beta(alpha, alpha).
 
@@ -121,7 +138,7 @@ class CutMix(Kind):
     alpha: float = Field(1.0, gt=0, le=100)
 
 
-AnyKind = Crop | Flip | Rotation | Color | RandomResizedCrop | RandAugment | MixUp | CutMix
+AnyKind = Crop | Flip | Rotation | Color | RandomResizedCrop | RandAugment | Jitter | Scaling | MixUp | CutMix
 KINDS: dict[str, type[AnyKind]] = {
     "crop": Crop,
     "flip": Flip,
@@ -129,6 +146,8 @@ KINDS: dict[str, type[AnyKind]] = {
     "color": Color,
     "random_resized_crop": RandomResizedCrop,
     "rand_augment": RandAugment,
+    "jitter": Jitter,
+    "scaling": Scaling,
     "mixup": MixUp,
     "cutmix": CutMix,
 }

@@ -217,6 +217,22 @@ def test_a_frozen_backbone_and_augmentation_are_refused():
         image_suite("flip", net={"frozen": True})
 
 
+@pytest.mark.parametrize("kinds", [["jitter"], ["scaling", {"kind": "jitter", "sigma": 0.1}, "mixup"]])
+def test_series_are_augmented(kinds):
+    loaded = {}
+    for name, seed in (("a", 1), ("b", 2)):
+        samples = blobs(seed, 48, columns=3)
+        waves = samples.x[:, :, None] * torch.arange(32).div(5).sin()
+        loaded[name] = domain(name, Labelled(waves, samples.y))
+    settings = {"net": {"backbone": "conv1d"}, "train": {"steps": 6, "batch": 8, "augment": kinds}}
+    text = SUITE.replace('backbone = "mlp"\nhidden = [8]', "")
+    chosen, plain = suite(text, **settings), suite(text, **settings | {"train": {"steps": 6, "batch": 8}})
+    records = [engine.run_case(case("coral"), one, loaded, CPU) for one in (chosen, chosen, plain)]
+    assert all(record.status == "done" for record in records), records[0].reason
+    losses = [[point.loss for point in record.scores.trace] for record in records]
+    assert losses[0] == losses[1] != losses[2]
+
+
 def test_vectors_are_refused_before_anything_runs():
     loaded = {"a": domain("a", blobs(1)), "b": domain("b", blobs(2))}
     with pytest.raises(TlbenchError, match=r"train.augment\[0\]: flip changes images, and the samples are vectors"):

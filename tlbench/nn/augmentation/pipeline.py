@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.nn.augmentation import colors, geometry, mixing, rand_augment
+from tlbench.nn.augmentation import colors, geometry, mixing, rand_augment, series
 from tlbench.nn.augmentation.selected import apply_selected
 from tlbench.suite.augmentation import (
     MIXING_KINDS,
@@ -18,15 +18,19 @@ from tlbench.suite.augmentation import (
     Crop,
     CutMix,
     Flip,
+    Jitter,
     MixUp,
     RandAugment,
     RandomResizedCrop,
     Rotation,
+    Scaling,
 )
 
 ATTEMPTS = 10
 """A rectangle is drawn so often; where none fits, it is the largest one at the centre."""
-JITTERS = {"brightness": colors.brightness, "contrast": colors.contrast, "saturation": colors.saturation, "hue": colors.hue}
+APPLIES_TO = {"jitter": ("vectors", "series"), "scaling": ("series",), "mixup": ("vectors", "series", "images")}
+"""What kinds change that do not change images alone."""
+COLORS = {"brightness": colors.brightness, "contrast": colors.contrast, "saturation": colors.saturation, "hue": colors.hue}
 
 
 class Pipeline:
@@ -45,6 +49,8 @@ class Pipeline:
         self._kinds = [kind for kind in kinds if kind.kind not in MIXING_KINDS]
         self._alphas: dict[str, float] = {kind.kind: kind.alpha for kind in kinds if isinstance(kind, MixUp | CutMix)}
         self._shape = shape
+        self._counts = [DRAWS[kind.kind](kind, (1,), shape, torch.Generator()).shape[-1] for kind in self._kinds]
+        """The numbers of parameters of the kinds."""
 
     @property
     def mixes(self) -> bool:
@@ -66,8 +72,7 @@ class Pipeline:
             parameters: (B, P).
         """
         first = 0
-        for kind in self._kinds:
-            count = PARAMETERS[kind.kind](kind)
+        for kind, count in zip(self._kinds, self._counts, strict=True):
             x = VIEWS[kind.kind](kind, x, parameters[:, first : first + count])
             first += count
         return _unit(x) if self._alphas else x
@@ -102,9 +107,12 @@ def check_shape(kinds: Sequence[AnyKind], shape: tuple[int, ...], *, tokens: boo
     sort = "token ids" if tokens else {1: "vectors", 2: "series", 3: "images"}.get(len(shape), "samples")
     for position, kind in enumerate(kinds):
         where = f"train.augment[{position}]: {kind.kind}"
-        if tokens or (sort != "images" and not isinstance(kind, MixUp)):
-            others = "" if tokens or isinstance(kind, MixUp) else "; of the kinds, mixup alone takes others"
-            raise TlbenchError(f"{where} changes images, and the samples are {sort}{others}. Leave it out.")
+        if sort not in APPLIES_TO.get(kind.kind, ("images",)):
+            others = [name for name, sorts in APPLIES_TO.items() if sort in sorts]
+            way_out = f"Leave it out; for {sort} there are {' and '.join(others)}." if len(others) > 1 else "Leave it out."
+            raise TlbenchError(
+                f"{where} changes {' and '.join(APPLIES_TO.get(kind.kind, ('images',)))}, and the samples are {sort}. {way_out}"
+            )
         if isinstance(kind, Crop) and kind.fill == "reflect" and kind.padding >= min(shape[1:]):
             raise TlbenchError(
                 f"{where} can't mirror {kind.padding} pixels of images of {shape[1]}x{shape[2]}. Set a smaller padding."
@@ -144,7 +152,7 @@ def _rotation(kind: Rotation, x: Tensor, parameters: Tensor) -> Tensor:
 
 def _draw_color(kind: Color, shape: tuple[int, ...], sample: tuple[int, ...], source: torch.Generator) -> Tensor:
     """For each of the declared changes its place in the order, then the amount of each."""
-    names = _jitters(kind)
+    names = _color_names(kind)
     order = torch.rand((*shape, len(names)), generator=source).argsort(dim=-1)
     bound = torch.tensor([getattr(kind, name) for name in names])
     center = torch.tensor([float(name != "hue") for name in names])
@@ -152,15 +160,15 @@ def _draw_color(kind: Color, shape: tuple[int, ...], sample: tuple[int, ...], so
 
 
 def _color(kind: Color, x: Tensor, parameters: Tensor) -> Tensor:
-    names, x = _jitters(kind), _unit(x)
+    names, x = _color_names(kind), _unit(x)
     order, amounts = parameters[:, : len(names)].long(), parameters[:, len(names) :]
     for choice in order.unbind(1):
-        x = apply_selected(x, [JITTERS[name] for name in names], choice, amounts.gather(1, choice[:, None])[:, 0])
+        x = apply_selected(x, [COLORS[name] for name in names], choice, amounts.gather(1, choice[:, None])[:, 0])
     return x
 
 
-def _jitters(kind: Color) -> list[str]:
-    return [name for name in JITTERS if getattr(kind, name)]
+def _color_names(kind: Color) -> list[str]:
+    return [name for name in COLORS if getattr(kind, name)]
 
 
 def _draw_resized_crop(
@@ -203,6 +211,22 @@ def _rand_augment(kind: RandAugment, x: Tensor, parameters: Tensor) -> Tensor:
     return x
 
 
+def _draw_jitter(kind: Jitter, shape: tuple[int, ...], sample: tuple[int, ...], source: torch.Generator) -> Tensor:
+    return torch.randint(series.SEEDS, (*shape, 1), generator=source)
+
+
+def _jitter(kind: Jitter, x: Tensor, parameters: Tensor) -> Tensor:
+    return series.jittered(x.float(), parameters[:, 0], kind.sigma)
+
+
+def _draw_scaling(kind: Scaling, shape: tuple[int, ...], sample: tuple[int, ...], source: torch.Generator) -> Tensor:
+    return 1 + kind.sigma * torch.randn((*shape, sample[0]), generator=source)
+
+
+def _scaling(kind: Scaling, x: Tensor, parameters: Tensor) -> Tensor:
+    return series.scaled(x.float(), parameters)
+
+
 DRAWS: dict[str, Callable[..., Tensor]] = {
     "crop": _draw_crop,
     "flip": _draw_flip,
@@ -210,6 +234,8 @@ DRAWS: dict[str, Callable[..., Tensor]] = {
     "color": _draw_color,
     "random_resized_crop": _draw_resized_crop,
     "rand_augment": _draw_rand_augment,
+    "jitter": _draw_jitter,
+    "scaling": _draw_scaling,
 }
 """By kind: its declaration, how many to draw (...), the shape of a sample and a generator -> parameters (..., P)."""
 VIEWS: dict[str, Callable[..., Tensor]] = {
@@ -219,14 +245,7 @@ VIEWS: dict[str, Callable[..., Tensor]] = {
     "color": _color,
     "random_resized_crop": _resized_crop,
     "rand_augment": _rand_augment,
+    "jitter": _jitter,
+    "scaling": _scaling,
 }
 """By kind: its declaration, samples (B, ...) and their parameters (B, P) -> views (B, ...)."""
-PARAMETERS: dict[str, Callable[..., int]] = {
-    "crop": lambda kind: 2,
-    "flip": lambda kind: 1,
-    "rotation": lambda kind: 1,
-    "color": lambda kind: 2 * len(_jitters(kind)),
-    "random_resized_crop": lambda kind: 4,
-    "rand_augment": lambda kind: 2 * kind.operations,
-}
-"""By kind: the number P of its parameters."""
