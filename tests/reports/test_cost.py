@@ -29,6 +29,38 @@ def test_costs_are_medians_over_the_cases_done():
     assert "Blank: not measured" in table.caption
 
 
+def test_sizes_of_what_is_trained_last_are_in_one_unit_for_all_entries():
+    rows = {
+        "fine_tune": (2_236_682, 9_083_008),
+        "linear_probe": (12_810, 51_240),
+        "source_only": (2_236_682, None),
+        "logistic": (None, None),
+    }
+    measured = {row: {"trainable_parameters": count, "adapter_bytes": size} for row, (count, size) in rows.items()}
+    records = [record(row, cost=cost(1.0, **more)) for row, more in measured.items()]
+    (table,) = reports.throughput(reports.frame(records))
+    assert table.cells["trained parameters M"].to_dict() == {
+        "fine_tune": "2.24",
+        "linear_probe": "0.0128",
+        "source_only": "2.24",
+        "logistic": "",
+    }
+    assert table.cells["adapter MiB"].to_dict() == {
+        "fine_tune": "8.66",
+        "linear_probe": "0.0489",
+        "source_only": "",
+        "logistic": "",
+    }
+    assert value(table, "linear_probe", "trainable_parameters") == 12_810
+    assert value(table, "fine_tune", "adapter_bytes") == 9_083_008
+    assert "blank for a method of one phase" in table.caption
+    assert reports.cost_details(reports.frame(records)) == []
+    assert "0.0128" in reports.render([table], "latex") and "trained parameters M" in reports.render([table], "markdown")
+    few = [record(row, cost=cost(1.0, trainable_parameters=n, adapter_bytes=4 * n)) for row, n in (("a", 6), ("b", 900))]
+    (table,) = reports.throughput(reports.frame(few))
+    assert table.cells[["trained parameters", "adapter KiB"]].to_numpy().tolist() == [["6.00", "0.0234"], ["900", "3.52"]]
+
+
 def test_machines_precisions_and_batch_sizes_do_not_share_a_table():
     records = [
         record("dann", cost=cost(4.0, energy_joules=12.5, peak_memory_bytes=3 * 2**30), device="cuda"),
@@ -128,7 +160,8 @@ def test_details_show_what_was_measured_and_nothing_else():
     assert set(table.data["unit"]) == {"seconds", "steps"}
     everything = dict.fromkeys(DETAILS, 2)
     (whole,) = reports.cost_details(reports.frame(costly("dann", 0.5, 3, cost=everything)))
-    assert set(whole.data["quantity"]) == set(DETAILS) and (whole.data["unit"] != "").all()
+    shown_with_throughput = {"trainable_parameters", "adapter_bytes"}
+    assert set(whole.data["quantity"]) == set(DETAILS) - shown_with_throughput and (whole.data["unit"] != "").all()
 
 
 def test_every_table_with_an_interval_names_what_it_covers_and_counts_incomplete_entries():

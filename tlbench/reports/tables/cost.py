@@ -14,7 +14,7 @@ from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.statistics.ties import tied
 from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, size_columns
 
 _HARDWARE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases")
 _WITHOUT_BATCH = (*_HARDWARE, "precision", *captions.SOFTWARE)
@@ -26,14 +26,7 @@ _UNITS = {
     "peak_memory_bytes": "bytes",
     "energy_joules": "joules",
 }
-_SIZES = {
-    "trainable_parameters": ("trained parameters", ((1e9, "B"), (1e6, "M"), (1e3, "k"))),
-    "adapter_bytes": ("adapter", ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))),
-}
-"""The sizes of what a method trains last: quantity -> the name of its column, and larger units by their factors."""
-_SMALLEST_SHOWN = 0.01
-"""A column of sizes is in the largest unit in which all of them are at least this."""
-_OTHER_DETAILS = tuple(name for name in DETAILS if name not in _SIZES)
+_OTHER_DETAILS = tuple(name for name in DETAILS if name not in size_columns.SIZES)
 _UNIT_OF_NAME = {
     "flops_per_sample": "FLOPs",
     "flops_per_second": "FLOPs/s",
@@ -124,23 +117,10 @@ def _memory_and_energy(medians: dict[str, Array]) -> dict[str, list[str]]:
     return columns | ({"energy J": three_digits(joules_M)} if np.isfinite(joules_M).any() else {})
 
 
-def _sizes(medians: dict[str, Array]) -> dict[str, list[str]]:
-    """The columns of trained parameters and of the adapter's size, where they were measured."""
-    columns = {}
-    for quantity, (name, units) in _SIZES.items():
-        values_M = medians[quantity]
-        if not np.isfinite(values_M).any():
-            continue
-        smallest = np.nanmin(np.where(values_M > 0, values_M, np.inf))
-        factor, unit = next((pair for pair in units if smallest / pair[0] >= _SMALLEST_SHOWN), (1, ""))
-        columns[f"{name} {unit or _unit(quantity)}".removesuffix(" parameters")] = three_digits(values_M / factor)
-    return columns
-
-
 def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
-    medians = _medians(group, entries, (*_UNITS, *_SIZES))
-    sizes = _sizes(medians)
+    medians = _medians(group, entries, (*_UNITS, *size_columns.SIZES))
+    sizes = size_columns.size_columns(medians)
     cases_M = group.groupby("entry", sort=False).size().reindex(entries).to_numpy()
     has_energy = bool(np.isfinite(medians["energy_joules"]).any())
     has_blanks = any(np.isnan(medians[column]).any() for column in _UNITS if column != "energy_joules")
@@ -153,7 +133,8 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
         **sizes,
     }
     machine = _machine_text(group, groups, _MACHINE)
-    units = _UNITS | {quantity: _unit(quantity) for quantity in _SIZES if np.isfinite(medians[quantity]).any()}
+    measured = {name: unit for name, (_, unit, _) in size_columns.SIZES.items() if np.isfinite(medians[name]).any()}
+    units = _UNITS | measured
     of_entry = {"cases": (cases_M, "cases")} | {quantity: (medians[quantity], unit) for quantity, unit in units.items()}
     return Table(
         suite=scores.name,
@@ -166,10 +147,7 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
             "Train seconds of a shallow method: the time of its fit." if (group["kind"] == "shallow").any() else "",
             "Blank: not measured." if has_blanks else "",
             "" if has_energy else "Energy: not readable on this machine.",
-            "Trained parameters: those that learn last. Adapter: these and the batch statistics that move with them, which is what "
-            "a target needs beside the network of the source; blank for a method of one phase."
-            if sizes
-            else "",
+            size_columns.CAPTION if sizes else "",
             captions.mixed_inputs(group),
             captions.mixed_provenance(group),
         ),
