@@ -22,6 +22,7 @@ LAYERS = (
         "metrics",
         "ranges",
         "provenance",
+        "scores",
         "terms",
         "plugins",
         "threads",

@@ -39,7 +39,7 @@ def wrap_norms(net: nn.Module, wrapper: Callable[[_BatchNorm], StreamNorm]) -> l
     wrapped = []
     for parent in list(net.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) in PLAIN:
+            if isinstance(child, _BatchNorm) and type(child) in PLAIN:
                 wrapped.append(wrapper(child))
                 setattr(parent, name, wrapped[-1])
     return wrapped

@@ -111,5 +111,5 @@ def tables(
         "frontier": pareto_table,
         "detail": cost_details,
     }
-    suites = [suite for _, suite in frame.groupby(["suite", "suite_version"], sort=False)]
-    return [table for suite in suites for kind in kinds for table in makers[kind](suite)]
+    by_suite = [of_suite for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)]
+    return [table for of_suite in by_suite for kind in kinds for table in makers[kind](of_suite)]

@@ -44,7 +44,7 @@ def plan_stream(stream: Stream, batch_size: int, y: Tensor, domain: Tensor | Non
     segments = [torch.arange(len(y))]
     if stream.domains == "gradual":
         segments = [(domains == value).nonzero().squeeze(1) for value in domains.unique().tolist()]
-    order, sizes, resets = [], [], set[int]()
+    order, sizes, resets = list[Tensor](), list[int](), set[int]()
     for number, indices in enumerate(segments):
         if number and stream.reset == "each_domain":
             resets.add(len(sizes))

@@ -114,7 +114,7 @@ class _Update:
             return  # only batch statistics and memories adapt
         for parameter in self._all():
             parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if before_step is not None:
             before_step()
         self._optimizer.step()

@@ -22,8 +22,7 @@ from tlbench.terms import Step
 class MEMO(DeepMethod):
     """CE on the source; then each sample has a network of its own, one step away from the source's.
 
-    No prediction depends on another test sample, and the method reads no stream. Views of images are the strong ones of
-    tlbench, where the paper takes AugMix; other samples get noise and lose features by the scale of the source.
+    No prediction depends on another test sample: the method reads no stream. Views are tlbench's; the paper takes AugMix.
     """
 
     reads = frozenset({"source"})
@@ -45,7 +44,7 @@ class MEMO(DeepMethod):
 
     def measure(self, passes: Passes) -> None:
         """The mean and the standard deviation (...) of each feature of samples that are no images."""
-        x = passes.map("source", lambda x: x.new_zeros(len(x), 1) if x.ndim == 4 else x)
+        x = passes.map("source", lambda x: x[:, :0] if x.ndim == 4 else x)
         self.mean, self.deviation = x.mean(dim=0), x.std(dim=0)
 
     def online(self) -> OnlineAdaptation:
@@ -69,10 +68,10 @@ class MEMO(DeepMethod):
 
     def views_of(self, one: Tensor) -> Tensor:
         """Views (V, ...) of an input (1, ...)."""
-        copies = one.expand(self.views, *one.shape[1:])
+        x = one.expand(self.views, *one.shape[1:])
         if one.ndim == 4:
-            return augmentation.strong(copies)
-        return torch.where(torch.rand_like(copies) < 0.2, self.mean, copies + 0.3 * self.deviation * torch.randn_like(copies))
+            return augmentation.strong(x)
+        return torch.where(torch.rand_like(x) < 0.2, self.mean, x + 0.3 * self.deviation * torch.randn_like(x))
 
     @staticmethod
     def marginal_entropy(logits_VC: Tensor) -> Tensor:
