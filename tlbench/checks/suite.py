@@ -90,7 +90,9 @@ def _errors(suite: Suite, lacking: dict[str, list[str]]) -> list[str]:
             "there would be no delta. Grant it, or choose another baseline."
         )
     elif (reason := _unfit_entries(suite).get(baseline)) is not None:
-        errors.append(f"protocol.baseline: {reason}, so that there would be no delta. Choose another baseline.")
+        errors.append(
+            f"protocol.baseline: {baseline} would be skipped, for {reason}. Choose another baseline, so that there is a delta."
+        )
     errors += _declared_class_errors(suite)
     if suite.protocol.metric == "worst_group_accuracy":
         errors += [
@@ -141,7 +143,7 @@ def _unfit_entries(suite: Suite) -> dict[str, str]:
                     f"it supports the label sets {' and '.join(sorted(kind.label_sets))}, and this one is {label_set}"
                 )
             elif label_set == "inductive":
-                check_inductive_reads(entry, kind)
+                check_inductive_reads("it", kind)
         except NotApplicableError as error:
             reasons[entry] = str(error)
     return reasons
