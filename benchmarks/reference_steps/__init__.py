@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.reference_steps import after_step, alignment, labeled, self_training, source_free
+from benchmarks.reference_steps import after_step, alignment, labeled, self_training, source_free, terms
 from benchmarks.reference_steps.labeled import supervised
 from benchmarks.reference_steps.self_training import THRESHOLDS
 from benchmarks.reference_steps.shared import AFTER, Data, Net, Result, Split, images
@@ -23,5 +23,6 @@ REFERENCE_STEPS: dict[str, Callable[[Net, Data, int], Result]] = {
         *(labeled.pcgrad, labeled.discriminator_reweight, alignment.dan, alignment.cdan, alignment.mcd),
         *(self_training.mean_teacher, self_training.fixmatch, after_step.adabn, after_step.tent),
         *(source_free.shot_im, source_free.shot, source_free.nrc, source_free.aad, source_free.cowa),
+        *terms.TERM_METHODS,
     )
 }

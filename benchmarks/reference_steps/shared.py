@@ -108,7 +108,11 @@ def extra(method: str) -> nn.Module:
         return nn.Sequential(nn.Linear(MAP, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
     if method == "mean_teacher":
         return nn.Sequential(lenet(), nn.Linear(WIDTH, CLASSES))
-    second_head = {"mcd", "multi_task", "pcgrad", "linear_probe"}
+    if method == "bsp":
+        return nn.Sequential(nn.Linear(WIDTH, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+    if method == "mdan":
+        return nn.Linear(WIDTH, 1)
+    second_head = {"m3sda", "mcd", "mdd", "multi_task", "pcgrad", "linear_probe"}
     return nn.Linear(WIDTH, CLASSES) if method in second_head else nn.Identity()
 
 
