@@ -39,6 +39,17 @@ BROKEN = {
         WIDTH + 'def build(shape, options):\n    raise TlbenchError("Too small.")\n',
         r"The backbone takes none of the shapes .*Too small",
     ),
+    "class names of another width": (
+        WIDTH + "class Named(Backbone):\n    def embed_classes(self, texts):\n        return torch.zeros(len(texts), 3)\n"
+        "def build(shape, options):\n    return Named([nn.Flatten(), nn.LazyLinear(8)], 8)\n",
+        r"embed_classes of 3 texts has the shape \(3, 3\)",
+    ),
+    "class names that depend on each other": (
+        WIDTH + "class Named(Backbone):\n    def embed_classes(self, texts):\n"
+        "        lengths = torch.tensor([[float(len(text))] * 8 for text in texts])\n        return lengths - lengths.mean()\n"
+        "def build(shape, options):\n    return Named([nn.Flatten(), nn.LazyLinear(8)], 8)\n",
+        "depends on the names beside it",
+    ),
     "a parameter of no use": (WIDTH + BUILD.format(", Idle(3, 3)", 8), "The parameter .* gets no gradient"),
 }
 NOISE = "class Noise(nn.Module):\n    def forward(self, x):\n        return x + torch.randn_like(x)\n"

@@ -81,6 +81,17 @@ BROKEN = {
         f"    what: Any = Field(1.0, description='anything')\n{PLAIN_LOSS}",
     ),
     "one that reads nothing": ("reads must be a non-empty subset", f"class No(DeepMethod):\n{PLAIN_LOSS}"),
+    "one that reads class names and does not use them": (
+        "`reads_class_texts` is True, but the result does not depend on the class names",
+        'class Named(ShallowMethod):\n    reads = frozenset({"source"})\n    reads_class_texts = True\n'
+        "    def fit(self, task: Task) -> Predictor:\n"
+        "        means = torch.stack([task.source.x[task.source.y == c].mean(0) for c in range(task.classes)])\n"
+        "        return lambda x: -torch.cdist(x, means)\n",
+    ),
+    "a deep one that reads class names": (
+        "reads_class_texts is for shallow methods",
+        f"class Named(DeepMethod):\n{READS_BOTH}    reads_class_texts = True\n{PLAIN_LOSS}",
+    ),
     "one that reads target labels": (
         "reads must be a non-empty subset",
         f'class No(DeepMethod):\n    reads = frozenset({{"source", "target_labels"}})\n{PLAIN_LOSS}',

@@ -11,6 +11,7 @@ from engine_runs import (
     short_suite,
     toy_domains,
 )
+from plugin_files import plugged
 from tiny_suite import CPU, blobs, case, domain
 
 from tlbench import engine
@@ -48,6 +49,26 @@ def test_features_are_made_once_for_all_methods_seeds_and_runs(cached):
     assert cached == ["a", "b"] and again.cost.feature_seconds == record.cost.feature_seconds
     other = engine.run_case(case("source_only"), short_suite(net={**FROZEN, "hidden": [12, 6]}, steps=5), loaded, CPU)
     assert other.status == "done" and cached == ["a", "b"] * 2
+
+
+def test_options_that_no_layer_shows_make_other_features(cached, tmp_path):
+    text = (
+        '"""pooled: a backbone of a test."""\nfrom pydantic import BaseModel, ConfigDict, Field\nfrom torch import nn\n'
+        "from tlbench.nn.net import Backbone\nclass Options(BaseModel):\n    model_config = ConfigDict(extra='forbid')\n"
+        "    factor: float = Field(1.0, description='of the inputs')\n"
+        "class Scaled(nn.Module):\n    def forward(self, x):\n        return self.factor * x\n"
+        "def build(shape, options):\n    layer = Scaled()\n    layer.factor = options.factor\n"
+        "    return Backbone([layer], shape[0])\n"
+    )
+    with plugged(tmp_path, "pooled", "", text):
+        nets = [Network.model_validate({"backbone": "pooled", "factor": factor, "frozen": True}) for factor in (1.0, 2.0)]
+        seen = [
+            frozen.with_frozen_features(dataclasses.replace(short_suite(), net=net), toy_domains(), CPU)[1]
+            .domains["a"]
+            .samples.x
+            for net in nets
+        ]
+    assert torch.equal(2 * seen[0], seen[1])
 
 
 def test_features_of_the_cache_give_the_numbers_of_those_made_anew(cached, monkeypatch):

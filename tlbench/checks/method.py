@@ -105,7 +105,7 @@ def classifies_without_shift(name: str) -> None:
     """A classifier reaches an accuracy of 0.9 where source and target have the same distribution."""
     if "classification" not in methods.method_class(name).tasks:
         return
-    splits = {"source": toy_samples(1), "target": toy_samples(2).x, "target_labeled": toy_samples(3, 30)}
+    splits: dict[str, Any] = {"source": toy_samples(1), "target": toy_samples(2).x, "target_labeled": toy_samples(3, 30)}
     task = dataclasses.replace(toy_task(), **splits)
     test = toy_samples(4, 90)
     scores = predict_scores(fit_method(name, task, steps=200), test.x)
@@ -176,7 +176,7 @@ def is_invariant_to_sample_order(name: str) -> None:
         assert task.source is not None and task.target is not None and task.target_labeled is not None
         order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
         target_labeled = task.target_labeled[torch.arange(14, -1, -1)]
-        splits = {"source": task.source[order], "target": task.target[order], "target_labeled": target_labeled}
+        splits: dict[str, Any] = {"source": task.source[order], "target": task.target[order], "target_labeled": target_labeled}
         permuted = dataclasses.replace(task, **splits)
         if not torch.allclose(scores_after_fit(name, task), scores_after_fit(name, permuted), rtol=1e-4, atol=1e-6):
             raise TlbenchError("The result depends on the order of the samples.")

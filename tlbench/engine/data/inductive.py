@@ -24,9 +24,10 @@ def check_inductive_reads(name: str, kind: type[Method]) -> None:
         kind: its class.
 
     Raises:
-        NotApplicableError: it reads no labelled target samples, or it is fitted to these and to source samples at once.
+        NotApplicableError: it reads neither labelled target samples nor class names, or it is fitted to labelled target samples
+            and to source samples at once.
     """
-    if "target_labeled" not in kind.reads:
+    if "target_labeled" not in kind.reads and not kind.reads_class_texts:
         raise NotApplicableError(
             f"{name} reads no labelled target samples, and no others show the classes of the target, for the label set of the "
             "suite is inductive"

@@ -47,7 +47,8 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         raise TlbenchError("The backbone clip needs transformers. Run pip install 'tlbench[text]'.") from error
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    folder, local = options.network, {"local_files_only": True, "trust_remote_code": False}
+    folder = options.network
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         configuration: Any = CLIPConfig.from_pretrained(folder, **local)
         if configuration.model_type != "clip":

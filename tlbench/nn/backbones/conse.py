@@ -8,6 +8,7 @@ embedded alike, so that an image lies near the names of what it shows. ImageNet'
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from tlbench import content_hashes
 from tlbench.errors import TlbenchError
 from tlbench.nn import weights
 from tlbench.nn.backbones import hf, torchvision, word_vectors
@@ -26,6 +28,8 @@ from tlbench.nn.whole_network import ThreeChannels, WholeNetwork, grouped_layers
 PATH_KEYS = ("weights", "text")
 TOKENS = 32
 """Tokens of a class name; longer ones are cut."""
+NAMES = 256
+"""Class names of a forward pass."""
 published_file = torchvision.published_file
 """The file of published weights of the classifier."""
 
@@ -56,11 +60,9 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     classifier = torchvision.new_network(options.network, shape)
     if options.weights:
         weights.load(classifier, Path(options.weights), name=f"torchvision:{options.network}", unused=torchvision.AUXILIARY)
-    names = categories(options.network)
-    encoder = _text_encoder(options.text).eval().requires_grad_(False)
-    with torch.no_grad():
-        names_KD = F.normalize(torch.cat([encoder.embed_classes(names[k : k + 256]) for k in range(0, len(names), 256)]))
-    combination = ConvexCombination(names_KD, options.top)
+    encoder = _text_encoder(options.text)
+    names_KD = _embedded_names(options.network, options.text, content_hashes.sha256(Path(options.text)))
+    combination = ConvexCombination(names_KD.clone(), options.top)
     network = nn.Sequential(ThreeChannels(), classifier, combination)
     return ConSE(network, encoder, names_KD.shape[1], grouped_layers(classifier))
 
@@ -92,6 +94,8 @@ class ConvexCombination(nn.Module):
         top: the number of classes; at least all K are taken where it is larger.
     """
 
+    names_KD: Tensor
+
     def __init__(self, names_KD: Tensor, top: int) -> None:
         super().__init__()
         self.register_buffer("names_KD", names_KD)
@@ -119,7 +123,24 @@ def categories(network: str) -> list[str]:
 
 
 def _text_encoder(path: str) -> Backbone:
-    """The encoder of texts of a folder of transformers, or of a file of word vectors."""
+    """The encoder of texts of a folder of transformers, or of a file of word vectors; it does not learn."""
     if Path(path).is_dir():
-        return hf.build((TOKENS,), hf.Options(network=path))
-    return word_vectors.build((TOKENS,), word_vectors.Options(network=path))
+        encoder = hf.build((TOKENS,), hf.Options(network=path))
+    else:
+        encoder = word_vectors.build((TOKENS,), word_vectors.Options(network=path))
+    return encoder.eval().requires_grad_(False)
+
+
+@functools.lru_cache(maxsize=4)
+def _embedded_names(network: str, text: str, sha256: str) -> Tensor:
+    """The embeddings (K, D) of the class names of a classifier, of norm 1; they are made once for each content of the encoder.
+
+    Args:
+        network: the classifier.
+        text: the path of the encoder.
+        sha256: of its content.
+    """
+    names, encoder = categories(network), _text_encoder(text)
+    with torch.no_grad():
+        chunks = [encoder.embed_classes(names[start : start + NAMES]) for start in range(0, len(names), NAMES)]
+    return F.normalize(torch.cat(chunks))
