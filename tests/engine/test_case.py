@@ -14,6 +14,7 @@ from tiny_suite import CPU, blobs, case, domain, suite
 
 from tlbench import engine, records
 from tlbench.errors import TlbenchError
+from tlbench.nn import backbones
 from tlbench.runner import RunPlan, local
 from tlbench.suite import Network
 from tlbench.terms import SweepLevel, TracePoint
@@ -34,6 +35,25 @@ def test_pairs_that_can_not_be_run_are_refused_before_any_training():
     unfit = type(unfit)(**{**vars(unfit), "net": Network(backbone="lenet")})
     with pytest.raises(TlbenchError, match="not samples of shape"):
         engine.check_pairs(unfit, blob_domains(), [(("a",), "b")])
+
+
+def test_the_network_is_built_once_to_check_all_pairs(tmp_path):
+    header = '''"""A backbone that counts how often it is built."""
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from tlbench.nn.net import Backbone
+BUILT = []
+'''
+    body = (
+        "class Options(BaseModel):\n    model_config = ConfigDict(extra='forbid')\n"
+        "    hidden: list[int] = Field([], description='not used')\n"
+        "def build(shape, options):\n    BUILT.append(shape)\n    return Backbone([nn.Linear(shape[0], 3)], 3)\n"
+    )
+    with plugged(tmp_path, "counted", body, header) as name:
+        chosen = suite(net={"backbone": name}, methods={"source_only": {}})
+        domains = {**blob_domains(), "c": domain("c", blobs(4, 45))}
+        engine.check_pairs(chosen, domains, [(("a",), "b"), (("b",), "a"), (("a",), "c"), (("a", "b"), "c")])
+        assert backbones.backbone_module(name).BUILT == [(4,)]
 
 
 def test_the_trace_knows_no_target_label():

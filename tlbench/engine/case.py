@@ -51,6 +51,7 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
     classes = [methods.method_class(entry.method or name) for name, entry in suite.methods.items()]
     has_network = suite.net.frozen or any(issubclass(one, DeepMethod) or one.reads_class_texts for one in classes)
     errors: list[str] = []
+    tried: set[tuple[int, ...]] = set()  # the shapes that a network was built for: a large one takes seconds
     try:
         check_declared(suite, domains)
     except TlbenchError as error:
@@ -64,6 +65,8 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
             check_shape(suite.train.augment, shape, tokens=tokens)
             if has_network:
                 backbones.check_tokens(suite.net.backbone, tokens=tokens)
+            if has_network and shape not in tried:
+                tried.add(shape)
                 with seeded_rng(0, torch.device("cpu")):
                     backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
         except TlbenchError as error:
