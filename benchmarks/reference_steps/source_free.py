@@ -28,12 +28,12 @@ def adapt(
     """Train on the source, then on the target; `begin` runs before the first step there, or at the start of each epoch."""
     first = round(steps / 2)
     losses, target_steps = supervised(net, data.source, first, smoothing=0.1), steps - first
-    if head_scale:
-        groups = [{"params": [*net.backbone.parameters()]}, {"params": [*net.head.parameters()], "lr": head_scale * 1e-3}]
-        optimizer = torch.optim.Adam(groups, lr=1e-3, fused=True)
-    else:
-        net.head.requires_grad_(False)
-        optimizer = adam(net.backbone)
+    net.head.requires_grad_(head_scale > 0)
+    optimizer = adam(net.backbone, net.head)
+    if head_scale != 1:
+        rates = {net.backbone: 1e-3, net.head: head_scale * 1e-3}
+        groups = [{"params": [*module.parameters()], "lr": lr} for module, lr in rates.items()]
+        optimizer = torch.optim.Adam(groups, fused=True)
     epoch = len(data.target.x) // data.target.batch
     for step, indices in enumerate(data.target.order(target_steps)):
         if step == 0 or (every_epoch and step % epoch == 0):
@@ -71,7 +71,10 @@ def shot(net: Net, data: Data, steps: int) -> Result:
         logits = net(x)
         return information_loss(logits) + 0.3 * F.cross_entropy(logits, label[indices])
 
-    return adapt(net, data, steps, loss, lambda: label.copy_(pseudo_labels(net, data)), head_scale=0.0, every_epoch=True)
+    def begin() -> None:
+        label.copy_(pseudo_labels(net, data))
+
+    return adapt(net, data, steps, loss, begin, head_scale=0.0, every_epoch=True)
 
 
 def pseudo_labels(net: Net, data: Data) -> Tensor:

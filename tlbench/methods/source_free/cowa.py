@@ -71,7 +71,7 @@ class CoWA(SourceFree):
     def draw_shares(self, like_B: Tensor) -> Tensor:
         """One share in [0, 1] for each number of a tensor (B,), on its device."""
         alpha_B = torch.full_like(like_B, self.alpha)
-        return torch.distributions.Beta(alpha_B, alpha_B, validate_args=False).sample()  # type: ignore[no-any-return]
+        return torch.distributions.Beta(alpha_B, alpha_B, validate_args=False).sample()
 
 
 def mixed(x: Tensor, order_B: Tensor, share_B: Tensor) -> Tensor:
