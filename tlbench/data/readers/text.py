@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tlbench.data import sample_selection, tokenization
-from tlbench.data.decoding import feature_encoders, files, json_tables, sentence_encoders, table_options, tables, text_files
+from tlbench.data.decoding import feature_encoders, files, table_options, tables
 from tlbench.data.decoding.arrays import ReaderResult
+from tlbench.data.texts import json_tables, sentence_encoders, text_files
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 
