@@ -173,6 +173,13 @@ def test_costs_count_what_a_target_adds_to_the_network_of_the_source():
     assert facts("tent") == (norm, 4 * norm + statistics)
 
 
+@pytest.mark.parametrize("name", [*INSERTED, "bitfit"])
+def test_the_rate_on_the_target_is_a_multiple_of_that_on_the_source(name):
+    source, target = build(name, image_net(), target_lr=8.0).phases()
+    assert [group.scale for group in target.groups] == [0.0, 8.0]
+    assert {group.scale for group in source.groups} <= {0.0, 1.0}
+
+
 def test_lora_adapts_the_layers_that_targets_names():
     def network() -> Net:
         layers = {"query": nn.Linear(6, 6), "key": nn.Linear(6, 6), "value": nn.Linear(6, 4)}

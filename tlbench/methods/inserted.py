@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import nn
 
 from tlbench.errors import NotApplicableError
@@ -15,6 +16,7 @@ class InsertedLayers(SourceThenTarget):
     The inserted layers change nothing until they learn, so that the training on the source is that of `fine_tune`.
     """
 
+    target_lr: float = Field(1.0, gt=0, description="the learning rate on the target, as a multiple of the suite's")
     inserted: tuple[nn.Module, ...]
     """The modules that are inserted; `build` sets them."""
     unfrozen: tuple[nn.Module, ...] = ()
@@ -31,5 +33,5 @@ class InsertedLayers(SourceThenTarget):
                 f"{type(self).__name__} adapts layers of the backbone, and this backbone has none that it can adapt."
             )
         source = self.source_phase((Group((self.net,)), Group(self.inserted, 0.0)))
-        learning = Group((*self.inserted, *self.unfrozen, self.net.head))
+        learning = Group((*self.inserted, *self.unfrozen, self.net.head), self.target_lr)
         return source, self.target_phase((Group((self.net,), 0.0), learning))
