@@ -43,3 +43,9 @@ def test_the_linear_machine_predicts_as_scikit_learns(c):
     reference = SVC(kernel="linear", C=c).fit(x.double().numpy(), y.numpy())
     assert (predictor(test).argmax(dim=1).numpy() == reference.predict(test.double().numpy())).all()
     assert len(set(reference.predict(test.double().numpy()))) == 3
+
+
+def test_without_hidden_layers_the_discriminator_of_dann_is_a_logistic_regression():
+    layers = new_method("dann", hidden=0).discriminator.layers
+    assert [type(layer) for layer in layers] == [torch.nn.Linear] and layers[0].out_features == 1
+    assert len(new_method("dann").discriminator.layers) == 5

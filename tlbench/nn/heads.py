@@ -10,13 +10,15 @@ from tlbench.nn.net import Backbone
 
 
 class Discriminator(nn.Module):
-    """Predicts the domain of features (B, D) as one logit per sample (B,), with two hidden layers and ReLU."""
+    """Predicts the domain of features (B, D) as one logit per sample (B,), with two hidden layers and ReLU.
+
+    With `hidden` = 0 it is a logistic regression.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-        )
+        layers = [nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()] if hidden else []
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden or width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, D) -> logits (B,); a positive logit means source."""

@@ -24,7 +24,7 @@ class DANN(DeepMethod):
     soft_labels = True
     tasks = frozenset({"classification", "regression"})
     weight: float = Field(1.0, ge=0, description="of the domain loss, for the discriminator and the features alike")
-    hidden: int = Field(256, ge=1, description="width of the discriminator's two hidden layers")
+    hidden: int = Field(256, ge=0, description="width of the discriminator's two hidden layers; 0: a logistic regression")
     gamma: float = Field(10.0, gt=0, description="steepness of the schedule of the gradient reversal")
 
     def build(self) -> None:
