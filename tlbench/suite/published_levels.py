@@ -20,9 +20,10 @@ def with_metric(levels: Sequence[PublishedLevel], metric: str) -> tuple[Publishe
 
 def levels_in(raw: Mapping[str, Any]) -> tuple[PublishedLevel, ...]:
     """The levels in the tables of a valid suite file, as `tomllib` reads them."""
-    protocol = {key: value for key, value in raw.get("protocol", {}).items() if key in {"task", "metric"}}
+    protocol = raw.get("protocol", {})
+    default = Protocol.model_validate({"task": protocol.get("task", "classification")}).metric
     levels = [PublishedLevel.model_validate(table) for table in raw.get("published", ())]
-    return with_metric(levels, Protocol.model_validate(protocol).metric)
+    return with_metric(levels, protocol.get("metric", default))
 
 
 def level_errors(levels: Sequence[PublishedLevel], entries: Sequence[str], pairs: Sequence[str]) -> list[str]:
