@@ -44,7 +44,7 @@ class MEMO(DeepMethod):
 
     def measure(self, passes: Passes) -> None:
         """The mean and the standard deviation (...) of each feature of samples that are no images."""
-        x = passes.map("source", lambda x: x[:, :0] if x.ndim == 4 else x)
+        x = passes.map("source", lambda x: x.new_zeros(len(x), 1) if x.ndim == 4 else x)
         self.mean, self.deviation = x.mean(dim=0), x.std(dim=0)
 
     def online(self) -> OnlineAdaptation:
