@@ -84,7 +84,7 @@ ALLOWED = {
     ("benchmarks/test_site.py", "promise"): "JavaScript's Promise",
     ("benchmarks/test_site.py", "rows"): "the rows of an HTML table",
 }
-IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas", "DistributionNotFound"}
+IDENTIFIERS_OF_OTHERS = {"keepdim", "keepdims", "keep_empty_features", "trained_betas", "trained_on", "DistributionNotFound"}
 
 
 def words_of(identifier: str) -> list[str]:

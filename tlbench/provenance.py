@@ -48,8 +48,8 @@ class WeightsSource(Strict):
     url: ranges.Text = ""
 
     def text(self) -> str:
-        """What is stated in one clause: "MobileNetV2, trained on ImageNet-1k (Sandler et al. 2018; licence Apache-2.0)"."""
-        trained = f"trained on {self.trained_on}" if self.trained_on else ""
+        """What is stated in one clause: "MobileNetV2, trained on ImageNet-1k (licence Apache-2.0)"."""
+        data = f"trained on {self.trained_on}" if self.trained_on else ""
         rest = "; ".join(filter(None, (self.citation, f"licence {self.licence}" if self.licence else "")))
-        clause = ", ".join(filter(None, (self.name, trained)))
+        clause = ", ".join(filter(None, (self.name, data)))
         return f"{clause} ({rest})" if clause and rest else clause or rest or self.url

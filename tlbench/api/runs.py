@@ -52,10 +52,8 @@ def run(
         pairs: pairs such as "a:b" or "a+c:b"; empty: all.
         seeds: seed numbers; empty: those of the suite.
         plugins: Python files with methods outside the package.
-        workers: how many cases run at once, each in a process; 0: one a core, on a GPU as many as fit. Runs with plugins use
-            a process in any case; processes do not import the script that runs.
-        isolated: whether each case runs in a process of its own that holds no label of a scored sample; its numbers are the
-            same.
+        workers: cases at once, each in a process, which imports no script (so with plugins); 0: one a core, on a GPU what fits.
+        isolated: whether each case runs in a process that holds no label of a scored sample, with the same numbers.
         threads: CPU threads of a case; None: torch's own number, or cores // workers.
         timeout: seconds after which a case fails.
         checkpoint: seconds between two checkpoints of a long case; None: none is written.
