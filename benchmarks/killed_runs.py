@@ -6,6 +6,7 @@ Both use the folders of the tests: a suite of four method entries and two pairs,
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import json
 import os
@@ -31,6 +32,8 @@ SEED = 20260101
 LIMIT_SECONDS = 120
 """For one command; other programs may run beside."""
 SEEDS = 50
+SHOWN_LINES, SHOWN_CHARACTERS = 8, 200
+"""Of the differences of tables."""
 SUITE = """
 name = "tiny"
 version = 1
@@ -150,8 +153,10 @@ def killed_runs(folder: Path, kills: int, workers: int, seeds: int = SEEDS) -> t
         faults.append(f"{cases - len(distinct)} records lost")
     if len(last) != len(distinct):
         faults.append(f"{len(last) - len(distinct)} records doubled")
-    if commands.tables(killed) != commands.tables(whole):
-        faults.append("other tables")
+    lines, others = (commands.tables(one).splitlines() for one in (whole, killed))
+    if lines != others:
+        differences = list(difflib.unified_diff(lines, others, n=0, lineterm=""))
+        faults.append("other tables: " + " | ".join(line[:SHOWN_CHARACTERS] for line in differences[:SHOWN_LINES]))
     commands.server.close()
     return hits, faults
 

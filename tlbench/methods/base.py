@@ -202,8 +202,8 @@ class DeepMethod(Method, nn.Module):
     """
 
     soft_labels: ClassVar[bool] = False
-    """Whether the loss takes class probabilities (B, C) in place of classes (B,), as `criterion` and `F.cross_entropy` do. Suites
-    whose `train.augment` mixes samples skip the other methods."""
+    """Whether the loss takes class probabilities (B, C) in place of classes (B,), as `criterion` and `F.cross_entropy` do.
+    Suites whose `train.augment` mixes samples skip the other methods."""
     pretrained: ClassVar[bool] = True
     """Whether the network starts from the pre-trained weights that a suite names; false: from new ones."""
     source_free: ClassVar[bool] = False
