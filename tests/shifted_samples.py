@@ -27,6 +27,7 @@ OPTIONS: dict[str, Any] = {
     "noise": {"sigma": 0.2},
     "blur": {"sigma": 1.0},
     "contrast": {"factor": 0.5},
+    "color": {"disagreement": 0.2},
     "colour_jitter": {"strength": 0.5},
     "zoom": {"factor": 0.7},
     "occlusion": {"share": 0.2},
@@ -43,7 +44,7 @@ OPTIONS: dict[str, Any] = {
     "rate_change": {"factor": 1.3},
     "drift": {"sigma": 0.5},
 }
-ON_IMAGES = {"rotation", "inversion", "noise", "blur", "contrast", "colour_jitter", "zoom", "occlusion", "blend"}
+ON_IMAGES = {"rotation", "inversion", "noise", "blur", "contrast", "color", "colour_jitter", "zoom", "occlusion", "blend"}
 ON_VECTORS = {"biased_sample", "scaling", "missing", "subspace_shift"}
 ON_SERIES = {"sensor_rotation", "rate_change", "drift"}
 FIXED = {"rotation", "inversion", "blur", "contrast", "zoom", "scaling", "rate_change", "concept_shift"}
@@ -76,6 +77,6 @@ def apply(kind: str, x: Any, y: Any, seed: int = 0, **options: Any) -> tuple[Any
 
 
 def samples_for(kind: str) -> tuple[Any, Any]:
-    """Samples that a shift applies to, and three classes."""
+    """Samples that a shift applies to, and three classes, or the two that `color` has."""
     x = IMAGES if kind in ON_IMAGES else SERIES if kind in ON_SERIES else VECTORS
-    return x, np.arange(len(x)) % 3
+    return x, np.arange(len(x)) % (2 if kind == "color" else 3)

@@ -41,7 +41,7 @@ def test_inverting_twice_is_the_identity(x: Any, y: Any) -> None:
 @quick
 def test_images_of_floats_stay_in_their_range(x: Any) -> None:
     for kind in ON_IMAGES:
-        after, _ = apply(kind, x, None, **OPTIONS[kind])
+        after, _ = apply(kind, x, np.zeros(len(x), np.int64), **OPTIONS[kind])
         assert after.dtype == x.dtype and after.min() >= x.min() and after.max() <= x.max()
     twice = apply("inversion", apply("inversion", x, None)[0], None)[0]
     np.testing.assert_allclose(twice, x, atol=1e-5)
@@ -88,6 +88,29 @@ def test_occlusion_covers_one_box_of_its_share(share: float, seed: int, x: Any) 
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         if len(rows):
             assert np.ptp(rows) < sides[0] and np.ptp(columns) < sides[1]
+
+
+@pytest.mark.parametrize("disagreement", [0.1, 0.9])
+def test_color_is_that_of_colored_mnist(disagreement: float) -> None:
+    # facebookresearch/DomainBed at b93c22a: ColoredMNIST.color_dataset on digits, with the generator's numbers for torch.rand
+    digits, x = np.arange(24) * 7 % 10, RNG.integers(1, 256, (24, 1, 28, 28), dtype=np.uint8)
+    after, labels = apply("color", x, (digits < 5).astype(np.int64), 5, disagreement=disagreement)
+    assert labels.tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 1]
+    channels = {
+        0.1: np.array([0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 0]),
+        0.9: np.array([1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0]),
+    }[disagreement]
+    assert np.array_equal(after[np.arange(24), channels], x[:, 0]) and not after[np.arange(24), 1 - channels].any()
+
+
+def test_color_has_its_rates_and_refuses_other_samples() -> None:
+    x, y = np.full((20000, 1, 2, 2), 7, np.uint8), np.arange(20000) % 2
+    after, labels = apply("color", x, y, disagreement=0.2)
+    channel = (after[:, 1, 0, 0] > 0).astype(int)
+    assert (labels != y).mean() == pytest.approx(0.25, abs=0.01) and (channel != labels).mean() == pytest.approx(0.2, abs=0.01)
+    for samples, classes, message in ((np.repeat(x, 3, axis=1), y, "one channel"), (x, np.arange(20000) % 3, "two classes")):
+        with pytest.raises(TlbenchError, match=message):
+            apply("color", samples, classes, disagreement=0.2)
 
 
 def test_colour_jitter_leaves_grey_grey_and_rotates_hues() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tlbench.data.decoding import mapped_arrays
 from tlbench.data.function_registry import FunctionRegistry, PlainOptions
 from tlbench.data.shifts.common import Indices
-from tlbench.data.shifts.images import blend, blur, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
+from tlbench.data.shifts.images import blend, blur, color, colour_jitter, contrast, inversion, noise, occlusion, rotation, zoom
 from tlbench.data.shifts.resampling import Labels, biased_sample, concept_shift, covariate_shift, label_shift, part, subsample
 from tlbench.data.shifts.series import drift, rate_change, sensor_rotation
 from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
@@ -33,6 +33,7 @@ __all__ = [
     "biased_sample",
     "blend",
     "blur",
+    "color",
     "colour_jitter",
     "concept_shift",
     "contrast",
@@ -64,8 +65,8 @@ class SeededOptions(PlainOptions):
     seed: int = 0
 
 
-CLASS_LABEL_KINDS = frozenset({"label_shift", "concept_shift"})
-"""Shifts of class labels, which regression does not have."""
+CLASS_LABEL_KINDS = frozenset({"label_shift", "concept_shift", "color"})
+"""Shifts of class labels, or by them, which regression does not have."""
 FEATURE_BASED_KINDS = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
 """Shifts that select or relabel samples by their features."""
 SELECTION_KINDS = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})

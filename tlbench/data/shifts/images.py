@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from tlbench.data.decoding import mapped_arrays
 from tlbench.data.decoding.arrays import Array
 from tlbench.data.function_registry import options_rule
-from tlbench.data.shifts.common import Finite, Labels, NotNegative, Positive, Share, as_images, map_images, value_range
+from tlbench.data.shifts.common import CHUNK, Finite, Labels, NotNegative, Positive, Share, as_images, map_images, value_range
 from tlbench.errors import TlbenchError
 
 
@@ -107,6 +108,31 @@ def occlusion(x: Any, y: Labels, rng: np.random.Generator, *, share: Share) -> t
         return np.where(hidden, np.float32((float(low) + float(high)) / 2), chunk)
 
     return map_images(x, covered), y
+
+
+def color(
+    x: Any, y: Labels, rng: np.random.Generator, *, disagreement: Share, label_noise: Share = 0.25
+) -> tuple[Array, Labels]:
+    """Color grey images of two classes by their labels, as ColoredMNIST does: the channel of the label has the image.
+
+    First the labels of a share `label_noise` of the samples change to the other class. Then each image stands in the channel of
+    its label, or with probability `disagreement` in that of the other class; the other channel gets the darkest value.
+
+    Arjovsky et al., Invariant risk minimization, 2019. https://arxiv.org/abs/1907.02893
+    """
+    x = as_images(x, "color")
+    if x.shape[1] != 1:
+        raise TlbenchError(f"The shift color needs grey images of one channel, and these have {x.shape[1]}. Read them as grey.")
+    if len(y) and y.max() > 1:
+        raise TlbenchError("The shift color needs two classes. Merge classes by label_map, as digits below 5 and the others.")
+    labels = y ^ (rng.random(len(y)) < label_noise)
+    channel = labels ^ (rng.random(len(y)) < disagreement)
+    low, _ = value_range(x)
+    colored = mapped_arrays.empty((len(x), 2, *x.shape[2:]), x.dtype)
+    for start in range(0, len(x), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        colored[chunk] = np.where((np.arange(2) == channel[chunk, None])[:, :, None, None], x[chunk], low)
+    return colored, labels
 
 
 @options_rule(lambda o: "domain is a folder inside path. Give path too." if o.domain and o.path is None else None)
