@@ -1,0 +1,1 @@
+"""Methods for targets with samples of classes that no source has: they can predict "unknown"."""
