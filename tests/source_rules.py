@@ -33,6 +33,7 @@ LAYERS = (
         "nn",
         "methods",
         "engine",
+        "selection",
         "records",
         "runner",
     ),

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pydantic import Field
 
+    from tlbench import selection
     from tlbench.api import fit, list_methods, list_suites, load_suite, report, run
     from tlbench.errors import NotApplicableError, TlbenchError
     from tlbench.methods.base import (
@@ -49,6 +50,7 @@ __all__ = [
     "load_suite",
     "report",
     "run",
+    "selection",
 ]
 
 _MODULES = {
@@ -58,6 +60,7 @@ _MODULES = {
     **dict.fromkeys(("Labelled", "Step", "Task"), "tlbench.terms"),
     **dict.fromkeys(("NotApplicableError", "TlbenchError"), "tlbench.errors"),
     "Field": "pydantic",
+    "selection": "tlbench.selection",
 }
 """The module of each public name. It is imported at the first use: torch and pandas take seconds to import."""
 
@@ -67,7 +70,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tlbench' has no attribute {name!r}")
     import importlib
 
-    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    module = importlib.import_module(_MODULES[name])
+    value = globals()[name] = module if name == "selection" else getattr(module, name)  # a package, or a name of a module
     return value
 
 

@@ -1,0 +1,126 @@
+"""Model selection without target labels: one rule a file, in a folder per family; no scored label decides its number.
+
+`score("im", target_logits=logits)` gives the number of one checkpoint from arrays of your own; of several checkpoints, the
+one with the highest number is selected. Third-party rules are classes or modules that an installed package names in its
+entry-point group `tlbench.selection`. Neither torch nor scikit-learn is imported before a rule needs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlbench import plugins
+from tlbench.errors import TlbenchError, unknown_name
+
+if TYPE_CHECKING:
+    from tlbench.selection.base import Rule
+    from tlbench.selection.facts import Facts
+
+__all__ = ["ENTRY_POINTS", "Facts", "Rule", "make_rule", "rule_class", "rule_names", "rule_summary", "score"]
+
+ENTRY_POINTS = "tlbench.selection"
+"""The entry-point group of installed packages; each entry point names a subclass of `Rule`, or a module with one."""
+
+
+@functools.cache
+def _shipped() -> dict[str, Path]:
+    return {file.stem: file for file in sorted(Path(__file__).parent.glob("*/*.py")) if not file.stem.startswith("_")}
+
+
+def rule_names() -> list[str]:
+    """The names of all rules, those of entry points among them; no rule is imported."""
+    return sorted({*_shipped(), *plugins.entry_points(ENTRY_POINTS)})
+
+
+def rule_summary(name: str) -> str:
+    """The first line of a rule's docstring; no rule is imported.
+
+    Raises:
+        TlbenchError: there is no such rule.
+    """
+    if name in _shipped():
+        return plugins.summary(_shipped()[name])
+    if name in rule_names():
+        return f"(entry point {plugins.entry_points(ENTRY_POINTS)[name].value})"
+    raise TlbenchError(unknown_name("rule", name, rule_names()))
+
+
+def rule_class(name: str) -> type[Rule]:
+    """The class of a rule.
+
+    Raises:
+        TlbenchError: there is no such rule, it cannot be imported, or its module defines none or several.
+    """
+    from tlbench.selection.base import Rule
+
+    if name in _shipped():
+        module: Any = importlib.import_module(f"{__name__}.{_shipped()[name].parent.name}.{name}")
+    elif name in rule_names():
+        module = plugins.load_entry_point(plugins.entry_points(ENTRY_POINTS)[name])
+        if isinstance(module, type) and issubclass(module, Rule):
+            return module
+    else:
+        raise TlbenchError(unknown_name("rule", name, rule_names()))
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise TlbenchError(f"{module.__name__}: The module defines {len(classes)} subclasses of Rule. Define exactly one.")
+    return classes[0]
+
+
+def make_rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
+    """A rule with its options; those that are not given have their defaults.
+
+    Raises:
+        TlbenchError: there is no such rule or option.
+    """
+    kind, given = rule_class(name), dict(options or {})
+    available = [field.name for field in dataclasses.fields(kind)]
+    for option in given:
+        if option not in available:
+            raise TlbenchError(unknown_name(f"option of rule {name!r}:", option, available))
+    return kind(**given)
+
+
+def score(rule: str, facts: Facts | None = None, *, options: Mapping[str, Any] | None = None, **arrays: Any) -> float:
+    """The number of one checkpoint under a rule; higher is better, whatever the direction of the rule's formula.
+
+    Args:
+        rule: the name of a rule, one of `rule_names()`.
+        facts: what the rule may read; None where `arrays` gives it.
+        options: options of the rule by name, such as `{"temperature": 0.1}` of snd.
+        arrays: fields of `Facts` by name: NumPy arrays, torch tensors or nested lists.
+
+    Returns:
+        A finite number.
+
+    Raises:
+        TlbenchError: the rule or an option does not exist, a fact that the rule reads is missing or does not fit, or the rule
+            has no finite number for these facts.
+    """
+    from tlbench.selection.facts import checked, facts_from
+
+    if facts is not None and arrays:
+        raise TlbenchError("score() got both facts and arrays. Pass one of them.")
+    chosen = make_rule(rule, options)
+    value = float(chosen.value(checked(facts_from(arrays) if facts is None else facts, chosen.required(), rule)))
+    if not math.isfinite(value):
+        raise TlbenchError(f"Rule {rule!r} gives {value} for these facts, which is not finite. Leave this checkpoint out.")
+    return value
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Facts":
+        return importlib.import_module(f"{__name__}.facts").Facts
+    if name == "Rule":
+        return importlib.import_module(f"{__name__}.base").Rule
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

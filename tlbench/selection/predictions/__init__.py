@@ -1,0 +1,1 @@
+"""Rules of the predictions on unlabelled target samples."""
