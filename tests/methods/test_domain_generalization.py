@@ -23,7 +23,7 @@ SIZE = 6
 SAMPLES = (wave(SIZE, 8, 41) + 0.3, wave(SIZE, 8, 42) * 1.2, wave(SIZE, 8, 43) - 0.4)
 CLASSES_OF_SAMPLES = (torch.arange(SIZE) % 4, (torch.arange(SIZE) + 1) % 4, torch.arange(SIZE) * 3 % 4)
 DETERMINISTIC = ["group_dro", "irm", "vrex", "fishr", "sd", "rsc", "eqrm", "coral_dg", "mmd_dg", "dann_dg"]
-BY_SOURCE = ["group_dro", "irm", "vrex", "fishr", "eqrm", "coral_dg", "mmd_dg", "mixup_dg"]
+BY_SOURCE = ["group_dro", "irm", "vrex", "fishr", "eqrm", "coral_dg", "mmd_dg", "mixup_dg", "mldg"]
 
 
 def for_sources(name, count, **options):
@@ -143,6 +143,16 @@ def test_dann_dg_is_both_updates_at_once():
     assert agrees(method.loss(step), x, 0.8019867 + 2 * 2.5799322, of_last_source)
 
 
+def test_mldg_of_two_sources():
+    # DomainBed's MLDG with SGD of rate 0.3 in place of Adam in its inner step, meta-training on source 0, meta-test on 1; it
+    # divides by the number of sources. The gradient is that by the weights of the first class
+    method, (step, _) = for_sources("mldg", 2, weight=1.5, inner_rate=0.3), step_of(2)
+    loss = method.split_loss(step, source_shares(step.source, 2), torch.tensor(1))
+    gradient = torch.autograd.grad(loss, method.net.head.weight)[0][0]
+    assert is_close(loss / 2, 4.3268268)
+    assert is_close(gradient / 2, [0.1984593, 0.1550139, 0.1110087, -0.0207256, 0.2209665, -0.2992498, 0.3765891, -0.4063641])
+
+
 def test_the_average_of_the_weights():
     # DomainBed's ErmPlusPlusMovingAvg.update_sma: the first averaged step counts as two, with the step before the start
     method = for_sources("weight_average", 1, start=0.5)
@@ -167,12 +177,12 @@ def test_a_source_without_a_sample_in_the_batch_counts_nowhere(name):
     for count in (2, 3):
         with seeded_rng(5, torch.device("cpu")):
             losses.append(for_sources(name, count).loss(step))
-    if name != "mixup_dg":  # whose draws for two and for three sources are others
+    if name not in ("mixup_dg", "mldg"):  # whose draws for two and for three sources are others
         assert torch.allclose(*losses, rtol=1e-5)
     assert bool(torch.autograd.grad(losses[1], x)[0].isfinite().all())
 
 
-@pytest.mark.parametrize("name", ["group_dro", "vrex", "fishr", "eqrm", "coral_dg", "mmd_dg", "dann_dg"])
+@pytest.mark.parametrize("name", ["group_dro", "vrex", "fishr", "eqrm", "coral_dg", "mmd_dg", "dann_dg", "mldg"])
 def test_one_source_is_source_only(name):
     method, (step, x) = for_sources(name, 1), step_of(1)
     loss, plain = method.loss(step), method.supervised(step)
@@ -236,7 +246,7 @@ def test_it_gains_where_a_spurious_feature_predicts_better_than_the_cause(name, 
     assert accuracy["source_only"] < 0.3 and accuracy[name] > 0.6, accuracy
 
 
-@pytest.mark.parametrize("name", [*DETERMINISTIC, "mixup_dg", "weight_average"])
+@pytest.mark.parametrize("name", [*DETERMINISTIC, "mixup_dg", "mldg", "weight_average"])
 def test_no_step_synchronises(name):
     assert checks.host_syncs(name) == []
 
