@@ -1,6 +1,6 @@
 """Makes references.npz: numbers of other packages on arrays that are drawn here and stored with them.
 
-Run it as `python make_references.py FOLDER`, where the requirements of pytorch-adapt are installed (pytorch-metric-learning is of
+Run it as `python make_references.py FOLDER`, where the requirements of pytorch-adapt are installed (pytorch-metric-learning of
 version 1.6), and FOLDER holds a checkout of each of these under its name: KevinMusgrave/pytorch-adapt (1366df7c020e),
 scikit-adaptation/skada (46bc3dbca73a), LHXXHB/EnsV (b0bb1d1181d6), saurabhgarg1996/ATC_code (6f1e33650989),
 sleepyseal/TransferScore (8b8c5216f2b3), Renchunzi-Xie/MaNo (b9c026261319), arnab39/reptrix (f93c9b61b4c0).

@@ -50,6 +50,16 @@ def test_the_taylor_softmax_of_mano_depends_on_the_level_of_logits():
     assert abs(selection.score("mano", options=options, **moved) - unmoved) > 0.05
 
 
+def test_mano_takes_the_taylor_softmax_up_to_its_threshold():
+    certain, doubtful = CHECKPOINT["target_logits"], CHECKPOINT["target_logits"] / 4
+    for logits, normalization in ((certain, "softmax"), (doubtful, "taylor")):
+        expected = selection.score("mano", options={"normalization": normalization}, target_logits=logits)
+        assert selection.score("mano", target_logits=logits) == expected
+    for threshold, normalization in ((0, "softmax"), (100, "taylor")):
+        expected = selection.score("mano", options={"normalization": normalization}, target_logits=certain)
+        assert selection.score("mano", options={"threshold": threshold}, target_logits=certain) == expected
+
+
 def finite_or_one_sentence(rule: str, arrays: dict) -> None:
     """Check that a rule gives a finite number or one clear error."""
     try:

@@ -100,7 +100,14 @@ def test_what_does_not_fit_is_one_sentence(rule, change, error):
 
 @pytest.mark.parametrize(
     ("rule", "options"),
-    [("snd", {"temperature": 0}), ("mano", {"p": 0}), ("dev", {"regularization": 0}), ("snd", {"layer": "all"})],
+    [
+        ("snd", {"temperature": 0}),
+        ("transfer_score", {"seed": -1}),
+        ("mano", {"p": 0}),
+        ("dev", {"regularization": 0}),
+        ("snd", {"layer": "all"}),
+        ("snd", {"temperature": "a"}),
+    ],
 )
 def test_an_option_out_of_its_range_is_an_error(rule, options):
     with pytest.raises(TlbenchError, match=r"^Option .* is .*\."):

@@ -81,13 +81,16 @@ def make_rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
     """A rule with its options; those that are not given have their defaults.
 
     Raises:
-        TlbenchError: there is no such rule or option.
+        TlbenchError: there is no such rule or option, or a value is of another type than the default.
     """
     kind, given = rule_class(name), dict(options or {})
-    available = [field.name for field in dataclasses.fields(kind)]
-    for option in given:
-        if option not in available:
-            raise TlbenchError(unknown_name(f"option of rule {name!r}:", option, available))
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    for option, value in given.items():
+        if option not in defaults:
+            raise TlbenchError(unknown_name(f"option of {name}", option, defaults))
+        kinds = (float, int) if isinstance(defaults[option], float) else (type(defaults[option]),)
+        if type(value) not in kinds:
+            raise TlbenchError(f"Option {option} is {value!r}. It is of the type {kinds[0].__name__}.")
     return kind(**given)
 
 

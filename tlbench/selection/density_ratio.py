@@ -21,7 +21,7 @@ def classifier_ratio(source: Array, evaluated: Array, target: Array, regularizat
         regularization: weight of half the squared norm of the coefficients.
 
     Returns:
-        (n,), k / m times the odds of "target".
+        (n,), k / m times the odds of "target", whose logarithms are clipped to [-300, 300].
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -30,7 +30,7 @@ def classifier_ratio(source: Array, evaluated: Array, target: Array, regularizat
     domains = np.r_[np.zeros(len(source)), np.ones(len(target))]
     classifier = LogisticRegression(C=1 / regularization, solver="newton-cholesky", tol=1e-8, max_iter=1000)
     classifier.fit(np.concatenate((source, target)), domains)
-    return len(source) / len(target) * np.exp(np.minimum(classifier.decision_function(evaluated), 300.0))
+    return len(source) / len(target) * np.exp(np.clip(classifier.decision_function(evaluated), -300.0, 300.0))
 
 
 def kernel_log_ratio(source: Array, target: Array, bandwidth: float) -> Array:

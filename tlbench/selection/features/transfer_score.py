@@ -31,6 +31,8 @@ class TransferScore(Rule):
 
     def value(self, facts: Facts) -> float:
         """H + I / log C - mean (angle - arccos(-1 / (C - 1)))^2."""
+        if self.seed < 0:
+            raise TlbenchError(f"Option seed is {self.seed}. It is 0 or more.")
         information = mutual_information(facts.target_logits) / math.log(facts.target_logits.shape[1])
         return hopkins(facts.target_features, self.seed) + information - unevenness(facts.classifier_weights)
 
