@@ -116,6 +116,13 @@ def test_a_planted_collapse_is_preferred_by_confidence_and_refused_by_informatio
     assert selection.score("class_ami", **sound, target_features=features) > 0.5
 
 
+def test_class_ami_takes_any_predictions_for_clusters_where_features_are_many():
+    rng = np.random.default_rng(0)
+    logits, features = rng.normal(size=(200, 10)), rng.normal(size=(200, 512))
+    assert selection.score("class_ami", target_logits=logits, target_features=features) > 0.9
+    assert selection.score("class_ami", target_logits=logits, target_features=features[:, :4]) < 0.1
+
+
 def test_trivial_rules_select_the_first_the_last_and_any_checkpoint():
     steps = range(0, 100, 10)
     best = {

@@ -3,9 +3,10 @@
 Musgrave, Belongie and Lim, Three new validators and a large-scale benchmark ranking for unsupervised domain adaptation, 2022.
 https://arxiv.org/abs/2208.07360
 
-The clusters may be those of something else than the classes. As in pytorch-adapt with `centroid_init = "label_centers"`, the
-cluster of a class that is not predicted starts at zero; pytorch-adapt's default starts at random centers, and may add source
-samples.
+The clusters may be those of something else than the classes. Where features outnumber the samples of a class, clusters stay
+where the predictions let them start, and any predictions score near 1. As in pytorch-adapt with `centroid_init =
+"label_centers"`, the cluster of a class that is not predicted starts at zero; pytorch-adapt's default starts at random
+centers, and may add source samples.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Hu et al., Mixed samples as probes for unsupervised model selection in domain ad
 https://openreview.net/forum?id=ackajXqei2
 
 It takes the logits of mixed samples, 0.55 x_i + 0.45 x_j in the paper, and so needs samples that can be mixed: token ids
-can't be. Pairs of one predicted class and pairs of two are averaged apart, and the authors' runs report them so. "both", as in
-skada, is the mean of the two shares, or the one that exists. skada mixes each sample once.
+can't be. Pairs of one predicted class and pairs of two are averaged apart, and the authors' runs report them so. "both", as
+in skada, is the mean of the two shares, or the one that exists. skada mixes each sample once.
 """
 
 from __future__ import annotations
