@@ -4,9 +4,9 @@ You et al., Towards accurate model selection in deep unsupervised domain adaptat
 https://proceedings.mlr.press/v97/you19a.html
 
 The number has no bounds, since the control variate may exceed the risk, and depends on the scale of the features by the
-classifier's regularisation. The domain classifier is a logistic regression on
-features of source training samples and target samples, as in skada; the authors' code and pytorch-adapt train a network with
-nine weight decays. skada splits the source samples that it is given; here what is held out is what the caller says.
+classifier's regularisation. The domain classifier is a logistic regression on features of source training samples and target
+samples, as in skada; the authors' code and pytorch-adapt train a network with nine weight decays. skada splits the source
+samples that it is given; here what is held out is what the caller says.
 """
 
 from __future__ import annotations
