@@ -55,7 +55,8 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 def test_check_reads_every_domain_and_prints_its_size(run: Run) -> None:
     done = run("check", "tiny.toml")
     assert done.code == 0 and done.err == ""
-    first, reading, second, _ = done.out.splitlines()
+    first, reading, second, _, classes = done.out.splitlines()
+    assert classes == "label set closed: 3 source classes (0, 1, 2), 3 target classes (the same): a:b"
     assert reading.strip().startswith("samples x, 60 of ") and reading.endswith("; labels y")
     assert " ".join(first.split()) == "ok a 60 samples, 3 classes, 1 files, 0 with a declared sha256"
     assert second.startswith("ok  b ")

@@ -71,7 +71,7 @@ BAD_METHOD = HEADER.format(name="idle") + (
 
 WRONG_SUITE = (
     SUITE.replace('name = "tiny"', 'nme = "tiny"')
-    .replace("seeds = [0]", 'seeds = [0, 0]\nmetric = "acuracy"\nbaseline = "source_olny"')
+    .replace("seeds = [0]", 'seeds = [0, 0]\nmetric = "target_acuracy"\nbaseline = "source_olny"')
     .replace('list = ["a:b"]', 'list = ["a:c", "b:b"]')
     .replace('backbone = "mlp"', 'backbone = "mpl"')
     .replace("steps = 5", 'stepz = 5\nlr = "fast"')

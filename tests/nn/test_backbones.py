@@ -98,8 +98,9 @@ def test_no_family_of_classifiers_of_torchvision_is_left_out():
 
 
 def test_every_backbone_file_is_tried_here_or_with_texts():
+    """The others are in test_text_backbones.py and test_class_embeddings.py."""
     tried_here = {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
-    assert set(backbones.backbone_names()) == tried_here | {"hf", "word_vectors"}  # tests/nn/test_text_backbones.py
+    assert set(backbones.backbone_names()) == tried_here | {"hf", "word_vectors", "conse", "clip"}
 
 
 def test_auto_takes_the_backbone_of_the_kind_of_samples():

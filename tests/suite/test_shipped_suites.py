@@ -62,7 +62,7 @@ def run_briefly(name: str, root: Path) -> None:
     suite = small(name)
     domains = loaded(suite, root)
     engine.check_pairs(suite, domains, suite.pairs)
-    case = suite.cases(["source_only"], [PAIR_TO_RUN[name]] if name in PAIR_TO_RUN else [], [0])[0]
+    case = suite.cases([suite.protocol.baseline], [PAIR_TO_RUN[name]] if name in PAIR_TO_RUN else [], [0])[0]
     record = engine.run_case(case, suite, domains, torch.device("cpu"))
     assert record.status == "done", record.reason
 

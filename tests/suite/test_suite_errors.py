@@ -135,7 +135,7 @@ def test_all_errors_are_reported_at_once():
         verson=1,
         version="one",
         protocol__target_label=3,
-        protocol__metric="acuracy",
+        protocol__metric="target_acuracy",
         protocol__baseline="source_olny",
         protocol__seeds=[1, 1],
         train__step=3,

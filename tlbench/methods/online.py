@@ -49,3 +49,5 @@ class OnlineAdaptation:
     """Network inputs (B, ...) and the optimizer -> logits (B, C). No logit may depend on samples of later batches."""
     begin: Callable[[], None] | None = None
     """Called before the first batch, and after each reset of the stream: memories and teachers are made here."""
+    decides_on_host: bool = False
+    """Whether a batch's adaptation waits for the device: for a memory of single samples, a threshold, or a stopping rule."""

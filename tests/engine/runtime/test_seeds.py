@@ -14,9 +14,9 @@ from tiny_suite import CPU, case, suite
 
 from tlbench import engine, methods
 from tlbench.engine import fitting
+from tlbench.engine.data import phase_batches
 from tlbench.engine.data.inputs import draw_batches
 from tlbench.engine.runtime.seeds import seed_of, seeded_rng
-from tlbench.engine.training import loop
 from tlbench.nn.net import Net
 
 
@@ -25,8 +25,8 @@ def start_and_batches(monkeypatch, name: str) -> tuple[dict[str, torch.Tensor], 
     starts: list[dict[str, torch.Tensor]] = []
     drawn: list[torch.Tensor] = []
 
-    def build(*arguments):
-        net = Net(*arguments)
+    def build(*arguments, **options):
+        net = Net(*arguments, **options)
         starts.append({key: value.clone() for key, value in net.state_dict().items()})
         return net
 
@@ -37,8 +37,9 @@ def start_and_batches(monkeypatch, name: str) -> tuple[dict[str, torch.Tensor], 
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "Net", build)
-        patch.setattr(loop, "draw_batches", draw)
-        assert engine.run_case(case(name), LABELED_TARGET_SUITE, blob_domains(), CPU).status == "done"
+        patch.setattr(phase_batches, "draw_batches", draw)
+        record = engine.run_case(case(name), LABELED_TARGET_SUITE, blob_domains(), CPU)
+        assert record.status == "done", record.reason
     assert len(starts) == 1
     return starts[0], drawn[0] if drawn else torch.empty(0)
 

@@ -32,7 +32,7 @@ class StreamPredictor:
         online = method.online()
         if online is None or (online.loss is None) == (online.adapt is None):
             raise TlbenchError(f"{type(method).__name__}.online must give an OnlineAdaptation with either `loss` or `adapt`.")
-        self._method, self._inputs, self._online = method, inputs, online
+        self._method, self._inputs, self.adaptation = method, inputs, online
         self._initial = {name: tensor.detach().clone() for name, tensor in method.state_dict().items()}
         self._begin()
 
@@ -41,12 +41,12 @@ class StreamPredictor:
         for parameter in method.parameters():
             parameter.requires_grad_(False)
         method.eval()
-        for group in self._online.groups:
+        for group in self.adaptation.groups:
             for module in group.modules:
                 module.train()
-        self._update = _Update(self._online)
-        if self._online.begin is not None:
-            self._online.begin()
+        self._update = _Update(self.adaptation)
+        if self.adaptation.begin is not None:
+            self.adaptation.begin()
 
     def reset(self) -> None:
         """Give the method the state that it had before the stream."""
@@ -68,7 +68,7 @@ class StreamPredictor:
         for number, indices in enumerate(samples.indices.split(list(sizes))):
             if number in resets:
                 self.reset()
-            with torch.set_grad_enabled(bool(self._online.groups)):
+            with torch.set_grad_enabled(bool(self.adaptation.groups)):
                 logits = self._predict_batch(self._inputs(samples.store.take(indices)))
             check_outputs(logits, len(indices), self._method.net.columns, self._method, regression=self._method.net.regression)
             scores.append(logits.detach())
@@ -76,10 +76,10 @@ class StreamPredictor:
 
     def _predict_batch(self, x: Tensor) -> Tensor:
         """Network inputs (B, ...) -> logits (B, C); the method has adapted to them afterwards."""
-        if self._online.adapt is not None:
-            return self._online.adapt(x, self._update)
-        assert self._online.loss is not None
-        logits, loss = self._online.loss(x)
+        if self.adaptation.adapt is not None:
+            return self.adaptation.adapt(x, self._update)
+        assert self.adaptation.loss is not None
+        logits, loss = self.adaptation.loss(x)
         self._update(loss)
         return logits
 

@@ -31,7 +31,9 @@ class CoTTA(NormAdaptation):
 
     def online(self) -> OnlineAdaptation:
         """The whole network learns, by Adam; dropout is off."""
-        return OnlineAdaptation(groups=(Group((self.net,)),), lr=self.lr, adapt=self.adapt, begin=self.begin)
+        return OnlineAdaptation(
+            groups=(Group((self.net,)),), lr=self.lr, adapt=self.adapt, begin=self.begin, decides_on_host=True
+        )
 
     def begin(self) -> None:
         """Make the teacher and the anchor, copies of the source's network."""

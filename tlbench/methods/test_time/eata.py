@@ -51,7 +51,7 @@ class EATA(NormAdaptation):
 
     def online(self) -> OnlineAdaptation:
         """Only the normalisation layers learn, by SGD with momentum."""
-        return OnlineAdaptation(None, self.groups(), self.lr, "sgd", 0.9, self.adapt, self.begin)
+        return OnlineAdaptation(None, self.groups(), self.lr, "sgd", 0.9, self.adapt, self.begin, decides_on_host=True)
 
     def begin(self) -> None:
         """Forget the mean prediction."""

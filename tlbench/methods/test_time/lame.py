@@ -33,7 +33,7 @@ class LAME(DeepMethod):
 
     def online(self) -> OnlineAdaptation:
         """Nothing learns by gradients, and no batch depends on another."""
-        return OnlineAdaptation(adapt=self.assign)
+        return OnlineAdaptation(adapt=self.assign, decides_on_host=True)
 
     def assign(self, x: Tensor, update: OnlineUpdate) -> Tensor:
         """Network inputs (B, ...) -> logarithms (B, C) of the assignments to classes."""

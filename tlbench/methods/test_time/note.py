@@ -34,7 +34,7 @@ class NOTE(NormAdaptation):
 
     def online(self) -> OnlineAdaptation:
         """Only the normalisation layers learn, by Adam."""
-        return OnlineAdaptation(groups=self.groups(), lr=self.lr, adapt=self.adapt, begin=self.begin)
+        return OnlineAdaptation(groups=self.groups(), lr=self.lr, adapt=self.adapt, begin=self.begin, decides_on_host=True)
 
     def begin(self) -> None:
         """Make an empty memory, and slow the running statistics down."""

@@ -32,7 +32,7 @@ class RoTTA(NormAdaptation):
 
     def online(self) -> OnlineAdaptation:
         """Only the normalisation layers learn, by Adam."""
-        return OnlineAdaptation(groups=self.groups(), lr=self.lr, adapt=self.adapt, begin=self.begin)
+        return OnlineAdaptation(groups=self.groups(), lr=self.lr, adapt=self.adapt, begin=self.begin, decides_on_host=True)
 
     def begin(self) -> None:
         """Make the teacher, and an empty memory."""

@@ -36,7 +36,13 @@ class SAR(NormAdaptation):
     def online(self) -> OnlineAdaptation:
         """The normalisation layers learn, by SGD with momentum."""
         return OnlineAdaptation(
-            groups=self.groups(), lr=self.lr, optimizer="sgd", momentum=0.9, adapt=self.adapt, begin=self.begin
+            groups=self.groups(),
+            lr=self.lr,
+            optimizer="sgd",
+            momentum=0.9,
+            adapt=self.adapt,
+            begin=self.begin,
+            decides_on_host=True,
         )
 
     def begin(self) -> None:

@@ -31,7 +31,7 @@ class T3A(DeepMethod):
 
     def online(self) -> OnlineAdaptation:
         """Nothing learns by gradients."""
-        return OnlineAdaptation(adapt=self.adjust, begin=self.begin)
+        return OnlineAdaptation(adapt=self.adjust, begin=self.begin, decides_on_host=True)
 
     def begin(self) -> None:
         """Start from the vectors of the head, each a support of the class that the head predicts for it."""
