@@ -35,15 +35,7 @@ class SAR(NormAdaptation):
 
     def online(self) -> OnlineAdaptation:
         """The normalisation layers learn, by SGD with momentum."""
-        return OnlineAdaptation(
-            groups=self.groups(),
-            lr=self.lr,
-            optimizer="sgd",
-            momentum=0.9,
-            adapt=self.adapt,
-            begin=self.begin,
-            decides_on_host=True,
-        )
+        return OnlineAdaptation(None, self.groups(), self.lr, "sgd", 0.9, self.adapt, self.begin, decides_on_host=True)
 
     def begin(self) -> None:
         """Forget the mean entropy."""
