@@ -9,7 +9,7 @@ import numpy as np
 from tlbench.selection.facts import FACTS
 
 REFERENCES = dict(np.load(Path(__file__).parent / "selection" / "references.npz"))
-"""Arrays and numbers that selection/make_references.py has stored."""
+"""Arrays, and what other packages computed from them once; docs/selection.md names packages and commits."""
 CHECKPOINT = {name: REFERENCES[name] for name in FACTS if name in REFERENCES} | {"step": 3, "seed": 1}
 """Every fact, by name."""
 
