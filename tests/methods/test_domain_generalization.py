@@ -10,31 +10,18 @@ import copy
 
 import pytest
 import torch
+from source_samples import CLASSES_OF_SAMPLES, SAMPLES, SIZE, for_sources
 from torch import nn
 from toy_training import fit_deep
-from wave_samples import CLASSES, HEAD_CD, Identity, is_close, new_method, wave
+from wave_samples import CLASSES, is_close, wave
 
 from tlbench import checks
 from tlbench.engine.runtime.seeds import seeded_rng
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.terms import Labelled, Step, Task
 
-SIZE = 6
-SAMPLES = (wave(SIZE, 8, 41) + 0.3, wave(SIZE, 8, 42) * 1.2, wave(SIZE, 8, 43) - 0.4)
-CLASSES_OF_SAMPLES = (torch.arange(SIZE) % 4, (torch.arange(SIZE) + 1) % 4, torch.arange(SIZE) * 3 % 4)
 DETERMINISTIC = ["group_dro", "irm", "vrex", "fishr", "sd", "rsc", "eqrm", "coral_dg", "mmd_dg", "dann_dg"]
 BY_SOURCE = ["group_dro", "irm", "vrex", "fishr", "eqrm", "coral_dg", "mmd_dg", "mixup_dg", "mldg"]
-
-
-def for_sources(name, count, **options):
-    """A method for some sources whose features are its inputs."""
-    template = new_method(name, **options)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        method = type(template)(copy.deepcopy(template.net), count, **template.Options(**options).model_dump())
-    method.net.backbone = Identity()
-    method.net.head.weight.data, method.net.head.bias.data = HEAD_CD.clone(), torch.zeros(CLASSES)
-    return method
 
 
 def step_of(count, size=SIZE, order=None):

@@ -5,35 +5,20 @@ The golden numbers come from that code, run on its own; a comment names the repo
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from shifted_toys import accuracy, moved
-from wave_samples import CLASSES, HEAD_CD, Identity, is_close, new_method, wave
+from source_samples import CLASSES_OF_SAMPLES, SAMPLES, SIZE, for_sources
+from wave_samples import is_close, wave
 
 from tlbench import checks
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.methods.multi_source.darn import source_weights
 from tlbench.terms import Labelled, Step
 
-SIZE = 6
-SAMPLES = (wave(SIZE, 8, 41) + 0.3, wave(SIZE, 8, 42) * 1.2, wave(SIZE, 8, 43) - 0.4)
 TARGET_BD = wave(SIZE, 8, 44) * 1.5
-CLASSES_OF_SAMPLES = (torch.arange(SIZE) % 4, (torch.arange(SIZE) + 1) % 4, torch.arange(SIZE) * 3 % 4)
 DOMAIN = torch.arange(3).repeat_interleave(SIZE)
 MULTI_SOURCE = ["m3sda", "mdan", "darn"]
-
-
-def for_sources(name, count, **options):
-    """A method for some sources whose features are its inputs."""
-    template = new_method(name, **options)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        method = type(template)(copy.deepcopy(template.net), count, **template.Options(**options).model_dump())
-    method.net.backbone = Identity()
-    method.net.head.weight.data, method.net.head.bias.data = HEAD_CD.clone(), torch.zeros(CLASSES)
-    return method
 
 
 def step_of(count, order=None):

@@ -8,33 +8,17 @@ Gulrajani and Lopez-Paz, In search of lost domain generalization, ICLR 2021. htt
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import DeepMethod
-from tlbench.methods.domain_generalization._risks import mean_over_pairs, mean_over_sources
-from tlbench.methods.multi_source._sources import source_shares
-from tlbench.terms import Step
+from tlbench.methods.domain_generalization._losses import SourceDistanceMethod
+from tlbench.methods.domain_generalization._risks import mean_over_pairs
 
 
-class CORALGeneralization(DeepMethod):
+class CORALGeneralization(SourceDistanceMethod):
     """Mean risk of the sources + weight * mean over pairs of the mean squared differences of means and of covariances.
 
     It is DomainBed's form, which compares means as well. With one source there is no pair: it is `source_only`.
     """
-
-    reads = frozenset({"source"})
-    soft_labels = True
-    weight: float = Field(1.0, ge=0, description="of the distances between sources")
-
-    def loss(self, step: Step) -> Tensor:
-        """Both terms from one forward pass, a scalar."""
-        if not self.weight or self.source_count == 1:
-            return self.supervised(step)
-        shares_SB = source_shares(step.source, self.source_count)
-        features_BD = self.net.backbone(step.source.x)
-        risk_S = shares_SB @ self.criterion(self.net.head(features_BD), step.source.y, "none")
-        return mean_over_sources(risk_S, shares_SB) + self.weight * self.distance(features_BD, shares_SB)
 
     def distance(self, features_BD: Tensor, shares_SB: Tensor) -> Tensor:
         """The mean distance between the sources of features (B, D), a scalar."""

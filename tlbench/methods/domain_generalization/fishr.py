@@ -12,7 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.domain_generalization._risks import WarmUpMethod, class_probabilities, is_present, mean_over_sources
+from tlbench.methods.domain_generalization._losses import WarmUpMethod
+from tlbench.methods.domain_generalization._risks import class_probabilities, is_present, mean_over_sources
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.terms import Step
 

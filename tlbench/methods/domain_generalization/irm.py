@@ -8,13 +8,13 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Phase
-from tlbench.methods.domain_generalization._risks import WarmUpMethod, class_probabilities, mean_over_sources
+from tlbench.methods.domain_generalization._losses import WeightedWarmUp
+from tlbench.methods.domain_generalization._risks import class_probabilities, mean_over_sources
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.terms import Step
 
 
-class IRM(WarmUpMethod):
+class IRM(WeightedWarmUp):
     """Mean risk of the sources + weight * mean over sources of (d risk / d scale of the logits, at 1)^2 (IRMv1).
 
     The square is estimated without bias by the mean of the products of two samples' derivatives, over all pairs of a source:
@@ -23,18 +23,6 @@ class IRM(WarmUpMethod):
     """
 
     weight: float = Field(100.0, ge=0, description="of the penalty after the warm-up")
-
-    def phases(self) -> tuple[Phase, ...]:
-        """The warm-up and the training; at weight 0 the baseline."""
-        return super().phases() if self.weight else (Phase(self.supervised, self.reads),)
-
-    def warm_up_loss(self, step: Step) -> Tensor:
-        """The loss with a weight of at most 1, a scalar."""
-        return self.penalized(step, min(self.weight, 1.0))
-
-    def loss(self, step: Step) -> Tensor:
-        """The loss with the weight of the option, a scalar."""
-        return self.penalized(step, self.weight)
 
     def penalized(self, step: Step, weight: float) -> Tensor:
         """The mean risk plus weight times the mean penalty, a scalar."""

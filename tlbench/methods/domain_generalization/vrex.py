@@ -8,31 +8,19 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Phase
-from tlbench.methods.domain_generalization._risks import WarmUpMethod, mean_over_sources
+from tlbench.methods.domain_generalization._losses import WeightedWarmUp
+from tlbench.methods.domain_generalization._risks import mean_over_sources
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.terms import Step
 
 
-class VREx(WarmUpMethod):
+class VREx(WeightedWarmUp):
     """Mean risk of the sources + weight * variance of their risks (divided by their number).
 
     During the warm-up the weight is at most 1. With one source it is `source_only` with two optimizers, one after the other.
     """
 
     weight: float = Field(10.0, ge=0, description="of the variance after the warm-up")
-
-    def phases(self) -> tuple[Phase, ...]:
-        """The warm-up and the training; at weight 0 the baseline."""
-        return super().phases() if self.weight else (Phase(self.supervised, self.reads),)
-
-    def warm_up_loss(self, step: Step) -> Tensor:
-        """The loss with a weight of at most 1, a scalar."""
-        return self.penalized(step, min(self.weight, 1.0))
-
-    def loss(self, step: Step) -> Tensor:
-        """The loss with the weight of the option, a scalar."""
-        return self.penalized(step, self.weight)
 
     def penalized(self, step: Step, weight: float) -> Tensor:
         """The mean plus weight times the variance of the risks, a scalar."""

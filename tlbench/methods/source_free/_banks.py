@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlbench.methods.base import Passes
+from tlbench.methods.base import Passes, Phase
+from tlbench.methods.source_free._source_free import SourceFree
 from tlbench.nn.net import Net
 
 
@@ -44,3 +45,20 @@ class Banks(nn.Module):
         cosines_QN = unit_QD @ self.features_ND.T
         cosines_QN.scatter_(1, index_Q[:, None], -torch.inf)
         return cosines_QN.topk(min(count, cosines_QN.shape[1] - 1), dim=1).indices
+
+
+class BankedSourceFree(SourceFree):
+    """A source-free method with banks, which are filled as the network of the source sees the target."""
+
+    def build(self) -> None:
+        """Create the banks."""
+        super().build()
+        self.banks = Banks()
+
+    def target_phase(self) -> Phase:
+        """The phase on the target; the whole network learns."""
+        return self.adaptation(begin=self.fill_banks)
+
+    def fill_banks(self, passes: Passes) -> None:
+        """Fill the banks in a pass over the target."""
+        self.banks.fill(passes, self.net)

@@ -9,13 +9,11 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Passes, Phase
-from tlbench.methods.source_free._banks import Banks
-from tlbench.methods.source_free._source_free import SourceFree
+from tlbench.methods.source_free._banks import BankedSourceFree
 from tlbench.terms import Step
 
 
-class AaD(SourceFree):
+class AaD(BankedSourceFree):
     """Mean over samples of (- sum over neighbours k of <p, q_k> + (1 + 10 progress)^-decay sum over the others j of <p, p_j>).
 
     p is the prediction, q_k are those in a bank, p_j those of the batch, so that the second sum grows with the batch size.
@@ -23,19 +21,6 @@ class AaD(SourceFree):
 
     neighbors: int = Field(5, ge=1, description="nearest neighbours of a sample")
     decay: float = Field(5.0, ge=0, description="of the dispersion; the authors take 0.75 to 5, larger for larger data")
-
-    def build(self) -> None:
-        """Create the banks."""
-        super().build()
-        self.banks = Banks()
-
-    def target_phase(self) -> Phase:
-        """The phase on the target; the whole network learns."""
-        return self.adaptation(begin=self.fill_banks)
-
-    def fill_banks(self, passes: Passes) -> None:
-        """Fill the banks with the target as the network of the source sees it."""
-        self.banks.fill(passes, self.net)
 
     def loss(self, step: Step) -> Tensor:
         """The loss of a batch, a scalar; its entries in the banks are replaced first."""

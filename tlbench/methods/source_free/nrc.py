@@ -9,14 +9,12 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from tlbench.methods.base import Passes, Phase
-from tlbench.methods.source_free._banks import Banks
-from tlbench.methods.source_free._source_free import SourceFree
+from tlbench.methods.source_free._banks import BankedSourceFree
 from tlbench.nn.entropy import entropy_of_mean
 from tlbench.terms import Step
 
 
-class NRC(SourceFree):
+class NRC(BankedSourceFree):
     """Mean over samples of - (sum over neighbours k of a_k <p, q_k> + affinity sum over theirs l of <p, q_l>), minus H(mean p).
 
     p is the prediction, q_k and q_l are those in a bank; a_k is 1 where the sample is a neighbour of its neighbour k, too, and
@@ -27,19 +25,6 @@ class NRC(SourceFree):
     neighbors: int = Field(5, ge=1, description="nearest neighbours of a sample")
     expanded: int = Field(5, ge=1, description="nearest neighbours of each of these")
     affinity: float = Field(0.1, ge=0, le=1, description="of neighbours that are not reciprocal, and of their neighbours")
-
-    def build(self) -> None:
-        """Create the banks."""
-        super().build()
-        self.banks = Banks()
-
-    def target_phase(self) -> Phase:
-        """The phase on the target; the whole network learns."""
-        return self.adaptation(begin=self.fill_banks)
-
-    def fill_banks(self, passes: Passes) -> None:
-        """Fill the banks with the target as the network of the source sees it."""
-        self.banks.fill(passes, self.net)
 
     def loss(self, step: Step) -> Tensor:
         """The loss of a batch, a scalar; its entries in the banks are replaced first."""
