@@ -8,24 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What the methods of a suite are compared by; `factor` turns what records hold into `unit`."""
+    """What the methods of a suite are compared by; `factor` turns what records hold into `unit`, `short` heads a column."""
 
     title: str
     unit: str
     factor: float
     higher_is_better: bool
+    short: str = ""
 
 
 METRICS: Mapping[str, Metric] = {
-    "target_accuracy": Metric("target accuracy", "per cent", 100.0, True),
-    "macro_f1": Metric("macro F1", "per cent", 100.0, True),
-    "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True),
-    "h_score": Metric("H-score", "per cent", 100.0, True),
-    "known_accuracy": Metric("accuracy on known classes", "per cent", 100.0, True),
-    "unknown_accuracy": Metric("accuracy on unknown samples", "per cent", 100.0, True),
-    "r2": Metric("explained variance (R2)", "per cent", 100.0, True),
-    "rmse": Metric("root mean squared error", "target units", 1.0, False),
-    "mae": Metric("mean absolute error", "target units", 1.0, False),
+    "target_accuracy": Metric("target accuracy", "per cent", 100.0, True, "accuracy"),
+    "macro_f1": Metric("macro F1", "per cent", 100.0, True, "macro F1"),
+    "worst_group_accuracy": Metric("worst-group accuracy", "per cent", 100.0, True, "worst group"),
+    "h_score": Metric("H-score", "per cent", 100.0, True, "H-score"),
+    "known_accuracy": Metric("accuracy on known classes", "per cent", 100.0, True, "known"),
+    "unknown_accuracy": Metric("accuracy on unknown samples", "per cent", 100.0, True, "unknown"),
+    "r2": Metric("explained variance (R2)", "per cent", 100.0, True, "R2"),
+    "rmse": Metric("root mean squared error", "target units", 1.0, False, "RMSE"),
+    "mae": Metric("mean absolute error", "target units", 1.0, False, "MAE"),
 }
 """By name, the scores that `protocol.metric` may name: those up to `unknown_accuracy` for classification, the
 others for regression."""

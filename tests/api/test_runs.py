@@ -37,7 +37,8 @@ def test_run_gives_records_as_a_frame_and_report_the_tables(folder, capfd):
     ]
     assert frame["target_accuracy"].between(0, 1).all() and frame["energy_joules"].isna().all()
     assert len(records.read_all(folder / "results")) == 2
-    tables = tlbench.report()
+    assert [table.kind for table in tlbench.report()] == ["summary"]
+    tables = tlbench.report(table="main")
     assert [table.kind for table in tables] == list(reports.MAIN)
     assert all(isinstance(table.cells, pd.DataFrame) and isinstance(table.data, pd.DataFrame) for table in tables)
     (accuracy,) = tlbench.report("results", ["tiny"], table="accuracy")
@@ -50,7 +51,7 @@ def test_tables_print_as_text_and_show_as_html(folder):
     tables = tlbench.report()
     assert repr(tables) == str(tables) == reports.render(list(tables), "text")
     html = tables._repr_html_()
-    assert html.count("<table") == len(tables) and all(name in html for name in ("source_only", "coral", "Target accuracy"))
+    assert html.count("<table") == len(tables) and all(name in html for name in ("source_only", "coral", "target accuracy"))
     hostile = frame.assign(entry=frame["entry"].replace("coral", "<script>alert(1)</script>\x1b[31m"))
     (table, *_) = reports.tables(hostile, "accuracy")
     html = table._repr_html_()

@@ -27,8 +27,20 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_main_tables_come_without_asking_and_captions_say_what_a_margin_takes(folder):
-    done = tlbench("report", "--results", "before", "--margin", "0.5", cwd=folder)
+def test_the_summary_comes_without_asking_and_says_what_a_margin_takes(folder):
+    done = tlbench("report", "--results", "before", "--margin", "0.5", cwd=folder, COLUMNS="80")
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "toy v1: target accuracy in %, 2 pairs, 3 seeds; baseline source_only: 56.5"
+    assert lines[1].split() == ["method", "reads", "accuracy", "delta", "verdict", "pairs"]
+    assert next(line for line in lines if line.startswith("dann")).split()[1:] == ["48.3", "-8.2", "±", "4.8", "worse", "0/1"]
+    assert "± 0.5 takes" in " ".join(done.stdout.split())
+    assert lines[-1] == "more: tlbench report toy --results before --table accuracy|transfer|throughput|..."
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_main_tables_come_in_their_order_and_captions_say_what_a_margin_takes(folder):
+    done = tlbench("report", "--results", "before", "--table", "main", "--margin", "0.5", cwd=folder)
     assert done.returncode == 0 and done.stderr == ""
     titles = (
         "Target accuracy",
@@ -54,6 +66,7 @@ def test_two_directories_are_compared(folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("--table", "acuracy", "--results", "before"), "Unknown table 'acuracy'"),
         (("--margin", "0"), "--margin 0 is not a positive number"),
         (("--compare", "before", "nowhere"), "There is no results directory nowhere"),
         (("--results", "before", "tyo"), "There are no records of tyo. Available: toy"),
@@ -88,6 +101,12 @@ def test_a_report(first_run, table, format):
         assert json.loads(shown)
 
 
+def test_json_is_a_word(first_run):
+    words = tlbench("report", "--json", cwd=first_run[0]).stdout
+    assert words == tlbench("report", "--format", "json", cwd=first_run[0]).stdout
+    assert [table["kind"] for table in json.loads(words)["tables"]] == ["summary"]
+
+
 def test_reports_and_runs_show_the_same_tables(first_run):
     folder, done = first_run
     assert tlbench("report", cwd=folder).stdout.split() == done.stdout.split()
@@ -108,6 +127,9 @@ def test_plots(copy_of_run):
     assert done.returncode == 2 and "no records" in done.stderr
 
 
-def test_the_command_knows_every_kind_and_format():
-    assert [which.value for which in report.Which] == ["main", "all", *reports.KINDS]
+def test_the_command_knows_every_kind_and_format(first_run):
+    for kind in ("main", "all", *reports.KINDS):
+        assert tlbench("report", "--table", kind, cwd=first_run[0]).returncode == 0, kind
+    listed = tlbench("list", "tables", cwd=first_run[0]).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == list(reports.KINDS)
     assert [format.value for format in report.Format] == list(reports.FORMATS)

@@ -86,13 +86,14 @@ def run(
     return reports.frame([*plan.on_file, *opened.run(plan)])
 
 
-def report(results: str | Path = "results", suites: str | Sequence[str] = (), *, table: str = "main") -> Tables:
+def report(results: str | Path = "results", suites: str | Sequence[str] = (), *, table: str = "summary") -> Tables:
     """The tables of a results directory.
 
     Args:
         results: the results directory.
         suites: names of suites; empty: all that have records.
-        table: "main" (accuracy, transfer, negative transfer, throughput), "all", or a kind of `tlbench.reports.KINDS`.
+        table: "summary"; "main" (accuracy, transfer, negative transfer, throughput), "all" (every full table), or another
+            kind of `tlbench.reports.KINDS`.
 
     Returns:
         A list of tables. Each has `title`, `caption`, `cells` (text, as shown) and `data` (numbers in long form), the last two

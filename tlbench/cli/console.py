@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -25,6 +26,11 @@ def echo(text: str) -> None:
 def warn(text: str) -> None:
     """Print lines to standard error, as `echo` does."""
     typer.echo(escape_lines(text), err=True)
+
+
+def echo_json(content: object) -> None:
+    """Print JSON to standard output, in ASCII, so that no name can hold what a terminal would obey."""
+    typer.echo(json.dumps(content, indent=1, allow_nan=False))
 
 
 def reserve_stdout() -> Callable[[str], None]:

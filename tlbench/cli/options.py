@@ -94,6 +94,7 @@ Margin = Annotated[
         help="Print how many seeds give a 95 % CI of this margin of error, in points of the metric.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
 
 

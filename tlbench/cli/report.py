@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,23 +22,6 @@ if TYPE_CHECKING:
     from tlbench.runner import RunPlan
 
 
-class Which(StrEnum):
-    """The kinds of tables."""
-
-    main = "main"
-    all = "all"
-    accuracy = "accuracy"
-    ranks = "ranks"
-    transfer = "transfer"
-    negative_transfer = "negative_transfer"
-    classes = "classes"
-    groups = "groups"
-    stream = "stream"
-    throughput = "throughput"
-    frontier = "frontier"
-    detail = "detail"
-
-
 class Format(StrEnum):
     """The formats of tables."""
 
@@ -49,33 +33,49 @@ class Format(StrEnum):
     html = "html"
 
 
+def _table_names(incomplete: str) -> list[str]:
+    """The tables that start like this, for shell completion."""
+    from tlbench import reports
+
+    return [name for name in ("main", "all", *reports.KINDS) if name.startswith(incomplete)]
+
+
 def report(
     suites: options.RecordedSuites = None,
     results: options.Results = Path("results"),
     table: Annotated[
-        Which, typer.Option(help="Kind of table; main: accuracy, transfer, negative_transfer and throughput.")
-    ] = Which.main,
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="summary; accuracy, transfer, negative_transfer, throughput (main: these four) or another of "
+            "`tlbench list tables`; all: every full table.",
+            autocompletion=_table_names,
+        ),
+    ] = "summary",
     format: Annotated[Format, typer.Option(help="Format of the tables.")] = Format.text,
+    json: options.Json = False,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Two results directories: B minus A, cell by cell.")
     ] = None,
     margin: options.Margin = None,
 ) -> None:
-    """Print the tables of a results directory, or the differences between two."""
+    """Print a summary of each suite of a results directory, its full tables, or the differences between two directories."""
     from tlbench import reports
     from tlbench.reports.frames import future_records
 
     reports.check_margin(margin)
     names = tuple(Path(name).stem for name in suites or ())
-    if compare is None:
-        frame = _frame(results, names)
-        if note := future_records(frame):
-            console.warn(f"note: {note}")
-        tables = reports.tables(frame, table.value, reports.negative_flips(results, frame), margin)
-    else:
+    chosen = Format.json if json else format
+    if compare is not None:
         first, second = (_frame(directory, names) for directory in compare)
-        tables = reports.compare(first, second, (str(compare[0]), str(compare[1])))
-    write(tables, format.value)
+        write(reports.compare(first, second, (str(compare[0]), str(compare[1]))), chosen.value)
+        return
+    frame = _frame(results, names)
+    if note := future_records(frame):
+        console.warn(f"note: {note}")
+    write(reports.tables(frame, table, reports.negative_flips(results, frame), margin), chosen.value)
+    if table == "summary" and chosen is Format.text:
+        write_more(list(frame["suite"].unique()), results)
 
 
 def write(tables: Sequence[Table], format: str = "text") -> None:
@@ -89,7 +89,17 @@ def write(tables: Sequence[Table], format: str = "text") -> None:
 
         terminal.show(tables, Console())
     else:
-        typer.echo(reports.render(list(tables), format).rstrip("\n"))
+        width = os.environ.get("COLUMNS", "")
+        typer.echo(
+            reports.render(list(tables), format, int(width) if format == "text" and width.isdecimal() else None), nl=False
+        )
+
+
+def write_more(suites: Sequence[str], results: Path) -> None:
+    """Print the command that shows the full tables of some suites."""
+    where = "" if results == Path("results") else f" --results {results}"
+    name = suites[0] if len(suites) == 1 else "SUITE"
+    console.echo(f"more: tlbench report {name}{where} --table accuracy|transfer|throughput|...")
 
 
 def expected_precision(plan: RunPlan, margin: float | None) -> str:

@@ -39,7 +39,7 @@ def run(
     ] = None,
     plugin: options.Plugins = None,
     margin: options.Margin = None,
-    tables: Annotated[bool, typer.Option(help="Print the tables at the end.")] = True,
+    tables: Annotated[bool, typer.Option(help="Print the summary at the end.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but failures.")] = False,
     debug: options.Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print events for other programs, one JSON object a line.")] = False,
@@ -90,7 +90,8 @@ def _run_plans(opened: Session, plans: Sequence[RunPlan], tables: bool, margin: 
 
                 frame = reports.frame([*plan.on_file, *records])
                 flips = reports.negative_flips(opened.results, frame)
-                report.write(reports.tables(frame, "main", flips, margin, [plan.suite]))
+                report.write(reports.tables(frame, "summary", flips, margin, [plan.suite]))
+                report.write_more([plan.suite.name], opened.results)
     return failed
 
 

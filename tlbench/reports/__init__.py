@@ -1,12 +1,14 @@
 """Tables from records: every mean, interval, delta and rank is computed here and never stored.
 
-`frame` flattens records. `accuracy`, `transfer`, `negative_transfer`, `throughput` and the others make the tables of one
-suite, `tables` those of all suites, and `render` writes tables as text, Markdown, LaTeX, CSV, JSON or HTML.
+`frame` flattens records. `summary`, `accuracy`, `transfer`, `negative_transfer`, `throughput` and the others make the tables of
+one suite, `tables` those of all suites, and `render` writes tables as text, Markdown, LaTeX, CSV, JSON or HTML. A kind of table
+is an entry of `kinds.TABLE_KINDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -15,6 +17,7 @@ from tlbench.escaping import escape_control
 from tlbench.reports.comparison import compare
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
+from tlbench.reports.kinds import TABLE_KINDS, TableInputs
 from tlbench.reports.statistics.average_ranks import Ranking, ranking
 from tlbench.reports.sweeps import count_distinct
 from tlbench.reports.table import TIDY, Table
@@ -24,14 +27,16 @@ from tlbench.reports.tables.negative_flips import negative_flips
 from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
-from tlbench.reports.tables.streams import streams
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
+from tlbench.reports.tables.summary import summary
 from tlbench.suite import Suite
 
 __all__ = [
     "FORMATS",
+    "FULL",
     "KINDS",
     "MAIN",
+    "TABLE_KINDS",
     "TIDY",
     "Ranking",
     "Table",
@@ -51,24 +56,17 @@ __all__ = [
     "ranking",
     "ranks",
     "render",
+    "summary",
     "tables",
     "throughput",
     "transfer",
 ]
 
-KINDS = (
-    "accuracy",
-    "ranks",
-    "transfer",
-    "negative_transfer",
-    "classes",
-    "groups",
-    "stream",
-    "throughput",
-    "frontier",
-    "detail",
-)
+KINDS = tuple(TABLE_KINDS)
 """All kinds of table, in their order."""
+
+FULL = KINDS[1:]
+"""The kinds of full tables: all but the summary."""
 
 MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
 """The kinds that answer the three questions: does transfer help, can it hurt, and what does it cost."""
@@ -85,7 +83,7 @@ def tables(
 
     Args:
         frame: from `reports.frame`.
-        which: one of `KINDS`, "main" for those in `MAIN`, or "all".
+        which: one of `KINDS`, "main" for those in `MAIN`, or "all" for the full tables.
         flips: from `reports.negative_flips`, which reads files; without them their columns are blank, and deltas of
             deterministic entries have no test.
         margin: a desired margin of error in units of the metric; captions say how many seeds it takes.
@@ -94,22 +92,17 @@ def tables(
     Raises:
         TlbenchError: the kind is unknown, or the frame has no records.
     """
-    kinds = {"all": KINDS, "main": MAIN}.get(which, (which,))
+    kinds = {"all": FULL, "main": MAIN}.get(which, (which,))
     if not set(kinds) <= set(KINDS):
-        raise TlbenchError(unknown_name("table", which, ["all", "main", *KINDS]))
+        raise TlbenchError(unknown_name("table", which, ["main", "all", *KINDS]))
     require_records(frame)
     own = tuple(suites)
-    makers: dict[str, Callable[[pd.DataFrame], list[Table]]] = {
-        "accuracy": lambda suite: [accuracy(suite, margin)],
-        "ranks": ranks,
-        "transfer": lambda suite: transfer(suite, margin, flips, own),
-        "negative_transfer": lambda suite: negative_transfer(suite, flips, own),
-        "classes": class_deltas,
-        "groups": group_deltas,
-        "stream": streams,
-        "throughput": throughput,
-        "frontier": pareto_table,
-        "detail": cost_details,
-    }
-    by_suite = [of_suite for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)]
-    return [table for of_suite in by_suite for kind in kinds for table in makers[kind](of_suite)]
+    inputs = [
+        TableInputs(of_suite, flips, margin, own) for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)
+    ]
+    return [
+        replace(table, section=TABLE_KINDS[kind].section)
+        for of_suite in inputs
+        for kind in kinds
+        for table in TABLE_KINDS[kind].make(of_suite)
+    ]

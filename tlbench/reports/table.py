@@ -60,6 +60,14 @@ class Table:
     """The domains that sweeps generated."""
     published: tuple[LevelComparison, ...] = ()
     """The published levels of the baseline, beside those here."""
+    line: str = ""
+    """The caption in one line, which text shows with the notes; empty: text shows the whole caption."""
+    notes: str = ""
+    """The sentences of the caption on what is particular to these records: what is missing, mixed or not comparable."""
+    section: str = ""
+    """The section of docs/reports.md that explains the table, as the anchor of its heading."""
+    groups: tuple[str, ...] = ()
+    """The group of each line, for a table whose lines are grouped; lines of one group follow each other."""
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""

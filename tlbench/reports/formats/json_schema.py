@@ -34,6 +34,7 @@ class Cells(Strict):
     marks: list[list[str]] = Field(
         description="best, second, better, worse, undecided or front; several are separated by a space"
     )
+    groups: list[str] = Field(description="the group of each entry, where the table is grouped by what the methods read")
 
 
 class Value(Strict):
@@ -71,8 +72,8 @@ class JsonTable(Strict):
     suite_name: str
     suite_version: int
     kind: str = Field(
-        description="accuracy, ranks, transfer, negative_transfer, classes, groups, stream, throughput, frontier, detail or "
-        "compare"
+        description="summary, accuracy, ranks, transfer, negative_transfer, classes, groups, stream, throughput, frontier, "
+        "detail or compare"
     )
     name: str = Field(description="distinguishes tables of one kind, as in 'adaptation delta against source_only'")
     title: str
@@ -117,6 +118,7 @@ def _json_table(table: Table) -> JsonTable:
             index=list(map(_encodable, cells.index)),
             data=[[_encodable(cell) for cell in row] for row in cells.to_numpy().tolist()],
             marks=marks,
+            groups=list(table.groups),
         ),
         data=[
             Value(**{str(key): _encodable(fact) if isinstance(fact, str) else fact for key, fact in value.items()})

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
@@ -16,8 +15,9 @@ from tabulate import MIN_PADDING, tabulate
 
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.escaping import escape_control
-from tlbench.reports.formats import latex
+from tlbench.reports.formats import latex, plain_text
 from tlbench.reports.formats.json_schema import Tables
+from tlbench.reports.formats.plain_text import Cells
 from tlbench.reports.table import TIDY, Table
 
 FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
@@ -28,14 +28,8 @@ WIDTH = {"text": 160, "markdown": 120, "latex": 76}
 For Markdown it is what a page shows without scrolling, for LaTeX what fits on a page in \\small.
 """
 
-_LINE = 100
-"""The width in characters to which captions are wrapped."""
-
 _MARKDOWN = re.compile(r"[\\`*|<>&~$\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is no markup
 _FORMULA = re.compile(r"^(?=[=+\-@\t\r])")
-
-Cells = list[list[str]]
-"""The header and the rows of a table, each with its name first."""
 
 
 def render(tables: Sequence[Table], format: str = "text", width: int | None = None) -> str:
@@ -80,7 +74,7 @@ def marks_of(table: Table) -> Cells:
     return [[""] * (1 + len(shape.columns)), *(["", *row] for row in marks.to_numpy().tolist())]
 
 
-def blocks(cells: Cells, width: int) -> Iterator[list[int]]:
+def _blocks(cells: Cells, width: int) -> Iterator[list[int]]:
     """The column indices of each block: the name, then as many columns as fit into the width, at least one."""
     header, rows = cells[0], cells[1:]
     name, *widths = (max(len(title) + MIN_PADDING, *(len(row[at]) for row in rows)) for at, title in enumerate(header))
@@ -96,19 +90,12 @@ def blocks(cells: Cells, width: int) -> Iterator[list[int]]:
 
 def _tabulate(cells: Cells, block: list[int], format: str) -> str:
     header, *rows = ([row[at] for at in block] for row in cells)
-    alignment = ("left",) + ("right",) * (len(block) - 1)
+    alignment = ["left" if plain_text.is_text(cells, at) else "right" for at in block]
     return str(tabulate(rows, headers=header, tablefmt=format, disable_numparse=True, colalign=alignment))
 
 
 def _text(table: Table, width: int) -> str:
-    cells = cells_of(table)
-    bodies = [_tabulate(cells, block, "simple") for block in blocks(cells, width)]
-    return "\n\n".join([escape_control(table.title), *bodies, caption(table, width)]) + "\n"
-
-
-def caption(table: Table, width: int) -> str:
-    """The caption wrapped for a terminal."""
-    return textwrap.fill(escape_control(table.caption), min(width, _LINE), break_on_hyphens=False)
+    return plain_text.render_table(table, cells_of(table), width)
 
 
 def _markdown(table: Table, width: int) -> str:
@@ -120,7 +107,7 @@ def _markdown(table: Table, width: int) -> str:
         [f"**{cell}**" if "best" in mark.split() else cell for cell, mark in zip(row, marks, strict=True)]
         for row, marks in zip(cells_of(table, escape), marks_of(table), strict=True)
     ]
-    bodies = [_tabulate(cells, block, "pipe") for block in blocks(plain, width)]
+    bodies = [_tabulate(cells, block, "pipe") for block in _blocks(plain, width)]
     return "\n\n".join([f"### {escape(escape_control(table.title))}", *bodies, escape(escape_control(table.caption))]) + "\n"
 
 
@@ -130,7 +117,7 @@ def _latex(table: Table, width: int) -> str:
         [latex.emphasized(latex.cell(text), mark.split()) for text, mark in zip(row, marks, strict=True)]
         for row, marks in zip(plain, marks_of(table), strict=True)
     ]
-    bodies = [_tabulate(cells, block, "latex_raw") for block in blocks(plain, width)]
+    bodies = [_tabulate(cells, block, "latex_raw") for block in _blocks(plain, width)]
     return latex.floats(escape_control(table.title), escape_control(table.caption), bodies)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table as Grid
+from rich.console import Console
 from rich.text import Text
 
-from tlbench.escaping import escape_control
-from tlbench.reports.formats.output import blocks, caption, cells_of, marks_of
+from tlbench.reports.formats.output import cells_of, marks_of
+from tlbench.reports.formats.plain_text import Block, Cells, blocks, caption, heading, padded, title
 from tlbench.reports.table import Table
 
 STYLES = {"best": "bold", "second": "underline", "better": "green", "worse": "red", "front": "bold", "undecided": "dim"}
@@ -21,19 +18,30 @@ STYLES = {"best": "bold", "second": "underline", "better": "green", "worse": "re
 def show(tables: Sequence[Table], console: Console) -> None:
     """Print tables; the columns of one that is wider than the console continue in further blocks below."""
     for table in tables:
-        for block in _renderables(table, console.width):
-            console.print(block, highlight=False)
+        console.print(_text(table, console.width), highlight=False, no_wrap=True, overflow="ignore", crop=False)
 
 
-def _renderables(table: Table, width: int) -> Iterator[RenderableType]:
+def _text(table: Table, width: int) -> Text:
     cells, marks = cells_of(table), marks_of(table)
-    yield Text(escape_control(table.title), style="bold")
-    for block in blocks(cells, width - 2):
-        grid = Grid(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-        for at in block:
-            grid.add_column(Text(cells[0][at]), justify="right" if at else "left", no_wrap=True)
-        for row, row_marks in zip(cells[1:], marks[1:], strict=True):
-            styles = {at: " ".join(STYLES[mark] for mark in row_marks[at].split() if mark in STYLES) for at in block}
-            grid.add_row(*(Text(row[at], style=styles[at]) for at in block))
-        yield Padding(grid, (1, 0, 0, 0))
-    yield Padding(Text(caption(table, width), style="dim"), (1, 0))
+    gap = Text("\n" if table.groups else "\n\n")
+    bodies = [
+        Text("\n").join(_lines(cells, marks, block, table.groups)) for block in blocks(cells, width, grouped=bool(table.groups))
+    ]
+    below = Text("\n".join(caption(table, width)), style="dim")
+    return Text.assemble(gap.join([Text(title(table, width), style="bold"), *bodies, below]), "\n")
+
+
+def _lines(cells: Cells, marks: Cells, block: Block, groups: Sequence[str]) -> Iterator[Text]:
+    """The lines of a block, as those of plain text."""
+    gap = " " * block.gap
+    header, *body = padded(cells, block)
+    yield Text(gap.join(header).rstrip(), style="bold")
+    yield Text(gap.join("\u2500" * width for width in block.widths), style="dim")
+    for number, (texts, line_marks) in enumerate(zip(body, marks[1:], strict=True)):
+        if first := heading(groups, number):
+            yield Text(first, style="italic cyan")
+        words = [line_marks[column].split() for column in block.columns]
+        yield Text(gap).join(
+            Text(text, style=" ".join(STYLES[word] for word in of if word in STYLES))
+            for text, of in zip(texts, words, strict=True)
+        )

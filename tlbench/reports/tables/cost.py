@@ -17,8 +17,8 @@ from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cell
 from tlbench.reports.tables import captions, size_columns
 
 _HARDWARE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases")
-_WITHOUT_BATCH = (*_HARDWARE, "precision", *captions.SOFTWARE)
-_MACHINE = (*_WITHOUT_BATCH, "batch")
+MACHINE = (*_HARDWARE, "precision", *captions.SOFTWARE)
+_MACHINE_AND_BATCH = (*MACHINE, "batch")
 _UNITS = {
     "train_samples_per_second": "samples/s",
     "predict_samples_per_second": "samples/s",
@@ -46,7 +46,7 @@ def throughput(frame: pd.DataFrame) -> list[Table]:
     two machines counts on both.
     """
     scores = score_cube(frame)
-    groups = _groups(frame, _MACHINE)
+    groups = machine_groups(frame, _MACHINE_AND_BATCH)
     return [_throughput_table(scores, group, groups) for group in groups]
 
 
@@ -58,7 +58,7 @@ def pareto_table(frame: pd.DataFrame) -> list[Table]:
     """
     scores = score_cube(frame)
     baseline = latest_value(frame, "baseline")
-    groups = _groups(frame, _WITHOUT_BATCH)
+    groups = machine_groups(frame, MACHINE)
     tables = [_frontier_table(scores, group, None if baseline is None else str(baseline), groups) for group in groups]
     return [table for table in tables if len(table.cells) > 1]
 
@@ -66,7 +66,9 @@ def pareto_table(frame: pd.DataFrame) -> list[Table]:
 def cost_details(frame: pd.DataFrame) -> list[Table]:
     """The tables of all other measured costs of one suite, as `throughput`; no table where none was measured."""
     scores = score_cube(frame)
-    groups = [group for group in _groups(frame, _MACHINE) if group[list(_OTHER_DETAILS)].notna().any(axis=None)]
+    groups = [
+        group for group in machine_groups(frame, _MACHINE_AND_BATCH) if group[list(_OTHER_DETAILS)].notna().any(axis=None)
+    ]
     return [_details_table(scores, group, groups) for group in groups]
 
 
@@ -84,7 +86,7 @@ def pareto_front(gain_M: Array, cost_M: Array) -> Array:
     return np.where(measured_M, np.where(dominated_M, 0.0, 1.0), np.nan)
 
 
-def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
+def machine_groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[pd.DataFrame]:
     """The finished cases by machine, precision, software version and batch size."""
     records = latest_records(frame, by=by)
     records = records[records["status"] == "done"]
@@ -102,7 +104,7 @@ def _split_note(groups: list[pd.DataFrame]) -> str:
     return f"The records are from {listed}, each with a table of its own." if counts else ""
 
 
-def _medians(group: pd.DataFrame, entries: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
+def medians_of(group: pd.DataFrame, entries: pd.Index[str], columns: tuple[str, ...]) -> dict[str, Array]:
     """The medians (M,) of some columns over the cases of each entry."""
     by_entry = group.astype(dict.fromkeys(columns, "float64")).groupby("entry", sort=False)
     medians = by_entry[list(columns)].median().reindex(entries)
@@ -119,7 +121,7 @@ def _memory_and_energy(medians: dict[str, Array]) -> dict[str, list[str]]:
 
 def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
-    medians = _medians(group, entries, (*_UNITS, *size_columns.SIZES))
+    medians = medians_of(group, entries, (*_UNITS, *size_columns.SIZES))
     sizes = size_columns.size_columns(medians)
     cases_M = group.groupby("entry", sort=False).size().reindex(entries).to_numpy()
     has_energy = bool(np.isfinite(medians["energy_joules"]).any())
@@ -132,7 +134,7 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
         **_memory_and_energy(medians),
         **sizes,
     }
-    machine = _machine_text(group, groups, _MACHINE)
+    machine = machine_text(group, groups, _MACHINE_AND_BATCH)
     measured = {name: unit for name, (_, unit, _) in size_columns.SIZES.items() if np.isfinite(medians[name]).any()}
     units = _UNITS | measured
     of_entry = {"cases": (cases_M, "cases")} | {quantity: (medians[quantity], unit) for quantity, unit in units.items()}
@@ -171,7 +173,7 @@ class _Frontier:
 
 def _frontier(scores: ScoreCube, group: pd.DataFrame, baseline: str | None) -> _Frontier:
     entries = scores.entries[scores.entries.isin(group["entry"])]
-    medians = _medians(group, entries, tuple(_UNITS))
+    medians = medians_of(group, entries, tuple(_UNITS))
     score_M = estimates.mean_over_pairs(scores).mean[scores.entries.get_indexer(entries)]
     delta = Estimate(np.full(len(entries), np.nan), np.full(len(entries), np.nan))
     if baseline is not None and baseline in scores.entries and len(scores.entries) > 1:
@@ -193,7 +195,7 @@ def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None
     frontier = _frontier(scores, group, baseline)
     minute = "CPU-minute" if str(group["device"].iloc[0]) == "cpu" else "GPU-minute"
     points = "points" if scores.measure.unit == "per cent" else scores.measure.unit
-    machine = _machine_text(group, groups, _WITHOUT_BATCH)
+    machine = machine_text(group, groups, MACHINE)
     no_margin_M = np.full(len(frontier.entries), np.nan)
     cells = text_cells(
         frontier.entries,
@@ -239,8 +241,8 @@ def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None
 def _details_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
     columns = tuple(column for column in _OTHER_DETAILS if group[column].notna().any())
-    medians = _medians(group, entries, columns)
-    machine = _machine_text(group, groups, _MACHINE)
+    medians = medians_of(group, entries, columns)
+    machine = machine_text(group, groups, _MACHINE_AND_BATCH)
     return Table(
         suite=scores.name,
         kind="detail",
@@ -264,7 +266,7 @@ def _unit(column: str) -> str:
     return next((unit for name, unit in _UNIT_OF_NAME.items() if name in column), "")
 
 
-def _machine_text(group: pd.DataFrame, groups: list[pd.DataFrame], by: tuple[str, ...]) -> str:
+def machine_text(group: pd.DataFrame, groups: list[pd.DataFrame], by: tuple[str, ...]) -> str:
     """The machine and the precision of a group in words, its software where groups differ, and its batch size if it has one."""
     first = {column: None if group[column].isna().iloc[0] else str(group[column].iloc[0]) for column in by}
     nouns = {"cores": ("core", "cores"), "threads": ("thread", "threads"), "concurrent_cases": ("", "cases at once")}

@@ -136,13 +136,13 @@ def transfer(
     scores = score_cube(frame)
     levels = level_comparisons(scores, latest_records(frame), suites)
     return [
-        _delta_table(frame, _deltas(scores, baseline, flips), (scores, levels), (baseline, name), margin)
+        _delta_table(frame, deltas_against(scores, baseline, flips), (scores, levels), (baseline, name), margin)
         for baseline, name in baselines(frame, scores)
     ]
 
 
 @dataclass(frozen=True, eq=False)
-class _Deltas:
+class Deltas:
     """Deltas paired by pair and seed, with what the table shows of them; NaN for an entry with a missing cell.
 
     `better_M` and `worse_M` count the pairs with a gain and with a loss, the `significantly_` fields those that are
@@ -163,14 +163,15 @@ class _Deltas:
     worst_M: Array
 
 
-def _deltas(scores: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> _Deltas:
+def deltas_against(scores: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> Deltas:
+    """The deltas of all other entries against a baseline, with their tests; `flips` are those of `transfer`."""
     deltas = scores.minus(baseline)
     tests = estimates.cell_tests(deltas, estimates.mcnemar_p(deltas, baseline, flips))
     mean = estimates.mean_over_pairs(deltas)
     complete_M, gain_MP = np.isfinite(mean.mean), deltas.direction * tests.mean
     tested_M = complete_M & np.isfinite(tests.mark).all(axis=1)
     worst_index_M = np.argmin(np.where(np.isnan(gain_MP), np.inf, gain_MP), axis=1)
-    return _Deltas(
+    return Deltas(
         cube=deltas,
         mean=mean,
         verdict_M=estimates.verdicts(deltas, mean),
@@ -187,7 +188,7 @@ def _deltas(scores: ScoreCube, baseline: str, flips: pd.DataFrame | None) -> _De
 
 def _delta_table(
     frame: pd.DataFrame,
-    deltas: _Deltas,
+    deltas: Deltas,
     minuends: tuple[ScoreCube, Sequence[LevelComparison]],
     names: tuple[str, str],
     margin: float | None,
@@ -239,7 +240,7 @@ def _delta_table(
     )
 
 
-def _delta_cells(deltas: _Deltas) -> pd.DataFrame:
+def _delta_cells(deltas: Deltas) -> pd.DataFrame:
     cube = deltas.cube
     return text_cells(
         cube.entries,
@@ -260,7 +261,7 @@ def _delta_cells(deltas: _Deltas) -> pd.DataFrame:
     )
 
 
-def _delta_data(deltas: _Deltas, table: str) -> pd.DataFrame:
+def _delta_data(deltas: Deltas, table: str) -> pd.DataFrame:
     cube, tests, unit = deltas.cube, deltas.tests, deltas.cube.delta_unit
     data = tidy(
         cube,
