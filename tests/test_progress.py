@@ -50,6 +50,19 @@ def test_lines_and_failures_elsewhere(plan):
     assert "nothing to run, 2 cases are on file" in shown(finished, Style.auto, force_jupyter=False)
 
 
+def test_a_long_run_has_few_lines_and_says_each_note_once(tmp_path, monkeypatch):
+    """Forty cases have ten lines; notes that differ in numbers alone are one line, and stay whole in the records."""
+    monkeypatch.setenv("TLBENCH_CACHE", "off")
+    write_domains(tmp_path)
+    many = suite(methods={"source_only": {}, "subspace_alignment": {}}, protocol={"seeds": list(range(20))})
+    records.prepare(tmp_path / "results", many.name)
+    long = runner.plan_run(many, tmp_path / "results", tmp_path)
+    lines = shown(long, Style.auto, force_jupyter=False).splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == [f"[{n}/40]" for n in range(4, 41, 4)]
+    assert lines[-1].startswith("note (20 cases of subspace_alignment): ") and max(map(len, lines[:-1])) <= 80
+    assert sum(bool(record.notes) for record in records.read_all(tmp_path / "results")) == 20
+
+
 @pytest.mark.parametrize(("style", "count"), [(Style.bars, 1), (Style.quiet, 1), (Style.silent, 0)])
 def test_what_is_quiet_without_a_terminal(plan, style, count):
     lines = shown(plan, style, force_jupyter=False).splitlines()

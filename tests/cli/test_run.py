@@ -20,7 +20,7 @@ def test_a_run(first_run):
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0].startswith("tiny: 5 cases to run on cpu, 0 on file; started ")
-    assert lines[1].startswith("[1/5] source_only a:b seed 0: accuracy ") and " samples/s" in lines[1]
+    assert lines[1].startswith("[1/5] source_only a:b seed 0: accuracy ") and " s; " in lines[1]
     assert (
         lines[-1] == "[5/5] skipped: target_only a:b seed 0: target_only reads target_labeled, which the suite does not grant"
     )
