@@ -21,6 +21,8 @@ BACKBONES = [
     ("lenet", (3, 16, 20), {"width": 32, "dropout": 0.3, "batch_norm": True}),
     ("shot_lenet", (1, 28, 28), {}),
     ("shot_lenet", (3, 16, 20), {"dropout": 0.0}),
+    ("domain_bed_cnn", (2, 14, 14), {}),
+    ("domain_bed_cnn", (1, 9, 12), {"channels": 8}),
     ("conv1d", (9, 128), {}),
     ("conv1d", (3, 8), {"channels": 4, "width": 16, "kernel": 8, "batch_norm": False, "dropout": 0.5}),
     ("torchvision:resnet18", (3, 32, 32), {}),

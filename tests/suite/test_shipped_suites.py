@@ -31,6 +31,7 @@ FROM_FILES = {
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
     *("digits_shot_to_mnist", "digits_shot_to_usps"),
     *("digits_stream", "gas_drift_stream"),
+    *("colored_mnist", "rotated_mnist"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
     "mnist_usps": {"samples": 1000},
@@ -40,6 +41,8 @@ SMALLER: dict[str, dict[str, Any]] = {
     "amazon_reviews_text": {"samples": 300, "size": 512},
     "office_caltech10_images": {"size": 24},
     "adult": {"samples": 1000},
+    "colored_mnist": {"samples": 1000},
+    "rotated_mnist": {"samples": 1000},
 }
 """Keys of `[data]` that make a load or a run quick."""
 PAIR_TO_RUN = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}

@@ -14,7 +14,9 @@ Pair = tuple[tuple[str, ...], str]
 SEQUENCE = ">"
 """Stands between the targets of a pair that come one after the other, as one stream."""
 
-PAIRS_RULE = 'Write all = true, or list = ["source:target", "source+source:target"].'
+PAIRS_RULE = 'Write all = true, leave_one_out = true, or list = ["source:target", "source+source:target"].'
+EVERY = ("all", "leave_one_out")
+"""The keys that stand for pairs of all domains."""
 
 
 def pair_label(pair: Pair) -> str:
@@ -23,23 +25,33 @@ def pair_label(pair: Pair) -> str:
     return f"{'+'.join(sources)}:{target}"
 
 
+def pairs_of_all(table: Mapping[str, Any], names: Sequence[str]) -> list[Pair]:
+    """The pairs that `all` and `leave_one_out` stand for in a table `[pairs]`: none of fewer than two domains."""
+    pairs: list[Pair] = []
+    if table.get("all") is True:
+        pairs += [((source,), target) for source, target in itertools.permutations(names, 2)]
+    if table.get("leave_one_out") is True and len(names) > 1:
+        pairs += [(tuple(name for name in names if name != target), target) for target in names]
+    return pairs
+
+
 def parse_pairs(value: Any, names: Sequence[str]) -> tuple[tuple[Pair, ...], list[str]]:
     """The pairs of the table `[pairs]` without repetition, and all errors in it.
 
     Args:
-        value: the table: `all = true` stands for every ordered pair of domains, `list` holds texts such as "a+c:b".
+        value: the table: `all = true` stands for every ordered pair of domains, `leave_one_out = true` for each domain as the
+            target of all others, `list` holds texts such as "a+c:b".
         names: the names of the domains.
     """
     if not isinstance(value, Mapping) or not value:
         return (), [f"pairs: The table is missing or empty. {PAIRS_RULE}"]
-    errors = [unknown_name("key", key, ("all", "list"), "pairs") for key in value if key not in {"all", "list"}]
-    pairs: list[Pair] = []
-    if value.get("all") is True:
-        pairs += [((source,), target) for source, target in itertools.permutations(names, 2)]
-        if not pairs:
-            errors.append("pairs: all = true needs at least two domains.")
-    elif "all" in value and value["all"] is not False:
-        errors.append(f"pairs.all = {value['all']!r} must be true or false.")
+    errors = [unknown_name("key", key, (*EVERY, "list"), "pairs") for key in value if key not in {*EVERY, "list"}]
+    pairs = pairs_of_all(value, names)
+    for key in EVERY:
+        if value.get(key) is True and len(names) < 2:
+            errors.append(f"pairs: {key} = true needs at least two domains.")
+        elif not isinstance(value.get(key, False), bool):
+            errors.append(f"pairs.{key} = {value[key]!r} must be true or false.")
     listed = value.get("list", [])
     if not isinstance(listed, list) or not all(isinstance(text, str) and text.count(":") == 1 for text in listed):
         return (), [*errors, f"pairs.list: Each pair must be a text with one colon. {PAIRS_RULE}"]

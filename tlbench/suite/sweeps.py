@@ -20,7 +20,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tlbench.suite.pairs import SEQUENCE
+from tlbench.suite.pairs import EVERY, SEQUENCE, pair_label, pairs_of_all
 from tlbench.terms import SweepLevel
 
 
@@ -147,7 +147,7 @@ def expand_label_budgets(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
         return without_budgets, {}, [f"protocol.target_labels = {budgets!r}: Label budgets {rule}"]
     if not isinstance(tables, Mapping) or not isinstance(pairs, Mapping):
         return without_budgets, {}, []  # the schema and `parse_pairs` report it
-    every = [f"{source}:{target}" for source, target in itertools.permutations(tables, 2)] if pairs.get("all") is True else []
+    every = [pair_label(pair) for pair in pairs_of_all(pairs, list(tables))]
     listed = pairs.get("list", [])
     expanded: list[Any] = []
     generated: dict[str, LabelBudget] = {}
@@ -169,5 +169,5 @@ def expand_label_budgets(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     targets = {budget.domain for budget in generated.values()}
     domains = {name: table for name, table in tables.items() if name in sources or name not in targets}
     domains |= {name: tables[budget.domain] for name, budget in generated.items() if name not in tables}
-    pairs = {**{key: value for key, value in pairs.items() if key != "all"}, "list": expanded}
+    pairs = {**{key: value for key, value in pairs.items() if key not in EVERY}, "list": expanded}
     return {**without_budgets, "domains": domains, "pairs": pairs}, generated, errors

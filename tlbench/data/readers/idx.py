@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,27 +23,42 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 """The code of an element type -> the NumPy type."""
 AXES_LIMIT = 8
 
+Paths = str | Annotated[list[str], Field(min_length=1)]
+"""One file, or several whose entries come one file after the other."""
 
 PATH_KEYS = ("images", "labels")
 
 
 class Options(Strict, strict=True):
-    """The two files."""
+    """The two files; or several of each, whose samples come one file after the other."""
 
-    images: Annotated[str, Field(description="the IDX file of images, relative to the data root")]
-    labels: Annotated[str, Field(description="the IDX file of labels, relative to the data root")]
+    images: Annotated[Paths, Field(description="the IDX file of images, or several, relative to the data root")]
+    labels: Annotated[Paths, Field(description="the IDX file of labels, or as many as of images, relative to the data root")]
 
 
 def read(options: Options, root: Path) -> ReaderResult:
     """Images (N, 1, height, width) and labels (N,).
 
     Raises:
-        TlbenchError: a file that is not there, is truncated, or is not IDX.
+        TlbenchError: a file that is not there, is truncated, or is not IDX; or files of images of several shapes.
     """
-    x, y = (_array(files.find(root, path)) for path in (options.images, options.labels))
+    images, labels = ([paths] if isinstance(paths, str) else paths for paths in (options.images, options.labels))
+    x, y = (_joined([_array(files.find(root, path)) for path in paths], paths) for paths in (images, labels))
     x = x[:, None] if x.ndim == 3 else x
-    reading = f"samples {options.images}, {array_files.described(x)}; labels {options.labels}"
+    reading = f"samples {', '.join(images)}, {array_files.described(x)}; labels {', '.join(labels)}"
     return ReaderResult(x, y, reading=(reading,))
+
+
+def _joined(arrays: Sequence[Array], paths: Sequence[str]) -> Array:
+    """The arrays one after the other along their first axis; a single one as it is."""
+    first = arrays[0]
+    for array, path in zip(arrays, paths, strict=True):
+        if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
+            raise TlbenchError(
+                f"{path}: Its entries are {array_files.described(array)}, and those of {paths[0]} are "
+                f"{array_files.described(first)}. Files that are read as one domain need entries of one shape and type."
+            )
+    return first if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _array(path: Path) -> Array:
