@@ -20,14 +20,16 @@ from tlbench.terms import Step
 class MLDG(DeepMethod):
     """F(w) + weight * G(w - inner_rate * dF/dw): F is the mean risk of the training sources, G that of a random test source.
 
-    First order: no gradient flows through dF/dw, as in DomainBed, which makes the inner step by Adam; here it is the paper's
-    gradient step. The test source is one of those in the batch. With one source it is `source_only`.
+    No gradient flows through dF/dw, as in DomainBed, which makes the inner step by Adam; here it is the paper's gradient step.
+    With `second_order` it does, as in the paper. The test source is one of those in the batch. With one source it is
+    `source_only`.
     """
 
     reads = frozenset({"source"})
     soft_labels = True
     weight: float = Field(1.0, ge=0, description="of the risk of the test source after the inner step")
     inner_rate: float = Field(1e-3, ge=0, description="length of the inner step in units of the gradient")
+    second_order: bool = Field(False, description="whether the gradient flows through the inner step, as in the paper")
 
     def loss(self, step: Step) -> Tensor:
         """Both risks for one random test source, a scalar; each step makes two forward passes."""
@@ -46,7 +48,7 @@ class MLDG(DeepMethod):
         train_S = is_present(shares_SB) * ~is_test_S
         learning = {name: p for name, p in self.named_parameters() if p.requires_grad}
         train_risk = train_S @ self.risks(step, shares_SB) / train_S.sum().clamp_min(1)
-        gradients = torch.autograd.grad(train_risk, list(learning.values()), retain_graph=True)
+        gradients = torch.autograd.grad(train_risk, list(learning.values()), retain_graph=True, create_graph=self.second_order)
         moved = {name: p - self.inner_rate * g for (name, p), g in zip(learning.items(), gradients, strict=True)}
         test_risk = is_test_S.float() @ functional_call(self, moved, (step, shares_SB))
         return train_risk + self.weight * test_risk
