@@ -31,8 +31,8 @@ def test_the_summary_comes_without_asking_and_says_what_a_margin_takes(folder):
     done = tlbench("report", "--results", "before", "--margin", "0.5", cwd=folder, COLUMNS="80")
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "toy v1: target accuracy in %, 2 pairs, 3 seeds; baseline source_only: 56.5"
-    assert lines[1].split() == ["method", "reads", "accuracy", "delta", "verdict", "pairs"]
+    assert lines[0] == "toy v1: target accuracy, 2 pairs, 3 seeds; baseline source_only: 56.5 %"
+    assert lines[1].split() == ["method", "accuracy", "delta", "verdict", "pairs"]
     assert next(line for line in lines if line.startswith("dann")).split()[1:] == ["48.3", "-8.2", "±", "4.8", "worse", "0/1"]
     assert "± 0.5 takes" in " ".join(done.stdout.split())
     assert lines[-1] == "more: tlbench report toy --results before --table accuracy|transfer|throughput|..."
@@ -105,6 +105,21 @@ def test_json_is_a_word(first_run):
     words = tlbench("report", "--json", cwd=first_run[0]).stdout
     assert words == tlbench("report", "--format", "json", cwd=first_run[0]).stdout
     assert [table["kind"] for table in json.loads(words)["tables"]] == ["summary"]
+
+
+def test_lists_status_and_checks_are_json_too(first_run):
+    def answer(*words, code=0):
+        done = tlbench(*words, "--json", cwd=first_run[0])
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    assert {"name", "summary"} == set(answer("list", "methods")[0])
+    assert {"name": "summary", "shows": reports.TABLE_KINDS["summary"].shows} == answer("list", "tables")[0]
+    (status,) = answer("status", "--suite", "tiny.toml")
+    assert (status["suite"], status["done"], status["skipped"], status["left"]) == ("tiny", 4, 1, 0)
+    right, wrong = answer("check", "tiny.toml", "nosuch.toml", code=2)
+    assert right["passed"] and not right["errors"]
+    assert not wrong["passed"] and "There is no file nosuch.toml" in wrong["errors"][0]
 
 
 def test_reports_and_runs_show_the_same_tables(first_run):

@@ -32,7 +32,7 @@ def test_a_run(first_run):
         "strong": ["done"],
         "target_only": ["skipped"],
     }
-    assert done.stdout.startswith("tiny v1: target accuracy in %, 1 pair, 1 seed; baseline source_only: ")
+    assert done.stdout.startswith("tiny v1: target accuracy, 1 pair, 1 seed; baseline source_only: ")
     assert done.stdout.endswith("more: tlbench report tiny --table accuracy|transfer|throughput|...\n")
     for entry in statuses(folder):
         assert entry in done.stdout
@@ -115,7 +115,7 @@ def test_a_terminal_gets_a_bar(copy_of_run):
     text = shown.decode()
     assert done.returncode == 0, text
     assert "5/5" in text and "Traceback" not in text and "tiny" in text and "━" in text
-    assert "target accuracy in %" in out and statuses(copy_of_run)["strong"] == ["done"]
+    assert "target accuracy" in out and statuses(copy_of_run)["strong"] == ["done"]
 
 
 def test_a_broken_last_line_is_set_aside_and_its_case_runs_again(first_run, copy_of_run):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,28 +30,40 @@ def check(
     data: options.DataRoot = None,
     plugin: options.Plugins = None,
     debug: options.Debug = False,
+    json: options.Json = False,
 ) -> None:
     """Validate suites, methods, backbones and results files by the contract checks that the shipped ones pass."""
     from tlbench import session
 
     session.register_plugins(plugin or ())
-    errors = []
-    files = [file for path in paths for file in _files_of(path)]
-    for path in files:
-        try:
-            passed = _check_file(path, suite, data)
-        except ContractError as error:
-            errors.append(f"{error}\n{error.traceback}" if debug and error.traceback else str(error))
-            passed = list(error.passed)
-        except TlbenchError as error:
-            errors.append(str(error))
+    outcomes: list[dict[str, Any]] = []
+    for path in (file for folder in paths for file in _files_of(folder)):
+        passed, errors = _outcome(path, suite, data, debug)
+        outcomes.append({"file": str(path), "passed": passed, "errors": errors})
+        if json:
             continue
         if len(paths) > 1 and passed:
             console.echo(str(path))
         for sentence in passed:
             console.echo(f"ok  {sentence}")
-    if errors:
-        raise TlbenchError("\n".join(errors))
+    texts = [text for outcome in outcomes for text in outcome["errors"]]
+    if json:
+        console.echo_json(outcomes)
+        if texts:
+            raise typer.Exit(2)
+    elif texts:
+        raise TlbenchError("\n".join(texts))
+
+
+def _outcome(path: Path, suite: str | None, data: Path | None, debug: bool) -> tuple[list[str], list[str]]:
+    """The checks that a file passes, and the errors of those that it does not."""
+    try:
+        return _check_file(path, suite, data), []
+    except ContractError as error:
+        text = f"{error}\n{error.traceback}" if debug and error.traceback else str(error)
+        return list(error.passed), [text]
+    except TlbenchError as error:
+        return [], [str(error)]
 
 
 def _files_of(path: Path) -> list[Path]:

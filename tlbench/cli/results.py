@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,38 +35,60 @@ def status(
     directory: options.ResultsDirectory = Path("results"),
     suite: options.SuitesOfRecords = None,
     plugin: options.Plugins = None,
+    json: options.Json = False,
 ) -> None:
     """Print the progress of the runs of a results directory: done, left, failed, time left."""
     from tlbench import session
 
     session.register_plugins(plugin or ())
-    for name, loaded in _suites_on_file(directory, suite).items():
-        _print_status(directory, name, loaded)
+    counted = [_counts(directory, name, loaded) for name, loaded in _suites_on_file(directory, suite).items()]
+    if json:
+        console.echo_json(counted)
+        return
+    for counts in counted:
+        _print_status(counts)
     console.echo("data files are not looked at; `tlbench run SUITE --plan` sees whether they have changed")
 
 
-def _print_status(directory: Path, name: str, loaded: Suite | None) -> None:
-    """Print how many cases of a suite are done and left; of a suite without a file, only what is on file."""
+def _counts(directory: Path, name: str, loaded: Suite | None) -> dict[str, Any]:
+    """The counts of a suite's cases as `status --json` prints them; what is left is null without the suite's file."""
     from tlbench import records
     from tlbench.runner.case_locks import count_running_cases
     from tlbench.runner.run_status import run_status
 
     on_file = records.read_all(directory, (name,))
     if loaded is None:
-        counts = ", ".join(f"{sum(r.status == status for r in on_file)} {status}" for status in ("done", "skipped", "failed"))
-        console.echo(f"{name}: records: {counts}; what is left is not known without its suite file (--suite FILE)")
+        by_status = {status: sum(r.status == status for r in on_file) for status in ("done", "skipped", "failed")}
+        return {"suite": name, **by_status, "left": None, "running": None, "left_seconds": None, "failures": []}
+    now = run_status(loaded, on_file)
+    return {
+        "suite": name,
+        "done": now.done,
+        "skipped": now.skipped,
+        "failed": len(now.failed),
+        "left": len(now.remaining),
+        "running": count_running_cases(directory / name),
+        "left_seconds": now.remaining_seconds,
+        "failures": [{"row": r.entry, "pair": r.pair, "seed": r.seed, "why": r.reason} for r in now.failed],
+    }
+
+
+def _print_status(counts: dict[str, Any]) -> None:
+    """Print how many cases of a suite are done and left; of a suite without a file, only what is on file."""
+    name, failures, left = counts["suite"], counts["failures"], counts["left"]
+    on_file = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
+    if left is None:
+        console.echo(f"{name}: records: {on_file}; what is left is not known without its suite file (--suite FILE)")
         return
-    now, running = run_status(loaded, on_file), count_running_cases(directory / name)
-    failed, left = len(now.failed), len(now.remaining)
-    counts = f"{now.done} done, {now.skipped} skipped, {failed} failed, {left} left"
-    at_work = f" ({running} running now)" if running else ""
-    seconds = now.remaining_seconds
+    at_work = f" ({counts['running']} running now)" if counts["running"] else ""
+    seconds = counts["left_seconds"]
     rest = f"; about {console.duration_text(seconds)}, one case at a time" if seconds else ""
-    console.echo(f"{name}: {now.done + now.skipped + failed + left} cases: {counts}{at_work}{rest}")
-    for record in now.failed[:MAX_FAILURES]:
-        console.echo(f"  failed: {record.entry} {record.pair} seed {record.seed}: {record.reason}")
-    if failed > MAX_FAILURES:
-        console.echo(f"  and {failed - MAX_FAILURES} more")
+    total = counts["done"] + counts["skipped"] + counts["failed"] + left
+    console.echo(f"{name}: {total} cases: {on_file}, {left} left{at_work}{rest}")
+    for failure in failures[:MAX_FAILURES]:
+        console.echo(f"  failed: {failure['row']} {failure['pair']} seed {failure['seed']}: {failure['why']}")
+    if len(failures) > MAX_FAILURES:
+        console.echo(f"  and {len(failures) - MAX_FAILURES} more")
 
 
 def merge(

@@ -26,6 +26,9 @@ _LETTERS = "ßæÆøØåÅœŒ"
 _MAX_FLOATS = 12
 """LaTeX holds few unprocessed floats; after so many without text between them it needs a page break."""
 
+_MAX_PAGE_LINES = 55
+"""The number of lines of a page."""
+
 NEEDS = r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks in names"
 
 
@@ -53,17 +56,56 @@ def emphasized(text: str, marks: Sequence[str]) -> str:
     return rf"\underline{{{text}}}" if "second" in marks else text
 
 
-def floats(title: str, caption: str, bodies: Sequence[str]) -> str:
-    """A float for each body (`latex_raw` of tabulate); the first has the caption, the others are marked as continued."""
+def heading(text: str, columns: int) -> str:
+    """The line of a table that heads a group."""
+    return rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escaped(text)}}}}} \\"
+
+
+def with_headings(body: str, headings: Sequence[str]) -> str:
+    """A body (`latex_raw` of tabulate) with the heading of a group before each line that has one."""
+    rest, result, in_body = iter(headings), [], 0
+    for line in body.splitlines():
+        in_body += line.strip() == "\\hline"
+        if in_body == 2 and line.rstrip().endswith("\\\\") and (text := next(rest, "")):
+            result.append(heading(text, line.replace("\\&", "").count("&") + 1))
+        result.append(line)
+    return "\n".join(result)
+
+
+def floats(caption: str, notes: str, label: str, bodies: Sequence[str]) -> str:
+    """A float with the bodies (`latex_raw` of tabulate) one below the other; beyond a page it is continued in another.
+
+    Args:
+        caption: the short caption of the first.
+        notes: sentences below the last body; empty for none.
+        label: follows `tab:`.
+        bodies: the tables.
+    """
+    pages: list[list[str]] = [[]]
+    for body in map(_with_rules, bodies):
+        if pages[-1] and sum(map(_line_count, [*pages[-1], body])) > _MAX_PAGE_LINES:
+            pages.append([])
+        pages[-1].append(body)
     tables = []
-    for number, body in enumerate(bodies):
-        rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
-        lines = "\n".join(next(rules) if line.strip() == "\\hline" else line.rstrip() for line in body.splitlines())
-        text = f"{escaped(title)}, continued." if number else f"{escaped(title)}. {escaped(caption)}"
+    for number, page in enumerate(pages):
+        head = f"\\caption{{{escaped(caption)}}}\\label{{tab:{label}}}" if not number else "\\caption[]{Continued.}"
+        last = f"\n\n\\smallskip{{\\footnotesize {escaped(notes)}\\par}}" if notes and number == len(pages) - 1 else ""
+        text = "\n\n\\medskip\n".join(page)
         tables.append(
-            f"{NEEDS}\n\\begin{{table}}\n\\centering\\small\n\\caption{{{text}}}\\smallskip\n{lines}\n\\end{{table}}\n"
+            f"{NEEDS}\n\\begin{{table}}\n\\centering\\small\\setlength{{\\tabcolsep}}{{4pt}}\n{head}\\smallskip\n{text}{last}\n"
+            "\\end{table}\n"
         )
     return "\n".join(tables)
+
+
+def _with_rules(body: str) -> str:
+    """A body with the rules of booktabs."""
+    rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
+    return "\n".join(next(rules) if line.strip() == "\\hline" else line.rstrip() for line in body.splitlines())
+
+
+def _line_count(body: str) -> int:
+    return body.count("\n") + 1
 
 
 def join_tables(tables: Sequence[str]) -> str:

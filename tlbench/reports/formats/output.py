@@ -55,9 +55,11 @@ def render(tables: Sequence[Table], format: str = "text", width: int | None = No
         return {"latex": f"% {message}\n", "html": f"<p>{message}</p>\n"}.get(format, f"{message}\n")
     if format == "html":
         return "".join(map(_html, tables))
-    write = {"text": _text, "markdown": _markdown, "latex": _latex}[format]
-    texts = [write(table, width or WIDTH[format]) for table in tables]
-    return latex.join_tables(texts) if format == "latex" else "\n".join(texts)
+    if format == "latex":
+        labelled = zip(tables, _labels(tables), strict=True)
+        return latex.join_tables([_latex(table, width or WIDTH[format], label) for table, label in labelled])
+    write = {"text": _text, "markdown": _markdown}[format]
+    return "\n".join(write(table, width or WIDTH[format]) for table in tables)
 
 
 def cells_of(table: Table, escape: Callable[[str], str] = str) -> Cells:
@@ -75,11 +77,16 @@ def marks_of(table: Table) -> Cells:
 
 
 def _blocks(cells: Cells, width: int) -> Iterator[list[int]]:
-    """The column indices of each block: the name, then as many columns as fit into the width, at least one."""
+    """The column indices of each block: the name, then as many columns as fit into the width, at least one.
+
+    Blank columns are left out.
+    """
     header, rows = cells[0], cells[1:]
     name, *widths = (max(len(title) + MIN_PADDING, *(len(row[at]) for row in rows)) for at, title in enumerate(header))
     block, used = [0], name
     for at, needed in enumerate(widths, start=1):
+        if rows and not any(row[at] for row in rows):
+            continue
         if len(block) > 1 and used + 2 + needed > width:
             yield block
             block, used = [0], name
@@ -107,18 +114,42 @@ def _markdown(table: Table, width: int) -> str:
         [f"**{cell}**" if "best" in mark.split() else cell for cell, mark in zip(row, marks, strict=True)]
         for row, marks in zip(cells_of(table, escape), marks_of(table), strict=True)
     ]
-    bodies = [_tabulate(cells, block, "pipe") for block in _blocks(plain, width)]
-    return "\n\n".join([f"### {escape(escape_control(table.title))}", *bodies, escape(escape_control(table.caption))]) + "\n"
+    if table.groups:
+        cells = _with_group_rows(cells, [escape(plain_text.heading(table.groups, at)) for at in range(len(cells) - 1)])
+    columns = [list(range(len(plain[0])))] if table.groups else _blocks(plain, width)
+    bodies = [_tabulate(cells, block, "pipe") for block in columns]
+    below = [escape(escape_control(text)) for text in ((table.line, table.notes) if table.line else (table.caption,)) if text]
+    return "\n\n".join([f"### {escape(escape_control(table.title))}", *bodies, *below]) + "\n"
 
 
-def _latex(table: Table, width: int) -> str:
+def _with_group_rows(cells: Cells, headings: Sequence[str]) -> Cells:
+    """The cells with a line before the first of each group, which holds its heading in italics."""
+    header, *body = cells
+    blank = [""] * (len(header) - 1)
+    lines = [header]
+    for heading, line in zip(headings, body, strict=True):
+        lines += [[f"*{heading.removesuffix(':')}*", *blank], line] if heading else [line]
+    return lines
+
+
+def _latex(table: Table, width: int, label: str) -> str:
     plain = cells_of(table)
     cells = [
         [latex.emphasized(latex.cell(text), mark.split()) for text, mark in zip(row, marks, strict=True)]
         for row, marks in zip(plain, marks_of(table), strict=True)
     ]
-    bodies = [_tabulate(cells, block, "latex_raw") for block in _blocks(plain, width)]
-    return latex.floats(escape_control(table.title), escape_control(table.caption), bodies)
+    headings = [plain_text.heading(table.groups, number).removesuffix(":") for number in range(len(plain) - 1)]
+    columns = [list(range(len(plain[0])))] if table.groups else _blocks(plain, width)
+    bodies = [latex.with_headings(_tabulate(cells, block, "latex_raw"), headings) for block in columns]
+    below = ". ".join(filter(None, (table.line.removesuffix("."), table.notes))) if table.line else table.caption
+    return latex.floats(f"{escape_control(table.title)}.", f"{escape_control(below).removesuffix('.')}.", label, bodies)
+
+
+def _labels(tables: Sequence[Table]) -> list[str]:
+    """A label for each table, such as "quickstart-v1-transfer"; further tables of a kind are numbered."""
+    stems = [re.sub(r"[^a-zA-Z0-9]+", "-", f"{table.suite}-{table.kind}").strip("-") for table in tables]
+    numbers = [stems[: at + 1].count(stem) for at, stem in enumerate(stems)]
+    return [stem if number == 1 else f"{stem}-{number}" for stem, number in zip(stems, numbers, strict=True)]
 
 
 def _html(table: Table) -> str:
@@ -131,12 +162,14 @@ def _html(table: Table) -> str:
     header, *rows = cells_of(table, html.escape)
     _, *marks = marks_of(table)
     head = "".join(tag("th", cell, scope="col") for cell in header)
+    headings = [html.escape(plain_text.heading(table.groups, number).removesuffix(":")) for number in range(len(rows))]
     body = "\n".join(
-        "<tr>"
+        (f'<tr><th scope="rowgroup" colspan="{len(header)}">{heading}</th></tr>\n' if heading else "")
+        + "<tr>"
         + tag("th", row[0], scope="row")
         + "".join(map(lambda cell, mark: tag("td", cell, mark), row[1:], row_marks[1:]))
         + "</tr>"
-        for row, row_marks in zip(rows, marks, strict=True)
+        for heading, row, row_marks in zip(headings, rows, marks, strict=True)
     )
     title, text = html.escape(escape_control(table.title)), html.escape(escape_control(table.caption))
     return (

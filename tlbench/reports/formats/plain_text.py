@@ -20,6 +20,8 @@ _MIN_NAME = 12
 """The number of characters to which a name is shortened so that a grouped table fits."""
 NARROW = 80
 """The width in characters of a terminal of the usual size."""
+_GLUE = "\0"
+"""Stands for a space that is not broken at."""
 PAGE = "docs/reports.md"
 """The page that explains the statistics of the tables."""
 
@@ -34,19 +36,20 @@ class Block:
 
 
 def blocks(cells: Cells, width: int, *, grouped: bool = False) -> list[Block]:
-    """The blocks of a table: the names, then as many columns as fit into the width, at least one.
+    """The blocks of a table: the names, then as many columns as fit into the width, at least one; blank columns are left out.
 
     A grouped table is one block: its gaps shrink where it is wider than `NARROW`, and its names where it does not fit.
     """
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    everything = list(range(len(widths)))
+    blank = [at for at in range(1, len(widths)) if len(cells) > 1 and not any(line[at] for line in cells[1:])]
+    everything = [at for at in range(len(widths)) if at not in blank]
     if grouped:
         for gap, limit in ((2, min(width, NARROW)), (1, width)):
             if sum(widths) + gap * (len(widths) - 1) <= limit:
-                return [Block(everything, widths, gap)]
+                return [Block(everything, [widths[at] for at in everything], gap)]
         name = width - sum(widths[1:]) - (len(widths) - 1)
         if name >= min(_MIN_NAME, widths[0]):
-            return [Block(everything, [name, *widths[1:]], 1)]
+            return [Block(everything, [name, *(widths[at] for at in everything[1:])], 1)]
     made: list[list[int]] = [[0]]
     used = widths[0]
     for at in everything[1:]:
@@ -102,16 +105,17 @@ def caption(table: Table, width: int) -> list[str]:
     """
     pointer = f"See {PAGE}#{table.section}." if table.section and not table.groups else ""
     paragraphs = [f"{table.line} {pointer}".rstrip(), table.notes] if table.line else [table.caption]
-    return [
-        textwrap.fill(escape_control(paragraph), min(width, _CAPTION_WIDTH), break_on_hyphens=False)
-        for paragraph in paragraphs
-        if paragraph
-    ]
+    return [_filled(escape_control(paragraph), min(width, _CAPTION_WIDTH)) for paragraph in paragraphs if paragraph]
 
 
 def title(table: Table, width: int) -> str:
     """The title wrapped for a terminal."""
-    return textwrap.fill(escape_control(table.title), width, break_on_hyphens=False)
+    return _filled(escape_control(table.title), width)
+
+
+def _filled(text: str, width: int) -> str:
+    """Text wrapped for a terminal; a number and its unit stay together."""
+    return textwrap.fill(text.replace(" %", _GLUE + "%"), width, break_on_hyphens=False).replace(_GLUE, " ")
 
 
 def render_table(table: Table, cells: Cells, width: int) -> str:

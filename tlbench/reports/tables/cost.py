@@ -14,7 +14,7 @@ from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.statistics.ties import tied
 from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
-from tlbench.reports.tables import captions, size_columns
+from tlbench.reports.tables import captions, short_captions, size_columns
 
 _HARDWARE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases")
 MACHINE = (*_HARDWARE, "precision", *captions.SOFTWARE)
@@ -152,6 +152,10 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
             size_columns.CAPTION if sizes else "",
             captions.mixed_inputs(group),
             captions.mixed_provenance(group),
+        ),
+        line=short_captions.costs_line(),
+        notes=captions.join_sentences(
+            _split_note(groups), "Blank: not measured." if has_blanks else "", captions.mixed_inputs(group)
         ),
         cells=text_cells(entries, columns),
         data=tidy(scores, f"throughput on {machine}", entries, of_entry, of_cell={}),

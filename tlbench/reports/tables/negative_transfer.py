@@ -25,7 +25,7 @@ from tlbench.reports.table import (
     text_cells,
     tidy,
 )
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, short_captions
 from tlbench.reports.tables.scores import baselines, new_domains_bounds, new_domains_texts
 from tlbench.reports.tables.subgroups import Subgroups, subgroup_deltas
 from tlbench.suite import Suite
@@ -128,12 +128,15 @@ def _table(
 ) -> Table:
     """The table of negative transfer against one baseline; `against` is the baseline and the name of the delta."""
     (baseline, name), cells = against, _cells(measured)
+    level = level_sentence(scores, levels, baseline)
     marks = {"worst class": measured.classes.worst_marks(), "worst group": measured.groups.worst_marks()}
     return Table(
         suite=scores.name,
         kind="negative_transfer",
         title=f"{scores.name}: negative transfer behind the {name} against {baseline}",
-        caption=captions.join_sentences(level_sentence(scores, levels, baseline), _caption(measured, baseline)),
+        caption=captions.join_sentences(level, _caption(measured, baseline)),
+        line=short_captions.negative_line(measured.cube, baseline),
+        notes=captions.join_sentences(level, _notes(measured, baseline)),
         cells=cells,
         data=_data(measured, f"negative transfer, {name} against {baseline}"),
         metric=scores.metric,
@@ -156,6 +159,18 @@ def _caption(measured: _NegativeTransfer, baseline: str) -> str:
         f"Worst class{' and group' if measured.groups.names else ''}: lowest mean delta of accuracy, in percentage points; "
         f"*: significantly worse ({captions.SIGNIFICANCE}).",
         _flips_sentence(measured.flips, baseline),
+        captions.incomplete_entries(deltas, np.isfinite(measured.gain_MP), "values"),
+    )
+
+
+def _notes(measured: _NegativeTransfer, baseline: str) -> str:
+    """What is particular to these records: shared draws, copied runs, what is missing."""
+    deltas = measured.cube
+    return captions.join_sentences(
+        captions.shared_draws(deltas),
+        captions.single_runs(deltas),
+        f"Collapsed runs of {baseline}: {measured.collapsed_baseline}." if measured.collapsed_baseline else "",
+        _flips_sentence(measured.flips, baseline) if np.isnan(measured.flips["negative_flips"]).all() else "",
         captions.incomplete_entries(deltas, np.isfinite(measured.gain_MP), "values"),
     )
 

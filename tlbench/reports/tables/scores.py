@@ -30,7 +30,7 @@ from tlbench.reports.table import (
     text_cells,
     tidy,
 )
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, short_captions
 from tlbench.reports.tables.expected_precision import precision_note
 from tlbench.suite import Suite
 
@@ -78,6 +78,8 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
             captions.mixed_provenance(latest),
             precision_note(scores, "mean", margin),
         ),
+        line=short_captions.scores_line(scores),
+        notes=short_captions.scores_notes(scores, latest, margin),
         cells=cells,
         levels=scores.levels,
         data=tidy(
@@ -206,32 +208,34 @@ def _delta_table(
     cube, cells = deltas.cube, _delta_cells(deltas)
     best_M = best_two(deltas.mean.mean, cube.direction, cube.floor)
     words = [VERDICTS.get(verdict, "") for verdict in deltas.verdict_M]
-    marks = {
-        "mean delta": [f"{best} {word}".strip() for best, word in zip(best_M, words, strict=True)],
-        "verdict": words,
-    }
+    marks = {"mean delta": [f"{best} {word}".strip() for best, word in zip(best_M, words, strict=True)], "verdict": words}
     of_pairs = zip(cube.pairs, deltas.tests.mark.T, strict=True)
     marks |= {str(pair): [VERDICTS.get(mark, "") for mark in mark_M] for pair, mark_M in of_pairs}
-    missing = "" if (scores.entries == baseline).any() else f"There is no record of {baseline} yet, so every delta is blank."
+    level, latest = level_sentence(scores, levels, baseline), latest_records(frame)
+    missing = captions.incomplete_entries(cube, np.isfinite(deltas.tests.mean), "mean delta and verdict")
+    if not (scores.entries == baseline).any():
+        missing = f"There is no record of {baseline} yet, so every delta is blank."
     return Table(
         suite=scores.name,
         kind="transfer",
         title=f"{scores.name}: {name} against {baseline}",
         caption=captions.join_sentences(
             f"{scores.capitalized_title} minus that of {baseline}, paired by pair and seed, in {cube.delta_unit}.",
-            level_sentence(scores, levels, baseline),
+            level,
             "" if scores.measure.higher_is_better else "Lower is better: a delta below zero is a gain.",
             captions.intervals(cube, "mean delta", deltas=True),
             captions.verdicts(cube),
             captions.single_runs(cube, tested=bool(np.isfinite(deltas.tests.mark[cube.single_M]).any())),
             captions.sign_test_note(cube),
             captions.SELECTION,
-            missing or captions.incomplete_entries(cube, np.isfinite(deltas.tests.mean), "mean delta and verdict"),
-            captions.unfinished_cases(latest_records(frame)),
-            captions.mixed_inputs(latest_records(frame)),
-            captions.mixed_provenance(latest_records(frame)),
+            missing,
+            captions.unfinished_cases(latest),
+            captions.mixed_inputs(latest),
+            captions.mixed_provenance(latest),
             precision_note(cube, "mean delta", margin),
         ),
+        line=short_captions.deltas_line(scores, cube, baseline),
+        notes=short_captions.deltas_notes(cube, latest, level, missing, margin),
         cells=cells,
         data=_delta_data(deltas, f"{name} against {baseline}"),
         metric=scores.metric,

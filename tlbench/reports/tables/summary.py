@@ -180,10 +180,9 @@ def _title(shown: _Summary, levels: tuple[LevelComparison, ...]) -> str:
     """The suite, its metric, pairs and seeds, and the level of the baseline beside the published one."""
     scores = shown.scores
     pairs, seeds = captions.plural(len(scores.pairs), "pair"), captions.plural(len(scores.seeds), "seed")
-    metric = f"{scores.measure.title} in %" if scores.measure.unit == "per cent" else scores.measure.title
     level = level_sentence(scores, levels, shown.baseline) if shown.baseline else ""
-    level = level.replace(" per cent", "").removesuffix(".")
-    return f"{scores.name}: {metric}, {pairs}, {seeds}" + (f"; baseline {level}" if level else "")
+    level = level.replace(" per cent", " %").removesuffix(".")
+    return f"{scores.name}: {scores.measure.title}, {pairs}, {seeds}" + (f"; baseline {level}" if level else "")
 
 
 def _cells(shown: _Summary) -> pd.DataFrame:
