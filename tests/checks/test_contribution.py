@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from command_line import tlbench
 from tiny_results import THREE_SEEDS, results_file_of, rewrite, run_tiny_suite
-from tiny_suite import write_domains
+from tiny_suite import NAMED, write_domains
 from typer.testing import CliRunner
 
 from tlbench import api, checks, cli, records
@@ -229,3 +230,17 @@ def test_check_takes_several_files_and_reports_the_errors_of_all(ran, file):
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"{other}:" in done.stderr and "There is no file none.toml" in done.stderr
     assert "ok  Suite tiny" in done.stdout and f"{file}\nok  " in done.stdout
+
+
+def test_a_method_that_reads_no_sample_and_has_a_list_of_options_passes(tmp_path):
+    write_domains(tmp_path)
+    embeddings = ", ".join(f"{c} = [{', '.join(str(float(c == column)) for column in range(4))}]" for c in range(3))
+    three_seeds = NAMED.replace("seeds = [0]", "seeds = [0, 1, 2]")
+    named = three_seeds.replace('backbone = "features"', f'backbone = "features"\nclass_embeddings = {{ {embeddings} }}')
+    (tmp_path / "tiny.toml").write_text(named + '[methods.zero_shot]\ntemplates = ["{}", "{}"]\n')
+    api.run(tmp_path / "tiny.toml", results=tmp_path / "results", device="cpu", methods=["zero_shot"])
+    file = tmp_path / "results" / "tiny" / "zero_shot.jsonl"
+    assert json.loads(file.read_text().splitlines()[0])["cost"]["train_samples_per_second"] == 0
+    rewrite(file, lambda number, facts: facts["code"].update(commit="abc", dirty=False))
+    report = checks.check_contribution(file, api.load_suite(tmp_path / "tiny.toml"))
+    assert report[0] == "The records are plausible: 3 in all, 3 done."

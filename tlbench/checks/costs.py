@@ -73,7 +73,7 @@ def _rate_errors(record: Record) -> Iterator[str]:
             )
     if record.kind == "shallow" and cost.train_seconds:
         samples = rate * cost.train_seconds
-        if abs(samples - round(samples)) > 1e-6 * samples + 1e-3 or round(samples) < 1:
+        if abs(samples - round(samples)) > 1e-6 * samples + 1e-3 or round(samples) < bool(record.reads):
             yield (
                 f"train_samples_per_second is {rate:g}, which is {samples:.6g} samples in the {cost.train_seconds:g} s of its "
                 "fit, and no whole number."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from tlbench import engine, methods
 from tlbench.engine.runtime.earlier_identities import earlier_identities
@@ -27,6 +30,11 @@ class EntryReport:
     notes: list[str] = field(default_factory=list)
 
 
+def _as_recorded(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a record has them, which is JSON: a tuple is a list there."""
+    return dict(to_jsonable_python(options))
+
+
 def check_entry(current: Sequence[Record], entry: str, suite: Suite, root: Path | None) -> EntryReport:
     """Compare the records of one entry with the suite: another method, other options, or another case than they say.
 
@@ -42,12 +50,12 @@ def check_entry(current: Sequence[Record], entry: str, suite: Suite, root: Path 
         )
     method = suite.methods[entry].method or entry
     try:
-        options = methods.method_options(method, suite.methods[entry].options)
+        options = _as_recorded(methods.method_options(method, suite.methods[entry].options))
     except TlbenchError as error:
         return EntryReport([f"{error} Name the file of a third-party method with --plugin."])
     if others := sorted({record.method for record in current} - {method}):
         return EntryReport([f"methods.{entry}: The records are of {', '.join(others)}, and the entry's method is {method}."])
-    defaults = methods.method_options(method, {})
+    defaults = _as_recorded(methods.method_options(method, {}))
     renamed = [record.model_copy(update={"options": current_options(record.options, defaults)}) for record in current]
     # an option that is younger than a record had its default
     deviating = [record for record in renamed if {**defaults, **record.options} != options]
