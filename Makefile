@@ -10,7 +10,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
-# the main job on data that ship with scikit-learn: three tables, and the same as a page
+# the main job on data that ship with scikit-learn: one table, and the path of a page with all tables and plots
 demo: $(STAMP)
 	$(BIN)/tlbench run quickstart --results out/demo
 	$(BIN)/tlbench site --results out/demo --out out/demo/site
