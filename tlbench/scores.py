@@ -47,6 +47,10 @@ class Scores(Strict):
     most."""
     predictions: str | None = None
     """Names the file beside the records that holds the predicted class of every scored sample."""
+    label_free_facts: ranges.Sha256 | None = None
+    """Names the file beside the records that holds what selection rules may read of the candidates of the case."""
+    sealed_facts: ranges.Sha256 | None = None
+    """Names the file with the candidates' predictions of scored samples, which no rule reads."""
     trace: list[TracePoint] = Field(default_factory=list)
 
 
@@ -77,6 +81,8 @@ class Cost(Strict):
     """The device's limit at this precision: the best large matrix product of this process."""
     feature_seconds: ranges.Seconds | None = None
     """One pass of a frozen backbone over the domains of the pair; in no other number, for all cases share its features."""
+    selection_seconds: ranges.Seconds | None = None
+    """Looking at candidates for selection rules; in no other number."""
     peak_memory_bytes: ranges.Count | None = None
     """Allocated on a GPU, resident in the process on a CPU."""
     stream_peak_memory_bytes: ranges.Count | None = None

@@ -204,6 +204,7 @@ class Record(Case):
         return tuple(SPLIT_OF_OLD.get(split, split) for split in reads) if isinstance(reads, list | tuple) else reads
 
     _attached: bytes | None = PrivateAttr(None)
+    _attached_facts: dict[str, bytes] = PrivateAttr(default_factory=dict)
     _traceback: str | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
@@ -218,6 +219,16 @@ class Record(Case):
     def attached(self) -> bytes | None:
         """The content of the predictions file of a record that is not written yet."""
         return self._attached
+
+    def attach_facts(self, contents: Mapping[str, bytes]) -> Record:
+        """This record with the contents of the files of its candidates, by name; they are written with it."""
+        self._attached_facts = dict(contents)
+        return self
+
+    @property
+    def attached_facts(self) -> Mapping[str, bytes]:
+        """The contents of the files of the candidates of a record that is not written yet, by name."""
+        return self._attached_facts
 
     def attach_traceback(self, text: str | None) -> Record:
         """This record with the traceback of its error, which is shown on request and is written nowhere."""

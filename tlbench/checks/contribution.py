@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tlbench import records
+from tlbench.checks.candidates import candidate_errors
 from tlbench.checks.data_labels import DataLabels
 from tlbench.checks.entries import check_entry
 from tlbench.checks.known_labels import KnownLabels
@@ -64,6 +65,7 @@ def check_contribution(file: Path, suite: Suite, root: Path | None = None) -> li
     for number, record in enumerate(on_file, 1):
         score_errors = [*prediction_errors(results, record), *known.errors(record)]
         score_errors += labels.errors(results, record)
+        score_errors += candidate_errors(results, record)
         errors += [f"record {number}: {error}" for error in score_errors]
         if not score_errors:
             known.add(record)

@@ -178,6 +178,7 @@ def _try_vmapped(
 def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Record:
     """The record of a case from the facts before its run, and from its measurement or its error."""
     predictions, trace = None, None
+    candidates: Mapping[str, bytes] = {}
     try:
         measured = run()
         result: dict[str, Any] = {
@@ -186,14 +187,15 @@ def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Recor
             "cost": measured.cost,
             "notes": tuple(plain_text(str(note), NOTE_CHARACTERS) for note in measured.notes[:MAX_NOTES]),
         }
-        predictions = measured.predictions
+        predictions, candidates = measured.predictions, measured.candidates
     except KeyboardInterrupt:  # the user's, except where Ctrl-C can't reach: the worker then knows that it is the method's
         raise
     except BaseException as error:  # whatever a third-party method raises must not end the other cases
         reason = failure_reason(error, methods.method_class(facts["method"]))
         result = {"status": "skipped" if isinstance(error, NotApplicableError) else "failed", "reason": reason}
         trace = traceback_text(error)
-    return Record(**facts, **result, finished=clock.utc()).attach(predictions).attach_traceback(trace)
+    record = Record(**facts, **result, finished=clock.utc())
+    return record.attach(predictions).attach_facts(candidates).attach_traceback(trace)
 
 
 def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, reason: str) -> Record:

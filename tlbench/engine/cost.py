@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tlbench.clock import Clock, PeakMemory
+from tlbench.engine.candidates.collector import SELECTION
 from tlbench.engine.data.inputs import CHUNK_SAMPLES
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.fitting import FittedMethod
@@ -106,6 +107,7 @@ def measure_cost(
         "peak_reserved_bytes": memory.reserved(),
         "peak_resident_bytes": memory.resident(),
         "energy_joules": joules,
+        "selection_seconds": clock.seconds.get(SELECTION),
     }
     if isinstance(fitted.method, DeepMethod):
         facts |= fitted.outcome.throughput.facts()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tlbench import methods
 from tlbench.clock import Clock
+from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.inductive import check_inductive_reads
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, chunk_sizes, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
@@ -50,6 +51,7 @@ class FittedMethod:
     method: Method
     trace_sizes: tuple[int, ...] = ()
     """The numbers of samples that each trace point predicts."""
+    candidates: CandidateCollector | None = None
 
     @property
     def is_online(self) -> bool:
@@ -71,6 +73,7 @@ def fit(
     device: torch.device,
     *,
     validation: Subset | None = None,
+    candidates: CandidateCollector | None = None,
     on_step: OnStep | None = None,
 ) -> FittedMethod:
     """Fit the method of a case on the splits that the suite grants and the method reads.
@@ -83,6 +86,7 @@ def fit(
         seed: the use of a random draw -> its seed.
         device: where the method runs.
         validation: held-out source samples, for the trace.
+        candidates: collects what is stored for selection rules; None: nothing.
         on_step: called from time to time with the steps done and the steps in all.
 
     Raises:
@@ -91,7 +95,7 @@ def fit(
     """
     granted = Grants.of(granted)
     if issubclass(methods.method_class(case.method), DeepMethod):
-        prepared = prepare_training(case, suite, granted, seed, device, validation, clock)
+        prepared = prepare_training(case, suite, granted, seed, device, validation, clock, candidates)
         with seeded_rng(seed("steps"), device), matmul_precision(prepared.precision, device):
             (outcome,) = train_learners([prepared.learner], suite.train, prepared.inputs, clock, on_step=on_step)
         return prepared.fitted(outcome)
@@ -111,7 +115,7 @@ def fit(
             method = method_class(**options)
             predictor = method.fit(task)
     checked = CheckedPredictor(predictor, method, granted.columns, granted.regression)
-    return FittedMethod(unscale(checked), inputs, Outcome(), method)
+    return FittedMethod(unscale(checked), inputs, Outcome(), method, candidates=candidates)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class PreparedTraining:
             outcome.notes.append(f"the method was built in {self.build_seconds:.1f} s, {OTHER_WORK}")
         sizes = tuple(len(subset) for subset in (self.learner.validation, self.learner.trace_target) if subset is not None)
         predictor = self.unscale(self.learner.predictor)
-        return FittedMethod(predictor, self.inputs, outcome, self.learner.method, sizes)
+        return FittedMethod(predictor, self.inputs, outcome, self.learner.method, sizes, self.learner.candidates)
 
 
 def prepare_training(
@@ -144,6 +148,7 @@ def prepare_training(
     device: torch.device,
     validation: Subset | None = None,
     clock: Clock | None = None,
+    candidates: CandidateCollector | None = None,
 ) -> PreparedTraining:
     """Build the network and the method of a case on the device.
 
@@ -155,6 +160,7 @@ def prepare_training(
         device: where the method runs.
         validation: held-out source samples, for the trace.
         clock: the construction of the method is billed to `train`; that of the network, which all methods share, to nothing.
+        candidates: collects what is stored for selection rules; None: nothing.
 
     Raises:
         NotApplicableError: the suite does not grant what the method reads, or the method does not support its task.
@@ -190,7 +196,7 @@ def prepare_training(
     no_entropy = granted.regression or granted.source_classes is not None  # the head is another one in each phase
     trace_target = None if no_entropy else _trace_subset(granted.target)
     validation = None if granted.regression else _trace_subset(validation)
-    learner = Learner(method, readable, seed, validation, trace_target)
+    learner = Learner(method, readable, seed, validation, trace_target, candidates)
     return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from tlbench import methods
+from tlbench.engine.candidates.collector import Block
 from tlbench.engine.case import case_facts, to_record
 from tlbench.engine.failure import failure_reason, traceback_text
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, fit_and_predict
@@ -126,7 +127,7 @@ def run_packed(inputs: CaseInputs, device: torch.device, on_step: OnStep | None 
             outputs, notes = retry_accumulated(
                 lambda: fit_and_predict(inputs, device, on_step), issubclass(kind, DeepMethod), device
             )
-        tensors = {"scored": outputs.scored, "validation": outputs.validation}
+        tensors = {"scored": outputs.scored, "validation": outputs.validation, **_flat(outputs.candidates)}
         facts = _Facts(cost=outputs.cost, trace=outputs.trace, notes=[str(note) for note in (*outputs.notes, *notes)])
         return _pack(facts, tensors)
     except BaseException as error:
@@ -162,7 +163,12 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
         if facts.status is not None:
             return CaseFailure(facts.status, facts.reason, facts.traceback)
         scored, validation, cost = values["scored"], values.get("validation"), facts.cost
-        tensors = [tensor for tensor in (scored, validation) if tensor is not None]
+        candidates = _nested(values)
+        tensors = [
+            scored,
+            *([] if validation is None else [validation]),
+            *(one for block in candidates for one in block.values()),
+        ]
         if cost is None or not all(type(tensor) is Tensor for tensor in tensors):
             raise ValueError("no cost, or no tensors")
     except _READING_ERRORS as error:
@@ -170,7 +176,23 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
             f"The process of the case sent a result that can't be read ({type(error).__name__}). A method must leave the "
             "connections of its process alone."
         ) from error
-    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes))
+    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes), candidates)
+
+
+def _flat(candidates: Sequence[Block]) -> dict[str, Tensor]:
+    """The tensors of the candidates by their number and name."""
+    return {f"candidate {number} {name}": tensor for number, block in enumerate(candidates) for name, tensor in block.items()}
+
+
+def _nested(values: Mapping[str, Any]) -> list[Block]:
+    """The candidates whose tensors `_flat` names, in their order."""
+    blocks: dict[int, Block] = {}
+    for key, value in values.items():
+        kind, _, rest = key.partition(" ")
+        if kind == "candidate":
+            number, _, name = rest.partition(" ")
+            blocks.setdefault(int(number), {})[name] = value
+    return [blocks[number] for number in sorted(blocks)]
 
 
 def _check_shape(outputs: Tensor, samples: int, columns: tuple[int, ...]) -> None:

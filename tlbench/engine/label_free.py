@@ -15,6 +15,8 @@ from torch import Tensor
 
 from tlbench import methods
 from tlbench.clock import Clock, Energy, PeakMemory
+from tlbench.engine.candidates.collector import Block, CandidateCollector
+from tlbench.engine.candidates.samples import candidate_samples
 from tlbench.engine.cost import bill_late_work, measure_cost, measure_device_limit
 from tlbench.engine.data.inputs import CHUNK_SAMPLES
 from tlbench.engine.data.splits import CaseData
@@ -24,6 +26,7 @@ from tlbench.engine.runtime.precision import matmul_precision
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.streams.order import StreamPlan
 from tlbench.engine.training.loop import OnStep
+from tlbench.methods.base import DeepMethod
 from tlbench.suite import Suite
 from tlbench.terms import Case, Cost, TracePoint
 
@@ -47,6 +50,14 @@ class CaseInputs:
     """Held-out source samples with their labels, for the trace."""
     stream: StreamPlan | None = None
     """The order in which the scored samples come to a method that adapts on them; None: at random, and for other methods."""
+
+    def collector(self) -> CandidateCollector | None:
+        """A collector of what is stored for selection rules; None where the suite asks for nothing."""
+        protocol = self.suite.protocol_of(self.case.target)
+        samples = candidate_samples(self.suite.selection, protocol, self.granted, self.validation, self.scored)
+        if samples is None or self.suite.selection is None:
+            return None
+        return CandidateCollector(samples, self.suite.selection.checkpoints)
 
     @classmethod
     def of(
@@ -91,6 +102,8 @@ class CaseOutputs:
     trace: list[TracePoint]
     cost: Cost
     notes: tuple[str, ...]
+    candidates: list[Block] = dataclasses.field(default_factory=list)
+    """What is stored of the candidates for selection rules; none where the suite asks for none."""
 
 
 class Meters:
@@ -131,6 +144,7 @@ def fit_and_predict(
         inputs.seed,
         device,
         validation=inputs.validation,
+        candidates=inputs.collector(),
         on_step=on_step,
     )
     return predict_and_measure(inputs, fitted, meters, meters.energy.joules(), largest=largest)
@@ -156,9 +170,13 @@ def predict_and_measure(
             validation_outputs = None if validation is None else predict(fitted, validation)
             predict(fitted, warm_up)
         if fitted.is_online:
+            _collect(fitted, clock, adapted=False)
             meters.memory.begin_interval()
         outputs = predict_scored(fitted, scored, inputs.suite.train.batch, inputs.seed("stream"), clock, inputs.stream)
+        _collect(fitted, clock, adapted=True, scored_outputs=outputs)
         sizes = [*fitted.trace_sizes * len(fitted.outcome.trace), len(validation or ()), len(warm_up)]
+        if fitted.candidates is not None:
+            sizes += fitted.candidates.samples.sizes * len(fitted.candidates.blocks)
         late_notes = bill_late_work(fitted, clock, sizes, len(scored))
         cost = measure_cost(
             fitted,
@@ -174,7 +192,23 @@ def predict_and_measure(
     mapped = () if scored.store.resident else (MAPPED_NOTE,)
     notes = (*mapped, *fitted.notes, *late_notes)
     validation_outputs = None if validation_outputs is None else _plain(validation_outputs)
-    return CaseOutputs(_plain(outputs), validation_outputs, fitted.outcome.trace, cost, notes)
+    blocks = [] if fitted.candidates is None else fitted.candidates.blocks
+    return CaseOutputs(_plain(outputs), validation_outputs, fitted.outcome.trace, cost, notes, blocks)
+
+
+def _collect(fitted: FittedMethod, clock: Clock, *, adapted: bool, scored_outputs: Tensor | None = None) -> None:
+    """Collect the candidate that a fitted method is before it predicts the stream, or after the scored samples."""
+    if fitted.candidates is not None:
+        fitted.candidates.collect(
+            len(fitted.outcome.losses),
+            adapted=adapted,
+            predictor=fitted.predictor,
+            method=fitted.method if isinstance(fitted.method, DeepMethod) else None,
+            inputs=fitted.inputs,
+            clock=clock,
+            scored_outputs=scored_outputs,
+            streamed=fitted.is_online and adapted,
+        )
 
 
 def _plain(outputs: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from tlbench import methods
 from tlbench.engine import frozen
+from tlbench.engine.candidates import packing
 from tlbench.engine.data import splits
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
@@ -46,6 +47,8 @@ class Measurement:
     """The content of the predictions file."""
     outputs: CaseOutputs | None = None
     """What the method predicted."""
+    candidates: Mapping[str, bytes] = field(default_factory=dict)
+    """The contents of the files of the candidates, by name."""
 
 
 class PreparedCase:
@@ -166,7 +169,8 @@ def measure_vmapped(
     inputs, count, precision = [one.inputs for one in prepared], len(prepared), prepared[0].precision
     meters = Meters(device, precision)
     trainings = [
-        prepare_training(one.case, one.suite, one.granted, one.seed, device, one.validation, meters.clock) for one in inputs
+        prepare_training(one.case, one.suite, one.granted, one.seed, device, one.validation, meters.clock, one.collector())
+        for one in inputs
     ]
     learners = [training.learner for training in trainings]
     with matmul_precision(precision, device):
@@ -221,7 +225,19 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
             facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, group, data.groups)
     cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
     notes = tuple(dict.fromkeys([*prepared.notes, *outputs.notes]))
-    return Measurement(Scores(**facts), cost, notes, predictions, outputs)
+    names, files = _candidate_files(prepared, outputs, y)
+    return Measurement(Scores(**facts, **names), cost, notes, predictions, outputs, files)
+
+
+def _candidate_files(prepared: PreparedCase, outputs: CaseOutputs, y: torch.Tensor) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The names of the files of a case's candidates by the fields of `Scores`, and their contents by name."""
+    collector = prepared.inputs.collector()
+    if collector is None or not outputs.candidates:
+        return {}, {}
+    label_free = packing.label_free_arrays(outputs.candidates, collector.samples)
+    sealed = packing.sealed_arrays(outputs.candidates, collector.samples, y, prepared.seed("labels for selection"))
+    packed = {"label_free_facts": packing.pack(label_free), "sealed_facts": packing.pack(sealed)}
+    return {field: name for field, (name, _) in packed.items()}, dict(packed.values())
 
 
 def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any]:

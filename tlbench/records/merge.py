@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tlbench import records
 from tlbench.errors import TlbenchError
+from tlbench.records.candidates import facts_file
 from tlbench.records.json_lines import parse_lines
 from tlbench.records.reading import content_of
 from tlbench.suite.hashing import hashed_keys
@@ -192,16 +193,26 @@ def _append(file: Path, lines: list[str]) -> None:
 
 
 def _copy_predictions(source: Path, out: Path, record: Record) -> None:
-    """Copy the predictions of a record, where the source has them; the file is named by its content."""
-    if (name := record.scores.predictions) is None or not records.has_predictions(source, record):
-        return
-    file = records.predictions_file(out, record.suite, name)
+    """Copy the files that a record names, where the source has them; they are named by their content."""
+    if (name := record.scores.predictions) is not None and records.has_predictions(source, record):
+        _copy(records.predictions_file(source, record.suite, name), records.predictions_file(out, record.suite, name))
+    for name in (record.scores.label_free_facts, record.scores.sealed_facts):
+        if name is not None and (file := facts_file(source, record.suite, name)).is_file():
+            _copy(file, facts_file(out, record.suite, name))
+
+
+def _copy(source: Path, file: Path) -> None:
+    """Copy a file that is named by its content, unless it is there.
+
+    Raises:
+        TlbenchError: it can't be written.
+    """
     if file.is_file():
         return
     try:
         file.parent.mkdir(exist_ok=True)
         incomplete = file.with_name(f".{file.name}.{os.getpid()}.part")
-        incomplete.write_bytes(records.predictions_file(source, record.suite, name).read_bytes())
+        incomplete.write_bytes(source.read_bytes())
         incomplete.replace(file)
     except OSError as error:
         raise TlbenchError(f"{file}: The file can't be written: {error.strerror}. Choose another --out DIR.") from error

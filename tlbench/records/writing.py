@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tlbench.errors import TlbenchError
+from tlbench.records.candidates import facts_file
 from tlbench.records.json_lines import is_torn, parse_lines, read_lines, to_line
 from tlbench.records.predictions import predictions_file
 from tlbench.records.reading import file_of, suite_files
@@ -127,13 +128,18 @@ def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]]
                 if removed:
                     replace(file, b"".join(line + b"\n" for index, line in enumerate(lines) if index not in removed))
                 removed_count += len(removed)
-                named |= {record.scores.predictions for index, record in enumerate(records) if index not in removed}
-            for file in folder.glob("predictions/*.npz"):
+                named |= {name for index, record in enumerate(records) if index not in removed for name in _named(record)}
+            for file in (*folder.glob("predictions/*.npz"), *folder.glob("facts/*.npz")):
                 if file.stem not in named:
                     file.unlink()
     except OSError as error:
         raise TlbenchError(f"{folder}: {error.strerror}. Nothing more was removed.") from error
     return removed_count
+
+
+def _named(record: Record) -> tuple[str | None, ...]:
+    """The names of the files that a record states."""
+    return record.scores.predictions, record.scores.label_free_facts, record.scores.sealed_facts
 
 
 @contextlib.contextmanager
@@ -150,6 +156,8 @@ def _append_locked(results: Path, file: Path, record: Record) -> None:
     line = (to_line(record) + "\n").encode()
     if record.attached is not None and record.scores.predictions is not None:
         _write_once(predictions_file(results, record.suite, record.scores.predictions), record.attached)
+    for name, content in record.attached_facts.items():
+        _write_once(facts_file(results, record.suite, name), content)
     is_new = not file.exists()
     if not is_new and not _ends_with_newline(file):
         _set_aside(file)  # another process died while it wrote its line
@@ -187,7 +195,7 @@ def prepare(results: Path, suite: str, warn: Warn = lambda text: None) -> None:
         with lock(folder):
             for file in suite_files(folder):
                 _set_aside(file, warn)
-            for leftover in (*folder.glob(".*.new"), *folder.glob("predictions/.*.new")):  # of a process that was killed
+            for leftover in (*folder.glob(".*.new"), *folder.glob("*/.*.new")):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
     except OSError as error:
         raise TlbenchError(f"results directory {folder}: {error.strerror}. Choose another with --results DIR.") from error

@@ -16,7 +16,7 @@ from tlbench.suite.loading import (
     shipped_sweep_levels,
 )
 from tlbench.suite.pairs import SEQUENCE
-from tlbench.suite.schema import MEAN, MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training
+from tlbench.suite.schema import MEAN, MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Selection, Training
 from tlbench.suite.streams import Stream
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import LabelBudget
@@ -30,6 +30,7 @@ __all__ = [
     "Network",
     "Protocol",
     "PublishedLevel",
+    "Selection",
     "Stream",
     "Suite",
     "SuiteCheck",

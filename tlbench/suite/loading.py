@@ -127,6 +127,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         methods=file.methods,
         path=path,
         published=published,
+        selection=file.selection,
         label_budgets=label_budgets,
         stream_orders=stream_orders,
         sweep_levels=sweep_levels(written, label_budgets),

@@ -206,6 +206,15 @@ class Training(Table):
         return augment
 
 
+class Selection(Table):
+    """The table `[selection]`: what is stored of candidates, so that rules can select among them; without it nothing is.
+
+    The scores of a case are the same with it and without it.
+    """
+
+    checkpoints: int = Field(10, ge=1, le=20, description="candidates that a training adapts, beside the unadapted one")
+
+
 class MethodEntry(BaseModel):
     """A method entry, a subtable of `[methods]`; further keys are options of the method."""
 
@@ -252,5 +261,6 @@ class SuiteFile(Table):
     protocol: Protocol = Protocol()
     net: Network = Network()
     train: Training = Training()
+    selection: Selection | None = None
     methods: dict[str, MethodEntry] = Field(min_length=1)
     published: tuple[PublishedLevel, ...] = Field((), strict=False)

@@ -11,7 +11,7 @@ from tlbench import data
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite.hashing import digest, hashed_keys
 from tlbench.suite.pairs import Pair, pair_label
-from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Training, seed_errors
+from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Selection, Training, seed_errors
 from tlbench.suite.streams import StreamOrder
 from tlbench.suite.sweeps import LabelBudget
 from tlbench.terms import Case, SweepLevel
@@ -43,6 +43,8 @@ class Suite:
     train: Training
     methods: Mapping[str, MethodEntry]
     path: Path | None = None
+    selection: Selection | None = None
+    """What is stored of candidates for selection rules; None: nothing."""
     published: tuple[PublishedLevel, ...] = ()
     """What others report for the baseline, each with its metric; no case depends on it."""
     label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)
@@ -139,7 +141,10 @@ class Suite:
             net = {key: value for key, value in net.items() if self.net.frozen or key in SHALLOW_KEYS}
             net.pop("bottleneck", None)
             train = {key: value for key, value in train.items() if self.net.frozen and key in FROZEN_KEYS}
-        return {"protocol": protocol, "net": hashed_keys(net), "train": hashed_keys(train)}
+        settings = {"protocol": protocol, "net": hashed_keys(net), "train": hashed_keys(train)}
+        if self.selection is not None:  # it decides no score, but what is on file
+            settings["selection"] = self.selection.model_dump(mode="json")
+        return settings
 
     @property
     def hash(self) -> str:

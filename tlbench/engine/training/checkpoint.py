@@ -13,7 +13,7 @@ import io
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class TrainingState:
     """(steps,) of the whole training, NaN for steps that have not run."""
     trace: list[TracePoint]
     clock: Clock
+    candidates: list[dict[str, Tensor]] = field(default_factory=list)
+    """What is collected of the candidates so far."""
 
 
 class Checkpointer:
@@ -91,6 +93,7 @@ class Checkpointer:
                 "random_device": torch.cuda.get_rng_state(state.losses.device) if on_gpu else None,
                 "losses": state.losses,
                 "trace": [point.model_dump() for point in state.trace],
+                "candidates": state.candidates,
                 "seconds": dict(state.clock.seconds),
                 "notes": list(self.notes),
             }
@@ -160,6 +163,7 @@ class Checkpointer:
         for name, seconds in checkpoint.seconds.items():
             state.clock.seconds[name] = state.clock.seconds.get(name, 0.0) + seconds
         state.trace[:] = checkpoint.trace
+        state.candidates[:] = checkpoint.candidates
         self.notes = list(dict.fromkeys([*checkpoint.notes, RESUMED_NOTE]))
         return checkpoint.position.last_trace_step
 

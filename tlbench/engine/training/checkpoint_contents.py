@@ -9,7 +9,7 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from tlbench.methods.base import DeepMethod, Group, Phase
 from tlbench.suite import Training
 from tlbench.terms import Strict, TracePoint
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when the content of a checkpoint changes; checkpoints of other formats are ignored."""
 
 
@@ -73,6 +73,8 @@ class Checkpoint(Strict):
     losses: Tensor
     """(steps,) of the whole training, NaN for steps that have not run."""
     trace: list[TracePoint]
+    candidates: list[dict[str, Tensor]]
+    """What is stored of each candidate so far."""
     seconds: dict[str, Annotated[float, Field(ge=0)]]
     notes: list[str]
 
@@ -87,6 +89,8 @@ class TrainingPlan:
     phase_steps: Sequence[int]
     trace_steps: frozenset[int]
     """The steps after which there is a trace point."""
+    candidates: Callable[[int, int], list[tuple[int, bool]]]
+    """Index of a phase and steps done -> the step of each candidate so far, and whether it is adapted."""
     training: Training
     losses: Tensor
     """(steps,) on the device of the training."""
@@ -140,6 +144,7 @@ def check_fit(checkpoint: Checkpoint, plan: TrainingPlan) -> None:
     trace_steps = sorted(step for step in plan.trace_steps if step <= done)
     if [point.step for point in checkpoint.trace] != trace_steps or position.last_trace_step != max(trace_steps, default=0):
         raise TlbenchError("its trace is not that of its step")
+    _check_candidates(checkpoint.candidates, plan.candidates(position.phase, done))
     _check_generators(checkpoint, plan.losses)
     method_state.check_state(plan.method, checkpoint.method)
     _check_optimizer(checkpoint.optimizer, plan, position)
@@ -148,6 +153,11 @@ def check_fit(checkpoint: Checkpoint, plan: TrainingPlan) -> None:
 def _check_losses(losses: Tensor, current: Tensor, done: int) -> None:
     if not _is_like(losses, current) or not bool(losses[:done].isfinite().all()) or not bool(losses[done:].isnan().all()):
         raise TlbenchError("its losses are not those of its step")
+
+
+def _check_candidates(blocks: Sequence[Mapping[str, Tensor]], expected: Sequence[tuple[int, bool]]) -> None:
+    if [(int(block.get("step", -1)), bool(block.get("adapted"))) for block in blocks] != list(expected):
+        raise TlbenchError("its candidates are not those of its step")
 
 
 def _check_generators(checkpoint: Checkpoint, losses: Tensor) -> None:

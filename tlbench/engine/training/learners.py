@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.training import ddp, vmapped_seeds
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
@@ -31,6 +32,8 @@ class Learner:
     """Held-out source samples, for the trace."""
     trace_target: Subset | None = None
     """Unlabelled target samples whose mean entropy goes into the trace."""
+    candidates: CandidateCollector | None = None
+    """Collects what is stored for selection rules; None: nothing."""
 
     @property
     def predictor(self) -> CheckedPredictor:

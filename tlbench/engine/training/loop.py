@@ -17,6 +17,7 @@ from tlbench.engine.data.phase_batches import PhaseDraws
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
+from tlbench.engine.training.candidate_steps import CandidateSteps
 from tlbench.engine.training.checkpoint import TrainingState
 from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPosition
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
@@ -112,9 +113,14 @@ class TrainingRun:
         self.throughput = self._outcomes[0].throughput
         self.trace_steps = frozenset(round((i + 1) * self._total_steps / training.trace) for i in range(training.trace))
         self._last_trace_step = 0
+        self._candidates = CandidateSteps(group, self._phase_steps, inputs, clock)
         self._new_head = NewHead(group.method, group.phases, group.learners[0].seed)
         self._checkpointer = group.checkpointer()
-        self._plan = TrainingPlan(group.method, group.phases, self._phase_steps, self.trace_steps, training, self.losses)
+        self.stops = self.trace_steps | self._candidates.steps
+        """The steps after which a stretch ends."""
+        self._plan = TrainingPlan(
+            group.method, group.phases, self._phase_steps, self.trace_steps, self._candidates.expected, training, self.losses
+        )
         self._checkpoint = None if self._checkpointer is None else self._checkpointer.load(self._plan)
 
     def train(self) -> list[Outcome]:
@@ -122,6 +128,8 @@ class TrainingRun:
         start = 0
         for number, (phase, steps) in enumerate(zip(self.group.phases, self._phase_steps, strict=True)):
             self._new_head.before(number, self.clock)
+            if self._checkpoint is None:
+                self._candidates.before_phase(number)
             if self._checkpoint is None or number >= self._checkpoint.position.phase:
                 PhaseRun(self, number, phase, start, steps).train()
             start += steps
@@ -174,6 +182,7 @@ class TrainingRun:
         ends_early = steps_done == self._total_steps and phase < len(self._phase_steps) - 1
         if steps_done in self.trace_steps and not ends_early:
             self._add_trace_points(phase, steps_done)
+        self._candidates.after_step(steps_done)
         if self._checkpointer is not None and not ends_early and self._checkpointer.is_due():
             position = TrainingPosition(phase=phase, step=stop, last_trace_step=self._last_trace_step)
             self._checkpointer.save(self._plan, self._state(optimizer), position)
@@ -181,7 +190,7 @@ class TrainingRun:
     def _state(self, optimizer: PhaseOptimizer) -> TrainingState:
         """The state of the training for its checkpoint."""
         trace = self._outcomes[0].trace
-        return TrainingState(self.group.method, optimizer, self.losses, trace, self.clock)
+        return TrainingState(self.group.method, optimizer, self.losses, trace, self.clock, self._candidates.blocks)
 
     def _check_losses(self, first: int, stop: int) -> None:
         """Check that the losses of a stretch are finite; a seed that diverges does not end the others.
@@ -276,8 +285,8 @@ class PhaseRun:
 
     def _next_stop(self, step: int) -> int:
         """One past the last step of the stretch that begins at a step."""
-        trace_stops = [trace_step - self._start for trace_step in self._run.trace_steps]
-        stops = [stop for stop in (*trace_stops, *self._begin_steps) if stop > step]
+        of_run = [stop - self._start for stop in self._run.stops]
+        stops = [stop for stop in (*of_run, *self._begin_steps) if stop > step]
         return min([*stops, self._steps, step + LOSS_CHECK_STEPS])
 
     def _begin_again(self, step: int) -> None:
