@@ -141,8 +141,8 @@ class Bars(Noting):
 
     def __init__(self, plan: RunPlan, console: Console) -> None:
         super().__init__(console)
-        room = max(12, console.width - NUMBERS_WIDTH - BAR_WIDTH)  # names shrink on a narrow terminal, numbers never do
-        name = Column(no_wrap=True, overflow="ellipsis", max_width=room)
+        name_width = max(12, console.width - NUMBERS_WIDTH - BAR_WIDTH)  # names shrink on a narrow terminal, numbers never do
+        name = Column(no_wrap=True, overflow="ellipsis", max_width=name_width)
         self._bars = Progress(
             TextColumn("{task.description}", table_column=name),
             BarColumn(bar_width=BAR_WIDTH),

@@ -44,21 +44,22 @@ def blocks(cells: Cells, width: int, *, grouped: bool = False) -> list[Block]:
     blank = [at for at in range(1, len(widths)) if len(cells) > 1 and not any(line[at] for line in cells[1:])]
     everything = [at for at in range(len(widths)) if at not in blank]
     if grouped:
+        shown = [widths[at] for at in everything]
         for gap, limit in ((2, min(width, NARROW)), (1, width)):
-            if sum(widths) + gap * (len(widths) - 1) <= limit:
-                return [Block(everything, [widths[at] for at in everything], gap)]
-        name = width - sum(widths[1:]) - (len(widths) - 1)
-        if name >= min(_MIN_NAME, widths[0]):
-            return [Block(everything, [name, *(widths[at] for at in everything[1:])], 1)]
-    made: list[list[int]] = [[0]]
+            if sum(shown) + gap * (len(shown) - 1) <= limit:
+                return [Block(everything, shown, gap)]
+        name = width - sum(shown[1:]) - (len(shown) - 1)
+        if name >= min(_MIN_NAME, shown[0]):
+            return [Block(everything, [name, *shown[1:]], 1)]
+    columns: list[list[int]] = [[0]]
     used = widths[0]
     for at in everything[1:]:
-        if len(made[-1]) > 1 and used + 2 + widths[at] > width:
-            made.append([0])
+        if len(columns[-1]) > 1 and used + 2 + widths[at] > width:
+            columns.append([0])
             used = widths[0]
-        made[-1].append(at)
+        columns[-1].append(at)
         used += 2 + widths[at]
-    return [Block(block, [widths[at] for at in block], 2) for block in made]
+    return [Block(block, [widths[at] for at in block], 2) for block in columns]
 
 
 def is_text(cells: Cells, column: int) -> bool:
