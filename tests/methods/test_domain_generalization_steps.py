@@ -100,22 +100,22 @@ def test_a_loss_that_falls_to_the_end_leaves_the_last_segment():
     assert averaged_segments([3.0, 2.0, 1.0, 0.5], 3, 6, 0.3) == [3]
 
 
-def test_swad_learns_from_no_sample_that_is_held_out():
-    method, step = for_sources("swad", 3, held_out=0.5), step_of(3)
-    held_out = method.is_held_out(torch.arange(3 * SIZE))
+def test_swad_learns_from_no_sample_that_is_validation():
+    method, step = for_sources("swad", 3, validation_share=0.5), step_of(3)
+    validation = method.is_validation(torch.arange(3 * SIZE))
     x = step.source.x.clone().requires_grad_()
     moved = Step(Labelled(x, step.source.y, step.source.domain), indices=step.indices)
     (gradient,) = torch.autograd.grad(method.loss(moved), x)
-    assert 0 < held_out.sum() < 3 * SIZE
-    assert torch.equal(gradient.abs().sum(dim=1) == 0, held_out)
+    assert 0 < validation.sum() < 3 * SIZE
+    assert torch.equal(gradient.abs().sum(dim=1) == 0, validation)
 
 
 def test_swad_averages_the_steps_of_each_segment_and_the_segments():
     method = fit_deep("swad", steps=20, segments=4, converge=1, tolerance=1, ratio=10.0)
-    assert method.steps_R.tolist() == [5.0] * 4 and (method.loss_R > 0).all()
-    averaged = averaged_segments(method.loss_R.tolist(), 1, 1, 10.0)
-    mean_P = torch.cat([tensor.flatten() for tensor in method.state(method.average)])
-    assert averaged == [1, 2, 3] and torch.allclose(mean_P, method.mean_RP[averaged].mean(dim=0))
+    assert method.means.steps_R.tolist() == [5.0] * 4 and (method.means.loss_R > 0).all()
+    averaged = averaged_segments(method.means.loss_R.tolist(), 1, 1, 10.0)
+    mean_P = torch.cat([tensor.flatten() for tensor in method.means.state(method.average)])
+    assert averaged == [1, 2, 3] and torch.allclose(mean_P, method.means.mean_RP[averaged].mean(dim=0))
     x = checks.toy_task().source.x
     assert torch.equal(method.predict(x), method.average(x)) and not torch.equal(method.predict(x), method.net(x))
 
@@ -123,10 +123,10 @@ def test_swad_averages_the_steps_of_each_segment_and_the_segments():
 def test_the_mean_of_a_segment():
     method = for_sources("swad", 1, segments=2)
     method.build()  # of the network that the samples need
-    method.segment.fill_(1)
+    method.means.segment.fill_(1)
     for value in (1.0, 2.0, 6.0):
         method.net.head.weight.data.fill_(value)
         with torch.no_grad():
             method.follow(0.0)
     numbers = method.net.head.weight.numel()
-    assert torch.allclose(method.mean_RP[1, :numbers], torch.full((numbers,), 3.0)) and not method.mean_RP[0].any()
+    assert torch.allclose(method.means.mean_RP[1, :numbers], torch.full((numbers,), 3.0)) and not method.means.mean_RP[0].any()

@@ -18,6 +18,7 @@ from tabulate import tabulate
 
 from tlbench import api
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.published.random_search import PublishedSearch
 from tlbench.suite import MEAN
 from tlbench.terms import Strict
 
@@ -81,6 +82,23 @@ def table_names() -> list[str]:
     return sorted(file.stem for file in Path(__file__).parent.glob("*.toml"))
 
 
+def search_names() -> list[str]:
+    """The names of the published searches."""
+    return sorted(file.stem for file in (Path(__file__).parent / "searches").glob("*.toml"))
+
+
+def load_search(name: str) -> PublishedSearch:
+    """The published search of a name.
+
+    Raises:
+        TlbenchError: there is no search of this name.
+    """
+    if name not in search_names():
+        raise TlbenchError(unknown_name("published search", name, search_names()))
+    text = (Path(__file__).parent / "searches" / f"{name}.toml").read_text(encoding="utf-8")
+    return PublishedSearch.model_validate(tomllib.loads(text))
+
+
 def load_table(name: str) -> PublishedTable:
     """The published table of a name.
 
@@ -88,7 +106,7 @@ def load_table(name: str) -> PublishedTable:
         TlbenchError: there is no table of this name.
     """
     if name not in table_names():
-        raise TlbenchError(unknown_name("published table", name, table_names()))
+        raise TlbenchError(unknown_name("published table", name, [*table_names(), *search_names()]))
     return PublishedTable.model_validate(tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")))
 
 
