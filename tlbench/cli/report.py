@@ -60,7 +60,7 @@ def report(
     margin: options.Margin = None,
 ) -> None:
     """Print a summary of each suite of a results directory, its full tables, or the differences between two directories."""
-    from tlbench import reports
+    from tlbench import records, reports
     from tlbench.reports.frames import future_records
 
     reports.check_margin(margin)
@@ -73,7 +73,10 @@ def report(
     frame = _frame(results, names)
     if note := future_records(frame):
         console.warn(f"note: {note}")
-    write(reports.tables(frame, table, reports.negative_flips(results, frame), margin), chosen.value)
+    flips, selections = reports.negative_flips(results, frame), None
+    if table in ("selection", "all"):
+        selections = reports.rule_selections(results, records.iterate_records(results, names))
+    write(reports.tables(frame, table, flips, margin, selections=selections), chosen.value)
     if table == "summary" and chosen is Format.text:
         write_more(list(frame["suite"].unique()), results)
 

@@ -18,6 +18,7 @@ from tlbench.reports.comparison import compare
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
 from tlbench.reports.kinds import TABLE_KINDS, TableInputs
+from tlbench.reports.rule_selections import rule_selections
 from tlbench.reports.statistics.average_ranks import Ranking, ranking
 from tlbench.reports.sweeps import count_distinct
 from tlbench.reports.table import TIDY, Table
@@ -56,6 +57,7 @@ __all__ = [
     "ranking",
     "ranks",
     "render",
+    "rule_selections",
     "summary",
     "tables",
     "throughput",
@@ -78,6 +80,7 @@ def tables(
     flips: pd.DataFrame | None = None,
     margin: float | None = None,
     suites: Iterable[Suite] = (),
+    selections: pd.DataFrame | None = None,
 ) -> list[Table]:
     """The tables of every suite (and version) in a frame, in the frame's order.
 
@@ -88,6 +91,7 @@ def tables(
             deterministic entries have no test.
         margin: a desired margin of error in units of the metric; captions say how many seeds it takes.
         suites: suites from files of their own, for the published levels of their baselines; those of shipped suites are known.
+        selections: from `reports.rule_selections`, which reads files; without it there are no tables of selection.
 
     Raises:
         TlbenchError: the kind is unknown, or the frame has no records.
@@ -98,7 +102,8 @@ def tables(
     require_records(frame)
     own = tuple(suites)
     inputs = [
-        TableInputs(of_suite, flips, margin, own) for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)
+        TableInputs(of_suite, flips, margin, own, selections)
+        for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)
     ]
     return [
         replace(table, section=TABLE_KINDS[kind].section)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tlbench.reports.frames import suite_and_version
 from tlbench.reports.table import Table
 from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
 from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
+from tlbench.reports.tables.selection import selection
 from tlbench.reports.tables.streams import streams
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
 from tlbench.reports.tables.summary import summary
@@ -30,6 +32,8 @@ class TableInputs:
     """A desired margin of error in units of the metric."""
     suites: tuple[Suite, ...] = ()
     """Suites from files of their own, for the published levels of their baselines."""
+    selections: pd.DataFrame | None = None
+    """From `reports.rule_selections`; None: no candidates are read."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ TABLE_KINDS: dict[str, TableKind] = {
     "classes": TableKind("Deltas on every class.", "intervals-and-tests", lambda of: class_deltas(of.frame)),
     "groups": TableKind("Deltas on every group of samples.", "intervals-and-tests", lambda of: group_deltas(of.frame)),
     "stream": TableKind("Accuracy over a stream of test samples.", "the-numbers-behind-a-table", lambda of: streams(of.frame)),
+    "selection": TableKind(
+        "What rules without target labels select, their regret, and the gate.",
+        "model-selection",
+        lambda of: selection(of.selections, *suite_and_version(of.frame)),
+    ),
     "throughput": TableKind(
         "Samples per second, train time, memory and energy.", "accuracy-against-cost", lambda of: throughput(of.frame)
     ),

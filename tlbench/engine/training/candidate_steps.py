@@ -83,7 +83,15 @@ def first_adapting_phase(phases: Sequence[Phase]) -> int:
 
 
 def collect_from(learner: Learner, step: int, inputs: Inputs, clock: Clock, *, adapted: bool) -> None:
-    """Collect the candidate that a learner is now."""
+    """Collect the candidate that a learner is now.
+
+    Args:
+        learner: its method and its collector, if it has one.
+        step: the steps that are done.
+        inputs: stored samples -> network inputs.
+        clock: the clock of the case.
+        adapted: whether the model has learned from the target.
+    """
     if learner.candidates is not None:
         learner.candidates.collect(
             step, adapted=adapted, predictor=learner.predictor, method=learner.method, inputs=inputs, clock=clock

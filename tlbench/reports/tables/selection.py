@@ -1,0 +1,176 @@
+"""Model selection: what each rule chooses, what it costs against the oracle, and whether it would have refused to adapt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tlbench.reports.statistics import intervals
+from tlbench.reports.statistics.intervals import Estimate
+from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+
+OWN_LOSS = {
+    ("entropy", "min_entropy"),
+    ("entropy", "tent"),
+    ("bnm", "bnm"),
+    ("im", "im"),
+    ("im", "shot_im"),
+    ("im", "shot"),
+}
+"""Rules that are the loss of a method, which they favour."""
+MARK = " °"
+SHOWN = ("last", "source_risk", "im", "bnm", "ens_v", "mix_val", "k_labels_5")
+"""The rules that have a column in the table of methods; the data of the table have all of them."""
+GATES = ("im", "bnm", "entropy", "k_labels_5", "k_labels_10")
+"""The rules by which a case may refuse to adapt."""
+TRIVIAL = ("last", "random", "step_0", "k_labels_1", "k_labels_5", "k_labels_10")
+"""Rules that are references, so that none of them is called the best."""
+
+
+def selection(chosen: pd.DataFrame | None, suite: str, version: int) -> list[Table]:
+    """The tables of selection of one suite: methods by rules, rules, and the gate; none without candidates on file.
+
+    Args:
+        chosen: from `reports.rule_selections`.
+        suite: the name of the suite.
+        version: its version.
+    """
+    if chosen is None:
+        return []
+    own = chosen[(chosen["suite"] == suite) & (chosen["suite_version"] == version)].copy()
+    if own.empty:
+        return []
+    own["regret"] = own["oracle"] - own["accuracy"]
+    base = own[own["is_baseline"]].set_index(["pair", "seed", "rule"])["accuracy"]
+    own["delta"] = own["accuracy"] - base.reindex(pd.MultiIndex.from_frame(own[["pair", "seed", "rule"]])).to_numpy()
+    name = f"{suite} v{version}"
+    makers = (_of_methods, _of_rules, _of_gates)
+    return [table for maker in makers if (table := maker(own, suite, version, name)) is not None]
+
+
+def _estimate(cases: pd.DataFrame, column: str) -> Estimate:
+    """The mean in per cent of a column over pairs, with its interval over seeds; no interval where a cell is missing."""
+    values = 100 * cases.groupby(["pair", "seed"])[column].mean().unstack("seed").to_numpy(dtype=np.float64)
+    if np.isnan(values).any():
+        return Estimate(np.array([np.nanmean(values) if np.isfinite(values).any() else np.nan]), np.array([np.nan]))
+    return intervals.over_pairs(values[None])
+
+
+def _text(cases: pd.DataFrame, column: str, *, signed: bool = False) -> str:
+    return estimate_texts(_estimate(cases, column), signed=signed)[0] if cases[column].notna().any() else ""
+
+
+def _mean(cases: pd.DataFrame, column: str, unit: float = 100) -> float:
+    return unit * float(cases[column].mean()) if cases[column].notna().any() else float("nan")
+
+
+def _tidy(lines: list[tuple[object, ...]], suite: str, version: int) -> pd.DataFrame:
+    """Lines of entry, rule, quantity, value and unit in the columns `TIDY`; the rule is in the place of a subgroup."""
+    data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value", "unit"])
+    data = data[data["value"].notna()].assign(suite=suite, suite_version=version, table="selection", pair=None)
+    return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
+
+
+def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table:
+    """Accuracy chosen and delta of each method under the rules shown, and the oracle."""
+    cells: dict[str, dict[str, str]] = {}
+    lines: list[tuple[object, ...]] = []
+    for entry, of_entry in own.groupby("entry", sort=False):
+        method = str(of_entry["method"].iloc[0])
+        texts = {}
+        for rule, of_rule in of_entry.groupby("rule", sort=False):
+            for quantity in ("accuracy", "delta", "regret"):
+                mean, margin = (float(one[0]) for one in _estimate(of_rule, quantity))
+                lines += [(entry, rule, quantity, mean, "per cent"), (entry, rule, f"{quantity}_margin", margin, "per cent")]
+            if rule in SHOWN:
+                delta = _mean(of_rule, "delta")
+                shown = "" if np.isnan(delta) or of_rule["is_baseline"].all() else f" ({number_text(delta, signed=True)})"
+                mark = MARK if (rule, method) in OWN_LOSS else ""
+                texts[str(rule)] = f"{_mean(of_rule, 'accuracy'):.1f}{shown}{mark}"
+        first = of_entry[of_entry["rule"] == "last"]
+        cells[str(entry)] = {**texts, "oracle": f"{_mean(first, 'oracle'):.1f}", "regret of last": _text(first, "regret")}
+    columns = [*(rule for rule in SHOWN if rule in set(own["rule"])), "oracle", "regret of last"]
+    frame = pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns).fillna("").astype(object)
+    frame.index.name = "method"
+    return Table(
+        suite=name,
+        kind="selection",
+        title=f"{name}: accuracy of what a rule selects",
+        caption="Accuracy in per cent of the candidate that a rule selects, and the delta against the baseline under the same "
+        f"rule. The oracle reads target labels, cross-fitted; {MARK.strip()}: the rule is the method's own loss.",
+        cells=frame,
+        data=_tidy(lines, suite, version),
+    )
+
+
+def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str) -> Table | None:
+    """Regret, and how often a rule fails, over all methods that adapt."""
+    adapting = own[~own["is_baseline"] & own["unadapted"].notna()]
+    if adapting.empty:
+        return None
+    cells, lines, regrets = {}, [], {}
+    for rule, cases in adapting.groupby("rule"):
+        blind = _mean(cases.assign(blind=cases["oracle"] - cases["mean"]), "blind")
+        regrets[str(rule)] = _mean(cases, "regret")
+        values = {
+            "worst regret": 100 * float(cases["regret"].max()),
+            "normalised regret": regrets[str(rule)] / blind if blind > 0 else float("nan"),
+            "below unadapted %": 100 * float((cases["accuracy"] < cases["unadapted"]).mean()),
+            "picked worst %": _mean(cases, "chose_worst"),
+            "refused %": _mean(cases, "chose_unadapted"),
+            "Spearman": _mean(cases, "spearman", 1),
+            "Spearman across": _across(cases),
+        }
+        decimals = {"normalised regret": 2, "Spearman": 2, "Spearman across": 2}
+        texts = {key: "" if np.isnan(value) else number_text(value, decimals.get(key, 1)) for key, value in values.items()}
+        cells[str(rule)] = {"regret": _text(cases, "regret"), **texts}
+        lines += [("", rule, key, value, "") for key, value in {"regret": regrets[str(rule)], **values}.items()]
+    order = sorted(cells, key=lambda rule: regrets[rule])
+    best = next((rule for rule in order if rule not in TRIVIAL), order[0])
+    frame = pd.DataFrame.from_dict({rule: cells[rule] for rule in order}, orient="index").astype(object)
+    frame.index.name = "method"
+    return Table(
+        suite=name,
+        kind="selection",
+        title=f"{name}: selection rules",
+        caption=f"The best rule without target labels here is {best}: it loses {regrets[best]:.1f} points to the oracle on "
+        "average. A normalised regret of 1 is a blind pick.",
+        cells=frame,
+        data=_tidy(lines, suite, version),
+    )
+
+
+def _across(cases: pd.DataFrame) -> float:
+    """The mean over pairs of the correlation of ranks, between methods, of what was selected and the oracle."""
+    by_method = cases.groupby(["pair", "entry"])[["accuracy", "oracle"]].mean()
+    correlations = [of_pair["accuracy"].corr(of_pair["oracle"], method="spearman") for _, of_pair in by_method.groupby("pair")]
+    return float(np.nanmean(correlations)) if np.isfinite(correlations).any() else float("nan")
+
+
+def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table | None:
+    """ "Adapt only if a rule says so": the last candidate where its number is above that of the unadapted one."""
+    cases = own[~own["is_baseline"] & own["rule"].isin(GATES) & own["accepts"].notna()].copy()
+    if cases.empty:
+        return None
+    cases["always"] = cases["last"] - cases["unadapted"]
+    cases["gated"] = cases["always"].where(cases["accepts"] > 0, 0.0)
+    cells, lines = {}, []
+    for entry, of_entry in cases.groupby("entry", sort=False):
+        one = of_entry.drop_duplicates(["pair", "seed"])
+        values = {"gain %": _mean(one, "always"), "hurt %": 100 * float((one["always"] < 0).mean())}
+        for rule, of_rule in of_entry.groupby("rule"):
+            values[f"gain {rule}"] = _mean(of_rule, "gated")
+            values[f"hurt {rule}"] = 100 * float((of_rule["gated"] < 0).mean())
+        cells[str(entry)] = {key: number_text(value, signed=key.startswith("gain")) for key, value in values.items()}
+        lines += [(entry, None, f"gate {key}", value, "per cent") for key, value in values.items()]
+    frame = pd.DataFrame.from_dict(cells, orient="index").fillna("").astype(object)
+    frame.index.name = "method"
+    return Table(
+        suite=name,
+        kind="selection",
+        title=f"{name}: adapt only if a rule says so",
+        caption="Gain in points of the last step over the unadapted model, and the share of runs that are hurt: always "
+        "adapted, and only where the rule's number rises.",
+        cells=frame,
+        data=_tidy(lines, suite, version),
+    )
