@@ -77,6 +77,13 @@ class GradientBalancer(Balancer):
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Raise a ValueError for an option that is not within its bounds (both of which are allowed)."""
+    """Raise a ValueError for an option that is not within its bounds.
+
+    Args:
+        name: of the option.
+        value: of the option.
+        low: the least value that is allowed.
+        high: the largest one.
+    """
     if not low <= value <= high:
         raise ValueError(f"{name} = {value} must lie between {low:g} and {high:g}.")

@@ -17,6 +17,8 @@ Derivatives = Callable[[Array], tuple[float, Array, Array]]
 
 TOLERANCE = 1e-10
 """Of the optimality gap; functions are scaled so that their values are about 1."""
+STATIONARY = 1e-22
+"""A Newton step with a flatter slope is none: the slope falls with the square of the gradient."""
 RIDGE = 1e-12
 """Added to the Hessian in the Newton steps, relative to its mean diagonal: tasks may have the same gradient."""
 
@@ -36,7 +38,7 @@ def minimize(function: Derivatives, tasks: int) -> tuple[Array, float]:
             return weights, gap
         direction = _newton_direction(gradient, hessian, is_free)
         slope = float(gradient @ direction)
-        if -slope <= TOLERANCE / 10:  # least on these weights: free the one that gains most
+        if -slope <= STATIONARY:  # least on these weights: free the one that gains most
             entering = int(np.where(is_free, np.inf, gradient).argmin())
             if is_free[entering]:
                 break
