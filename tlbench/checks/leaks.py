@@ -42,7 +42,8 @@ def remembers_no_other_case(name: str) -> None:
     samples = {"a": toy_samples(11), "b": toy_samples(12, shift=0.7)}
     domains = {key: Domain(key, of_domain, CLASS_NAMES, key) for key, of_domain in samples.items()}
     case, swapped = _case(name, "a", "b"), _case(name, "b", "a")
-    before = _predict(case, domains, "adapted")
+    here, suite = _measure(case, domains, "adapted")
+    before = _scored(here)
     _predict(swapped, domains, "adapted")
     if not torch.equal(before, _predict(case, domains, "adapted")):
         raise TlbenchError(
@@ -51,7 +52,6 @@ def remembers_no_other_case(name: str) -> None:
         )
     if methods.is_registered_class(name):
         return  # it exists in this process alone
-    here, suite = _measure(case, domains, "adapted")
     record = run_isolated(case, suite, domains, CPU)
     if record.status != "done":
         raise TlbenchError(f"In a process of its own, the case has no result: {record.reason}")
@@ -68,7 +68,11 @@ def _case(name: str, source: str, target: str) -> Case:
 
 def _predict(case: Case, domains: dict[str, Domain], scored: str) -> Tensor:
     """The outputs (N, C) of a case for its scored samples, in a run of the whole case as `tlbench run` has it."""
-    measured, _ = _measure(case, domains, scored)
+    return _scored(_measure(case, domains, scored)[0])
+
+
+def _scored(measured: Measurement) -> Tensor:
+    """The outputs (N, C) of a measurement for its scored samples."""
     assert measured.outputs is not None  # it is a measurement of this process
     return measured.outputs.scored
 
