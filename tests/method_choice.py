@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pytest
 
@@ -13,12 +13,15 @@ WITH_OWN_UPDATES = frozenset(
 )
 
 
-def others_slow(names: Iterable[str]) -> list:
-    """The names as parameters; all but those chosen carry the marker `slow`, so that `make test-slow` has them."""
+def others_slow(names: Iterable[str], besides: Collection[str] = WITH_OWN_UPDATES) -> list:
+    """The names as parameters; all but those chosen carry the marker `slow`, so that `make test-slow` has them.
+
+    Chosen are the first of each family, and those of `besides`.
+    """
     files, parameters, families = methods.method_files(), [], set()
     for name in names:
         family = files[name].parent.name
-        chosen = family not in families or name in WITH_OWN_UPDATES
+        chosen = family not in families or name in besides
         families.add(family)
         parameters.append(name if chosen else pytest.param(name, marks=pytest.mark.slow))
     return parameters

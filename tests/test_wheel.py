@@ -86,6 +86,7 @@ def test_an_installed_wheel_runs_a_shipped_suite(installed):
     ]
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_writes_checks_and_runs_templates(installed):
     run, folder = installed
     for words in (("new", "method", "my_method"), ("new", "suite", "my_suite"), ("check", "my_suite.toml", "my_method.py")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from method_choice import others_slow
 from peeking_methods import HONEST, PEEKING
 from plugin_files import LOSS, PLAIN_LOSS, READS_BOTH, plugged
 
@@ -13,11 +14,29 @@ from tlbench.checks.toy_task import scores_after_fit, toy_task
 from tlbench.errors import TlbenchError
 from tlbench.terms import Labelled, Task
 
+QUICK_CHECKS = {
+    *("declares_its_contract", "rejects_invalid_options", "predicts_finite_scores", "weight_zero_is_source_only"),
+    *("takes_class_probabilities", "adapts_without_the_source", "is_invariant_to_sample_order"),
+}
+"""Checks of one or two short trainings, which are run with every method; `make test-slow` runs the others with every method."""
+QUICK = [check for check in checks.METHOD_CHECKS if check.__name__ in QUICK_CHECKS]
+LONG = [check for check in checks.METHOD_CHECKS if check.__name__ not in QUICK_CHECKS]
 
-@pytest.mark.parametrize("check", checks.METHOD_CHECKS, ids=lambda p: p.__name__)
+
+@pytest.mark.parametrize("check", QUICK, ids=lambda p: p.__name__)
 @pytest.mark.parametrize("name", methods.method_names())
-def test_every_method_passes_every_check(name, check):
+def test_every_method_passes_every_quick_check(name, check):
     check(name)
+
+
+@pytest.mark.parametrize("check", LONG, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("name", others_slow(methods.method_names(), besides=("adda", "fine_tune", "tent")))
+def test_every_method_passes_every_long_check(name, check):
+    check(name)
+
+
+def test_quick_and_long_checks_are_all_checks():
+    assert {check.__name__ for check in checks.METHOD_CHECKS} >= QUICK_CHECKS and LONG
 
 
 BROKEN = {

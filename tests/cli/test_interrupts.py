@@ -28,10 +28,12 @@ SLOW = HEADER + (
         ([signal.SIGINT], "0.01", 1, ["nearest_neighbor", "slow"], 130, ()),
         ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130, ()),
         ([signal.SIGTERM], "0.5", 1, ["nearest_neighbor"], 143, ()),
-        ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130, ()),
+        pytest.param([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130, (), marks=pytest.mark.slow),
         ([signal.SIGINT, signal.SIGINT], "0.5", 2, ["nearest_neighbor"], 130, ()),
         ([signal.SIGINT], "0.015", 2, ["nearest_neighbor", "slow", "slower"], 130, ("--isolated",)),
-        ([signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130, ("--isolated",)),
+        pytest.param(
+            [signal.SIGINT, signal.SIGINT], "0.5", 1, ["nearest_neighbor"], 130, ("--isolated",), marks=pytest.mark.slow
+        ),
     ],
     ids=["once", "twice", "SIGTERM", "workers once", "workers twice", "isolated once", "isolated twice"],
 )

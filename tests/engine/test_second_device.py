@@ -91,7 +91,7 @@ def assert_alike(name: str, chosen: Suite, held: dict[str, Domain], device: torc
     return there
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", others_slow(NAMES))
 def test_scores_are_those_of_the_cpu_and_no_step_waits(name, away):
     named = methods.method_class(name).reads_class_texts
     chosen = asked(NAMED, {"class_embeddings": CLASS_EMBEDDINGS}) if named else asked()

@@ -102,7 +102,11 @@ def test_the_published_figures_are_those_of_a_similarity(office):
 # the published tables, cell by cell, through `tlbench reproduce`
 
 
-@pytest.mark.parametrize("name", ["1-NN", "PCA", "GFK", "TCA", "JDA", "EasyTL(c)", "EasyTL", "CORAL + linear SVM, C = 1"])
+SECONDS_EACH = [pytest.param(name, marks=pytest.mark.slow) for name in ("TCA", "JDA", "EasyTL", "CORAL + linear SVM, C = 1")]
+"""Rows of the table that take seconds each; the methods of the others are as many kinds."""
+
+
+@pytest.mark.parametrize("name", ["1-NN", "PCA", "GFK", "EasyTL(c)", *SECONDS_EACH])
 def test_every_cell_of_the_office_table(office, tmp_path, name):
     table = published.load_table("office_caltech10_surf")
     cells = published.run_table(table, results=tmp_path, data=office, device="cpu", rows=[name])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from checkpointed_runs import numbers, run
+from method_choice import others_slow
 from plugin_files import Cut, plugged
 
 from tlbench import methods
@@ -16,7 +17,7 @@ from tlbench.methods.base import DeepMethod
 DEEP_METHODS = [name for name in methods.method_names() if issubclass(methods.method_class(name), DeepMethod)]
 
 
-@pytest.mark.parametrize("method", DEEP_METHODS)
+@pytest.mark.parametrize("method", others_slow(DEEP_METHODS))
 def test_a_method_goes_on_to_the_same_numbers(tmp_path, method):
     whole, _ = run(method, None)
     assert whole.status == "done", whole.reason
