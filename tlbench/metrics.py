@@ -27,10 +27,13 @@ METRICS: Mapping[str, Metric] = {
     "r2": Metric("explained variance (R2)", "per cent", 100.0, True, "R2"),
     "rmse": Metric("root mean squared error", "target units", 1.0, False, "RMSE"),
     "mae": Metric("mean absolute error", "target units", 1.0, False, "MAE"),
+    "task_score": Metric("mean score of the tasks", "per cent", 100.0, True, "task score"),
 }
 """By name, the scores that `protocol.metric` may name: those up to `unknown_accuracy` for classification, the
 others for regression."""
 
 REGRESSION_METRICS = ("r2", "rmse", "mae")
+TASK_METRIC = "task_score"
+"""The metric of suites of several tasks: the mean over tasks of accuracy, or of explained variance for a regression."""
 OPEN_SET_METRICS = ("h_score", "known_accuracy", "unknown_accuracy")
 """Metrics of suites whose target has classes that no source has, and which methods call unknown."""

@@ -18,6 +18,17 @@ class TracePoint(Strict):
     """Mean entropy in nats of the predictions on (at most 2,000 of) the target samples that were adapted to."""
 
 
+class TaskScores(Strict):
+    """The scores of one of several tasks, over the scored samples that have its label."""
+
+    samples: ranges.Size
+    accuracy: ranges.Share | None = None
+    """Classification."""
+    r2: ranges.ExplainedVariance | None = None
+    """Regression: null where the labels are constant."""
+    rmse: ranges.Magnitude | None = None
+
+
 class Scores(Strict):
     """The scores of a case. Shares lie in [0, 1]; null means not measured."""
 
@@ -39,6 +50,9 @@ class Scores(Strict):
     mae: ranges.Magnitude | None = None
     """Regression: in the units of the target, the mean over target columns."""
     per_target_r2: dict[str, ranges.ExplainedVariance] | None = None
+    task_score: ranges.ExplainedVariance | None = None
+    """Several tasks: the mean over tasks of accuracy, or of explained variance for a regression."""
+    per_task: dict[str, TaskScores] | None = None
     source_r2: ranges.ExplainedVariance | None = None
     """Regression: on the held-out source samples."""
     scored_samples: ranges.Size | None = Field(None, alias="scored_rows")

@@ -43,8 +43,8 @@ SPLIT_OF_OLD = {"few": "target_labeled"}
 class Labelled:
     """Samples with labels: x (N, ...), y (N,) int64 class indices, domain (N,) int64 source index of each sample.
 
-    For regression y is float32 (N, K): K target columns. `group` (N,) int64 is the declared group of each sample, for
-    worst-group accuracy.
+    For regression y is float32 (N, K): K target columns; for several tasks a column each, see `Domain.tasks`. `group` (N,)
+    int64 is the declared group of each sample, for worst-group accuracy.
     """
 
     x: Tensor
@@ -59,6 +59,19 @@ class Labelled:
         domain = None if self.domain is None else self.domain[index]
         group = None if self.group is None else self.group[index]
         return Labelled(self.x[index], self.y[index], domain, group)
+
+
+@dataclass(frozen=True)
+class LabeledTask:
+    """One of several tasks: a label column of its own, with its classes; without classes it is a regression."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of its head: one for each class, or one number."""
+        return len(self.classes) or 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,8 @@ class Domain:
     """The group names that `samples.group` and `test.group` index; empty where no group is declared."""
     targets: tuple[str, ...] = ()
     """The names of the K target columns of a regression; empty for classification."""
+    tasks: tuple[LabeledTask, ...] = ()
+    """The tasks of a multi-task domain; its labels are float32 (N, tasks): class indices and numbers, NaN where missing."""
     notes: tuple[str, ...] = ()
     """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
     reading: tuple[str, ...] = ()  # what was read of the files and what the declaration leaves out, for `data show` and `check`
@@ -166,7 +181,7 @@ class Record(Case):
     reads: tuple[str, ...] = ()
     baseline: str | None = None
     metric: str = "target_accuracy"
-    task: Literal["classification", "regression"] = "classification"
+    task: Literal["classification", "regression", "multi_task"] = "classification"
     label_set: LabelSet = "closed"
     target_labels: ranges.Count = 0
     suite_hash: str | None = None

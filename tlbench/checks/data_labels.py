@@ -107,7 +107,7 @@ class DataLabels:
 
 def _predicted(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray | None] | None:
     """The predictions of a record, and of a classification whether each is marked as correct."""
-    if record.task == "regression":
+    if record.task != "classification":
         outputs = records.outputs(results, record)
         return None if outputs is None else (outputs, None)
     return records.predictions(results, record)

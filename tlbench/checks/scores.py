@@ -27,7 +27,7 @@ def prediction_errors(results: Path, record: Record) -> Iterator[str]:
     Regressions have predictions since records state the version of the engine; earlier records have none.
     """
     name, scores = record.scores.predictions, record.scores
-    is_regression = record.task == "regression"
+    is_regression = record.task != "classification"  # or several tasks: a number for each, a class index or a value
     if record.status != "done" or (is_regression and name is None and record.code.engine is None):
         return
     if name is None:
@@ -39,7 +39,7 @@ def prediction_errors(results: Path, record: Record) -> Iterator[str]:
         yield f"Its predictions {name} are not beside it, or their content does not have this hash."
     elif outputs is not None:
         samples, columns = outputs.shape
-        if samples != scores.scored_samples or columns != (len(scores.per_target_r2 or ()) or columns):
+        if samples != scores.scored_samples or columns != (len(scores.per_target_r2 or scores.per_task or ()) or columns):
             yield f"It has {columns} predictions for each of {samples} samples, and scored_rows is {scores.scored_samples}."
     elif predictions is not None:
         yield from _classification_errors(record, *predictions)

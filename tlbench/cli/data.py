@@ -69,7 +69,7 @@ def _label_set_lines(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
     """The label set and the classes of each side, a line for all pairs that share them, for pairs whose domains are loaded."""
     from tlbench.engine.data.pair_classes import label_set_text
 
-    if loaded.protocol.task == "regression":
+    if loaded.protocol.task != "classification":
         return []
     pairs_of: dict[str, list[str]] = {}
     for sources, target in loaded.pairs:
@@ -88,6 +88,7 @@ def _print_domain(name: str, declaration: Declaration, domain: Domain, root: Pat
     files = "no files below the data root" if paths is None else f"{len(paths)} files, {declared} with a declared sha256"
     test = f" + {len(domain.test):,} test" if domain.test is not None else ""
     labels = f"{len(domain.targets)} targets" if domain.targets else f"{len(domain.classes)} classes"
+    labels = f"{len(domain.tasks)} tasks" if domain.tasks else labels
     console.echo(f"ok  {name:20} {len(domain.samples):,}{test} samples, {labels}, {files}")
     for text in domain.reading:
         console.echo(f"      {text}")

@@ -41,7 +41,9 @@ class Declaration(Strict):
     name: str
     main: DataSource
     test: DataSource | None = None
-    task: Literal["classification", "regression"] = "classification"
+    task: Literal["classification", "regression", "multi_task"] = "classification"
+    tasks: dict[str, Literal["classification", "regression"]] = Field(default_factory=dict)
+    tasks_by_group: Literal["classification", "regression"] | None = None
     classes: tuple[str, ...] | None = None
     """None: the labels that occur."""
     label_map: dict[str, str] = Field(default_factory=dict)
@@ -114,7 +116,7 @@ def declare(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         test, test_errors = _test_source(values, values["test"], reported, f"{path('test')}.test")
         errors += test_errors
     if not errors:
-        errors = _shift_conflicts(shift_list, options, values.get("task") == "regression", f"{path('shifts')}.shifts")
+        errors = _shift_conflicts(shift_list, options, values.get("task", "classification"), f"{path('shifts')}.shifts")
     if errors:
         return None, errors
     common = CommonKeys.model_validate(merged.common_values)
@@ -138,6 +140,8 @@ def _declaration(
         main=main,
         test=test,
         task=common.task,
+        tasks=common.tasks,
+        tasks_by_group=common.tasks_by_group,
         classes=classes,
         label_map={normalized(label): normalized(str(renamed)) for label, renamed in common.label_map.items()},
         class_texts={normalized(label): text for label, text in common.class_texts.items()},
@@ -239,21 +243,20 @@ def _operations(registry: FunctionRegistry, entries: Any, path: str) -> tuple[tu
     return tuple(operations), errors
 
 
-def _shift_conflicts(operations: Sequence[Operation], options: Mapping[str, Any], regression: bool, path: str) -> list[str]:
+def _shift_conflicts(operations: Sequence[Operation], options: Mapping[str, Any], task: str, path: str) -> list[str]:
     """Errors of shifts that need class labels, or features before they are fitted, where the domain has none.
 
     Args:
         operations: the shifts of the domain.
         options: the options of its reader.
-        regression: whether its labels are targets.
+        task: what its labels are.
         path: the key of the shifts, for errors.
     """
     errors = []
     for i, operation in enumerate(operations):
-        if regression and operation.kind in shifts.CLASS_LABEL_KINDS:
+        if task != "classification" and operation.kind in shifts.CLASS_LABEL_KINDS:
             errors.append(
-                f"{path}[{i}] ({operation.kind}): This shift is for class labels, and task = 'regression' has none. "
-                "Leave it out."
+                f"{path}[{i}] ({operation.kind}): This shift is for class labels, and task = {task!r} has none. Leave it out."
             )
         if options.get("fit") == "source" and fits_features(options) and operation.kind in shifts.FEATURE_BASED_KINDS:
             errors.append(

@@ -29,8 +29,12 @@ class CommonKeys(Strict, strict=True):
     """The keys that every domain table may have; all others belong to the reader."""
 
     reader: str
-    task: Literal["classification", "regression"] = "classification"
+    task: Literal["classification", "regression", "multi_task"] = "classification"
     """For regression the labels are targets: numbers in one column or several; there are no classes then."""
+    tasks: dict[str, Literal["classification", "regression"]] = Field(default_factory=dict)
+    """Of task = "multi_task": label column -> what it is. Missing labels are allowed."""
+    tasks_by_group: Literal["classification", "regression"] | None = None
+    """Of task = "multi_task", in the place of `tasks`: every group is a task of this kind, with the one label column."""
     shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     samples: PositiveInt | None = None
     classes: Annotated[list[str | int], Field(min_length=1), AfterValidator(_distinct)] | None = None
@@ -57,9 +61,21 @@ class CommonKeys(Strict, strict=True):
     def _one_label_set(self) -> Self:
         names = {normalized(str(label)) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
         class_keys = {"classes": self.classes, "label_map": self.label_map, "class_texts": self.class_texts, "keep": self.keep}
-        if self.task == "regression" and (given := [key for key, value in class_keys.items() if value]):
+        if self.task != "classification" and (given := [key for key, value in class_keys.items() if value]):
+            labels = "labels are numbers" if self.task == "regression" else "each task has classes of its own"
+            raise ValueError(f"The key {given[0]!r} is for class labels, and with task = {self.task!r} {labels}. Leave it out.")
+        if (self.task == "multi_task") != bool(self.tasks or self.tasks_by_group) or (self.tasks and self.tasks_by_group):
             raise ValueError(
-                f"The key {given[0]!r} is for class labels, and with task = 'regression' labels are numbers. Leave it out."
+                "task = 'multi_task' takes either tasks, such as { age = 'regression', sex = 'classification' }, or "
+                "tasks_by_group; no other task takes one of them."
+            )
+        if len(self.tasks) == 1:
+            raise ValueError(
+                f"tasks names {next(iter(self.tasks))!r} alone. Name two label columns, or set another task."
+            )
+        if self.task == "multi_task" and self.test is not None:
+            raise ValueError(
+                "A domain of several tasks has no test samples. Declare them as the target of the pair."
             )
         if self.drop_others and self.unknown:
             raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown.")

@@ -25,8 +25,9 @@ FORMAT: Literal[3] = 3
 CARD_FILE = "entry.json"
 NOTE_FILE = "verified.json"
 """The CRC-32 and the stamp of each array that was compared with the card."""
-DOMAIN_FACTS = tuple(field.name for field in dataclasses.fields(Domain) if field.name not in ("samples", "test", "unfitted"))
-"""The fields of a Domain that a card holds."""
+_NOT_IN_CARD = ("samples", "test", "unfitted", "tasks")
+DOMAIN_FACTS = tuple(field.name for field in dataclasses.fields(Domain) if field.name not in _NOT_IN_CARD)
+"""The fields of a Domain that a card holds; domains of several tasks are not cached."""
 TYPES = {"x": ("|u1", "<i4", "<f4"), "y": ("<i8", "<f4"), "domain": ("<i8",), "group": ("<i8",)}
 """The types that the arrays of samples may have."""
 

@@ -28,8 +28,9 @@ from tlbench.data.decoding.labels import (
 from tlbench.data.domain_sequence import domain_sequence
 from tlbench.data.finished_arrays import fingerprint, merged_features, to_arrays, to_labelled
 from tlbench.data.fitted_features import UnfittedFeatures
+from tlbench.data.task_labels import task_labels
 from tlbench.errors import TlbenchError
-from tlbench.terms import Domain
+from tlbench.terms import Domain, LabeledTask
 
 SUBSAMPLE_USE = "rows"
 """Seeds the generator of the sample limit; every recorded fingerprint depends on this name."""
@@ -53,7 +54,7 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
         return domain_sequence(declaration.name, [load(member, root, cache) for member in declaration.sequence])
     with files.error_prefix(f"domains.{declaration.name}"):
         source_files.verify_checksums(declaration, root, cache)
-    if cache is None:
+    if cache is None or declaration.task == "multi_task":
         return decode(declaration, root)
     return load_cached(declaration, root, cache, lambda: decode(declaration, root))
 
@@ -67,7 +68,7 @@ def decode(declaration: Declaration, root: Path) -> Domain:
     where = f"domains.{declaration.name}"
     with files.error_prefix(where):
         raw = _read(declaration.main, root, declaration)
-        classes = () if declaration.task == "regression" else declaration.classes or raw.names
+        classes = () if declaration.task != "classification" else declaration.classes or raw.names
         main = _select_classes(raw, classes, declaration)
         occurring = {*raw.names, UNKNOWN}
         absent = [name for name in classes if name not in occurring]
@@ -104,6 +105,8 @@ class RawSamples:
     reading: tuple[str, ...] = ()
     tokens: bool = False
     """Whether the samples are token ids."""
+    tasks: tuple[LabeledTask, ...] = ()
+    """The tasks of the label columns (N, tasks)."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,11 @@ class UnpreparedDomain:
             name=declaration.name,
             samples=labelled[0],
             classes=self.classes,
-            fingerprint=fingerprint(subsets, (self.classes or targets), digests),
+            fingerprint=fingerprint(subsets, (self.classes or targets or _described(self.main.tasks)), digests),
             test=labelled[1] if len(labelled) > 1 else None,
             groups=self.groups,
             targets=targets,
+            tasks=self.main.tasks,
             notes=tuple(dict.fromkeys([*(note for raw in raw_subsets for note in raw.notes), *merged])),
             reading=tuple(text for raw in raw_subsets for text in raw.reading),
             unfitted=None if self.fit_on is None else UnfittedFeatures(self.fit_on, self.prepare),
@@ -165,7 +169,11 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
     for note in result.notes:
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
     y: NDArray[Any]
-    if declaration.task == "regression":
+    tasks: tuple[LabeledTask, ...] = ()
+    if declaration.task == "multi_task":
+        tasks, y = task_labels(result, declaration.tasks, declaration.tasks_by_group)
+        names = tuple(task.name for task in tasks)
+    elif declaration.task == "regression":
         count = result.x.shape[0] if hasattr(result.x, "shape") else None
         y, names = target_array(result.y, result.targets, count, result.number)
     else:
@@ -185,12 +193,17 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
     limit = source.samples if source.samples is not None and source.samples < len(y) else None
     limited = () if limit is None else (f"samples = {limit} takes a stratified subsample of {len(y):,} samples",)
     notes, reading = (*result.notes, *result.left_out), (*result.reading, *limited)
-    return RawSamples(x, y, names, result.group, notes, reading, result.tokens)
+    return RawSamples(x, y, names, result.group, notes, reading, result.tokens, tasks)
+
+
+def _described(tasks: Sequence[LabeledTask]) -> tuple[str, ...]:
+    """The tasks and their classes as texts, for a fingerprint."""
+    return tuple(text for task in tasks for text in (f"task {task.name}", *task.classes))
 
 
 def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
     """The samples of the declared classes, their labels (N,) as indices into these classes."""
-    if declaration.task == "regression":
+    if declaration.task != "classification":
         return raw
     indices, y = select_classes(raw.names, raw.y, classes, declaration.others)
     if declaration.keep is not None:
@@ -226,7 +239,9 @@ def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | Non
 
 
 def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
-    """The strata of stratified subsamples (N,): the classes; all samples of a regression are one stratum."""
+    """The strata of stratified subsamples (N,): the classes, or the tasks where each sample has one; otherwise a single one."""
+    if y.ndim == 2 and (np.isfinite(y).sum(axis=1) == 1).all():
+        return np.isfinite(y).argmax(axis=1)
     return y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
 
 

@@ -33,7 +33,7 @@ def summary_text(declaration: Declaration, domain: Domain) -> str:
     lines = [
         ("samples", f"{len(y):,}" + (f", and {len(domain.test):,} test samples" if domain.test is not None else "")),
         ("shape", f"{' x '.join(map(str, x.shape[1:]))} ({kind}, {str(x.dtype).removeprefix('torch.')})"),
-        ("targets", _target_statistics(domain)) if domain.targets else ("classes", _class_counts(domain)),
+        _label_line(domain),
         ("licence", declaration.licence or "not stated"),
         ("citation", declaration.citation or "not stated"),
         ("source", declaration.source or "not stated"),
@@ -47,6 +47,16 @@ def summary_text(declaration: Declaration, domain: Domain) -> str:
     lines += [("read", text) for text in domain.reading]
     lines += [("note", note) for note in domain.notes]
     return "\n".join([domain.name, *(f"  {name:12} {value}" for name, value in lines)])
+
+
+def _label_line(domain: Domain) -> tuple[str, str]:
+    """What the labels are, and how many: tasks, targets or classes."""
+    if domain.tasks:
+        counts = domain.samples.y.isfinite().sum(dim=0).tolist()
+        kinds = [f"{len(task.classes)} classes" if task.classes else "regression" for task in domain.tasks]
+        texts = [f"{task.name} ({kind}, {n:,} labels)" for task, kind, n in zip(domain.tasks, kinds, counts, strict=True)]
+        return "tasks", f"{len(texts)}: " + ", ".join(texts[:8]) + (f", and {len(texts) - 8} more" if len(texts) > 8 else "")
+    return ("targets", _target_statistics(domain)) if domain.targets else ("classes", _class_counts(domain))
 
 
 def _class_counts(domain: Domain) -> str:

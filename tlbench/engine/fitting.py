@@ -16,6 +16,7 @@ from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.inductive import check_inductive_reads
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, chunk_sizes, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
+from tlbench.engine.data.tasks import standardize_targets
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import generator, seeded_rng
 from tlbench.engine.runtime.throughput import MARGIN_SECONDS, OTHER_WORK
@@ -29,7 +30,7 @@ from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
 from tlbench.nn import backbones
-from tlbench.nn.net import Net
+from tlbench.nn.net import Backbone, Net, TaskNet
 from tlbench.nn.untrained import untrained_options
 from tlbench.suite import Suite
 from tlbench.suite.augmentation import MIXING_KINDS
@@ -107,7 +108,7 @@ def fit(
             f"{case.method} computes with features, and the samples are token ids; with net.frozen = true it gets those of the "
             "backbone"
         )
-    readable, unscale = _standardize_targets(readable)
+    readable, unscale = standardize_targets(readable)
     inputs = Inputs(suite.net, channels_last=False)
     with seeded_rng(seed("solve"), device), torch.no_grad(), matmul_precision("fp32", device):
         task = readable.task(inputs)
@@ -168,7 +169,7 @@ def prepare_training(
     import_optimizers()
     method_class, options, readable = _resolve_method(case, suite, granted)
     assert issubclass(method_class, DeepMethod)
-    readable, unscale = _standardize_targets(readable)
+    readable, unscale = standardize_targets(readable)
     store = next(subset for split in SPLITS if (subset := getattr(granted, split)) is not None).store
     precision = resolve_precision(suite.train, device)
     net_options = suite.net.options
@@ -177,7 +178,7 @@ def prepare_training(
     with seeded_rng(seed("network"), device):
         backbone = backbones.build_backbone(suite.net.backbone, store.shape, net_options, suite.files)
         source_classes = granted.source_classes if "source" in method_class.reads else None
-        net = Net(backbone, granted.classes, granted.regression, open_set=granted.open_set, source_classes=source_classes)
+        net = _new_net(backbone, granted, source_classes)
     set_backbone_precision(net, precision)
     source_count = 1
     if granted.source is not None and granted.source.domain is not None:
@@ -193,11 +194,19 @@ def prepare_training(
         if channels_last:
             method.to(memory_format=torch.channels_last)
     build_seconds = clock.seconds["build"] - seconds_before
-    no_entropy = granted.regression or granted.source_classes is not None  # the head is another one in each phase
+    several = granted.regression or bool(granted.tasks)
+    no_entropy = several or granted.source_classes is not None  # the head is another one in each phase
     trace_target = None if no_entropy else _trace_subset(granted.target)
-    validation = None if granted.regression else _trace_subset(validation)
+    validation = None if several else _trace_subset(validation)
     learner = Learner(method, readable, seed, validation, trace_target, candidates)
     return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
+
+
+def _new_net(backbone: Backbone, granted: Grants, source_classes: int | None) -> Net:
+    """The backbone with a head, or with one for each of several tasks."""
+    if granted.tasks:
+        return TaskNet(backbone, granted.tasks)
+    return Net(backbone, granted.classes, granted.regression, open_set=granted.open_set, source_classes=source_classes)
 
 
 def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Method], dict[str, Any], Grants]:
@@ -258,25 +267,6 @@ def predict_scored(
         predictor = StreamPredictor(fitted.method, fitted.inputs)
         in_order = predictor.predict(samples[order], plan.sizes, plan.resets)
     return in_order[torch.argsort(order)]
-
-
-def _standardize_targets(granted: Grants) -> tuple[Grants, Callable[[Predictor], Predictor]]:
-    """Scale a regression's targets to mean 0 and variance 1 over the labelled samples, and the inverse for predictors."""
-    labeled = {split: subset for split in ("source", "target_labeled") if (subset := getattr(granted, split)) is not None}
-    if not granted.regression or not labeled:
-        return granted, lambda predictor: predictor
-    y = torch.cat([subset.y for subset in labeled.values()]).double()
-    mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
-    deviation = torch.where(deviation > 0, deviation, 1.0)
-    scaled = {
-        split: dataclasses.replace(subset, y=((subset.y - mean) / deviation).to(subset.y.dtype))
-        for split, subset in labeled.items()
-    }
-
-    def unscale(predictor: Predictor) -> Predictor:
-        return lambda x: predictor(x).double() * deviation + mean
-
-    return dataclasses.replace(granted, **scaled), unscale
 
 
 def _trace_subset(samples: Subset | None) -> Subset | None:

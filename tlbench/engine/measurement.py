@@ -212,7 +212,11 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     assert y is not None  # scored samples have labels
     facts: dict[str, Any] = {"scored_samples": len(y), "trace": outputs.trace, **_source_scores(data, outputs)}
     predictions = None
-    if data.granted.regression:
+    if data.granted.tasks:
+        predicted = metrics.task_predictions(outputs.scored, data.granted.tasks)
+        facts |= metrics.task_scores(predicted, y, data.granted.tasks)
+        facts["predictions"], predictions = metrics.pack_outputs(predicted)
+    elif data.granted.regression:
         facts |= metrics.regression_scores(outputs.scored, y, data.targets)
         facts["predictions"], predictions = metrics.pack_outputs(outputs.scored)
     else:
@@ -242,7 +246,7 @@ def _candidate_files(prepared: PreparedCase, outputs: CaseOutputs, y: torch.Tens
 
 def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any]:
     """The score on the validation samples of the source; empty where there are none."""
-    if data.validation is None or data.validation.y is None or outputs.validation is None:
+    if data.validation is None or data.validation.y is None or outputs.validation is None or data.granted.tasks:
         return {}
     y = data.validation.y.cpu()
     if data.granted.regression:

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from tlbench.engine.data.splits import scored_samples
+from tlbench.engine.data.tasks import with_shared_tasks
 from tlbench.engine.measurement import seed_facts
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.suite import Suite
-from tlbench.terms import Case, Domain, Labelled
+from tlbench.terms import Case, Domain, LabeledTask, Labelled
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ScoredLabels:
     groups: tuple[str, ...]
     targets: tuple[str, ...]
     open_set: bool = False
+    tasks: tuple[LabeledTask, ...] = ()
 
     def scores(self, predicted: np.ndarray) -> dict[str, Any]:
         """The scores of predictions of the samples by the names of `Scores`, computed as the engine computes them.
@@ -36,6 +38,8 @@ class ScoredLabels:
             predicted: class indices (N,), or numbers (N, K) of a regression.
         """
         y = self.samples.y
+        if self.tasks:
+            return dict(metrics.task_scores(torch.tensor(predicted), y, self.tasks))
         if not self.classes:
             return dict(metrics.regression_scores(torch.tensor(predicted), y, self.targets))
         predicted_N = torch.from_numpy(predicted.astype(np.int64))
@@ -63,5 +67,7 @@ def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> Sc
     seed_case, seed_fingerprints = seed_facts(case, suite, fingerprints)
     seed = partial(seed_of, seed_case, fingerprints=seed_fingerprints)
     target = domains[case.target]
-    samples, classes = scored_samples([domains[name] for name in case.sources], target, suite.protocol_of(case.target), seed)
-    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set)
+    sources = [domains[name] for name in case.sources]
+    samples, classes = scored_samples(sources, target, suite.protocol_of(case.target), seed)
+    tasks = with_shared_tasks(sources, target)[1].tasks
+    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set, tasks)

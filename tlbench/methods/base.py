@@ -47,7 +47,8 @@ class Method:
     hands over these splits and no others. In a suite that does not grant all of them, the method is skipped.
     """
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
-    """The tasks that the method can solve: {"classification"}, {"regression"} or both; suites of other tasks skip it."""
+    """The tasks that the method can solve: {"classification"}, {"regression"} or both; suites of other tasks skip it. A method
+    with "multi_task" finds the tasks in `net.tasks`."""
     label_sets: ClassVar[frozenset[str]] = frozenset(LABEL_SETS)
     """The label sets that the method has a meaning for; suites of others skip it. Whether it can learn classes that the source
     lacks (inductive) follows from what its phases read, and need not be said."""
@@ -102,8 +103,10 @@ class Method:
                 raise ValueError(f"{cls.__name__}.{name} = {value!r} is no set. Write {name} = frozenset({{{entry!r}}}).")
         if not isinstance(cls.version, int) or cls.version < 0:
             raise ValueError(f"{cls.__name__}.version = {cls.version!r} is no whole number from 0 on. Write version = 1.")
-        if not cls.tasks or not cls.tasks <= {"classification", "regression"}:
-            raise ValueError(f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression'}}.")
+        if not cls.tasks or not cls.tasks <= {"classification", "regression", "multi_task"}:
+            raise ValueError(
+                f"{cls.__name__}.tasks must be a non-empty subset of {{'classification', 'regression', 'multi_task'}}."
+            )
         if not cls.label_sets or not cls.label_sets <= {*LABEL_SETS}:
             raise ValueError(f"{cls.__name__}.label_sets must be a non-empty subset of {LABEL_SETS}.")
         if renamed := sorted({*getattr(cls, "reads", ())} & {*SPLIT_OF_OLD}):

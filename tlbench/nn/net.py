@@ -1,4 +1,4 @@
-"""A network: a backbone from inputs to features, and a linear head from features to class scores."""
+"""A network: a backbone from inputs to features, and a linear head from features to class scores; or a head for each task."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlbench.errors import NotApplicableError
+from tlbench.terms import LabeledTask
 
 
 class Backbone(nn.Module):
@@ -93,6 +95,8 @@ class Net(nn.Module):
         self.classes = classes
         self.regression = regression
         self.open_set = open_set
+        self.tasks: tuple[LabeledTask, ...] = ()
+        """Several tasks, each with a head and a label column of its own (`TaskNet`); empty for a single one."""
         self.is_inductive = source_classes is not None
         """Whether the target has other classes than the source."""
         self.source_classes = classes if source_classes is None else source_classes
@@ -144,3 +148,53 @@ def concatenated(*batches: Tensor) -> Tensor:
         offset += batch.shape[0] * stride
         end += batch.shape[0]
     return base if end == base.shape[0] and first.shape[1:] == base.shape[1:] else torch.cat(batches)
+
+
+class TaskHeads(nn.Module):
+    """Features (B, D) -> the outputs of all tasks, one after the other (B, O).
+
+    Args:
+        width: D.
+        tasks: each has an output for each class, or one for a regression.
+    """
+
+    def __init__(self, width: int, tasks: Sequence[LabeledTask]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(width, task.outputs) for task in tasks)
+
+    def forward(self, features_BD: Tensor) -> Tensor:
+        """All outputs from one matrix product."""
+        weight = torch.cat([head.weight for head in self.heads])
+        return F.linear(features_BD, weight, torch.cat([head.bias for head in self.heads]))
+
+
+class TaskNet(Net):
+    """`net(x)` gives the outputs of all tasks (B, O), and `net.task_heads[i]` those of task i alone."""
+
+    def __init__(self, backbone: Backbone, tasks: tuple[LabeledTask, ...]) -> None:
+        super().__init__(backbone, sum(task.outputs for task in tasks))
+        self.tasks = tasks
+        self.head = TaskHeads(backbone.width, tasks)  # type: ignore[assignment]  # methods of several tasks use `task_heads`
+
+    @property
+    def task_heads(self) -> nn.ModuleList:
+        """The heads (D to outputs) in the order of the tasks."""
+        heads: nn.ModuleList = self.head.heads  # type: ignore[assignment]
+        return heads
+
+
+def task_loss(task: LabeledTask, outputs_BO: Tensor, y_B: Tensor) -> Tensor:
+    """The mean loss of one task over the samples that have its label, a scalar; 0 where none has.
+
+    Args:
+        task: cross-entropy for its classes, the squared error for a regression.
+        outputs_BO: the outputs of its head.
+        y_B: class indices or numbers, NaN where the label is missing.
+    """
+    present = ~y_B.isnan()
+    count = present.sum().clamp_min(1)
+    if task.classes:
+        y = torch.where(present, y_B, -100.0).long()
+        return F.cross_entropy(outputs_BO, y, ignore_index=-100, reduction="sum") / count
+    errors_B = torch.where(present, outputs_BO[:, 0] - y_B.nan_to_num(0.0), 0.0)
+    return errors_B.square().sum() / count

@@ -43,6 +43,8 @@ def _score(record: Record) -> str:
         return f"H-score {record.scores.h_score * 100:.1f} %, accuracy {(record.scores.target_accuracy or 0.0) * 100:.1f} %"
     if record.scores.target_accuracy is not None:
         return f"accuracy {record.scores.target_accuracy * 100:.1f} %"
+    if record.scores.task_score is not None:
+        return f"task score {record.scores.task_score * 100:.1f} %"
     return f"R2 {record.scores.r2:.3f}" if record.scores.r2 is not None else "no score"
 
 

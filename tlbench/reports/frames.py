@@ -41,7 +41,8 @@ _WHOLE_OR_NULL = (
 COLUMNS = (
     *("suite", "suite_version", "entry", "method", "options", "sources", "target", "pair", "seed", "status", "reason"),
     *("kind", "reads", "metric", "baseline", "target_labels"),
-    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group", "online_accuracy", "scored_samples", "predictions"),
+    *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group"),
+    *("per_task", "online_accuracy", "scored_samples", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
@@ -51,8 +52,9 @@ COLUMNS = (
 """The columns of a frame, in order.
 
 `options`, `data`, `sweep_levels` and `weights_source` are JSON text; `sources` and `reads` are joined by "+". `per_class` and
-`per_group` hold the record's mappings of accuracies, and `online_accuracy` its list. `mean_class_accuracy` is the mean over the
-classes that have scored samples, `classes` their number, and `worst_group_accuracy` the lowest accuracy of a group.
+`per_group` hold the record's mappings of accuracies, `per_task` that of the scores of each task, and `online_accuracy` its
+list. `mean_class_accuracy` is the mean over the classes that have scored samples, `classes` their number, and
+`worst_group_accuracy` the lowest accuracy of a group.
 """
 
 _DTYPES: dict[str, Any] = {
@@ -60,7 +62,7 @@ _DTYPES: dict[str, Any] = {
     **dict.fromkeys(_WHOLE, "int64"),
     **dict.fromkeys(_WHOLE_OR_NULL, "Int64"),
     "dirty": "boolean",
-    **dict.fromkeys(("per_class", "per_group", "online_accuracy"), object),
+    **dict.fromkeys(("per_class", "per_group", "per_task", "online_accuracy"), object),
     **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit"), "str"),
     **dict.fromkeys(("suite_hash", "sweep_levels", "weights_source"), "str"),
 }
@@ -101,7 +103,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(record.kind, "+".join(record.reads), record.metric, record.baseline, record.target_labels),
         *(derived[name] if name in derived else getattr(scores, name) for name in SCORES),
         *(sum(classes) / len(classes) if classes else None, len(classes) or None),
-        *(scores.per_class_accuracy, scores.per_group_accuracy, scores.online_accuracy),
+        *(scores.per_class_accuracy, scores.per_group_accuracy, _tasks(record), scores.online_accuracy),
         *(scores.scored_samples, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
@@ -112,6 +114,12 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(_json(record.data), record.suite_hash, _levels(record), _weights_source(record)),
         *(record.started, record.finished, record.schema_, record.identity),
     )
+
+
+def _tasks(record: Record) -> dict[str, dict[str, float | int | None]] | None:
+    """The scores of each of several tasks by their names."""
+    per_task = record.scores.per_task
+    return None if per_task is None else {name: scores.model_dump() for name, scores in per_task.items()}
 
 
 def _levels(record: Record) -> str | None:

@@ -17,6 +17,7 @@ from tlbench.reports.tables.selection import selection
 from tlbench.reports.tables.streams import streams
 from tlbench.reports.tables.subgroups import class_deltas, group_deltas
 from tlbench.reports.tables.summary import summary
+from tlbench.reports.tables.tasks import tasks
 from tlbench.suite import Suite
 
 
@@ -72,6 +73,9 @@ TABLE_KINDS: dict[str, TableKind] = {
     ),
     "classes": TableKind("Deltas on every class.", "intervals-and-tests", lambda of: class_deltas(of.frame)),
     "groups": TableKind("Deltas on every group of samples.", "intervals-and-tests", lambda of: group_deltas(of.frame)),
+    "tasks": TableKind(
+        "Several tasks: which are helped and which are hurt, and the cost of a step.", "tasks", lambda of: tasks(of.frame)
+    ),
     "stream": TableKind("Accuracy over a stream of test samples.", "the-numbers-behind-a-table", lambda of: streams(of.frame)),
     "selection": TableKind(
         "What rules without target labels select, their regret, and the gate.",

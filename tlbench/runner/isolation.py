@@ -143,7 +143,7 @@ class SentInputs:
         named |= {"scored": inputs.scored, "validation": inputs.validation}
         subsets = {name: SentSubset.of(subset, files) for name, subset in named.items() if subset is not None}
         suite = dataclasses.replace(inputs.suite, domains={}, path=None)
-        names = ("regression", "open_set", "source_classes", "class_texts", "embed_classes")
+        names = ("regression", "tasks", "open_set", "source_classes", "class_texts", "embed_classes")
         grants = {name: getattr(granted, name) for name in names}
         return cls(inputs.case, suite, inputs.precision, inputs.seed, granted.classes, grants, subsets)
 

@@ -16,10 +16,11 @@ from tlbench.plain_files import read_plain
 from tlbench.suite.pairs import pair_label, parse_pairs
 from tlbench.suite.published_levels import level_errors, levels_in, with_metric
 from tlbench.suite.renamed_keys import without_renamed_keys
-from tlbench.suite.schema import NO_LABELS_FOR_HEAD, Protocol, PublishedLevel, SuiteFile
+from tlbench.suite.schema import NO_LABELS_FOR_HEAD, SINGLE_TASK, Protocol, PublishedLevel, SuiteFile
 from tlbench.suite.streams import stream_targets, with_one_order
 from tlbench.suite.suite import Suite
 from tlbench.suite.sweeps import expand_label_budgets, expand_severities, sweep_levels
+from tlbench.suite.task_baseline import task_errors, with_single_task
 from tlbench.terms import SweepLevel
 
 MAX_BYTES = 16 * 2**20
@@ -91,6 +92,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     """
     raw, errors = without_renamed_keys(raw)
     written = raw
+    raw = with_single_task(raw)
     raw, sweep_errors = expand_severities(raw)
     raw, label_budgets, budget_errors = expand_label_budgets(raw)
     raw, orders, order_errors = with_one_order(raw)
@@ -112,6 +114,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     errors += level_errors(published, list(file.methods) if file else [], [pair_label(pair) for pair in pairs])
     if file is not None and file.protocol.label_set == "inductive" and not (file.protocol.target_labels or label_budgets):
         errors.append(NO_LABELS_FOR_HEAD)
+    errors += [] if file is None else task_errors(file, domains)
     if errors or file is None:
         raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(errors)))
     return Suite(
@@ -179,7 +182,8 @@ def _errors_between_tables(raw: Mapping[str, Any]) -> list[str]:
     methods, protocol = raw.get("methods"), raw.get("protocol", {})
     entries = list(methods) if isinstance(methods, Mapping) else []
     protocol = protocol if isinstance(protocol, Mapping) else {}
-    baseline = protocol.get("baseline", Protocol.model_fields["baseline"].default)
+    default = SINGLE_TASK if protocol.get("task") == "multi_task" else Protocol.model_fields["baseline"].default
+    baseline = protocol.get("baseline", default)
     seeds = protocol.get("seeds")
     errors = []
     if entries and isinstance(baseline, str) and baseline not in entries:

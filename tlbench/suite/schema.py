@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.label_sets import OPEN_SETS, LabelSet
-from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS
+from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC
 from tlbench.provenance import WeightsSource
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.suite.streams import Stream
@@ -23,6 +23,9 @@ def seed_errors(seeds: Iterable[int]) -> list[str]:
     rule = "takes more than 64 bits. Give a shorter number."
     return [f"The seed {seed} {rule}" for seed in seeds if not -(2**63) <= seed < 2**63]
 
+
+SINGLE_TASK = "single_task"
+"""The baseline of suites of several tasks: a network for each task alone."""
 
 NO_LABELS_FOR_HEAD = (
     "protocol.label_set = 'inductive' needs labelled target samples, from which the new head learns the classes of the target. "
@@ -39,7 +42,8 @@ class Table(Strict):
 class Protocol(Table):
     """The table `[protocol]`: what methods may read, which samples are scored, and what results are compared with."""
 
-    task: Literal["classification", "regression"] = "classification"
+    task: Literal["classification", "regression", "multi_task"] = "classification"
+    """multi_task: the domains declare several tasks, and methods are compared with networks of one task each."""
     label_set: LabelSet = "closed"
     """How the classes of the target relate to those of the sources: the same (closed), fewer (partial), more (open), some of
     them and more (universal), or classes of its own for a new head (inductive)."""
@@ -68,9 +72,10 @@ class Protocol(Table):
         "r2",
         "rmse",
         "mae",
+        "task_score",
     ] = "target_accuracy"
-    """The ranking metric; r2 (the default there), rmse and mae are those of regression, and h_score, known_accuracy and
-    unknown_accuracy those of open and universal label sets."""
+    """The ranking metric; r2 (the default there), rmse and mae are those of regression, task_score is that of multi_task, and
+    h_score, known_accuracy and unknown_accuracy are those of open and universal label sets."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
     selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
         ("source_validation",), min_length=1, strict=False
@@ -89,6 +94,8 @@ class Protocol(Table):
     def _default_metric_of_regression(cls, table: Any) -> Any:
         if isinstance(table, dict) and table.get("task") == "regression":
             return {"metric": "r2", **table}
+        if isinstance(table, dict) and table.get("task") == "multi_task":
+            return {"metric": "task_score", "baseline": SINGLE_TASK, **table}
         return table
 
     @model_validator(mode="after")
@@ -101,11 +108,16 @@ class Protocol(Table):
 
     @model_validator(mode="after")
     def _metric_of_the_task(self) -> Protocol:
-        if (self.metric in REGRESSION_METRICS) != (self.task == "regression"):
+        if (self.metric in REGRESSION_METRICS, self.metric == TASK_METRIC) != (
+            self.task == "regression",
+            self.task == "multi_task",
+        ):
             raise ValueError(
                 f"metric = {self.metric!r} is not a metric of {self.task}. r2, rmse and mae belong to regression, "
-                "the others to classification."
+                "task_score to multi_task, the others to classification."
             )
+        if self.task == "multi_task" and (self.target_labels or self.stream is not None or self.label_set != "closed"):
+            raise ValueError("task = 'multi_task' takes no target_labels, stream or label_set. Leave them out.")
         if self.label_set != "closed" and self.task == "regression":
             raise ValueError(f"label_set = {self.label_set!r} is for classes, and task = 'regression' has none. Leave it out.")
         if self.metric in OPEN_SET_METRICS and self.label_set not in OPEN_SETS:

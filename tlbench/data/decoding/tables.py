@@ -130,7 +130,10 @@ def label_columns(frame: pd.DataFrame, names: Sequence[str], what: str = "label"
         is_missing_N = np.array(column.isna(), dtype=bool)
         if cells.dtype.kind == "O":
             is_missing_N |= np.array([isinstance(cell, str) and not cell.strip() for cell in cells], dtype=bool)
-        if count := int(is_missing_N.sum()):
+        count = int(is_missing_N.sum())
+        if count and len(names) > 1 and count < len(frame):  # one of several tasks: a sample may lack its label
+            cells = np.where(is_missing_N, None, cells.astype(object))
+        elif count:
             names_too = (
                 "" if not any(missing) else f", or set missing = [] if one of {', '.join(filter(None, missing))} is a name"
             )

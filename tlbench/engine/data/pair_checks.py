@@ -8,6 +8,7 @@ import torch
 
 from tlbench.data import fit_features
 from tlbench.engine.data.pair_classes import class_sides, label_indices, label_set_error, pair_classes
+from tlbench.engine.data.tasks import check_tasks
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
 from tlbench.suite.schema import NO_LABELS_FOR_HEAD
@@ -25,12 +26,14 @@ def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) ->
     pair = _pair_name(sources, target)
     regression = protocol.task == "regression"
     for domain in (*sources, target):
-        if bool(domain.classes) == regression:
-            declared = "classification" if domain.classes else "regression"
+        declared = "classification" if domain.classes else "multi_task" if domain.tasks else "regression"
+        if declared != protocol.task:
             raise TlbenchError(
                 f"{pair}: protocol.task is {protocol.task!r}, but domain {domain.name} is declared for {declared}. "
-                "Set task = 'regression' in both, or in neither."
+                f"Set task = {declared if declared != 'classification' else protocol.task!r} in both, or in neither."
             )
+    if protocol.task == "multi_task":
+        check_tasks(pair, sources, target)
     columns = {domain.name: domain.targets for domain in (*sources, target)}
     if regression and len({*columns.values()}) > 1:
         listed = "; ".join(f"{name}: {', '.join(names)}" for name, names in columns.items())
@@ -69,7 +72,7 @@ def _check_metric(pair: str, target: Domain, protocol: Protocol) -> None:
 
 def _check_label_set(pair: str, sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
     """Raise TlbenchError where the classes of a pair are not those of the label set, or nothing shows those of a new head."""
-    if protocol.task == "regression":
+    if protocol.task != "classification":
         return
     error = label_set_error(protocol.label_set, *class_sides(sources, target, protocol.label_set))
     if error is not None:
@@ -81,7 +84,7 @@ def _check_label_set(pair: str, sources: Sequence[Domain], target: Domain, proto
 def _check_labeled_targets(pair: str, sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
     """Raise TlbenchError where the granted target labels leave no sample to score."""
     labels = protocol.target_labels
-    if protocol.task == "regression":
+    if protocol.task != "classification":
         counts = {f"domain {target.name}": len(target.samples)}
     else:
         classes = pair_classes(sources, target, protocol.label_set)

@@ -15,6 +15,7 @@ from torch import Tensor
 from tlbench.data import fit_features
 from tlbench.engine.data.pair_classes import PairClasses, label_indices, pair_classes
 from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
+from tlbench.engine.data.tasks import with_shared_tasks
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
@@ -59,7 +60,7 @@ def make_case_data(
         device: where batches are needed.
         resident: `train.resident`: whether the samples live on the device, see `storage.is_resident`.
     """
-    sources, target = fit_features(sources, target)
+    sources, target = with_shared_tasks(*fit_features(sources, target))
     regression = protocol.task == "regression"
     classes = pair_classes(sources, target, protocol.label_set)
     source_x = [source.samples.x for source in sources]
@@ -74,12 +75,13 @@ def make_case_data(
     source, validation = _split_sources(sources, classes.source, protocol, seed)
     labeled, unlabeled, scored = _split_target(target, classes, protocol, seed)
     granted = Grants(
-        classes=scored.y.shape[1] if regression else classes.known,
+        classes=scored.y.shape[1] if regression else sum(task.outputs for task in target.tasks) or classes.known,
         source=subset(source, source_x) if "source" in protocol.grants else None,
         target=subset(unlabeled, [target.samples.x]).unlabeled() if "target" in protocol.grants else None,
         target_labeled=None if labeled is None else subset(labeled, [target.samples.x]),
         regression=regression,
         open_set=classes.open_set,
+        tasks=target.tasks,
         source_classes=len(classes.source) if protocol.label_set == "inductive" else None,
     )
     return CaseData(
@@ -105,6 +107,7 @@ def scored_samples(sources: Sequence[Domain], target: Domain, protocol: Protocol
     Returns:
         The samples, and the classes of the pair; none for a regression.
     """
+    sources, target = with_shared_tasks(sources, target)
     classes = pair_classes(sources, target, protocol.label_set)
     return _split_target(target, classes, protocol, seed)[2], classes
 

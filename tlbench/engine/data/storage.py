@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlbench.terms import SPLITS, Labelled, Task
+from tlbench.terms import SPLITS, LabeledTask, Labelled, Task
 
 RESIDENT_SHARE = {"cuda": 0.4, "cpu": 0.5}
 """Share of the free memory of a device that the samples of one pair may take, for train.resident = "auto"."""
@@ -234,6 +234,8 @@ class Grants:
     class_texts: tuple[str, ...] = ()
     embed_classes: Callable[[Sequence[str]], Tensor] | None = None
     open_set: bool = False
+    tasks: tuple[LabeledTask, ...] = ()
+    """Several tasks, whose outputs `classes` counts; labels are then float32 (N, tasks), NaN where one is missing."""
     source_classes: int | None = None
     """The number of classes that source labels index, where the target has others (an inductive label set); None: `classes`."""
 

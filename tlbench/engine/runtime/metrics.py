@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import DivergedError
+from tlbench.terms import LabeledTask
 
 
 def predicted_classes(scores_NC: Tensor) -> Tensor:
@@ -143,6 +144,43 @@ def regression_scores(predicted_NK: Tensor, y_NK: Tensor, targets: Sequence[str]
         "mae": float(error.abs().mean()),
         "per_target_r2": dict(zip(targets, r2_K.tolist(), strict=True)) if defined and targets else None,
     }
+
+
+def task_predictions(outputs_NO: Tensor, tasks: Sequence[LabeledTask]) -> Tensor:
+    """The outputs of all heads, one after the other (N, O) -> for each task the predicted class index or number (N, tasks).
+
+    Raises:
+        DivergedError: an output is not finite.
+    """
+    if not bool(torch.isfinite(outputs_NO).all()):
+        count = int((~torch.isfinite(outputs_NO)).any(dim=1).sum())
+        raise DivergedError(f"{count} of {len(outputs_NO)} predictions are not finite.")
+    by_task = outputs_NO.split([task.outputs for task in tasks], dim=1)
+    columns = [one.argmax(dim=1) if task.classes else one[:, 0] for one, task in zip(by_task, tasks, strict=True)]
+    return torch.stack([column.float() for column in columns], dim=1)
+
+
+def task_scores(predicted_NT: Tensor, y_NT: Tensor, tasks: Sequence[LabeledTask]) -> dict[str, Any]:
+    """The scores of several tasks by the names of `Scores`: each over the samples that have its label.
+
+    Args:
+        predicted_NT: predicted class indices and numbers of N samples.
+        y_NT: their labels, NaN where one is missing.
+        tasks: the tasks.
+    """
+    per_task: dict[str, dict[str, float | int | None]] = {}
+    for task, predicted_N, y_N in zip(tasks, predicted_NT.T, y_NT.T, strict=True):
+        present = ~y_N.isnan()
+        predicted, y, samples = predicted_N[present], y_N[present], int(present.sum())
+        if task.classes:
+            per_task[task.name] = {"samples": samples, "accuracy": accuracy(predicted, y)}
+        else:
+            scores = regression_scores(predicted[:, None], y[:, None], ())
+            r2, rmse = scores["r2"], scores["rmse"]
+            assert not isinstance(r2, dict) and isinstance(rmse, float)
+            per_task[task.name] = {"samples": samples, "r2": r2, "rmse": rmse}
+    shares = [share for one in per_task.values() if (share := one.get("accuracy", one.get("r2"))) is not None]
+    return {"per_task": per_task, "task_score": sum(shares) / len(shares) if shares else None}
 
 
 def pack_predictions(predicted_N: Tensor, correct_N: Tensor) -> tuple[str, bytes]:

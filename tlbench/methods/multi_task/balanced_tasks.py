@@ -1,0 +1,85 @@
+"""Several tasks on one backbone, each with its own head and loss; a balancer decides how the losses become one update.
+
+Caruana, Multitask learning, Machine Learning 1997. https://doi.org/10.1023/A:1007379606734
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from tlbench import balancers
+from tlbench.balancers.base import GradientBalancer, LossBalancer
+from tlbench.errors import TlbenchError
+from tlbench.methods.base import DeepMethod, Phase
+from tlbench.nn.net import TaskNet, task_loss
+from tlbench.terms import Step
+
+
+def _known(entry: str | dict[str, Any]) -> str | dict[str, Any]:
+    try:
+        balancers.check_balancer(entry)
+    except TlbenchError as error:
+        raise ValueError(str(error)) from error
+    return entry
+
+
+class BalancedTasks(DeepMethod):
+    """The losses of all tasks on the source samples, from one forward pass. With a single task it is source_only."""
+
+    reads = frozenset({"source"})
+    tasks = frozenset({"classification", "regression", "multi_task"})
+    balancer: Annotated[str | dict[str, Any], AfterValidator(_known)] = Field(
+        "equal", description="of the losses or their gradients: a name, or a table with the key 'kind' and options"
+    )
+
+    def build(self) -> None:
+        """Create the balancer."""
+        name, options = balancers.check_balancer(self.balancer)
+        self.balancing = balancers.make_balancer(name, max(len(self.net.tasks), 1), options)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase: of one loss, or of the losses of all tasks, whose gradients the balancer combines."""
+        if isinstance(self.balancing, GradientBalancer):
+            return (Phase(self.task_losses, self.reads, combine=self.combine),)
+        return (Phase(self.loss, self.reads, after=self.after if self.balancing.reads_losses_after else None),)
+
+    def loss(self, step: Step) -> Tensor:
+        """The balanced loss, a scalar."""
+        assert isinstance(self.balancing, LossBalancer)
+        losses = torch.stack(self.task_losses(step))
+        if self.balancing.reads_losses_after:
+            self._last = step
+        return self.balancing.loss(losses, self.present)
+
+    def task_losses(self, step: Step) -> tuple[Tensor, ...]:
+        """The loss of each task, a scalar; 0 for one without a label in the batch."""
+        x, y = step.source.x, step.source.y
+        if not isinstance(self.net, TaskNet):
+            losses: tuple[Tensor, ...] = (self.criterion(self.net(x), y),)
+            self.present = torch.ones(1, dtype=torch.bool, device=x.device)
+        else:
+            features_BD, heads = self.net.backbone(x), self.net.task_heads
+            pairs = zip(self.net.tasks, heads, y.T, strict=True)
+            losses = tuple(task_loss(task, head(features_BD), y_B) for task, head, y_B in pairs)
+            self.present = y.isfinite().any(dim=0)
+        self.latest = torch.stack([loss.detach() for loss in losses])
+        return losses
+
+    def combine(self, gradients_KP: Tensor) -> Tensor:
+        """Gradients (K, P) of the tasks by the shared parameters -> one gradient (P,)."""
+        assert isinstance(self.balancing, GradientBalancer)
+        combined = self.balancing.combine(gradients_KP, self.latest)
+        for note in self.balancing.notes:
+            self.note(note)
+        self.balancing.notes.clear()
+        return combined
+
+    def after(self, progress: float) -> None:
+        """Show the balancer the losses of the same batch after the update."""
+        self.task_losses(self._last)
+        self.balancing.after(self.latest, self.present)
+        del self._last
