@@ -58,7 +58,9 @@ __all__ = [
 ]
 
 SMALL_BYTES = 1 << 20
-"""Domains whose files are smaller than this are not cached: they are decoded faster than they are mapped."""
+"""Domains whose files are smaller than this are not cached, unless they decode slowly: the others are mapped no faster."""
+SLOW_FEATURES = frozenset({"tokens", "encoder"})
+"""The features of texts that take seconds for a thousand texts, however small their files are."""
 LOCK_TIMEOUT_SECONDS = 1800
 """How long a process waits for another one that decodes the same domain."""
 KEYS_WITHOUT_EFFECT = frozenset({"name", "class_texts", "licence", "citation", "source", "sha256"})
@@ -127,7 +129,8 @@ def _files_of_third_party(reader: object) -> set[Path]:
 def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Callable[[], Domain]) -> Domain:
     """A declared domain from its entry; without an entry it is decoded and stored.
 
-    Not stored are small domains, domains whose files can't be known, and domains with features to be fitted for each pair.
+    Not stored are small domains that decode quickly, domains whose files can't be known, and domains with features to be
+    fitted for each pair.
 
     Args:
         declaration: the declaration of the domain.
@@ -140,7 +143,8 @@ def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Call
     """
     try:
         files = files_of(declaration, root)
-        if files is None or sum(file.stat().st_size for file in files) < SMALL_BYTES:
+        small = sum(file.stat().st_size for file in files or ()) < SMALL_BYTES
+        if files is None or (small and not _decodes_slowly(declaration)):
             return decode()
         stamps = _stamps(files)
         hashes = {os.path.relpath(file, root): sha256 for file, sha256 in file_hashes(files, folder).items()}
@@ -158,6 +162,12 @@ def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Call
         return domain, None, messages if unchanged and domain.unfitted is None else None
 
     return _load_or_make(entry, declaration.name, make).domain
+
+
+def _decodes_slowly(declaration: Declaration) -> bool:
+    """Whether a domain takes long to decode for the size of its files."""
+    sources = [source for source in (declaration.main, declaration.test) if source is not None]
+    return any(source.options.get("features") in SLOW_FEATURES for source in sources)
 
 
 def load_derived(folder: Path, key: str, base: Domain, make: Callable[[], tuple[Domain, float]]) -> StoredDomain:
