@@ -104,7 +104,8 @@ def _step_costs(records: pd.DataFrame, entries: pd.Index[str]) -> tuple[Array, A
         if method == "balanced_tasks" and json.loads(options).get("balancer", "equal") == "equal"
     ]
     cost_M = milliseconds.reindex(entries).to_numpy(dtype=np.float64)
-    return cost_M, cost_M / (float(milliseconds[equal[0]]) if equal else np.nan)
+    ratio_M = cost_M / (float(milliseconds[equal[0]]) if equal else np.nan)
+    return np.asarray(cost_M, dtype=np.float64), np.asarray(ratio_M, dtype=np.float64)
 
 
 def _extreme(task_MK: Estimate, names: list[str], *, worst: bool) -> list[str]:
