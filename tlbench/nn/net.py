@@ -164,8 +164,8 @@ class TaskHeads(nn.Module):
 
     def forward(self, features_BD: Tensor) -> Tensor:
         """All outputs from one matrix product."""
-        weight = torch.cat([head.weight for head in self.heads])
-        return F.linear(features_BD, weight, torch.cat([head.bias for head in self.heads]))
+        weight = torch.cat([head.get_parameter("weight") for head in self.heads])
+        return F.linear(features_BD, weight, torch.cat([head.get_parameter("bias") for head in self.heads]))
 
 
 class TaskNet(Net):
