@@ -1,8 +1,8 @@
 """Balancers against TorchJD 0.18.0 and LibMTL (commit 4336804847eaa5e0b924b743d76beec7ac3fdc97), on the same numbers.
 
 `references.npz` holds four random Jacobians (5, 100): plain, similar, of scales 0.1 to 30, and conflicting; what TorchJD makes
-of them in double precision, after `torch.manual_seed(7)`; and 12 vectors of 5 losses with the gradients by the losses that LibMTL
-gives, after `torch.manual_seed(5)`. `cagrad_tight` is the published program by CLARABEL with tolerances of 1e-15.
+of them in double precision, after `torch.manual_seed(7)`; and 12 vectors of 5 losses with the gradients by the losses that
+LibMTL gives, after `torch.manual_seed(5)`. `cagrad_tight` is the published program by CLARABEL with tolerances of 1e-15.
 """
 
 from __future__ import annotations

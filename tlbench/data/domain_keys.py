@@ -70,13 +70,9 @@ class CommonKeys(Strict, strict=True):
                 "tasks_by_group; no other task takes one of them."
             )
         if len(self.tasks) == 1:
-            raise ValueError(
-                f"tasks names {next(iter(self.tasks))!r} alone. Name two label columns, or set another task."
-            )
+            raise ValueError(f"tasks names {next(iter(self.tasks))!r} alone. Name two label columns, or set another task.")
         if self.task == "multi_task" and self.test is not None:
-            raise ValueError(
-                "A domain of several tasks has no test samples. Declare them as the target of the pair."
-            )
+            raise ValueError("A domain of several tasks has no test samples. Declare them as the target of the pair.")
         if self.drop_others and self.unknown:
             raise ValueError("drop_others and unknown can't both be set: other labels are either dropped or unknown.")
         if (self.drop_others or self.unknown or self.keep) and self.classes is None:

@@ -12,7 +12,14 @@ from tlbench.suite import MEAN
 
 
 def mean(accuracies: Accuracies, rule: str, row: str, pairs: list[str]) -> float | None:
-    """The mean of a row over pairs, in per cent; None where one of them is missing."""
+    """The mean of a row over pairs, in per cent; None where one of them is missing.
+
+    Args:
+        accuracies: in per cent, by rule, row and pair.
+        rule: of model selection.
+        row: the name of a row of the search.
+        pairs: those that the mean is of.
+    """
     measured = [accuracies[rule, row, pair] for pair in pairs if (rule, row, pair) in accuracies]
     return fmean(measured) if measured and len(measured) == len(pairs) else None
 

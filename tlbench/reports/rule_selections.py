@@ -25,6 +25,7 @@ higher number than the unadapted one. What compares with the unadapted candidate
 LABELS = (1, 5, 10)
 """The labelled samples a class of the rules `k_labels_<k>`."""
 Candidates = dict[str, Array]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 """The arrays of candidates, T of them along the first axis."""
 
 
@@ -102,7 +103,7 @@ def _choices(case: Candidates, seed: int) -> Iterator[tuple[str, tuple[Any, ...]
         )
 
 
-def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Array]]:
+def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Indices]]:
     """The name of each rule, its numbers (T,) of the candidates, and the scored samples whose labels it read."""
     none = np.array([], dtype=np.int64)
     pool = [_facts(case, number, seed) for number in range(len(case["step"]))]
@@ -114,7 +115,11 @@ def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Array]]:
     classes = case["target_outputs"].shape[2] - 1 if "target_outputs" in case else len(case["labeled"]) // max(LABELS)
     for labels in LABELS:
         count = labels * classes
-        yield f"k_labels_{labels}", -case["labeled_losses"][:, :count].astype(float).mean(1), case["labeled"][:count]
+        yield (
+            f"k_labels_{labels}",
+            -case["labeled_losses"][:, :count].astype(float).mean(1),
+            case["labeled"][:count].astype(np.int64),
+        )
 
 
 def _number(rule: str, facts: dict[str, Any]) -> float:

@@ -132,7 +132,8 @@ def label_columns(frame: pd.DataFrame, names: Sequence[str], what: str = "label"
             is_missing_N |= np.array([isinstance(cell, str) and not cell.strip() for cell in cells], dtype=bool)
         count = int(is_missing_N.sum())
         if count and len(names) > 1 and count < len(frame):  # one of several tasks: a sample may lack its label
-            cells = np.where(is_missing_N, None, cells.astype(object))
+            cells = cells.astype(object)
+            cells[is_missing_N] = None
         elif count:
             names_too = (
                 "" if not any(missing) else f", or set missing = [] if one of {', '.join(filter(None, missing))} is a name"

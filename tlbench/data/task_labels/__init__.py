@@ -37,9 +37,7 @@ def task_labels(
     else:
         names = tuple(result.targets) or tuple(kinds)
         if y.ndim != 2 or y.shape[1] != len(names):
-            raise TlbenchError(
-                f"The labels are {y.shape}, and tasks names {len(kinds)} columns. Name them in the reader."
-            )
+            raise TlbenchError(f"The labels are {y.shape}, and tasks names {len(kinds)} columns. Name them in the reader.")
         if unknown := [name for name in kinds if name not in names]:
             raise TlbenchError(unknown_name("label column", unknown[0], names, "tasks"))
         columns = {name: y[:, names.index(name)] for name in kinds}

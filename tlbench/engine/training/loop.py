@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tlbench.clock import Clock
+from tlbench.engine.candidates.steps import CandidateSteps
 from tlbench.engine.data.batches import Batches
 from tlbench.engine.data.inductive import NewHead
 from tlbench.engine.data.inputs import Inputs
@@ -17,7 +18,6 @@ from tlbench.engine.data.phase_batches import PhaseDraws
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.runtime.throughput import UNSCORED
 from tlbench.engine.training import ddp
-from tlbench.engine.training.candidate_steps import CandidateSteps
 from tlbench.engine.training.checkpoint import TrainingState
 from tlbench.engine.training.checkpoint_contents import TrainingPlan, TrainingPosition
 from tlbench.engine.training.learners import Learner, LearnerGroup, group_learners
@@ -65,8 +65,8 @@ def train(
     Raises:
         DivergedError: the loss is not finite.
     """
-    subsets = [None if samples is None else Subset.of(samples) for samples in (validation, trace_target)]
-    learner = Learner(method, Grants.of(task), seed, *subsets)
+    source, target = (None if samples is None else Subset.of(samples) for samples in (validation, trace_target))
+    learner = Learner(method, Grants.of(task), seed, validation=source, trace_target=target)
     (outcome,) = train_learners([learner], training, inputs, clock, on_step=on_step)
     return outcome
 

@@ -5,26 +5,16 @@ Caruana, Multitask learning, Machine Learning 1997. https://doi.org/10.1023/A:10
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor
 
 from tlbench import balancers
 from tlbench.balancers.base import GradientBalancer, LossBalancer
-from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod, Phase
+from tlbench.methods.multi_task._balancer_entry import BalancerEntry
 from tlbench.nn.net import TaskNet, task_loss
 from tlbench.terms import Step
-
-
-def _known(entry: str | dict[str, Any]) -> str | dict[str, Any]:
-    try:
-        balancers.check_balancer(entry)
-    except TlbenchError as error:
-        raise ValueError(str(error)) from error
-    return entry
 
 
 class BalancedTasks(DeepMethod):
@@ -32,7 +22,7 @@ class BalancedTasks(DeepMethod):
 
     reads = frozenset({"source"})
     tasks = frozenset({"classification", "regression", "multi_task"})
-    balancer: Annotated[str | dict[str, Any], AfterValidator(_known)] = Field(
+    balancer: BalancerEntry = Field(
         "equal", description="of the losses or their gradients: a name, or a table with the key 'kind' and options"
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -64,7 +66,7 @@ def _mean(cases: pd.DataFrame, column: str, unit: float = 100) -> float:
     return unit * float(cases[column].mean()) if cases[column].notna().any() else float("nan")
 
 
-def _tidy(lines: list[tuple[object, ...]], suite: str, version: int) -> pd.DataFrame:
+def _tidy(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> pd.DataFrame:
     """Lines of entry, rule, quantity, value and unit in the columns `TIDY`; the rule is in the place of a subgroup."""
     data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value", "unit"])
     data = data[data["value"].notna()].assign(suite=suite, suite_version=version, table="selection", pair=None)
