@@ -52,6 +52,12 @@ def test_its_numbers_are_those_of_the_full_tables(frame):
     assert summary.cells.loc["dann", "pairs"] == "0/6" and summary.cells.loc["joint", "pairs"] == "6/0"
 
 
+def test_an_entry_that_reads_no_sample_has_no_throughput(frame):
+    of_names = grid("zero_shot", 0.5, reads=(), cost=COST | {"train_samples_per_second": 0.0})
+    table = reports.summary(reports.frame([*of_names, *of_splits("dann", 0.4, ("source", "target"))]))
+    assert table.cells["samples"].to_list() == ["", "70.6k/s"] and table.groups[0] == "No samples"
+
+
 def test_it_fits_80_columns_with_long_names():
     name = "an_entry_with_a_very_long_name_of_fifty_characters"
     long = [reports.summary(reports.frame([*grid("source_only", 0.5), *grid(name, 0.6, cost=COST)]))]

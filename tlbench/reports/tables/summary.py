@@ -228,7 +228,7 @@ def _rate(rate: float) -> str:
         if rate >= 0.9995 * factor:
             value = rate / factor
             return f"{value:.0f}{unit}/s" if value >= 99.95 else f"{value:#.3g}{unit}/s"
-    return "" if np.isnan(rate) else f"{rate:.0f}/s" if rate >= 99.5 else f"{rate:#.3g}/s"
+    return "" if np.isnan(rate) or rate == 0 else f"{rate:.0f}/s" if rate >= 99.5 else f"{rate:#.3g}/s"
 
 
 def _legend(shown: _Summary) -> str:
