@@ -64,6 +64,7 @@ def report(
     from tlbench.reports.frames import future_records
 
     reports.check_margin(margin)
+    reports.check_table(table)
     names = tuple(Path(name).stem for name in suites or ())
     chosen = Format.json if json else format
     if compare is not None:
@@ -102,7 +103,9 @@ def write_more(suites: Sequence[str], results: Path) -> None:
     """Print the command that shows the full tables of some suites."""
     where = "" if results == Path("results") else f" --results {results}"
     name = suites[0] if len(suites) == 1 else "SUITE"
-    console.echo(f"more: tlbench report {name}{where} --table accuracy|transfer|throughput|...")
+    console.echo(
+        f"more: tlbench report {name}{where} --table {'accuracy|transfer|...' if where else 'accuracy|transfer|throughput|...'}"
+    )
 
 
 def expected_precision(plan: RunPlan, margin: float | None) -> str:

@@ -43,6 +43,7 @@ __all__ = [
     "Table",
     "accuracy",
     "check_margin",
+    "check_table",
     "class_deltas",
     "compare",
     "cost_details",
@@ -74,6 +75,16 @@ MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
 """The kinds that answer the three questions: does transfer help, can it hurt, and what does it cost."""
 
 
+def check_table(which: str) -> None:
+    """Refuse a name that stands for no table.
+
+    Raises:
+        TlbenchError: the kind is unknown.
+    """
+    if which not in ("main", "all", *KINDS):
+        raise TlbenchError(unknown_name("table", which, ["main", "all", *KINDS]))
+
+
 def tables(
     frame: pd.DataFrame,
     which: str = "all",
@@ -96,9 +107,8 @@ def tables(
     Raises:
         TlbenchError: the kind is unknown, or the frame has no records.
     """
+    check_table(which)
     kinds = {"all": FULL, "main": MAIN}.get(which, (which,))
-    if not set(kinds) <= set(KINDS):
-        raise TlbenchError(unknown_name("table", which, ["main", "all", *KINDS]))
     require_records(frame)
     own = tuple(suites)
     inputs = [
