@@ -25,6 +25,7 @@ LAYERS = (
         "scores",
         "terms",
         "plugins",
+        "registry",
         "threads",
         "clock",
         "data",

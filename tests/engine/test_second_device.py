@@ -143,7 +143,7 @@ def test_no_step_that_may_be_captured_waits(name, away, monkeypatch):
     monkeypatch.setattr(step_runner, "may_capture", lambda choice, device: choice == "graph")
     monkeypatch.setattr(step_runner, "capture", lambda step, stream: captured.append(1) or step)
     assert_alike(name, asked(compile="graph", steps=24), domains(), away)
-    draws = methods.method_class(name).draws_per_sample or name in ("pcgrad", "balanced_tasks")
+    draws = methods.method_class(name).draws_per_sample or name == "pcgrad"
     repeats_passes = name == "pada"
     assert len(captured) % 2 == 0 and bool(captured) != (draws or repeats_passes)
 

@@ -13,6 +13,7 @@ from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.update import update
 from tlbench.methods.domain_generalization._valley import averaged_segments
 from tlbench.methods.multi_source._sources import source_shares
+from tlbench.nn.net import floating_state
 from tlbench.suite import Training
 from tlbench.terms import Labelled, Step
 
@@ -114,7 +115,7 @@ def test_swad_averages_the_steps_of_each_segment_and_the_segments():
     method = fit_deep("swad", steps=20, segments=4, converge=1, tolerance=1, ratio=10.0)
     assert method.means.steps_R.tolist() == [5.0] * 4 and (method.means.loss_R > 0).all()
     averaged = averaged_segments(method.means.loss_R.tolist(), 1, 1, 10.0)
-    mean_P = torch.cat([tensor.flatten() for tensor in method.means.state(method.average)])
+    mean_P = torch.cat([tensor.flatten() for tensor in floating_state(method.average)])
     assert averaged == [1, 2, 3] and torch.allclose(mean_P, method.means.mean_RP[averaged].mean(dim=0))
     x = checks.toy_task().source.x
     assert torch.equal(method.predict(x), method.average(x)) and not torch.equal(method.predict(x), method.net(x))

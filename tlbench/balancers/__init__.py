@@ -6,15 +6,13 @@ names in its entry-point group `tlbench.balancers`. Listing imports no torch.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench import plugins
-from tlbench.errors import TlbenchError, unknown_name
+from tlbench.errors import TlbenchError
+from tlbench.registry import Registry, check_options
 
 if TYPE_CHECKING:
     from tlbench.balancers.base import Balancer
@@ -27,15 +25,25 @@ _NO_BALANCERS = ("base", "adam", "simplex")
 """The modules of this folder that are no balancers."""
 
 
-@functools.cache
-def _shipped() -> dict[str, Path]:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return {file.stem: file for file in files if not file.stem.startswith("_") and file.stem not in _NO_BALANCERS}
+def _base() -> type[Balancer]:
+    from tlbench.balancers.base import Balancer
+
+    return Balancer
+
+
+_FILES = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_"))
+_REGISTRY: Registry[Balancer] = Registry(
+    noun="balancer",
+    modules={file.stem: f"{__name__}.{file.stem}" for file in _FILES if file.stem not in _NO_BALANCERS},
+    folder=Path(__file__).parents[1],
+    group=ENTRY_POINTS,
+    base=_base,
+)
 
 
 def balancer_names() -> list[str]:
     """The names of all balancers, those of entry points among them; no balancer is imported."""
-    return sorted({*_shipped(), *plugins.entry_points(ENTRY_POINTS)})
+    return _REGISTRY.names()
 
 
 def balancer_summary(name: str) -> str:
@@ -44,11 +52,7 @@ def balancer_summary(name: str) -> str:
     Raises:
         TlbenchError: there is no such balancer.
     """
-    if name in _shipped():
-        return plugins.summary(_shipped()[name])
-    if name in balancer_names():
-        return f"(entry point {plugins.entry_points(ENTRY_POINTS)[name].value})"
-    raise TlbenchError(unknown_name("balancer", name, balancer_names()))
+    return _REGISTRY.summary(name)
 
 
 def balancer_class(name: str) -> type[Balancer]:
@@ -57,24 +61,7 @@ def balancer_class(name: str) -> type[Balancer]:
     Raises:
         TlbenchError: there is no such balancer, it cannot be imported, or its module defines none or several.
     """
-    from tlbench.balancers.base import Balancer
-
-    if name in _shipped():
-        module: Any = importlib.import_module(f"{__name__}.{name}")
-    elif name in balancer_names():
-        module = plugins.load_entry_point(plugins.entry_points(ENTRY_POINTS)[name])
-        if isinstance(module, type) and issubclass(module, Balancer):
-            return module
-    else:
-        raise TlbenchError(unknown_name("balancer", name, balancer_names()))
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Balancer) and value.__module__ == module.__name__
-    ]
-    if len(classes) != 1:
-        raise TlbenchError(f"{module.__name__}: The module defines {len(classes)} subclasses of Balancer. Define exactly one.")
-    return classes[0]
+    return _REGISTRY.kind(name)
 
 
 def make_balancer(name: str, tasks: int, options: Mapping[str, Any] | None = None) -> Balancer:
@@ -90,12 +77,7 @@ def make_balancer(name: str, tasks: int, options: Mapping[str, Any] | None = Non
     """
     kind, given = balancer_class(name), dict(options or {})
     declared = {key: one.default for key, one in inspect.signature(kind).parameters.items() if key != "tasks"}
-    for option, value in given.items():
-        if option not in declared:
-            raise TlbenchError(unknown_name(f"option of {name}", option, declared))
-        types = (float, int) if isinstance(declared[option], float) else (type(declared[option]),)
-        if type(value) not in types:
-            raise TlbenchError(f"Option {option} of {name} is {value!r}. It is of the type {types[0].__name__}.")
+    check_options(name, given, declared)
     try:
         return kind(tasks, **given)
     except ValueError as error:

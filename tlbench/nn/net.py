@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -198,3 +199,8 @@ def task_loss(task: LabeledTask, outputs_BO: Tensor, y_B: Tensor) -> Tensor:
         return F.cross_entropy(outputs_BO, y, ignore_index=-100, reduction="sum") / count
     errors_B = torch.where(present, outputs_BO[:, 0] - y_B.nan_to_num(0.0), 0.0)
     return errors_B.square().sum() / count
+
+
+def floating_state(net: nn.Module) -> list[Tensor]:
+    """What of a network can be averaged, in its order: its parameters and statistics, without integer counters."""
+    return [tensor for tensor in itertools.chain(net.parameters(), net.buffers()) if tensor.is_floating_point()]

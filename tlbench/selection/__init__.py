@@ -8,15 +8,14 @@ entry-point group `tlbench.selection`. Neither torch nor scikit-learn is importe
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench import plugins
-from tlbench.errors import TlbenchError, unknown_name
+from tlbench.errors import TlbenchError
+from tlbench.registry import Registry, check_options
 
 if TYPE_CHECKING:
     from tlbench.selection.base import Rule
@@ -28,14 +27,25 @@ ENTRY_POINTS = "tlbench.selection"
 """The entry-point group of installed packages; each entry point names a subclass of `Rule`, or a module with one."""
 
 
-@functools.cache
-def _shipped() -> dict[str, Path]:
-    return {file.stem: file for file in sorted(Path(__file__).parent.glob("*/*.py")) if not file.stem.startswith("_")}
+def _base() -> type[Rule]:
+    from tlbench.selection.base import Rule
+
+    return Rule
+
+
+_FILES = sorted(file for file in Path(__file__).parent.glob("*/*.py") if not file.stem.startswith("_"))
+_REGISTRY: Registry[Rule] = Registry(
+    noun="rule",
+    modules={file.stem: f"{__name__}.{file.parent.name}.{file.stem}" for file in _FILES},
+    folder=Path(__file__).parents[1],
+    group=ENTRY_POINTS,
+    base=_base,
+)
 
 
 def rule_names() -> list[str]:
     """The names of all rules, those of entry points among them; no rule is imported."""
-    return sorted({*_shipped(), *plugins.entry_points(ENTRY_POINTS)})
+    return _REGISTRY.names()
 
 
 def rule_summary(name: str) -> str:
@@ -44,11 +54,7 @@ def rule_summary(name: str) -> str:
     Raises:
         TlbenchError: there is no such rule.
     """
-    if name in _shipped():
-        return plugins.summary(_shipped()[name])
-    if name in rule_names():
-        return f"(entry point {plugins.entry_points(ENTRY_POINTS)[name].value})"
-    raise TlbenchError(unknown_name("rule", name, rule_names()))
+    return _REGISTRY.summary(name)
 
 
 def rule_class(name: str) -> type[Rule]:
@@ -57,24 +63,7 @@ def rule_class(name: str) -> type[Rule]:
     Raises:
         TlbenchError: there is no such rule, it cannot be imported, or its module defines none or several.
     """
-    from tlbench.selection.base import Rule
-
-    if name in _shipped():
-        module: Any = importlib.import_module(f"{__name__}.{_shipped()[name].parent.name}.{name}")
-    elif name in rule_names():
-        module = plugins.load_entry_point(plugins.entry_points(ENTRY_POINTS)[name])
-        if isinstance(module, type) and issubclass(module, Rule):
-            return module
-    else:
-        raise TlbenchError(unknown_name("rule", name, rule_names()))
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__
-    ]
-    if len(classes) != 1:
-        raise TlbenchError(f"{module.__name__}: The module defines {len(classes)} subclasses of Rule. Define exactly one.")
-    return classes[0]
+    return _REGISTRY.kind(name)
 
 
 def make_rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
@@ -85,12 +74,7 @@ def make_rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
     """
     kind, given = rule_class(name), dict(options or {})
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    for option, value in given.items():
-        if option not in defaults:
-            raise TlbenchError(unknown_name(f"option of {name}", option, defaults))
-        kinds = (float, int) if isinstance(defaults[option], float) else (type(defaults[option]),)
-        if type(value) not in kinds:
-            raise TlbenchError(f"Option {option} is {value!r}. It is of the type {kinds[0].__name__}.")
+    check_options(name, given, defaults)
     return kind(**given)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from tlbench.nn.net import floating_state
 
 HASH_FACTOR, HASH_RANGE = 2654435761, 2**32
 """Multiplicative hashing (Knuth, The art of computer programming, volume 3)."""
@@ -27,7 +28,7 @@ class SegmentMeans(nn.Module):
 
     def __init__(self, net: nn.Module, segments: int) -> None:
         super().__init__()
-        numbers = sum(tensor.numel() for tensor in self.state(net))
+        numbers = sum(tensor.numel() for tensor in floating_state(net))
         self.register_buffer("mean_RP", torch.zeros(segments, numbers))
         self.register_buffer("loss_R", torch.zeros(segments))
         self.register_buffer("steps_R", torch.zeros(segments))
@@ -45,18 +46,13 @@ class SegmentMeans(nn.Module):
         number = self.segment[None]
         self.steps_R.index_add_(0, number, torch.ones_like(self.steps_R[:1]))
         mean_P, steps = self.mean_RP.index_select(0, number), self.steps_R.index_select(0, number)
-        current_P = torch.cat([tensor.flatten() for tensor in self.state(net)])
+        current_P = torch.cat([tensor.flatten() for tensor in floating_state(net)])
         self.mean_RP.index_copy_(0, number, mean_P.lerp(current_P[None], 1 / steps[:, None]))
 
     @torch.no_grad()
     def put_mean(self, segments: Sequence[int], net: nn.Module) -> None:
         """Put the mean of some segments into a network."""
-        tensors = self.state(net)
+        tensors = floating_state(net)
         mean_P = self.mean_RP[list(segments)].mean(dim=0)
         for tensor, numbers in zip(tensors, mean_P.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(numbers.view_as(tensor))
-
-    @staticmethod
-    def state(net: nn.Module) -> list[Tensor]:
-        """The parameters and the statistics of a network, without integer counters."""
-        return [tensor for tensor in itertools.chain(net.parameters(), net.buffers()) if tensor.is_floating_point()]

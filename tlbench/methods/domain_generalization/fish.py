@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 
 from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import AlternatingUpdate, DeepMethod, Group, Phase
 from tlbench.methods.multi_source._sources import source_shares
+from tlbench.nn.net import floating_state
 from tlbench.terms import Step
 
 
@@ -45,12 +45,6 @@ class Fish(DeepMethod):
 
     def interpolate(self, progress: float) -> None:
         """Go the share `meta_rate` of the way from the network at the start of the step to the present one."""
-        pairs = zip(
-            itertools.chain(self.start.parameters(), self.start.buffers()),
-            itertools.chain(self.net.parameters(), self.net.buffers()),
-            strict=True,
-        )
-        for start, current in pairs:
-            if start.is_floating_point():
-                start.lerp_(current, self.meta_rate)
-                current.copy_(start)
+        for start, current in zip(floating_state(self.start), floating_state(self.net), strict=True):
+            start.lerp_(current, self.meta_rate)
+            current.copy_(start)

@@ -7,13 +7,13 @@ Cha et al., SWAD: domain generalization by seeking flat minima, NeurIPS 2021. ht
 from __future__ import annotations
 
 import copy
-import itertools
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import DeepMethod, Group, Phase
+from tlbench.nn.net import floating_state
 
 
 class WeightAverage(DeepMethod):
@@ -41,14 +41,8 @@ class WeightAverage(DeepMethod):
     def follow(self, progress: float) -> None:
         """Move the average by 1 / (count + 1) of the way to the network; before `start` all the way."""
         self.count.add_(progress >= self.start)
-        pairs = zip(
-            itertools.chain(self.average.parameters(), self.average.buffers()),
-            itertools.chain(self.net.parameters(), self.net.buffers()),
-            strict=True,
-        )
-        for average, current in pairs:
-            if average.is_floating_point():
-                average.lerp_(current, 1 / (self.count + 1))
+        for average, current in zip(floating_state(self.average), floating_state(self.net), strict=True):
+            average.lerp_(current, 1 / (self.count + 1))
 
     def predict(self, x: Tensor) -> Tensor:
         """The logits (B, C) of the average."""

@@ -5,13 +5,12 @@ Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022. https://arxi
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from pydantic import Field
 
 from tlbench.methods.base import Passes, Phase
 from tlbench.methods.source_then_target import SourceThenTarget
+from tlbench.nn.net import floating_state
 
 
 class WiSEFT(SourceThenTarget):
@@ -29,12 +28,10 @@ class WiSEFT(SourceThenTarget):
 
     def store_source(self, passes: Passes) -> None:
         """Store the state of the network after the source."""
-        self.source_state = [t.detach().clone() for t in itertools.chain(self.net.parameters(), self.net.buffers())]
+        self.source_state = [tensor.detach().clone() for tensor in floating_state(self.net)]
 
     def interpolate(self, passes: Passes) -> None:
         """Set the network to the interpolated weights; counters of batches stay."""
-        tensors = itertools.chain(self.net.parameters(), self.net.buffers())
         with torch.no_grad():
-            for tuned, source in zip(tensors, self.source_state, strict=True):
-                if tuned.is_floating_point():
-                    tuned.copy_(torch.lerp(source, tuned, self.alpha))
+            for tuned, source in zip(floating_state(self.net), self.source_state, strict=True):
+                tuned.copy_(torch.lerp(source, tuned, self.alpha))

@@ -29,7 +29,11 @@ class BalancedTasks(DeepMethod):
     def build(self) -> None:
         """Create the balancer."""
         name, options = balancers.check_balancer(self.balancer)
-        self.balancing = balancers.make_balancer(name, max(len(self.net.tasks), 1), options)
+        tasks = max(len(self.net.tasks), 1)
+        self.balancing = balancers.make_balancer(name, tasks, options)
+        self.register_buffer("latest", torch.zeros(tasks))
+
+    latest: Tensor
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase: of one loss, or of the losses of all tasks, whose gradients the balancer combines."""
@@ -40,24 +44,25 @@ class BalancedTasks(DeepMethod):
     def loss(self, step: Step) -> Tensor:
         """The balanced loss, a scalar."""
         assert isinstance(self.balancing, LossBalancer)
-        losses = torch.stack(self.task_losses(step))
+        losses, present_K = self.losses_and_present(step)
         if self.balancing.reads_losses_after:
             self._last = step
-        return self.balancing.loss(losses, self.present)
+        return self.balancing.loss(torch.stack(losses), present_K)
 
     def task_losses(self, step: Step) -> tuple[Tensor, ...]:
-        """The loss of each task, a scalar; 0 for one without a label in the batch."""
+        """The loss of each task, a scalar; 0 for one without a label in the batch. `latest` holds them for `combine`."""
+        losses, _ = self.losses_and_present(step)
+        self.latest.copy_(torch.stack(losses).detach())
+        return losses
+
+    def losses_and_present(self, step: Step) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The losses of K tasks, scalars, and which tasks have a label in the batch (K,)."""
         x, y = step.source.x, step.source.y
         if not isinstance(self.net, TaskNet):
-            losses: tuple[Tensor, ...] = (self.criterion(self.net(x), y),)
-            self.present = torch.ones(1, dtype=torch.bool, device=x.device)
-        else:
-            features_BD, heads = self.net.backbone(x), self.net.task_heads
-            pairs = zip(self.net.tasks, heads, y.T, strict=True)
-            losses = tuple(task_loss(task, head(features_BD), y_B) for task, head, y_B in pairs)
-            self.present = y.isfinite().any(dim=0)
-        self.latest = torch.stack([loss.detach() for loss in losses])
-        return losses
+            return (self.criterion(self.net(x), y),), torch.ones(1, dtype=torch.bool, device=x.device)
+        features_BD, heads = self.net.backbone(x), self.net.task_heads
+        pairs = zip(self.net.tasks, heads, y.T, strict=True)
+        return tuple(task_loss(task, head(features_BD), y_B) for task, head, y_B in pairs), y.isfinite().any(dim=0)
 
     def combine(self, gradients_KP: Tensor) -> Tensor:
         """Gradients (K, P) of the tasks by the shared parameters -> one gradient (P,)."""
@@ -70,6 +75,6 @@ class BalancedTasks(DeepMethod):
 
     def after(self, progress: float) -> None:
         """Show the balancer the losses of the same batch after the update."""
-        self.task_losses(self._last)
-        self.balancing.after(self.latest, self.present)
+        losses, present_K = self.losses_and_present(self._last)
+        self.balancing.after(torch.stack(losses), present_K)
         del self._last
