@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_files import IDX, MAT, NPZ, SVM, X, Y, quick, write_small_files
 
-from tlbench.data.decoding import arrays, labels
+from tlbench.data.decoding import arrays
+from tlbench.data.labels import classes as labels
 from tlbench.data.readers import mat
 from tlbench.errors import TlbenchError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from domain_tables import declaration_errors, load_domain, refused_domain
 
-from tlbench.data.decoding import labels
+from tlbench.data.labels import classes as labels
 from tlbench.errors import TlbenchError
 
 CSV = {"reader": "csv", "path": "d.csv", "label": "y", "features": ["x"]}

@@ -13,7 +13,8 @@ from domain_tables import load_domain, refused_domain
 from scipy import sparse
 from small_files import IRIS, MAT, NPZ, X, Y, write_npz, write_small_files
 
-from tlbench.data.decoding import arrays, labels
+from tlbench.data.decoding import arrays
+from tlbench.data.labels import classes as labels
 from tlbench.errors import TlbenchError
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tlbench import data
 from tlbench.data import preview
-from tlbench.data.decoding import labels
 from tlbench.data.divergence import measure_divergence
+from tlbench.data.labels import classes as labels
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain
 

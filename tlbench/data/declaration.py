@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tlbench.data import preparation, readers, shifts
-from tlbench.data.decoding.labels import UNKNOWN, normalized
 from tlbench.data.domain_keys import COMMON_KEYS, TEST_KEYS, CommonKeys
 from tlbench.data.function_registry import FunctionRegistry
+from tlbench.data.labels.classes import UNKNOWN, normalized
 from tlbench.data.validation import check
 from tlbench.errors import unknown_name
 from tlbench.terms import Strict

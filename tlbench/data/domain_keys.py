@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from tlbench.data.decoding.labels import UNKNOWN, normalized
+from tlbench.data.labels.classes import UNKNOWN, normalized
 from tlbench.errors import did_you_mean
 from tlbench.terms import Strict
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlbench.data.decoding import arrays, mapped_arrays
 from tlbench.data.decoding.arrays import Array
-from tlbench.data.decoding.labels import MAX_ROUNDING
+from tlbench.data.labels.classes import MAX_ROUNDING
 from tlbench.terms import Labelled
 
 SubsetArrays = tuple[Array, Array, "Array | None"]

@@ -16,7 +16,10 @@ from tlbench.data.cache import load_cached
 from tlbench.data.declaration import DataSource, Declaration, Operation
 from tlbench.data.decoding import arrays, files, mapped_arrays
 from tlbench.data.decoding.arrays import UnencodedSamples
-from tlbench.data.decoding.labels import (
+from tlbench.data.domain_sequence import domain_sequence
+from tlbench.data.finished_arrays import fingerprint, merged_features, to_arrays, to_labelled
+from tlbench.data.fitted_features import UnfittedFeatures
+from tlbench.data.labels.classes import (
     UNKNOWN,
     encode_labels,
     label_array,
@@ -25,10 +28,7 @@ from tlbench.data.decoding.labels import (
     select_classes,
     target_array,
 )
-from tlbench.data.domain_sequence import domain_sequence
-from tlbench.data.finished_arrays import fingerprint, merged_features, to_arrays, to_labelled
-from tlbench.data.fitted_features import UnfittedFeatures
-from tlbench.data.task_labels import task_labels
+from tlbench.data.labels.tasks import task_labels
 from tlbench.errors import TlbenchError
 from tlbench.terms import Domain, LabeledTask
 

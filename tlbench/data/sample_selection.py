@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from tlbench.data.decoding.arrays import Array
-from tlbench.data.decoding.labels import check_unicode, normalized
+from tlbench.data.labels.classes import check_unicode, normalized
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:

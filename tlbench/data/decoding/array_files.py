@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tlbench.data.decoding import files, mapped_arrays
 from tlbench.data.decoding.arrays import Array, ReaderResult, is_sparse
 from tlbench.data.decoding.axes import Axes, oriented
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.data.sample_selection import Where, condition_mask
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlbench.data.decoding.labels import listed
 from tlbench.data.decoding.number_texts import NumberFormat, number_error
 from tlbench.data.decoding.table_options import TableOptions
+from tlbench.data.labels.classes import listed
 from tlbench.data.sample_selection import check_column
 from tlbench.errors import TlbenchError
 

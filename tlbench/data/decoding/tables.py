@@ -18,8 +18,8 @@ from tlbench.data.decoding import columns, feature_encoders, files
 from tlbench.data.decoding.arrays import Array, ReaderResult
 from tlbench.data.decoding.columns import Table
 from tlbench.data.decoding.feature_encoders import UnencodedTable
-from tlbench.data.decoding.labels import listed, normalized
 from tlbench.data.decoding.table_options import Fit, TableOptions
+from tlbench.data.labels.classes import listed, normalized
 from tlbench.data.sample_selection import check_column, select
 from tlbench.errors import TlbenchError
 

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from tlbench.data import sample_selection
 from tlbench.data.decoding import datasets_folders, files, folders, images, table_options, tables
 from tlbench.data.decoding.arrays import Array, ReaderResult
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.data.readers import text
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.terms import Strict

@@ -12,7 +12,7 @@ from tlbench.data.decoding import array_files, files
 from tlbench.data.decoding.array_files import Piece
 from tlbench.data.decoding.arrays import ReaderResult
 from tlbench.data.decoding.axes import Axes, oriented
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.errors import TlbenchError
 from tlbench.terms import Strict
 

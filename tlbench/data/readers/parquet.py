@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tlbench.data.decoding import files, tables
 from tlbench.data.decoding.arrays import ReaderResult
-from tlbench.data.decoding.labels import normalized
 from tlbench.data.decoding.table_options import TableOptions
+from tlbench.data.labels.classes import normalized
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.data.decoding import files, tables
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.errors import TlbenchError, did_you_mean
 
 if TYPE_CHECKING:

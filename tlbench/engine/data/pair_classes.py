@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.label_sets import OPEN_SETS, UNKNOWN, LabelSet
 from tlbench.terms import Domain
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tlbench import methods
-from tlbench.data.decoding.labels import listed
+from tlbench.data.labels.classes import listed
 from tlbench.engine import frozen
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.errors import TlbenchError

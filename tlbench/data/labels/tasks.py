@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data.decoding.arrays import ReaderResult
-from tlbench.data.decoding.labels import encode_labels, label_array
+from tlbench.data.labels.classes import encode_labels, label_array
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.terms import LabeledTask
 
