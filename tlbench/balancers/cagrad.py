@@ -31,6 +31,8 @@ class CaGrad(GradientBalancer):
         gram = (gram_KK / gram_KK.diagonal().mean()).cpu().numpy()
         products, equal = gram.mean(axis=1), np.full(len(gram), 1 / len(gram))
         radius = self.c * np.sqrt(max(float(products.mean()), 0.0))
+        if radius == 0:  # any weights give the mean gradient
+            return torch.from_numpy(equal / (1 + self.c**2))
 
         def function(w: simplex.Array) -> tuple[float, simplex.Array, simplex.Array]:
             moved = gram @ w

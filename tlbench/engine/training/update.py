@@ -87,9 +87,14 @@ def _combine_gradients(phase: Phase, losses: tuple[Tensor, ...], optimizer: Phas
     flat_KP = torch.stack([torch.cat([gradients[i].flatten().float() for i in shared]) for gradients in by_loss])
     combined = phase.combine(flat_KP).split([parameters[i].numel() for i in shared])
     for i, gradient in zip(shared, combined, strict=True):
-        parameters[i].grad = gradient.view_as(parameters[i]).to(parameters[i].dtype)
+        parameters[i].grad = _in_layout_of(parameters[i], gradient.view_as(parameters[i]))
     for i, parameter in enumerate(parameters):
         if i not in shared:
             own = [gradients[i] for gradients in by_loss if gradients[i] is not None]
-            parameter.grad = torch.stack(own).sum(dim=0) if own else None
+            parameter.grad = _in_layout_of(parameter, torch.stack(own).sum(dim=0)) if own else None
     return torch.stack([loss.detach() for loss in losses]).sum()
+
+
+def _in_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient in the type and the memory layout of its parameter, without which fused optimizers pair the wrong elements."""
+    return torch.empty_like(parameter).copy_(gradient)

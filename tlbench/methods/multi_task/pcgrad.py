@@ -21,6 +21,7 @@ class PcGrad(DeepMethod):
     reads = frozenset({"source", "target_labeled"})
     soft_labels = True
     tasks = frozenset({"classification", "regression"})
+    version = 2
 
     def build(self) -> None:
         """Create the source's head; `net.head` is the target's."""
