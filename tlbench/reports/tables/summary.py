@@ -15,7 +15,7 @@ from tlbench.reports.published_levels import LevelComparison, level_comparisons,
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate
-from tlbench.reports.table import Table, best_two, bounds, estimate_texts, mark_columns, text_cells, tidy
+from tlbench.reports.table import VERDICTS, Table, best_two, bounds, estimate_texts, mark_columns, text_cells, tidy
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.cost import MACHINE, machine_groups, machine_text, medians_of
 from tlbench.reports.tables.expected_precision import precision_note
@@ -59,11 +59,10 @@ def summary(
     cells = _cells(shown)
     levels = level_comparisons(scores, records, suites)
     best = best_two(shown.mean_M, scores.direction, scores.floor)
-    verdicts = {1.0: "better", 0.0: "undecided", -1.0: "worse"}
     marks = {
         _metric_name(scores): best,
-        "delta": [verdicts.get(verdict, "") for verdict in shown.verdict_M],
-        "verdict": [verdicts.get(verdict, "") for verdict in shown.verdict_M],
+        "delta": [VERDICTS.get(verdict, "") for verdict in shown.verdict_M],
+        "verdict": [VERDICTS.get(verdict, "") for verdict in shown.verdict_M],
     }
     line, notes = _legend(shown), _notes(shown, frame, margin)
     return Table(
