@@ -23,6 +23,7 @@ class Options(BaseModel):
     channels: int = Field(32, ge=1, description="of the first convolution; the second has twice as many")
     width: int = Field(128, ge=1, description="D, the channels of the last convolution")
     kernel: int = Field(5, ge=1, description="time steps of the first convolution's kernel; the others have at most 5")
+    stride: int = Field(1, ge=1, description="time steps from one place of the first convolution's kernel to the next")
     batch_norm: bool = Field(True, description="batch normalisation after each convolution")
     dropout: float = Field(0.0, ge=0, lt=1, description="after the first convolution")
 
@@ -40,12 +41,13 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
         )
     widths = [shape[0], options.channels, 2 * options.channels, options.width]
     kernels = [options.kernel, min(options.kernel, 5), min(options.kernel, 5)]
+    strides = [options.stride, 1, 1]
     stages: list[nn.Module] = []
-    for before, after, kernel in zip(widths, widths[1:], kernels, strict=False):
+    for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False):
         is_last = len(stages) == 2
         stages.append(
             nn.Sequential(
-                nn.Conv1d(before, after, kernel, padding=kernel // 2),
+                nn.Conv1d(before, after, kernel, stride, padding=kernel // 2),
                 *([nn.BatchNorm1d(after)] * options.batch_norm),
                 nn.ReLU(),
                 *([nn.AdaptiveAvgPool1d(1), nn.Flatten()] if is_last else [nn.MaxPool1d(2)]),
