@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_suite import CPU, blobs, case, domain, suite
 
@@ -12,6 +13,7 @@ from tlbench import engine, records, reports
 from tlbench.engine.candidates.packing import pack
 from tlbench.records.candidates import facts_file, label_free_facts, sealed_facts
 from tlbench.reports.rule_selections import cross_fitted, weighted_spearman
+from tlbench.reports.tables.rule_ranks import TRIVIAL, ranks_elsewhere
 
 ENTRIES = {"source_only": {}, "dann": {}, "shot_im": {}}
 
@@ -63,6 +65,19 @@ def test_the_tables_say_accuracy_regret_and_gate(results):
     assert reports.tables(frame, "selection") == []
     shown = json.loads(reports.render([methods, rules, gate], "json"))
     assert {table["kind"] for table in shown["tables"]} == {"selection"} and "regret_margin" in json.dumps(shown)
+
+
+def test_the_best_rule_is_ranked_elsewhere(results):
+    selections = reports.rule_selections(results, read(results))
+    other = selections.assign(suite="other", accuracy=selections["accuracy"].where(selections["rule"] != "iwcv", 1.0))
+    both = pd.concat([selections, other])
+    rules = len(set(selections["rule"]) - {*TRIVIAL})
+    assert ranks_elsewhere("iwcv", both, "tiny", 1) == (
+        f"Elsewhere it ranks 1 of {rules} on other, 2 of 5 in skada-bench, 2 of 2 in UDA-4-TSC."
+    )
+    assert "on other" not in ranks_elsewhere("iwcv", selections, "tiny", 1)
+    assert ranks_elsewhere("rank_me", selections, "tiny", 1) == ""
+    assert "Elsewhere it ranks" in reports.tables(reports.frame(read(results)), "selection", selections=both)[1].caption
 
 
 def test_a_planted_collapse_is_refused_by_im_and_accepted_by_entropy(results, tmp_path):

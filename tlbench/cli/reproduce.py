@@ -31,12 +31,18 @@ def reproduce(
     The cases of a published search may take an hour: after Ctrl-C the same command goes on with those that are left.
     """
     from tlbench import published
+    from tlbench.reports import published_regrets
 
     if table is None:
         for name in published.table_names():
             console.echo(f"{name:28} {published.load_table(name).title}")
         for name in published.search_names():
             console.echo(f"{name:28} {published.load_search(name).title}")
+        for name in published_regrets.names():
+            console.echo(f"{name:28} {published_regrets.load(name).title}: regrets of rules, from a copy of its files")
+        return
+    if table in published_regrets.names():
+        _reproduce_regrets(table, data or Path(), markdown)
         return
     if table in published.search_names():
         _reproduce_search(table, results, data, device, names or (), pair or (), trials, markdown)
@@ -83,4 +89,22 @@ def _reproduce_search(
     )
     console.echo(search_text.text(search, accuracies, "markdown" if markdown else "text"))
     if not all(search_text.holds(search, accuracies, statement) for statement in search.statements):
+        raise typer.Exit(1)
+
+
+def _reproduce_regrets(table: str, folder: Path, markdown: bool) -> None:
+    """Print the regrets of selection rules that follow from files of a publication, beside those on file here.
+
+    Args:
+        table: the name of the table.
+        folder: holds its files.
+        markdown: whether tables are written as Markdown.
+    """
+    from tlbench.published import regret_text
+    from tlbench.reports import published_regrets
+
+    loaded = published_regrets.load(table)
+    regrets = published_regrets.group_regrets(loaded, loaded.read(folder))
+    console.echo(regret_text.text(loaded, regrets, "markdown" if markdown else "text"))
+    if not regret_text.is_reproduced(loaded, regrets):
         raise typer.Exit(1)

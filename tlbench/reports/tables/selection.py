@@ -9,7 +9,9 @@ import pandas as pd
 
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Estimate
+from tlbench.reports.statistics.regrets import rule_regrets
 from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.tables.rule_ranks import TRIVIAL, adapting_cases, ranks_elsewhere
 
 OWN_LOSS = {
     ("entropy", "min_entropy"),
@@ -25,8 +27,6 @@ SHOWN = ("last", "source_risk", "im", "bnm", "ens_v", "mix_val", "k_labels_5")
 """The rules that have a column in the table of methods; the data of the table have all of them."""
 GATES = ("im", "bnm", "entropy", "k_labels_5", "k_labels_10")
 """The rules by which a case may refuse to adapt."""
-TRIVIAL = ("last", "random", "step_0", "k_labels_1", "k_labels_5", "k_labels_10")
-"""Rules that are references, so that none of them is called the best."""
 
 
 def selection(chosen: pd.DataFrame | None, suite: str, version: int) -> list[Table]:
@@ -46,8 +46,8 @@ def selection(chosen: pd.DataFrame | None, suite: str, version: int) -> list[Tab
     base = own[own["is_baseline"]].set_index(["pair", "seed", "rule"])["accuracy"]
     own["delta"] = own["accuracy"] - base.reindex(pd.MultiIndex.from_frame(own[["pair", "seed", "rule"]])).to_numpy()
     name = f"{suite} v{version}"
-    makers = (_of_methods, _of_rules, _of_gates)
-    return [table for maker in makers if (table := maker(own, suite, version, name)) is not None]
+    tables = [_of_methods(own, suite, version, name), _of_rules(own, suite, version, name, chosen)]
+    return [table for table in (*tables, _of_gates(own, suite, version, name)) if table is not None]
 
 
 def _estimate(cases: pd.DataFrame, column: str) -> Estimate:
@@ -105,19 +105,28 @@ def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table
     )
 
 
-def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str) -> Table | None:
-    """Regret, and how often a rule fails, over all methods that adapt."""
-    adapting = own[~own["is_baseline"] & own["unadapted"].notna()]
+def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd.DataFrame) -> Table | None:
+    """Regret, and how often a rule fails, over all methods that adapt.
+
+    Args:
+        own: the lines of the suite.
+        suite: its name.
+        version: its version.
+        name: both in one text.
+        chosen: the lines of all suites, for the rank of the best rule elsewhere.
+    """
+    adapting = adapting_cases(own)
     if adapting.empty:
         return None
-    cells, lines, regrets = {}, [], {}
+    cells, lines = {}, []
+    summary = rule_regrets(adapting.rename(columns={"unadapted": "reference"}))
+    regrets = {str(rule): float(mean) for rule, mean in summary["mean"].items()}
     for rule, cases in adapting.groupby("rule"):
         blind = _mean(cases.assign(blind=cases["oracle"] - cases["mean"]), "blind")
-        regrets[str(rule)] = _mean(cases, "regret")
         values = {
-            "worst regret": 100 * float(cases["regret"].max()),
+            "worst regret": float(summary.loc[rule, "worst"]),
             "normalised regret": regrets[str(rule)] / blind if blind > 0 else float("nan"),
-            "below unadapted %": 100 * float((cases["accuracy"] < cases["unadapted"]).mean()),
+            "below unadapted %": float(summary.loc[rule, "below reference"]),
             "picked worst %": _mean(cases, "chose_worst"),
             "refused %": _mean(cases, "chose_unadapted"),
             "Spearman": _mean(cases, "spearman", 1),
@@ -127,16 +136,20 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
         texts = {key: "" if np.isnan(value) else number_text(value, decimals.get(key, 1)) for key, value in values.items()}
         cells[str(rule)] = {"regret": _text(cases, "regret"), **texts}
         lines += [("", rule, key, value, "") for key, value in {"regret": regrets[str(rule)], **values}.items()]
-    order = sorted(cells, key=lambda rule: regrets[rule])
+    order = list(regrets)
     best = next((rule for rule in order if rule not in TRIVIAL), order[0])
+    sentences = (
+        f"The best rule without target labels here is {best}: it loses {regrets[best]:.1f} points to the oracle on average.",
+        ranks_elsewhere(best, chosen, suite, version),
+        "A normalised regret of 1 is a blind pick.",
+    )
     frame = pd.DataFrame.from_dict({rule: cells[rule] for rule in order}, orient="index").astype(object)
     frame.index.name = "method"
     return Table(
         suite=name,
         kind="selection",
         title=f"{name}: selection rules",
-        caption=f"The best rule without target labels here is {best}: it loses {regrets[best]:.1f} points to the oracle on "
-        "average. A normalised regret of 1 is a blind pick.",
+        caption=" ".join(filter(None, sentences)),
         cells=frame,
         data=_tidy(lines, suite, version),
     )
