@@ -60,7 +60,7 @@ def test_two_directories_are_compared(folder):
     shown = dict(zip(table["cells"]["index"], table["cells"]["data"], strict=True))
     assert table["kind"] == "compare"
     assert shown["dann"][2:4] == ["+10.0 ± 0.0", "better"]
-    assert shown["source_only"][3] == "same"
+    assert shown["source_only"][3] == "equal"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def test_directories_are_compared_paired_by_seed():
     before = reports.frame([*grid("source_only", 0.5), *grid("dann", 0.6), *grid("gone", 0.6)])
     after = reports.frame([*grid("source_only", 0.5), *grid("dann", 0.65, tlbench="1"), *grid("new", 0.6)])
     (table,) = reports.compare(before, after, ("old", "new"))
-    assert table.cells["verdict"].to_dict() == {"source_only": "same", "dann": "better"}
+    assert table.cells["verdict"].to_dict() == {"source_only": "equal", "dann": "better"}
     assert table.cells.loc["dann", "B - A"] == "+5.0 ± 0.0"
     assert table.cells.loc["dann", "a:b"] == "+5.0 ± 0.0 *"
     assert "6 of 12 cells are equal" in table.caption

@@ -122,7 +122,7 @@ def test_the_delta_is_paired_by_pair_and_seed(two_entries):
     welch = stats.ttest_ind(deltas["a:b"], deltas["b:a"], equal_var=False).confidence_interval(0.95)
     assert value(table, "dann", "high") - value(table, "dann", "low") == pytest.approx((welch.high - welch.low) / 2)
     shown = table.cells.loc["dann"]
-    assert shown["verdict"] == "undecided"
+    assert shown["verdict"] == "n.s."
     assert shown["pairs worse"] == "1 / 2"
     assert shown["worst pair"] == "b:a -3.3"
     assert shown["a:b"].startswith("+9.0 ± ")
@@ -184,7 +184,7 @@ def test_equal_scores_are_no_difference_and_worse_on_no_pair():
     (table,) = reports.transfer(reports.frame(same))
     assert table.cells.loc["same", ["mean delta", "verdict", "pairs worse"]].to_list() == [
         "0.0 ± 0.0",
-        "no difference",
+        "equal",
         "0 / 2",
     ]
 

@@ -45,7 +45,7 @@ def test_a_deterministic_delta_is_tested_on_samples_by_mcnemars_exact_test(tmp_p
     delta = 100 * (gained - lost) / SAMPLES
     assert table.cells.loc["pca", "a:b"] == f"{delta:+.1f}" + " *" * bool(adjusted <= 0.05)
     assert table.cells.loc["pca", ["mean delta", "verdict"]].to_list() == [f"{delta:+.1f}", ""]
-    assert table.cells.loc["same", ["a:b", "verdict"]].to_list() == ["0.0", "no difference"]
+    assert table.cells.loc["same", ["a:b", "verdict"]].to_list() == ["0.0", "equal"]
     assert "exact McNemar test over the scored samples" in table.caption
     assert value(table, "pca", "low", "a:b") is value(table, "pca", "low") is None
     assert value(table, "pca", "n", "a:b") == 1
@@ -112,6 +112,6 @@ def test_directories_of_single_runs_are_compared_without_an_interval():
     before, after = (reports.frame(cells("pca", {"a:b": [score] * 3})) for score in (0.5, 0.6))
     (table,) = reports.compare(before, after)
     assert table.cells.loc["pca", ["B - A", "verdict", "a:b"]].to_list() == ["+10.0", "", "+10.0"]
-    assert reports.compare(before, before)[0].cells.loc["pca", "verdict"] == "same"
+    assert reports.compare(before, before)[0].cells.loc["pca", "verdict"] == "equal"
     later = reports.frame([record("pca", seed=seed + 10, accuracy=0.6) for seed in range(3)])
     assert reports.compare(before, later)[0].cells.loc["pca", "B - A"] == "+10.0"

@@ -71,7 +71,7 @@ def test_two_implementations_of_one_predictor_make_no_difference(metric):
     frame = reports.frame(made)
     (transfer,), (negative,), accuracy = reports.transfer(frame), reports.negative_transfer(frame), reports.accuracy(frame)
     shown = transfer.cells.loc["pca"]
-    assert shown[["verdict", "pairs better", "pairs worse"]].to_list() == ["no difference", "0 / 2", "0 / 2"]
+    assert shown[["verdict", "pairs better", "pairs worse"]].to_list() == ["equal", "0 / 2", "0 / 2"]
     assert not any(sign in shown[column] for column in ("mean delta", "a:b", "b:a", "worst pair") for sign in "+-*")
     assert transfer.cells.loc["coral", "verdict"] == "better"
     assert negative.cells.loc["pca", ["worse %", "P(better)"]].to_list() == ["0", "0.50"]

@@ -14,7 +14,18 @@ from tlbench.reports.frames import latest_records
 from tlbench.reports.score_cube import ScoreCube, cube_values, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate
-from tlbench.reports.table import VERDICTS, Table, bounds, estimate_texts, mark_columns, pair_texts, text_cells, tidy
+from tlbench.reports.table import (
+    EQUAL,
+    VERDICT_UNIT,
+    VERDICTS,
+    Table,
+    bounds,
+    estimate_texts,
+    mark_columns,
+    pair_texts,
+    text_cells,
+    tidy,
+)
 from tlbench.reports.tables import captions
 
 
@@ -152,7 +163,7 @@ def _cells(comparison: _Comparison) -> pd.DataFrame:
             "B": estimate_texts(Estimate(comparison.mean_b_M, no_margin_M), deltas.decimals),
             "B - A": estimate_texts(comparison.mean, deltas.decimals, signed=True),
             "verdict": [
-                "same" if all(equal_P) else VERDICTS.get(verdict, "")
+                EQUAL if all(equal_P) else VERDICTS.get(verdict, "")
                 for equal_P, verdict in zip(comparison.equal_MP, comparison.verdict_M, strict=True)
             ],
             "train time B / A": ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in comparison.time_ratio_M.tolist()],
@@ -171,12 +182,12 @@ def _data(comparison: _Comparison) -> pd.DataFrame:
             "a": (comparison.mean_a_M, deltas.measure.unit),
             "b": (comparison.mean_b_M, deltas.measure.unit),
             **bounds(comparison.mean, deltas.delta_unit),
-            "verdict": (comparison.verdict_M, "1 better, 0 undecided, -1 worse"),
+            "verdict": (comparison.verdict_M, VERDICT_UNIT),
             "train_time_ratio": (comparison.time_ratio_M, "B / A"),
         },
         of_cell={
             **bounds(comparison.cell, deltas.delta_unit),
-            "mark": (comparison.mark_MP, "1 better, 0 undecided, -1 worse"),
+            "mark": (comparison.mark_MP, VERDICT_UNIT),
         },
     )
 

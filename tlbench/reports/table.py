@@ -32,11 +32,14 @@ Quantities = Mapping[str, tuple[npt.NDArray[Any], str]]
 STAR = " *"
 """Follows a pair, class or group that is significantly better or worse."""
 
-NO_DIFFERENCE = "no difference"
+EQUAL = "equal"
 """The verdict where a method ties with the baseline in every pair and seed."""
 
-VERDICTS = {1.0: "better", 0.0: "undecided", -1.0: "worse"}
-"""The words for the verdicts on a mean and for the marks of single cells."""
+VERDICTS = {1.0: "better", 0.0: "n.s.", -1.0: "worse"}
+"""The words for the verdicts on a mean and for the marks of single cells; n.s.: no significant difference."""
+
+VERDICT_UNIT = "1 better, 0 n.s., -1 worse"
+"""The unit of verdicts and marks in the data of a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class Table:
     published: tuple[LevelComparison, ...] = ()
     """The published levels of the baseline, beside those here."""
     line: str = ""
-    """The caption in one line, which text shows with the notes; empty: text shows the whole caption."""
+    """The caption in one line, which readers see with the notes; empty: they see the whole caption."""
     notes: str = ""
     """The sentences of the caption on what is particular to these records: what is missing, mixed or not comparable."""
     section: str = ""
@@ -69,9 +72,14 @@ class Table:
     groups: tuple[str, ...] = ()
     """The group of each line, for a table whose lines are grouped; lines of one group follow each other."""
 
+    @property
+    def short_caption(self) -> str:
+        """The line of the caption and the notes or, where there is no line, the whole caption."""
+        return " ".join(filter(None, (self.line, self.notes))) if self.line else self.caption
+
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""
-        title, caption = (html.escape(escape_control(text)) for text in (self.title, self.caption))
+        title, caption = (html.escape(escape_control(text)) for text in (self.title, self.short_caption))
         cells = self.cells.map(escape_control).rename(index=escape_control, columns=escape_control)
         with pd.option_context("display.max_colwidth", None):
             return f"<h4>{title}</h4>\n{cells.to_html(escape=True)}\n<p>{caption}</p>\n"

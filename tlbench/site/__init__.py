@@ -250,4 +250,4 @@ def _front(
 _ENDLESS = 10_000
 """A width in characters that no table of a suite reaches."""
 
-_VERDICTS = ("better", "worse", "undecided")
+_VERDICTS = ("better", "worse", "n.s.")

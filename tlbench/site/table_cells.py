@@ -16,7 +16,7 @@ from tlbench.reports import Table
 from tlbench.reports.tables import captions
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
-_WORDS = {"worse": "-1", "undecided": "0", "better": "1"}
+_WORDS = {"worse": "-1", "n.s.": "0", "equal": "0", "better": "1"}
 _CLASSES = {"better", "worse", "best", "second", "text"}
 _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
 """Text that a spreadsheet would run as a formula: no number, delta or interval."""
@@ -122,7 +122,7 @@ def summary(tables: Sequence[Table]) -> Table:
         if delta.marks is not None:
             marks.append(delta.marks.reindex(columns=shown))
         text.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. The verdict is by its 95 % CI.")
-        text.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, 5 % FDR).")
+        text.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, FDR 5 %).")
     if len(costs) == 1:
         shown = [name for name in ("train seconds", "Pareto front") if name in costs[0].cells]
         groups.append(costs[0].cells[shown])
@@ -165,8 +165,8 @@ def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
     for pair in (column for column in delta.cells.columns if column in pairs):
         for row, text, mark in zip(delta.cells.index, delta.cells[pair], marks[pair], strict=True):
             if text:
-                of = values.setdefault(str(row), {"better": [], "worse": [], "undecided": []})
-                of[mark or "undecided"].append(f"{pair} ({text.partition(' ')[0]})")
+                of = values.setdefault(str(row), {"better": [], "worse": [], "n.s.": []})
+                of[mark or "n.s."].append(f"{pair} ({text.partition(' ')[0]})")
     return values
 
 

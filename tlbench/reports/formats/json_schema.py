@@ -31,9 +31,7 @@ class Cells(Strict):
     columns: list[str]
     index: list[str]
     data: list[list[str]]
-    marks: list[list[str]] = Field(
-        description="best, second, better, worse, undecided or front; several are separated by a space"
-    )
+    marks: list[list[str]] = Field(description="best, second, better, worse, n.s. or front; several are separated by a space")
     groups: list[str] = Field(description="the group of each entry, where the table is grouped by what the methods read")
 
 

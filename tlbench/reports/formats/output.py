@@ -171,7 +171,7 @@ def _html(table: Table) -> str:
         + "</tr>"
         for heading, row, row_marks in zip(headings, rows, marks, strict=True)
     )
-    title, text = html.escape(escape_control(table.title)), html.escape(escape_control(table.caption))
+    title, text = html.escape(escape_control(table.title)), html.escape(escape_control(table.short_caption))
     return (
         f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {text}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"

@@ -11,7 +11,7 @@ from tlbench.reports.formats.output import cells_of, marks_of
 from tlbench.reports.formats.plain_text import Block, Cells, blocks, caption, heading, padded, title
 from tlbench.reports.table import Table
 
-STYLES = {"best": "bold", "second": "underline", "better": "green", "worse": "red", "front": "bold", "undecided": "dim"}
+STYLES = {"best": "bold", "second": "underline", "better": "green", "worse": "red", "front": "bold", "n.s.": "dim"}
 """Mark -> style of rich; a sign, a star or a word of the table always says the same as a colour."""
 
 

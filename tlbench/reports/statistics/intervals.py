@@ -196,7 +196,7 @@ def t_quantile(df: Array) -> Array:
 
 
 def verdicts(delta: Estimate, direction: float = 1.0, floor: Array | float = TOLERANCE) -> Array:
-    """1 (better) where the whole 95 % CI is a gain, -1 (worse) where it is a loss, 0 (undecided) where it contains zero.
+    """1 (better) where the whole 95 % CI is a gain, -1 (worse) where it is a loss, 0 (n.s.) where it contains zero.
 
     NaN where there is no interval. `direction` is -1.0 where a negative delta is a gain; a delta up to the floor is a tie.
     """

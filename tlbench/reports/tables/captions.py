@@ -15,7 +15,7 @@ from tlbench.terms import WeightsSource
 
 SELECTION = "Model selection: the last step of a fixed budget."
 
-SIGNIFICANCE = "moderated t-tests; BH, 5 % FDR"
+SIGNIFICANCE = "moderated t-tests; BH, FDR 5 %"
 """The test behind the marks of single pairs, classes and groups."""
 
 SOFTWARE = ("torch", "tlbench")
@@ -111,7 +111,8 @@ def verdicts(cube: ScoreCube) -> str:
     if len(cube.seeds) < MIN_SEEDS:
         return f"Without a 95 % CI there is no verdict. {worse}."
     return (
-        f"Verdict: better or worse if the 95 % CI of the mean delta lies {gain} or {loss} zero, undecided if it contains zero. "
+        f"Verdict: better or worse if the 95 % CI of the mean delta lies {gain} or {loss} zero; n.s.: no significant "
+        "difference, it contains zero. "
         f"{worse} and, before the star, those that are significantly worse. *: significantly better or worse ({SIGNIFICANCE} "
         "over all cells of this table)."
     )

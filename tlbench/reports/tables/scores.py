@@ -16,7 +16,8 @@ from tlbench.reports.statistics import intervals, ties
 from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.statistics.moderated import ModeratedT
 from tlbench.reports.table import (
-    NO_DIFFERENCE,
+    EQUAL,
+    VERDICT_UNIT,
     VERDICTS,
     Quantities,
     Table,
@@ -251,8 +252,7 @@ def _delta_cells(deltas: Deltas) -> pd.DataFrame:
         {
             "mean delta": estimate_texts(deltas.mean, cube.decimals, signed=True),
             "verdict": [
-                NO_DIFFERENCE if tie else VERDICTS.get(verdict, "")
-                for tie, verdict in zip(deltas.tie_M, deltas.verdict_M, strict=True)
+                EQUAL if tie else VERDICTS.get(verdict, "") for tie, verdict in zip(deltas.tie_M, deltas.verdict_M, strict=True)
             ],
             "pairs better": _pair_counts(deltas.better_M, deltas.significantly_better_M, len(cube.pairs)),
             "pairs worse": _pair_counts(deltas.worse_M, deltas.significantly_worse_M, len(cube.pairs)),
@@ -273,7 +273,7 @@ def _delta_data(deltas: Deltas, table: str) -> pd.DataFrame:
         cube.entries,
         of_entry={
             **bounds(deltas.mean, unit),
-            "verdict": (deltas.verdict_M, "1 better, 0 undecided, -1 worse"),
+            "verdict": (deltas.verdict_M, VERDICT_UNIT),
             "pairs_better": (deltas.better_M, "pairs"),
             "pairs_worse": (deltas.worse_M, "pairs"),
             "pairs_significantly_better": (deltas.significantly_better_M, "pairs"),
@@ -283,7 +283,7 @@ def _delta_data(deltas: Deltas, table: str) -> pd.DataFrame:
         of_cell={
             **bounds(tests.estimate, unit),
             **seed_counts(cube),
-            "mark": (tests.mark, "1 better, 0 undecided, -1 worse"),
+            "mark": (tests.mark, VERDICT_UNIT),
             "p": (tests.p, "p, adjusted"),
         },
     )

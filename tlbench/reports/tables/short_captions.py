@@ -1,6 +1,6 @@
 """Captions in one line, and the notes below them: what is particular to the records of a table.
 
-Text, Markdown and LaTeX show these two; JSON, HTML and the site have the whole caption, and docs/reports.md explains the
+Text, Markdown, LaTeX, HTML and the site show these two; JSON has the whole caption, too, and docs/reports.md explains the
 statistics.
 """
 
@@ -15,7 +15,9 @@ from tlbench.reports.statistics.intervals import MIN_SEEDS
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.expected_precision import precision_note
 
-STARS = "*: significantly better or worse (BH, 5 % FDR)."
+STARS = "*: significantly better or worse (BH, FDR 5 %)."
+
+NOT_SIGNIFICANT = "n.s.: no significant difference."
 
 
 def scores_line(scores: ScoreCube) -> str:
@@ -46,7 +48,7 @@ def scores_notes(scores: ScoreCube, latest: pd.DataFrame, margin: float | None) 
 def deltas_line(scores: ScoreCube, deltas: ScoreCube, baseline: str) -> str:
     """The line of a table of deltas."""
     low = "" if scores.measure.higher_is_better else " A delta below zero is a gain."
-    return f"Method minus {baseline}, in {deltas.delta_unit}{_margin(deltas)}. {STARS}{low}"
+    return f"Method minus {baseline}, in {deltas.delta_unit}{_margin(deltas)}. {STARS} {NOT_SIGNIFICANT}{low}"
 
 
 def deltas_notes(deltas: ScoreCube, latest: pd.DataFrame, level: str, missing: str, margin: float | None) -> str:
@@ -73,7 +75,7 @@ def deltas_notes(deltas: ScoreCube, latest: pd.DataFrame, level: str, missing: s
 
 def negative_line(deltas: ScoreCube, baseline: str) -> str:
     """The line of a table of negative transfer."""
-    return f"Deltas against {baseline} in {deltas.delta_unit}{_margin(deltas)}. *: significantly worse (BH, 5 % FDR)."
+    return f"Deltas against {baseline} in {deltas.delta_unit}{_margin(deltas)}. *: significantly worse (BH, FDR 5 %)."
 
 
 def costs_line() -> str:

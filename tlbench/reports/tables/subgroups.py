@@ -14,6 +14,7 @@ from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.statistics.moderated import Design, ModeratedT, moderated_t
 from tlbench.reports.table import (
     STAR,
+    VERDICT_UNIT,
     VERDICTS,
     Table,
     bounds,
@@ -136,7 +137,7 @@ def _table(deltas: ScoreCube, subgroups: Subgroups, kind: str, noun: str, name: 
             subgroups.names,
             {
                 **bounds(tests.estimate, "percentage points"),
-                "mark": (tests.mark, "1 better, 0 undecided, -1 worse"),
+                "mark": (tests.mark, VERDICT_UNIT),
                 "p": (tests.p, "p, adjusted"),
             },
         ),

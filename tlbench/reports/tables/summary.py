@@ -15,7 +15,18 @@ from tlbench.reports.published_levels import LevelComparison, level_comparisons,
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate
-from tlbench.reports.table import VERDICTS, Table, best_two, bounds, estimate_texts, mark_columns, text_cells, tidy
+from tlbench.reports.table import (
+    EQUAL,
+    VERDICT_UNIT,
+    VERDICTS,
+    Table,
+    best_two,
+    bounds,
+    estimate_texts,
+    mark_columns,
+    text_cells,
+    tidy,
+)
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.cost import MACHINE, machine_groups, machine_text, medians_of
 from tlbench.reports.tables.expected_precision import precision_note
@@ -24,10 +35,6 @@ from tlbench.suite import Suite
 
 SYMBOLS = {"source": "S", "target": "T", "target_labeled": "L", "stream": "St"}
 """The splits that a method may read, as the column `reads` abbreviates them."""
-
-VERDICT_WORDS = {1.0: "better", 0.0: "n.s.", -1.0: "worse"}
-TIE = "equal"
-"""The verdict where a method ties with the baseline in every pair and seed."""
 
 _GROUPS = (
     "No samples",
@@ -189,7 +196,7 @@ def _cells(shown: _Summary) -> pd.DataFrame:
     delta_M = estimate_texts(shown.delta, scores.decimals, signed=True)
     is_baseline_M = shown.entries == shown.baseline
     verdict_M = [
-        TIE if tie == 1 else VERDICT_WORDS.get(verdict, "") for tie, verdict in zip(shown.tie_M, shown.verdict_M, strict=True)
+        EQUAL if tie == 1 else VERDICTS.get(verdict, "") for tie, verdict in zip(shown.tie_M, shown.verdict_M, strict=True)
     ]
     pairs_M = [
         "" if np.isnan(better) else f"{better:.0f}/{worse:.0f}"
@@ -237,7 +244,7 @@ def _legend(shown: _Summary) -> str:
     if len(shown.scores.seeds) < MIN_SEEDS or np.isnan(shown.verdict_M).all():
         return f"Delta: against {shown.baseline}; no 95 % CI, which takes {MIN_SEEDS} seeds."
     low = "" if shown.scores.measure.higher_is_better else "lower is better; "
-    return f"{low}±: 95 % CI over seeds; n.s.: not significant; pairs: better/worse at 5 % FDR"
+    return f"{low}±: 95 % CI; n.s.: no significant difference; pairs: better/worse (BH, FDR 5 %)"
 
 
 def _notes(shown: _Summary, frame: pd.DataFrame, margin: float | None) -> str:
@@ -265,7 +272,7 @@ def _data(shown: _Summary) -> pd.DataFrame:
         of_entry={
             "score": (shown.mean_M, scores.measure.unit),
             **bounds(shown.delta, scores.delta_unit),
-            "verdict": (shown.verdict_M, "1 better, 0 undecided, -1 worse"),
+            "verdict": (shown.verdict_M, VERDICT_UNIT),
             "pairs_significantly_better": (shown.better_M, "pairs"),
             "pairs_significantly_worse": (shown.worse_M, "pairs"),
             "train_seconds": (shown.costs["train_seconds"], "seconds"),

@@ -12,7 +12,17 @@ from tlbench.reports.frames import latest_records, latest_value
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import Table, bounds, count_texts, estimate_texts, text_cells, three_digits, tidy, tidy_subgroups
+from tlbench.reports.table import (
+    Table,
+    bounds,
+    count_texts,
+    estimate_texts,
+    number_text,
+    text_cells,
+    three_digits,
+    tidy,
+    tidy_subgroups,
+)
 from tlbench.reports.tables import captions
 
 MOST_COLUMNS = 8
@@ -113,7 +123,7 @@ def _extreme(task_MK: Estimate, names: list[str], *, worst: bool) -> list[str]:
     texts = []
     for mean_K in task_MK.mean:
         number = int(np.argmin(mean_K) if worst else np.argmax(mean_K))
-        texts.append("" if np.isnan(mean_K).any() else f"{names[number]} {mean_K[number]:+.1f}")
+        texts.append("" if np.isnan(mean_K).any() else f"{names[number]} {number_text(float(mean_K[number]), signed=True)}")
     return texts
 
 
