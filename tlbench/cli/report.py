@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +15,13 @@ from tlbench.cli import console, options
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
     from tlbench.reports import Table
     from tlbench.runner import RunPlan
+    from tlbench.terms import Record
 
 
 class Format(StrEnum):
@@ -58,6 +60,10 @@ def report(
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Two results directories: B minus A, cell by cell.")
     ] = None,
     margin: options.Margin = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="Add each method behind a gate: adapted only if this rule prefers it (repeat)."),
+    ] = None,
 ) -> None:
     """Print a summary of each suite of a results directory, its full tables, or the differences between two directories."""
     from tlbench import records, reports
@@ -68,10 +74,12 @@ def report(
     names = tuple(Path(name).stem for name in suites or ())
     chosen = Format.json if json else format
     if compare is not None:
+        if gate:
+            raise TlbenchError("--gate adds rows to tables of one results directory. Leave it or --compare out.")
         first, second = (_frame(directory, names) for directory in compare)
         write(reports.compare(first, second, (str(compare[0]), str(compare[1]))), chosen.value)
         return
-    frame = _frame(results, names)
+    frame = _frame(results, names, tuple(gate or ()))
     if note := future_records(frame):
         console.warn(f"note: {note}")
     flips, selections = reports.negative_flips(results, frame), None
@@ -118,11 +126,11 @@ def expected_precision(plan: RunPlan, margin: float | None) -> str:
     return reports.expected_precision(reports.frame(plan.earlier_records), pairs=pairs, seeds=seeds, margin=margin)
 
 
-def _frame(results: Path, names: tuple[str, ...]) -> pd.DataFrame:
-    """The records of a results directory as a frame.
+def _frame(results: Path, names: tuple[str, ...], gates: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The records of a results directory as a frame, and those of methods behind gates.
 
     Raises:
-        TlbenchError: there is no such directory, no record of a named suite, or no record at all.
+        TlbenchError: there is no such directory, no record of a named suite, no record at all, or none that a gate compares.
     """
     from tlbench import records, reports
 
@@ -131,7 +139,15 @@ def _frame(results: Path, names: tuple[str, ...]) -> pd.DataFrame:
     if missing := [name for name in names if not (results / name).is_dir()]:
         available = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
         raise TlbenchError(f"{results}: There are no records of {', '.join(missing)}. Available: {available}.")
-    frame = reports.frame(records.iterate_records(results, names))
+    frame = reports.frame(chain(records.iterate_records(results, names), _gated(results, names, gates)))
     if frame.empty:
         raise TlbenchError(f"{results}: There are no records yet. `tlbench run SUITE --results {results}` writes some.")
     return frame
+
+
+def _gated(results: Path, names: tuple[str, ...], gates: tuple[str, ...]) -> Iterable[Record]:
+    """The records of methods behind gates; none without a gate."""
+    from tlbench import records
+    from tlbench.reports.gates import gated_records
+
+    return gated_records(results, records.iterate_records(results, names), gates) if gates else ()

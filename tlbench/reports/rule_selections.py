@@ -43,25 +43,31 @@ def rule_selections(results: Path, records: Iterable[Record]) -> pd.DataFrame | 
     Raises:
         TlbenchError: a file is damaged.
     """
-    latest: dict[tuple[Any, ...], Record] = {}
-    for record in sorted(records, key=lambda one: one.finished):
-        if record.status == "done" and record.scores.label_free_facts and record.scores.sealed_facts:
-            latest[record.suite, record.suite_version, record.pair, record.seed, record.entry] = record
+    latest = latest_records_of_candidates(records)
     lines: list[tuple[Any, ...]] = []
     for (suite, version, pair, seed, entry), record in latest.items():
-        case = _candidates(results, record)
+        case = candidates_of(results, record)
         base = latest.get((suite, version, pair, seed, record.baseline))
         if case is None:
             continue
         is_baseline = entry == record.baseline
         if not is_baseline and base is not None and bool(case["adapted"].all()):
-            case = _with_unadapted(case, _candidates(results, base))
+            case = with_unadapted(case, candidates_of(results, base))
         facts = suite, version, entry, record.method, pair, seed
         lines += [(*facts, rule, is_baseline, *values) for rule, values in _choices(case, seed)]
     return pd.DataFrame(lines, columns=list(COLUMNS)) if lines else None
 
 
-def _candidates(results: Path, record: Record) -> Candidates | None:
+def latest_records_of_candidates(records: Iterable[Record]) -> dict[tuple[Any, ...], Record]:
+    """The latest finished record with candidates by suite, its version, pair, seed and entry."""
+    latest: dict[tuple[Any, ...], Record] = {}
+    for record in sorted(records, key=lambda one: one.finished):
+        if record.status == "done" and record.scores.label_free_facts and record.scores.sealed_facts:
+            latest[record.suite, record.suite_version, record.pair, record.seed, record.entry] = record
+    return latest
+
+
+def candidates_of(results: Path, record: Record) -> Candidates | None:
     """What is stored of the candidates of a record; None where a file is missing."""
     names = record.scores.label_free_facts, record.scores.sealed_facts
     facts = None if names[0] is None else label_free_facts(results, record.suite, names[0])
@@ -69,7 +75,7 @@ def _candidates(results: Path, record: Record) -> Candidates | None:
     return None if facts is None or sealed is None else {**facts, **sealed}
 
 
-def _with_unadapted(case: Candidates, base: Candidates | None) -> Candidates:
+def with_unadapted(case: Candidates, base: Candidates | None) -> Candidates:
     """The candidates with the last one of the baseline before them, where both are of the same samples."""
     if base is None or not np.array_equal(case["positions"], base["positions"]):
         return case
@@ -120,6 +126,20 @@ def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Indices]
             -case["labeled_losses"][:, :count].astype(float).mean(1),
             case["labeled"][:count].astype(np.int64),
         )
+
+
+def rule_number(case: Candidates, rule: str, position: int, seed: int) -> float:
+    """The number of one candidate under a rule; NaN where it has none.
+
+    Args:
+        case: the candidates.
+        rule: the name of a rule that reads no label of a target sample.
+        position: of the candidate.
+        seed: of the case.
+    """
+    if f"rule_{rule}" in case:
+        return float(case[f"rule_{rule}"][position])
+    return _number(rule, _facts(case, position, seed))
 
 
 def _number(rule: str, facts: dict[str, Any]) -> float:

@@ -162,6 +162,11 @@ def _across(cases: pd.DataFrame) -> float:
     return float(np.nanmean(correlations)) if np.isfinite(correlations).any() else float("nan")
 
 
+def _hurt(cases: pd.DataFrame, column: str) -> float:
+    """The share in per cent of pairs on which the mean gain over seeds is below zero."""
+    return 100 * float((cases.groupby("pair")[column].mean() < 0).mean())
+
+
 def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table | None:
     """ "Adapt only if a rule says so": the last candidate where its number is above that of the unadapted one."""
     cases = own[~own["is_baseline"] & own["rule"].isin(GATES) & own["accepts"].notna()].copy()
@@ -172,10 +177,10 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
     cells, lines = {}, []
     for entry, of_entry in cases.groupby("entry", sort=False):
         one = of_entry.drop_duplicates(["pair", "seed"])
-        values = {"gain %": _mean(one, "always"), "hurt %": 100 * float((one["always"] < 0).mean())}
+        values = {"gain %": _mean(one, "always"), "hurt %": _hurt(one, "always")}
         for rule, of_rule in of_entry.groupby("rule"):
             values[f"gain {rule}"] = _mean(of_rule, "gated")
-            values[f"hurt {rule}"] = 100 * float((of_rule["gated"] < 0).mean())
+            values[f"hurt {rule}"] = _hurt(of_rule, "gated")
         cells[str(entry)] = {key: number_text(value, signed=key.startswith("gain")) for key, value in values.items()}
         lines += [(entry, None, f"gate {key}", value, "per cent") for key, value in values.items()]
     frame = pd.DataFrame.from_dict(cells, orient="index").fillna("").astype(object)
@@ -184,7 +189,7 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
         suite=name,
         kind="selection",
         title=f"{name}: adapt only if a rule says so",
-        caption="Gain in points of the last step over the unadapted model, and the share of runs that are hurt: always "
+        caption="Gain in points of the last step over the unadapted model, and the share of pairs that are hurt: always "
         "adapted, and only where the rule's number rises.",
         cells=frame,
         data=_tidy(lines, suite, version),
