@@ -85,7 +85,7 @@ def test_rows_of_gates_stand_in_the_tables(results):
 
 
 def test_rules_of_labels_and_records_without_candidates_are_refused(results):
-    with pytest.raises(TlbenchError, match="Unknown rule of a gate 'k_labels'"):
+    with pytest.raises(TlbenchError, match="Unknown rule 'k_labels' of a gate"):
         gated_records(results, read(results), ["k_labels"])
     bare = [record.model_copy(update={"scores": type(record.scores)()}) for record in read(results)]
     with pytest.raises(TlbenchError, match=r"Run a suite with the table \[selection\]"):
