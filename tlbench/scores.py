@@ -53,6 +53,16 @@ class Scores(Strict):
     task_score: ranges.ExplainedVariance | None = None
     """Several tasks: the mean over tasks of accuracy, or of explained variance for a regression."""
     per_task: dict[str, TaskScores] | None = None
+    entity_f1: ranges.Share | None = None
+    """Tokens with BIO tags: the F1 of whole entities over all scored samples, by seqeval."""
+    per_entity_f1: dict[str, ranges.Share] | None = None
+    """By type of entity, for those that occur in the labels or in the predictions."""
+    mean_iou: ranges.Share | None = None
+    """Pixels: the mean over classes of intersection over union, over all scored pixels, by torchmetrics."""
+    dice: ranges.Share | None = None
+    """Pixels: the mean over classes of the Dice score, which is the F1 of their pixels."""
+    scored_positions: ranges.Size | None = None
+    """Tokens and pixels: the positions of the scored samples that have a label; shares are over these."""
     source_r2: ranges.ExplainedVariance | None = None
     """Regression: on the held-out source samples."""
     scored_samples: ranges.Size | None = Field(None, alias="scored_rows")

@@ -31,6 +31,15 @@ SPLITS = ("source", "target", "target_labeled")
 STREAM_SPLIT = "stream"
 """A fourth grant, at test time: the scored samples without labels, in order; each is predicted before it is learned from."""
 
+TaskName = Literal["classification", "regression", "multi_task", "tokens", "pixels"]
+"""What a label is: a class, numbers, several labels, or a class for each position (token or pixel) of a sample."""
+
+POSITION_TASKS = ("tokens", "pixels")
+"""Tasks with an output for each position of a sample."""
+
+IGNORED = -100
+"""The label of a position that counts nowhere: padding, special tokens, later pieces of a word, unlabelled pixels."""
+
 SCHEMA = 3
 """The schema number of the records written today; lines of every earlier schema load."""
 
@@ -43,8 +52,9 @@ SPLIT_OF_OLD = {"few": "target_labeled"}
 class Labelled:
     """Samples with labels: x (N, ...), y (N,) int64 class indices, domain (N,) int64 source index of each sample.
 
-    For regression y is float32 (N, K): K target columns; for several tasks a column each, see `Domain.tasks`. `group` (N,)
-    int64 is the declared group of each sample, for worst-group accuracy.
+    For regression y is float32 (N, K): K target columns; for several tasks a column each, see `Domain.tasks`. Where each of P
+    positions has a label, y of stored samples is int64 (N, P), `IGNORED` where it has none; a step draws K positions of each
+    sample, and its y is (B*K,). `group` (N,) int64 is the declared group of each sample, for worst-group accuracy.
     """
 
     x: Tensor
@@ -94,6 +104,8 @@ class Domain:
     """The names of the K target columns of a regression; empty for classification."""
     tasks: tuple[LabeledTask, ...] = ()
     """The tasks of a multi-task domain; its labels are float32 (N, tasks): class indices and numbers, NaN where missing."""
+    position_task: Literal["", "tokens", "pixels"] = ""
+    """What the positions are, where each has a label: labels are then (N, P) class indices, `IGNORED` where there is none."""
     notes: tuple[str, ...] = ()
     """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
     reading: tuple[str, ...] = ()  # what was read of the files and what the declaration leaves out, for `data show` and `check`
@@ -181,7 +193,7 @@ class Record(Case):
     reads: tuple[str, ...] = ()
     baseline: str | None = None
     metric: str = "target_accuracy"
-    task: Literal["classification", "regression", "multi_task"] = "classification"
+    task: TaskName = "classification"
     label_set: LabelSet = "closed"
     target_labels: ranges.Count = 0
     suite_hash: str | None = None

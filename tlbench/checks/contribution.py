@@ -21,7 +21,7 @@ from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
 from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
-from tlbench.terms import Record
+from tlbench.terms import POSITION_TASKS, Record
 
 UNVERIFIED = (
     "Not verified, for no other fact tells them: source scores, training traces, times, throughput, memory, energy and the "
@@ -94,7 +94,7 @@ def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Ite
     done = [record for record in current if record.status == "done"]
     if not others:
         yield "No other entry is in its folder, and nothing was compared with others. Merge them and check again."
-    if any(record.task == "classification" for record in done):
+    if any(record.task == "classification" or record.task in POSITION_TASKS for record in done):
         yield (
             "Accuracies and macro F1 follow from the predictions beside the records, which agree with each other and with "
             "those of the other entries. Accuracies of groups are bounded by the accuracy."

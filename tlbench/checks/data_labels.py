@@ -14,7 +14,7 @@ from tlbench.engine.scored_labels import scored_labels
 from tlbench.errors import DivergedError, TlbenchError
 from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
-from tlbench.terms import Domain, Record
+from tlbench.terms import POSITION_TASKS, Domain, Record
 
 TOLERANCES = {"r2": (1e-6, 1e-6), "per_target_r2": (1e-6, 1e-6), "rmse": (0.0, 1e-6), "mae": (0.0, 1e-6)}
 """The absolute and the relative tolerance of the scores of a regression: another machine may add in another order."""
@@ -54,7 +54,7 @@ class DataLabels:
             return
         try:
             labels = scored_labels(record, self._suite, domains)
-            y = labels.samples.y.numpy()
+            y = labels.y.numpy()
             predicted_N, is_correct_N = predicted
             if predicted_N.shape != y.shape:
                 yield f"It has predictions of the shape {predicted_N.shape}, and the labels of the data {y.shape}."
@@ -107,7 +107,7 @@ class DataLabels:
 
 def _predicted(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray | None] | None:
     """The predictions of a record, and of a classification whether each is marked as correct."""
-    if record.task != "classification":
+    if record.task != "classification" and record.task not in POSITION_TASKS:
         outputs = records.outputs(results, record)
         return None if outputs is None else (outputs, None)
     return records.predictions(results, record)

@@ -11,7 +11,8 @@ from tlbench import records
 from tlbench.checks.costs import MOST_CORES, cost_errors
 from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
-from tlbench.terms import Record
+from tlbench.records.models import model_errors
+from tlbench.terms import POSITION_TASKS, Record
 
 
 def check_results(file: Path) -> list[str]:
@@ -24,7 +25,7 @@ def check_results(file: Path) -> list[str]:
         TlbenchError: with all errors.
     """
     on_file = records.read(file)
-    if errors := result_errors(file, on_file):
+    if errors := [*result_errors(file, on_file), *model_errors(file.absolute().parent.parent, on_file)]:
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
     done = sum(record.status == "done" for record in on_file)
     return [f"The records are plausible: {len(on_file)} in all, {done} done.", *result_notes(on_file)]
@@ -65,7 +66,8 @@ def _record_errors(record: Record) -> Iterator[str]:
 
 
 def _status_errors(record: Record) -> Iterator[str]:
-    metric = "target_accuracy" if record.task == "classification" else "rmse"
+    has_classes = record.task == "classification" or record.task in POSITION_TASKS
+    metric = "target_accuracy" if has_classes else "rmse"
     value = getattr(record.scores, metric)
     if (record.status == "done") != (value is not None):
         yield f"The status is {record.status}, and {metric} is {value}."

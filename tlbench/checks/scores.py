@@ -15,7 +15,7 @@ from tlbench import records
 from tlbench.engine.runtime.metrics import open_set_scores
 from tlbench.label_sets import OPEN_SETS, UNKNOWN
 from tlbench.metrics import OPEN_SET_METRICS
-from tlbench.terms import Record
+from tlbench.terms import POSITION_TASKS, Record
 
 TOLERANCE = 1e-9
 """Derived and stored scores are computed in the same order, in double precision."""
@@ -27,7 +27,8 @@ def prediction_errors(results: Path, record: Record) -> Iterator[str]:
     Regressions have predictions since records state the version of the engine; earlier records have none.
     """
     name, scores = record.scores.predictions, record.scores
-    is_regression = record.task != "classification"  # or several tasks: a number for each, a class index or a value
+    has_classes = record.task == "classification" or record.task in POSITION_TASKS
+    is_regression = not has_classes  # or several tasks: a number for each, a class index or a value
     if record.status != "done" or (is_regression and name is None and record.code.engine is None):
         return
     if name is None:
@@ -49,7 +50,10 @@ def _classification_errors(record: Record, predicted_N: np.ndarray, is_correct_N
     """The errors of the scores of a classification that do not follow from its predictions."""
     scores = record.scores
     correct = int(np.count_nonzero(is_correct_N))
-    if len(predicted_N) != scores.scored_samples:
+    if record.task in POSITION_TASKS and scores.scored_positions != len(predicted_N):
+        yield f"It has predictions of {len(predicted_N)} positions, and scored_positions is {scores.scored_positions}."
+        return
+    if record.task not in POSITION_TASKS and len(predicted_N) != scores.scored_samples:
         yield f"It has predictions of {len(predicted_N)} samples, and scored_rows is {scores.scored_samples}."
         return
     if scores.target_accuracy is not None and abs(scores.target_accuracy - correct / len(predicted_N)) > TOLERANCE:
@@ -114,13 +118,14 @@ def _open_set_errors(record: Record) -> Iterator[str]:
 def score_errors(record: Record) -> Iterator[str]:
     """The errors of scores of a record that contradict each other, whatever its predictions are."""
     scores = record.scores
-    if scores.scored_samples is not None and scores.target_accuracy is not None:
-        correct = scores.target_accuracy * scores.scored_samples
+    is_of_positions = record.task in POSITION_TASKS
+    scored = scores.scored_positions if is_of_positions else scores.scored_samples
+    if scored is not None and scores.target_accuracy is not None:
+        correct = scores.target_accuracy * scored
         if abs(correct - round(correct)) > 1e-3:
-            yield (
-                f"target_accuracy {scores.target_accuracy:g} of {scores.scored_samples} scored samples is no whole number of "
-                "correct predictions."
-            )
+            unit = "positions" if is_of_positions else "samples"
+            share = f"target_accuracy {scores.target_accuracy:g} of {scored} scored {unit}"
+            yield f"{share} is no whole number of correct predictions."
     for name, shares in (("class", scores.per_class_accuracy), ("group", scores.per_group_accuracy)):
         measured = [share for share in (shares or {}).values() if share is not None]
         if not measured or scores.target_accuracy is None:

@@ -68,8 +68,9 @@ def _pair_errors(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
 def _label_set_lines(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
     """The label set and the classes of each side, a line for all pairs that share them, for pairs whose domains are loaded."""
     from tlbench.engine.data.pair_classes import label_set_text
+    from tlbench.terms import POSITION_TASKS
 
-    if loaded.protocol.task != "classification":
+    if loaded.protocol.task != "classification" and loaded.protocol.task not in POSITION_TASKS:
         return []
     pairs_of: dict[str, list[str]] = {}
     for sources, target in loaded.pairs:

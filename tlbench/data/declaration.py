@@ -14,7 +14,7 @@ from tlbench.data.function_registry import FunctionRegistry
 from tlbench.data.labels.classes import UNKNOWN, normalized
 from tlbench.data.validation import check
 from tlbench.errors import unknown_name
-from tlbench.terms import Strict
+from tlbench.terms import Strict, TaskName
 
 
 class Operation(Strict):
@@ -41,7 +41,7 @@ class Declaration(Strict):
     name: str
     main: DataSource
     test: DataSource | None = None
-    task: Literal["classification", "regression", "multi_task"] = "classification"
+    task: TaskName = "classification"
     tasks: dict[str, Literal["classification", "regression"]] = Field(default_factory=dict)
     tasks_by_group: Literal["classification", "regression"] | None = None
     classes: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tlbench.data.labels.classes import UNKNOWN, normalized
 from tlbench.errors import did_you_mean
-from tlbench.terms import Strict
+from tlbench.terms import POSITION_TASKS, Strict, TaskName
 
 
 def _distinct(labels: list[Any]) -> list[Any]:
@@ -29,8 +29,9 @@ class CommonKeys(Strict, strict=True):
     """The keys that every domain table may have; all others belong to the reader."""
 
     reader: str
-    task: Literal["classification", "regression", "multi_task"] = "classification"
-    """For regression the labels are targets: numbers in one column or several; there are no classes then."""
+    task: TaskName = "classification"
+    """For regression the labels are targets: numbers in one column or several; there are no classes then. For tokens and pixels
+    each position of a sample has a label."""
     tasks: dict[str, Literal["classification", "regression"]] = Field(default_factory=dict)
     """Of task = "multi_task": label column -> what it is. Missing labels are allowed."""
     tasks_by_group: Literal["classification", "regression"] | None = None
@@ -61,7 +62,10 @@ class CommonKeys(Strict, strict=True):
     def _one_label_set(self) -> Self:
         names = {normalized(str(label)) for label in self.classes or ()} | ({UNKNOWN} if self.unknown else set())
         class_keys = {"classes": self.classes, "label_map": self.label_map, "class_texts": self.class_texts, "keep": self.keep}
-        if self.task != "classification" and (given := [key for key, value in class_keys.items() if value]):
+        if self.task in POSITION_TASKS and (self.keep or self.unknown or self.class_texts):
+            raise ValueError(f"keep, unknown and class_texts are for samples of one class each, not for task = {self.task!r}.")
+        has_classes = self.task == "classification" or self.task in POSITION_TASKS
+        if not has_classes and (given := [key for key, value in class_keys.items() if value]):
             labels = "labels are numbers" if self.task == "regression" else "each task has classes of its own"
             raise ValueError(f"The key {given[0]!r} is for class labels, and with task = {self.task!r} {labels}. Leave it out.")
         if (self.task == "multi_task") != bool(self.tasks or self.tasks_by_group) or (self.tasks and self.tasks_by_group):

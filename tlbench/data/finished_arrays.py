@@ -23,7 +23,7 @@ def to_arrays(x: Any, y: NDArray[Any], group: Array | None, *, tokens: bool = Fa
 
     Args:
         x: samples (N, ...), dense or sparse.
-        y: labels (N,) or regression targets (N, K).
+        y: labels (N,), whole numbers (N, P) of positions, or regression targets (N, K) as floats.
         group: the group of each sample (N,), or None.
         tokens: whether the samples are token ids.
     """
@@ -39,7 +39,7 @@ def to_arrays(x: Any, y: NDArray[Any], group: Array | None, *, tokens: bool = Fa
                 else mapped_arrays.map_chunks(x, lambda chunk: chunk.astype(dtype))
             )
     arrays.check_finite(x, "after shifts and preparations, in single precision")
-    return x, np.require(y, np.int64 if y.ndim == 1 else np.float32, ["C", "W", "O"]), group
+    return x, np.require(y, np.int64 if y.ndim == 1 or y.dtype.kind in "iu" else np.float32, ["C", "W", "O"]), group
 
 
 def to_labelled(x: Array, y: Array, group: Array | None) -> Labelled:

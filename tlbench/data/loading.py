@@ -28,9 +28,10 @@ from tlbench.data.labels.classes import (
     select_classes,
     target_array,
 )
+from tlbench.data.labels.positions import as_classes, domain_classes, position_labels
 from tlbench.data.labels.tasks import task_labels
 from tlbench.errors import TlbenchError
-from tlbench.terms import Domain, LabeledTask
+from tlbench.terms import POSITION_TASKS, Domain, LabeledTask
 
 SUBSAMPLE_USE = "rows"
 """Seeds the generator of the sample limit; every recorded fingerprint depends on this name."""
@@ -54,7 +55,7 @@ def load(declaration: Declaration, root: Path, cache: Path | None = None) -> Dom
         return domain_sequence(declaration.name, [load(member, root, cache) for member in declaration.sequence])
     with files.error_prefix(f"domains.{declaration.name}"):
         source_files.verify_checksums(declaration, root, cache)
-    if cache is None or declaration.task == "multi_task":
+    if cache is None or declaration.task == "multi_task" or declaration.task in POSITION_TASKS:
         return decode(declaration, root)
     return load_cached(declaration, root, cache, lambda: decode(declaration, root))
 
@@ -68,11 +69,11 @@ def decode(declaration: Declaration, root: Path) -> Domain:
     where = f"domains.{declaration.name}"
     with files.error_prefix(where):
         raw = _read(declaration.main, root, declaration)
-        classes = () if declaration.task != "classification" else declaration.classes or raw.names
+        classes = domain_classes(declaration.task, declaration.classes, raw.names)
         main = _select_classes(raw, classes, declaration)
         occurring = {*raw.names, UNKNOWN}
         absent = [name for name in classes if name not in occurring]
-        if absent and declaration.keep is None:
+        if absent and declaration.keep is None and declaration.task == "classification":
             raise TlbenchError(
                 f"No sample has the class {absent[0]!r}. The labels are {listed(raw.names)}. A domain that lacks a class on "
                 "purpose names the classes it has by keep; a class of another spelling is renamed by label_map."
@@ -96,7 +97,7 @@ class RawSamples:
     x: Any
     """Samples (N, ...) or `UnencodedSamples`."""
     y: NDArray[Any]
-    """Labels (N,) as indices into `names`, or regression targets (N, K)."""
+    """Labels (N,) as indices into `names`, or (N, P) of positions, or regression targets (N, K)."""
     names: tuple[str, ...]
     """The names of the classes or of the K targets."""
     group: Any
@@ -155,6 +156,7 @@ class UnpreparedDomain:
             groups=self.groups,
             targets=targets,
             tasks=self.main.tasks,
+            position_task=declaration.task if declaration.task in ("tokens", "pixels") else "",
             notes=tuple(dict.fromkeys([*(note for raw in raw_subsets for note in raw.notes), *merged])),
             reading=tuple(text for raw in raw_subsets for text in raw.reading),
             unfitted=None if self.fit_on is None else UnfittedFeatures(self.fit_on, self.prepare),
@@ -173,6 +175,8 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
     if declaration.task == "multi_task":
         tasks, y = task_labels(result, declaration.tasks, declaration.tasks_by_group)
         names = tuple(task.name for task in tasks)
+    elif declaration.task in POSITION_TASKS:
+        names, y = position_labels(result.y, declaration.label_map)
     elif declaration.task == "regression":
         count = result.x.shape[0] if hasattr(result.x, "shape") else None
         y, names = target_array(result.y, result.targets, count, result.number)
@@ -202,7 +206,11 @@ def _described(tasks: Sequence[LabeledTask]) -> tuple[str, ...]:
 
 
 def _select_classes(raw: RawSamples, classes: Sequence[str], declaration: Declaration) -> RawSamples:
-    """The samples of the declared classes, their labels (N,) as indices into these classes."""
+    """The samples of the declared classes, their labels (N,) as indices into these classes; of positions all samples."""
+    if declaration.task in POSITION_TASKS:
+        return replace(
+            raw, y=as_classes(raw.names, raw.y, classes, drop_others=declaration.others == "drop"), names=tuple(classes)
+        )
     if declaration.task != "classification":
         return raw
     indices, y = select_classes(raw.names, raw.y, classes, declaration.others)
@@ -240,7 +248,7 @@ def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | Non
 
 def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
     """The strata of stratified subsamples (N,): the classes, or the tasks where each sample has one; otherwise a single one."""
-    if y.ndim == 2 and (np.isfinite(y).sum(axis=1) == 1).all():
+    if y.ndim == 2 and y.dtype.kind == "f" and (np.isfinite(y).sum(axis=1) == 1).all():
         return np.isfinite(y).argmax(axis=1)
     return y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
 

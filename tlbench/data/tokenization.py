@@ -15,6 +15,7 @@ from tlbench.data.decoding.arrays import Array
 from tlbench.errors import TlbenchError
 
 WORD_VECTORS = "npz of word vectors (arrays words and vectors)"
+TOKENIZER = "tokenizer (a folder written by save_pretrained)"
 WORD = re.compile(r"\w+|[^\w\s]")
 """A word of a file of word vectors: letters and digits, or one sign. Texts are put in lower case, as the words of GloVe are."""
 PADDING_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2
@@ -56,17 +57,8 @@ def encode(texts: Sequence[str], vocabulary: Path, length: int) -> TokenIds:
 
 def _by_tokenizer(texts: Sequence[str], folder: Path, length: int) -> tuple[Array, list[int]]:
     """Ids (N, length), and the number of tokens of each text before it is cut."""
-    try:
-        from transformers import AutoTokenizer
-        from transformers.utils import logging
-    except ImportError as error:
-        raise TlbenchError("Tokenizers need transformers. Run pip install 'tlbench[text]'.") from error
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    with files.guarded_reading(folder, "tokenizer (a folder written by save_pretrained)"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        tokenizer.padding_side = tokenizer.truncation_side = "right"
+    tokenizer = load_tokenizer(folder)
+    with files.guarded_reading(folder, TOKENIZER):
         counts = [len(ids) for ids in tokenizer(list(texts), truncation=False)["input_ids"]]
         batch = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length)
     return np.array(batch["input_ids"], dtype=np.int32), counts
@@ -74,13 +66,7 @@ def _by_tokenizer(texts: Sequence[str], folder: Path, length: int) -> tuple[Arra
 
 def _by_words(texts: Sequence[str], path: Path, length: int) -> tuple[Array, list[int], int]:
     """Ids (N, length), the number of words of each text before it is cut, and how many words have no vector."""
-    with (
-        files.guarded_reading(path, WORD_VECTORS),
-        path.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as arrays,
-    ):
-        words = [str(word) for word in arrays["words"]]
-    id_of = {word: index + FIRST_WORD_ID for index, word in enumerate(words)}
+    id_of = {word: index + FIRST_WORD_ID for index, word in enumerate(words_with_vectors(path))}
     ids = np.full((len(texts), length), PADDING_ID, dtype=np.int32)
     counts, unknown = [], 0
     for index, text in enumerate(texts):
@@ -89,3 +75,37 @@ def _by_words(texts: Sequence[str], path: Path, length: int) -> tuple[Array, lis
         counts.append(len(of_text))
         ids[index, : len(of_text)] = of_text[:length]
     return ids, counts, unknown
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, which pads and cuts at the end of a text.
+
+    Raises:
+        TlbenchError: transformers is not installed, or the folder holds no tokenizer.
+    """
+    try:
+        from transformers import AutoTokenizer
+        from transformers.utils import logging
+    except ImportError as error:
+        raise TlbenchError("Tokenizers need transformers. Run pip install 'tlbench[text]'.") from error
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    with files.guarded_reading(folder, TOKENIZER):
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def words_with_vectors(path: Path) -> list[str]:
+    """The words of a file of word vectors, in its order.
+
+    Raises:
+        TlbenchError: the file holds no word vectors.
+    """
+    with (
+        files.guarded_reading(path, WORD_VECTORS),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as arrays,
+    ):
+        return [str(word) for word in arrays["words"]]

@@ -14,6 +14,7 @@ from tlbench.engine.cost import measure_device_limit
 from tlbench.engine.data import pair_checks
 from tlbench.engine.data.inputs import check_channels
 from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
+from tlbench.engine.data.position_checks import check_backbone_positions
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
 from tlbench.engine.runtime.class_texts import check_declared
 from tlbench.engine.runtime.device import code, device_context, machine
@@ -68,7 +69,8 @@ def check_pairs(suite: Suite, domains: Mapping[str, Domain], pairs: Sequence[tup
             if has_network and shape not in tried:
                 tried.add(shape)
                 with seeded_rng(0, torch.device("cpu")):
-                    backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
+                    backbone = backbones.build_backbone(suite.net.backbone, shape, suite.net.options, suite.files)
+                check_backbone_positions(backbone, suite.net.backbone, shape, suite.protocol.task, suite.train)
         except TlbenchError as error:
             errors.append(str(error))
     if errors:

@@ -29,8 +29,10 @@ from tlbench.engine.training.outcome import Outcome
 from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
+from tlbench.methods.task_support import task_error
 from tlbench.nn import backbones
 from tlbench.nn.net import Backbone, Net, TaskNet
+from tlbench.nn.positions.net import PositionBackbone, PositionNet
 from tlbench.nn.untrained import untrained_options
 from tlbench.suite import Suite
 from tlbench.suite.augmentation import MIXING_KINDS
@@ -178,7 +180,7 @@ def prepare_training(
     with seeded_rng(seed("network"), device):
         backbone = backbones.build_backbone(suite.net.backbone, store.shape, net_options, suite.files)
         source_classes = granted.source_classes if "source" in method_class.reads else None
-        net = _new_net(backbone, granted, source_classes)
+        net = _new_net(backbone, granted, source_classes, store.shape, suite.train.positions)
     set_backbone_precision(net, precision)
     source_count = 1
     if granted.source is not None and granted.source.domain is not None:
@@ -202,8 +204,18 @@ def prepare_training(
     return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
 
 
-def _new_net(backbone: Backbone, granted: Grants, source_classes: int | None) -> Net:
-    """The backbone with a head, or with one for each of several tasks."""
+def _new_net(backbone: Backbone, granted: Grants, source_classes: int | None, shape: tuple[int, ...], positions: int) -> Net:
+    """The backbone with a head, or with one for each of several tasks, or with a head for each position of a sample.
+
+    Args:
+        backbone: the feature extractor.
+        granted: the classes, tasks and positions.
+        source_classes: where the target has others than the source, their number.
+        shape: of a sample.
+        positions: that a step draws of each sample.
+    """
+    if granted.positions > 1:
+        return PositionNet(PositionBackbone(backbone, shape, positions), granted.classes)
     if granted.tasks:
         return TaskNet(backbone, granted.tasks)
     return Net(backbone, granted.classes, granted.regression, open_set=granted.open_set, source_classes=source_classes)
@@ -213,9 +225,8 @@ def _resolve_method(case: Case, suite: Suite, granted: Grants) -> tuple[type[Met
     """The class of a case's method, its options, and the granted splits that it reads."""
     method_class = methods.method_class(case.method)
     options = methods.method_options(case.method, case.options)
-    if suite.protocol.task not in method_class.tasks:
-        tasks = " and ".join(sorted(method_class.tasks))
-        raise NotApplicableError(f"{case.method} supports {tasks}, and the task of the suite is {suite.protocol.task}")
+    if (reason := task_error(method_class, suite.protocol.task)) is not None:
+        raise NotApplicableError(f"{case.method} {reason}")
     if (label_set := suite.protocol.label_set) not in method_class.label_sets:
         supported = " and ".join(sorted(method_class.label_sets))
         raise NotApplicableError(f"{case.method} supports the label sets {supported}, and that of the suite is {label_set}")
@@ -252,7 +263,7 @@ def predict_scored(
         plan: the order and the batches of the stream; None: a random order, in batches of `batch_size`.
 
     Returns:
-        Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`.
+        Class scores (N, C), or predictions (N, K) of a regression, in the order of `samples`; (N*P, C) of positions.
     """
     samples = samples if isinstance(samples, Subset) else Subset.of(samples)
     if not fitted.is_online or not isinstance(fitted.method, DeepMethod):
@@ -266,7 +277,7 @@ def predict_scored(
     with seeded_rng(seed, device), clock.measure("predict"):
         predictor = StreamPredictor(fitted.method, fitted.inputs)
         in_order = predictor.predict(samples[order], plan.sizes, plan.resets)
-    return in_order[torch.argsort(order)]
+    return in_order.unflatten(0, (len(samples), -1))[torch.argsort(order)].flatten(0, 1)
 
 
 def _trace_subset(samples: Subset | None) -> Subset | None:

@@ -106,9 +106,10 @@ class IsolatedCase:
 
     def _score(self, outputs: CaseOutputs) -> Measurement:
         data = self._prepared.case_data
-        _check_shape(outputs.scored, len(data.scored), data.granted.columns)
+        positions = data.granted.positions
+        _check_shape(outputs.scored, len(data.scored) * positions, data.granted.columns)
         if outputs.validation is not None:
-            _check_shape(outputs.validation, len(data.validation or ()), data.granted.columns)
+            _check_shape(outputs.validation, len(data.validation or ()) * positions, data.granted.columns)
         self._prepared.notes = (*self._prepared.notes, ISOLATED_NOTE)
         return score(self._prepared, outputs)
 

@@ -14,16 +14,18 @@ from tlbench import methods
 from tlbench.engine import frozen
 from tlbench.engine.candidates import packing
 from tlbench.engine.data import splits
+from tlbench.engine.data.positions import counted_labels, counted_outputs
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
 from tlbench.engine.runtime import class_texts, metrics
+from tlbench.engine.runtime.position_metrics import position_scores
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.engine.streams.order import StreamPlan, online_accuracy, plan_stream
 from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.methods.base import DeepMethod
 from tlbench.suite import SEQUENCE, Protocol, Suite
-from tlbench.terms import Case, Cost, Domain, Record, Scores
+from tlbench.terms import IGNORED, Case, Cost, Domain, Record, Scores
 
 VMAPPED_NOTE = "vmapped seeds"
 """The note of records of seeds that were trained in one program, which begins with their number."""
@@ -212,7 +214,12 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     assert y is not None  # scored samples have labels
     facts: dict[str, Any] = {"scored_samples": len(y), "trace": outputs.trace, **_source_scores(data, outputs)}
     predictions = None
-    if data.granted.tasks:
+    if data.granted.positions > 1:
+        predicted = metrics.predicted_classes(outputs.scored).view(y.shape)
+        facts |= position_scores(predicted, y, data.classes, prepared.suite.protocol.task)
+        counted = y != IGNORED
+        facts["predictions"], predictions = metrics.pack_predictions(predicted[counted], (predicted == y)[counted])
+    elif data.granted.tasks:
         predicted = metrics.task_predictions(outputs.scored, data.granted.tasks)
         facts |= metrics.task_scores(predicted, y, data.granted.tasks)
         facts["predictions"], predictions = metrics.pack_outputs(predicted)
@@ -251,4 +258,5 @@ def _source_scores(data: splits.CaseData, outputs: CaseOutputs) -> dict[str, Any
     y = data.validation.y.cpu()
     if data.granted.regression:
         return {"source_r2": metrics.regression_scores(outputs.validation, y, data.targets)["r2"]}
-    return {"source_accuracy": metrics.accuracy(metrics.predicted_classes(outputs.validation), y)}
+    predicted = metrics.predicted_classes(counted_outputs(outputs.validation, data.validation))
+    return {"source_accuracy": metrics.accuracy(predicted, counted_labels(data.validation).cpu())}

@@ -14,9 +14,10 @@ from tlbench.engine.data.splits import scored_samples
 from tlbench.engine.data.tasks import with_shared_tasks
 from tlbench.engine.measurement import seed_facts
 from tlbench.engine.runtime import metrics
+from tlbench.engine.runtime.position_metrics import position_scores
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.suite import Suite
-from tlbench.terms import Case, Domain, LabeledTask, Labelled
+from tlbench.terms import IGNORED, Case, Domain, LabeledTask, Labelled
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,20 @@ class ScoredLabels:
     targets: tuple[str, ...]
     open_set: bool = False
     tasks: tuple[LabeledTask, ...] = ()
+    position_task: str = ""
+    """tokens or pixels, where each position has a label: y is then (N, P), and predictions are of those that have one."""
+
+    @property
+    def y(self) -> torch.Tensor:
+        """The labels in the order of stored predictions: (N,), (N, K), or (M,) of the positions that have a label."""
+        y = self.samples.y
+        return y[y != IGNORED] if self.position_task else y
 
     def scores(self, predicted: np.ndarray) -> dict[str, Any]:
         """The scores of predictions of the samples by the names of `Scores`, computed as the engine computes them.
 
         Args:
-            predicted: class indices (N,), or numbers (N, K) of a regression.
+            predicted: class indices (N,), or (M,) of positions; or numbers (N, K) of a regression.
         """
         y = self.samples.y
         if self.tasks:
@@ -43,6 +52,10 @@ class ScoredLabels:
         if not self.classes:
             return dict(metrics.regression_scores(torch.tensor(predicted), y, self.targets))
         predicted_N = torch.from_numpy(predicted.astype(np.int64))
+        if self.position_task:
+            predicted_NP = torch.full_like(y, IGNORED)
+            predicted_NP[y != IGNORED] = predicted_N
+            return position_scores(predicted_NP, y, self.classes, self.position_task)
         scores: dict[str, Any] = {
             **metrics.classification_scores(predicted_N, y, self.classes, open_set=self.open_set),
             "per_group_accuracy": None,
@@ -70,4 +83,4 @@ def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> Sc
     sources = [domains[name] for name in case.sources]
     samples, classes = scored_samples(sources, target, suite.protocol_of(case.target), seed)
     tasks = with_shared_tasks(sources, target)[1].tasks
-    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set, tasks)
+    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set, tasks, target.position_task)

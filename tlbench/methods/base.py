@@ -57,6 +57,9 @@ class Method:
     reads_class_texts: ClassVar[bool] = False
     """Whether the method learns from class names. `Task` then has them as `class_texts`, and the text side of the network as
     `embed_classes`; only a shallow method may ask for them. It gets features of the frozen backbone in any suite."""
+    positions: ClassVar[bool] = True
+    """Whether a deep method for classification works on positions (tokens, pixels) as on samples; false where it changes or
+    mixes whole samples in ways that their positions do not follow."""
     draws_per_sample: ClassVar[bool] = False
     """Whether the loss draws random numbers for each sample, such as views or noise; a permuted batch then draws others."""
     Options: ClassVar[type[BaseModel]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlbench.errors import NotApplicableError
+from tlbench.nn.augmentation.views import weak
 from tlbench.terms import LabeledTask
 
 
@@ -27,7 +28,8 @@ class Backbone(nn.Module):
         super().__init__()
         self.stages: nn.ModuleList | list[nn.Module] = nn.ModuleList(stages)
         self.width = width
-
+        self.positions: int | None = None
+        """P, where features are (B, P, D), those of each position of a sample; None: one feature vector for each sample."""
         self.autocast: torch.dtype | None = None
         """The dtype of the stages under autocast, set by the engine; None: no autocast. Features are float32 in any case."""
 
@@ -102,6 +104,8 @@ class Net(nn.Module):
         """Whether the target has other classes than the source."""
         self.source_classes = classes if source_classes is None else source_classes
         self.head = nn.Linear(backbone.width, self.source_classes)
+        self.positions = 1
+        """The outputs of each sample in prediction: P of a `PositionNet`."""
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -125,6 +129,14 @@ class Net(nn.Module):
         """
         features_BD: Tensor = self.backbone(concatenated(*batches))
         return tuple(torch.split(features_BD, [len(batch) for batch in batches]))
+
+    def view(self, x: Tensor, other: Tensor, transform: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The samples x (B, ...) after a function of them and of others (B', ...); positions that were drawn of x stay."""
+        return transform(x, other)
+
+    def weak_view(self, x: Tensor) -> Tensor:
+        """A weak random view of samples (B, ...), see `augmentation.weak`; where positions were drawn of them, none moves."""
+        return weak(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs (B, ...) -> logits (B, C)."""

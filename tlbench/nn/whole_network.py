@@ -30,6 +30,7 @@ class WholeNetwork(Backbone):
         self.network = network
         self.width = width
         self.autocast = None
+        self.positions = None
         # a plain list: the parameters are registered once, as those of `network`
         self.stages = grouped_layers(network) if stages is None else stages
 

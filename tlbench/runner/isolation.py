@@ -106,6 +106,7 @@ class SentSubset:
     y: NDArray[Any] | None
     domain: NDArray[Any] | None
 
+    counted: NDArray[Any] | None
     @classmethod
     def of(cls, subset: Subset, files: SampleFiles) -> SentSubset:
         """What is sent of a subset on the host.
@@ -113,8 +114,9 @@ class SentSubset:
         Raises:
             TlbenchError: its samples can't be written to files.
         """
-        y, domain = (None if fact is None else fact.numpy().copy() for fact in (subset.y, subset.domain))
-        return cls(tuple(map(files.path_of, subset.store.tensors)), subset.indices.numpy().copy(), y, domain)
+        facts = (subset.y, subset.domain, subset.counted)
+        copies = (None if fact is None else fact.numpy().copy() for fact in facts)
+        return cls(tuple(map(files.path_of, subset.store.tensors)), subset.indices.numpy().copy(), *copies)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class SentInputs:
         named |= {"scored": inputs.scored, "validation": inputs.validation}
         subsets = {name: SentSubset.of(subset, files) for name, subset in named.items() if subset is not None}
         suite = dataclasses.replace(inputs.suite, domains={}, path=None)
-        names = ("regression", "tasks", "open_set", "source_classes", "class_texts", "embed_classes")
+        names = ("regression", "tasks", "open_set", "source_classes", "class_texts", "embed_classes", "positions")
         grants = {name: getattr(granted, name) for name in names}
         return cls(inputs.case, suite, inputs.precision, inputs.seed, granted.classes, grants, subsets)
 
@@ -154,9 +156,10 @@ class SentInputs:
 
         def subset(sent: SentSubset) -> Subset:
             indices = torch.from_numpy(sent.indices)
-            facts = (None if fact is None else torch.from_numpy(fact).to(device) for fact in (sent.y, sent.domain))
+            facts = (sent.y, sent.domain, sent.counted)
+            y, domain, counted = (None if fact is None else torch.from_numpy(fact).to(device) for fact in facts)
             store = sample_store([tensors[path] for path in sent.files], device, fits)
-            return Subset(store, indices.to(device) if fits else indices, *facts)
+            return Subset(store, indices.to(device) if fits else indices, y, domain, counted=counted)
 
         subsets: dict[str, Any] = {name: subset(sent) for name, sent in self.subsets.items()}
         scored, validation = subsets.pop("scored"), subsets.pop("validation", None)

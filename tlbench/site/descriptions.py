@@ -139,7 +139,7 @@ def _labels(counts: Iterable[int], task: str) -> str:
     """As in "5 samples of each class" or, with label budgets, "1, 3 or 10 samples of each class"; empty without labels."""
     some = [str(count) for count in sorted(counts) if count]
     text = " or ".join([", ".join(some[:-1]), some[-1]] if len(some) > 1 else some)
-    return f"{text} samples {'in all' if task == 'regression' else 'of each class'}" if some else ""
+    return f"{text} samples {'of each class' if task == 'classification' else 'in all'}" if some else ""
 
 
 def _shipped(record: Record) -> Suite | None:

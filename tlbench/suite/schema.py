@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.label_sets import OPEN_SETS, LabelSet
-from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC
+from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC, position_error
 from tlbench.provenance import WeightsSource
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.suite.streams import Stream
-from tlbench.terms import Strict
+from tlbench.terms import POSITION_TASKS, Strict, TaskName
 
 
 def seed_errors(seeds: Iterable[int]) -> list[str]:
@@ -42,8 +42,9 @@ class Table(Strict):
 class Protocol(Table):
     """The table `[protocol]`: what methods may read, which samples are scored, and what results are compared with."""
 
-    task: Literal["classification", "regression", "multi_task"] = "classification"
-    """multi_task: the domains declare several tasks, and methods are compared with networks of one task each."""
+    task: TaskName = "classification"
+    """multi_task: the domains declare several tasks, and methods are compared with networks of one task each. tokens, pixels:
+    each position of a sample has a label."""
     label_set: LabelSet = "closed"
     """How the classes of the target relate to those of the sources: the same (closed), fewer (partial), more (open), some of
     them and more (universal), or classes of its own for a new head (inductive)."""
@@ -73,9 +74,13 @@ class Protocol(Table):
         "rmse",
         "mae",
         "task_score",
+        "entity_f1",
+        "mean_iou",
+        "dice",
     ] = "target_accuracy"
     """The ranking metric; r2 (the default there), rmse and mae are those of regression, task_score is that of multi_task, and
-    h_score, known_accuracy and unknown_accuracy are those of open and universal label sets."""
+    h_score, known_accuracy and unknown_accuracy are those of open and universal label sets. entity_f1 is for tokens with BIO
+    tags, mean_iou (the default there) and dice are for pixels; accuracy and macro F1 are then over positions."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
     selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
         ("source_validation",), min_length=1, strict=False
@@ -96,6 +101,8 @@ class Protocol(Table):
             return {"metric": "r2", **table}
         if isinstance(table, dict) and table.get("task") == "multi_task":
             return {"metric": "task_score", "baseline": SINGLE_TASK, **table}
+        if isinstance(table, dict) and table.get("task") == "pixels":
+            return {"metric": "mean_iou", **table}
         return table
 
     @model_validator(mode="after")
@@ -114,10 +121,16 @@ class Protocol(Table):
         ):
             raise ValueError(
                 f"metric = {self.metric!r} is not a metric of {self.task}. r2, rmse and mae belong to regression, "
-                "task_score to multi_task, the others to classification."
+                "task_score to multi_task, the others to classes."
             )
         if self.task == "multi_task" and (self.target_labels or self.stream is not None or self.label_set != "closed"):
             raise ValueError("task = 'multi_task' takes no target_labels, stream or label_set. Leave them out.")
+        if (error := position_error(self.task, self.metric, self.label_set)) is not None:
+            raise ValueError(error)
+        if self.task in POSITION_TASKS and self.stream is not None:
+            raise ValueError(
+                f"stream orders samples by their class, and with task = {self.task!r} a sample has many. Leave it out."
+            )
         if self.label_set != "closed" and self.task == "regression":
             raise ValueError(f"label_set = {self.label_set!r} is for classes, and task = 'regression' has none. Leave it out.")
         if self.metric in OPEN_SET_METRICS and self.label_set not in OPEN_SETS:
@@ -189,6 +202,9 @@ class Training(Table):
 
     steps: int = Field(1000, ge=1)
     batch: int = Field(64, ge=2, description="samples that a step draws from each split")
+    positions: int = Field(
+        16, ge=1, le=2**16, description="with task = 'tokens' or 'pixels', positions that a step draws from each of its samples"
+    )
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of sgd")

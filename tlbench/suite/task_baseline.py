@@ -7,6 +7,7 @@ from typing import Any
 
 from tlbench.data import Declaration
 from tlbench.suite.schema import SINGLE_TASK, SuiteFile
+from tlbench.terms import POSITION_TASKS
 
 
 def with_single_task(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -32,4 +33,13 @@ def task_errors(file: SuiteFile, domains: Mapping[str, Declaration]) -> list[str
         errors.append("net.frozen = true is not possible with task = 'multi_task', whose backbone is shared. Leave it out.")
     if file.protocol.task == "multi_task" and file.train.augment:
         errors.append("train.augment changes samples with one label each, and task = 'multi_task' has several. Leave it out.")
+    if file.protocol.task in POSITION_TASKS and file.train.augment:
+        errors.append(
+            f"train.augment changes samples with one label each, and task = {file.protocol.task!r} has one for each position. "
+            "Leave it out."
+        )
+    if file.protocol.task in POSITION_TASKS and file.selection is not None:
+        errors.append(
+            f"[selection] stores facts of samples with one label each, not of task = {file.protocol.task!r}. Leave it out."
+        )
     return errors

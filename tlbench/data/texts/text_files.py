@@ -57,7 +57,7 @@ def labelled_lines(
     """
     names = [*text_names, *label_names]
     if archive is None:
-        lines = {name: _lines(_unzipped(files.find(root, name)), name, encoding) for name in names}
+        lines = {name: _lines(unzipped(files.find(root, name)), name, encoding) for name in names}
     else:
         path = files.find(root, archive)
         contents = archives.read_members(path, names)
@@ -80,12 +80,22 @@ def labelled_lines(
     return texts, np.array(labels)
 
 
-def _unzipped(path: Path) -> bytes:
+def unzipped(path: Path) -> bytes:
+    """The content of a file, plain or gzip.
+
+    Raises:
+        TlbenchError: it can't be read.
+    """
     with files.guarded_reading(path, "text"), files.open_unzipped(path) as stream:
         return stream.read()
 
 
-def _decoded(content: bytes, where: str, encoding: str) -> str:
+def decoded(content: bytes, where: str, encoding: str) -> str:
+    """The text of a content; errors begin with `where`.
+
+    Raises:
+        TlbenchError: it is text of another encoding.
+    """
     try:
         return content.decode(encoding)
     except (UnicodeError, LookupError) as error:
@@ -94,13 +104,13 @@ def _decoded(content: bytes, where: str, encoding: str) -> str:
 
 def _lines(content: bytes, where: str, encoding: str) -> list[str]:
     """The lines of a file without blanks around them; what follows the last newline is a line only if it is not empty."""
-    lines = NEWLINE.split(_decoded(content, where, encoding))
+    lines = NEWLINE.split(decoded(content, where, encoding))
     return [line.strip() for line in (lines if lines[-1] else lines[:-1])]
 
 
 def _texts_of_file(path: Path, encoding: str, tag: str | None) -> list[str]:
     """The texts of a file: its lines that are not blank, or the contents of a tag."""
-    content = _decoded(_unzipped(path), str(path), encoding)
+    content = decoded(unzipped(path), str(path), encoding)
     if tag is None:
         texts = [line.strip() for line in NEWLINE.split(content) if line.strip()]
     else:

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from tlbench.engine.data.augmented import BatchAugmentation
 from tlbench.engine.data.inputs import Inputs
+from tlbench.engine.data.positions import PhasePositions
 from tlbench.engine.data.storage import SampleStore, Subset
 from tlbench.nn.net import concatenated
+from tlbench.nn.positions.packing import pack
 from tlbench.terms import Labelled, Step
 
 PREFETCHED = 4
@@ -30,6 +32,7 @@ class Batches:
         inputs: stored samples -> network inputs.
         first_step: index of the first step that is asked for; not 0 where a training resumes from a checkpoint.
         augmentation: the views of the samples; None: batches hold the samples themselves.
+        positions: the positions that steps draw of each sample, where each has a label; None: for other tasks.
     """
 
     def __init__(
@@ -39,8 +42,9 @@ class Batches:
         inputs: Inputs,
         first_step: int = 0,
         augmentation: BatchAugmentation | None = None,
+        positions: PhasePositions | None = None,
     ) -> None:
-        self._inputs, self._augmentation = inputs, augmentation
+        self._inputs, self._augmentation, self._positions = inputs, augmentation, positions
         self._draws = {split: SplitDraws(per_seed, indices[split]) for split, per_seed in subsets.items()}
         self._sizes = [draws.split_indices[0].numel() if len(draws.split_indices) else 0 for draws in self._draws.values()]
         self._one_tensor = len(self._draws) > 1 and share_layout(draws.store for draws in self._draws.values())
@@ -64,7 +68,8 @@ class Batches:
     def at(self, step: int | Tensor, progress: float | Tensor) -> Step:
         """The batch of a step; steps are asked for in order. A tensor (1,) on the device may stand for the step's index."""
         indices = {split: draws.of(step, draws.split_indices) for split, draws in self._draws.items()}
-        inputs = self._inputs_of(step, indices, {} if self._prefetcher is None else self._prefetcher.next())
+        drawn = {} if self._positions is None else {split: self._positions.at(step, split, of) for split, of in indices.items()}
+        inputs = self._inputs_of(step, indices, {} if self._prefetcher is None else self._prefetcher.next(), drawn)
         if self._on_host and isinstance(step, int):
             self._read_ahead(step + PREFETCHED)
         batches: dict[str, Any] = {}
@@ -75,12 +80,20 @@ class Batches:
             batch = draws.labeled(x, batch_indices)
             if self._augmentation is not None and isinstance(batch, Labelled):
                 batch = dataclasses.replace(batch, y=self._augmentation.labels(step, split, batch.y))
-            batches[split] = batch
             within_split[split] = batch_indices if draws.offsets is None else batch_indices - draws.offsets
+            if self._positions is not None:
+                if isinstance(batch, Labelled):
+                    batch = self._positions.labeled(batch, split, batch_indices, drawn[split])
+                within_split[split] = self._positions.slots(batch_indices)
+            batches[split] = batch
         return Step(**batches, indices=within_split, progress=progress)  # type: ignore[arg-type]
 
     def _inputs_of(
-        self, step: int | Tensor, indices: Mapping[str, Tensor], prefetched: Mapping[str, Tensor]
+        self,
+        step: int | Tensor,
+        indices: Mapping[str, Tensor],
+        prefetched: Mapping[str, Tensor],
+        drawn: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
         """Network inputs (B, ...) of each split; slices of one tensor where shapes agree, so that a forward copies nothing."""
         if self._one_tensor and not prefetched:
@@ -93,13 +106,14 @@ class Batches:
                 for split, draws in self._draws.items()
             }
             if not self._one_tensor:
-                return {split: self._views(step, [split], x) for split, x in stored.items()}
+                return {split: self._views(step, [split], x, drawn) for split, x in stored.items()}
             whole = concatenated(*stored.values())
-        return dict(zip(indices, self._views(step, list(self._draws), whole).split(self._sizes), strict=True))
+        return dict(zip(indices, self._views(step, list(self._draws), whole, drawn).split(self._sizes), strict=True))
 
-    def _views(self, step: int | Tensor, splits: list[str], x: Tensor) -> Tensor:
-        """Network inputs (B, ...) of the stored samples of these splits, augmented where that is declared."""
-        return self._inputs(x if self._augmentation is None else self._augmentation.views(step, splits, x))
+    def _views(self, step: int | Tensor, splits: list[str], x: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Network inputs (B, ...) of the stored samples of these splits, augmented if declared, with the drawn positions."""
+        inputs = self._inputs(x if self._augmentation is None else self._augmentation.views(step, splits, x))
+        return pack(inputs, torch.cat([drawn[split] for split in splits])) if drawn else inputs
 
     def _read_ahead(self, step: int) -> None:
         """Where no thread prefetches, tell the system which samples of mapped files a later step reads."""

@@ -100,6 +100,11 @@ def chunk_sizes(samples: int, chunk: int) -> list[int]:
     return sizes or [0]
 
 
+def chunks_of(samples: int, shape: tuple[int, ...], chunk: int) -> list[int]:
+    """The sizes of chunks of N samples of a shape: `chunk` samples, and fewer where their inputs exceed `CHUNK_BYTES`."""
+    return chunk_sizes(samples, max(2, min(chunk, CHUNK_BYTES // (4 * math.prod(shape) or 1))))
+
+
 def map_in_chunks(function: Callable[[Tensor], Tensor], samples: Tensor | Subset, inputs: Inputs, chunk: int) -> Tensor:
     """Apply a function to the network inputs of all samples, without gradients.
 
@@ -113,7 +118,7 @@ def map_in_chunks(function: Callable[[Tensor], Tensor], samples: Tensor | Subset
         The outputs (N, ...).
     """
     shape = samples.store.shape if isinstance(samples, Subset) else tuple(samples.shape[1:])
-    sizes = chunk_sizes(len(samples), max(2, min(chunk, CHUNK_BYTES // (4 * math.prod(shape) or 1))))
+    sizes = chunks_of(len(samples), shape, chunk)
     with torch.no_grad():
         chunks = samples.chunks(sizes) if isinstance(samples, Subset) else samples.split(sizes)
         return torch.cat([function(inputs(x)) for x in chunks])

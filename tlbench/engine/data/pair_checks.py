@@ -8,11 +8,12 @@ import torch
 
 from tlbench.data import fit_features
 from tlbench.engine.data.pair_classes import class_sides, label_indices, label_set_error, pair_classes
+from tlbench.engine.data.position_checks import check_positions
 from tlbench.engine.data.tasks import check_tasks
 from tlbench.errors import TlbenchError
 from tlbench.suite import Protocol
 from tlbench.suite.schema import NO_LABELS_FOR_HEAD
-from tlbench.terms import Domain
+from tlbench.terms import POSITION_TASKS, Domain
 
 
 def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
@@ -26,7 +27,8 @@ def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) ->
     pair = _pair_name(sources, target)
     regression = protocol.task == "regression"
     for domain in (*sources, target):
-        declared = "classification" if domain.classes else "multi_task" if domain.tasks else "regression"
+        kind = "classification" if domain.classes else "multi_task" if domain.tasks else "regression"
+        declared = domain.position_task or kind
         if declared != protocol.task:
             raise TlbenchError(
                 f"{pair}: protocol.task is {protocol.task!r}, but domain {domain.name} is declared for {declared}. "
@@ -50,6 +52,8 @@ def check_pair(sources: Sequence[Domain], target: Domain, protocol: Protocol) ->
             f"{pair}: protocol.scored = 'test', but domain {target.name} declares no test samples. "
             "Give it a `test = {...}` table, or score 'adapted' or 'held_out'."
         )
+    if protocol.task in POSITION_TASKS:
+        check_positions(pair, sources, target, protocol)
     _check_metric(pair, target, protocol)
     _check_labeled_targets(pair, sources, target, protocol)
 
@@ -72,7 +76,7 @@ def _check_metric(pair: str, target: Domain, protocol: Protocol) -> None:
 
 def _check_label_set(pair: str, sources: Sequence[Domain], target: Domain, protocol: Protocol) -> None:
     """Raise TlbenchError where the classes of a pair are not those of the label set, or nothing shows those of a new head."""
-    if protocol.task != "classification":
+    if protocol.task != "classification" and protocol.task not in POSITION_TASKS:
         return
     error = label_set_error(protocol.label_set, *class_sides(sources, target, protocol.label_set))
     if error is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlbench.data.labels.classes import listed
 from tlbench.label_sets import OPEN_SETS, UNKNOWN, LabelSet
-from tlbench.terms import Domain
+from tlbench.terms import IGNORED, Domain
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def occurring_classes(domains: Sequence[Domain]) -> tuple[str, ...]:
         for samples in (domain.samples, domain.test)
         if samples is not None
         for index in samples.y.unique().tolist()
+        if index != IGNORED
     }
     lists = {domain.classes for domain in domains}
     return tuple(name for name in (sorted(occurring) if len(lists) > 1 else domains[0].classes) if name in occurring)
@@ -123,7 +124,7 @@ def label_set_error(label_set: LabelSet, sources: Collection[str], target: Colle
 
 
 def label_indices(domain: Domain, classes: Sequence[str], y: Tensor, *, open_set: bool = False) -> Tensor:
-    """A domain's class indices (N,) as indices of the classes of its side; the targets (N, K) of a regression as they are.
+    """A domain's class indices (N,) or (N, P) as indices of the classes of its side; targets (N, K) as they are.
 
     Args:
         domain: the domain.
@@ -135,7 +136,8 @@ def label_indices(domain: Domain, classes: Sequence[str], y: Tensor, *, open_set
         return y
     index_of = {name: index for index, name in enumerate(classes)}
     other = len(classes) - 1 if open_set else -1  # -1: no sample has such a label
-    return torch.tensor([index_of.get(name, other) for name in domain.classes])[y]
+    index = torch.tensor([index_of.get(name, other) for name in domain.classes])
+    return torch.where(y == IGNORED, y, index[y.clamp_min(0)]) if domain.position_task else index[y]
 
 
 def label_set_text(sources: Sequence[Domain], target: Domain, label_set: LabelSet) -> str:

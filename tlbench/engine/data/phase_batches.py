@@ -9,8 +9,9 @@ import torch
 from tlbench.engine.data.augmented import BatchAugmentation
 from tlbench.engine.data.batches import Batches
 from tlbench.engine.data.inputs import Inputs, draw_batches
+from tlbench.engine.data.positions import PhasePositions, draw_offsets
 from tlbench.engine.data.storage import Subset
-from tlbench.engine.runtime.seeds import augmentation_draw, batches_draw, generator
+from tlbench.engine.runtime.seeds import augmentation_draw, batches_draw, generator, positions_draw
 from tlbench.engine.training import ddp
 from tlbench.engine.training.learners import Learner
 from tlbench.nn.augmentation import Pipeline
@@ -27,6 +28,7 @@ class PhaseDraws:
         steps: of the phase.
         training: batch size and augmentation.
         device: where the draws are stored.
+        fixed_positions: whether all steps draw the same positions of a sample, as passes over all samples do.
     """
 
     def __init__(
@@ -37,7 +39,10 @@ class PhaseDraws:
         steps: int,
         training: Training,
         device: torch.device,
+        *,
+        fixed_positions: bool = False,
     ) -> None:
+        self._fixed_positions = fixed_positions
         self._learners, self._subsets, self._phase = learners, subsets, phase
         self._steps, self._training, self._device = steps, training, device
 
@@ -58,7 +63,23 @@ class PhaseDraws:
             ]
             for split, subsets in self._subsets.items()
         }
-        return Batches(self._subsets, indices, inputs, first_step, self._augmentation())
+        return Batches(self._subsets, indices, inputs, first_step, self._augmentation(), self._positions())
+
+    def _positions(self) -> PhasePositions | None:
+        """The positions that the steps draw of each sample; None where a sample has one label."""
+        subsets = {split: per_seed[0] for split, per_seed in self._subsets.items()}
+        if not subsets or next(iter(subsets.values())).counted is None:
+            return None
+        count, size, seed = self._training.positions, self._training.batch, self._learners[0].seed
+        if self._fixed_positions:
+            return PhasePositions(subsets, None, count)
+        offsets = {
+            split: ddp.own_columns(
+                draw_offsets(self._steps, size, count, seed(positions_draw(split, self._phase))).to(self._device)
+            )
+            for split in subsets
+        }
+        return PhasePositions(subsets, offsets, count)
 
     def _augmentation(self) -> BatchAugmentation | None:
         """The views of all steps; None where the suite declares none."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tlbench.data import fit_features
 from tlbench.engine.data.pair_classes import PairClasses, label_indices, pair_classes
+from tlbench.engine.data.positions import with_counted
 from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
 from tlbench.engine.data.tasks import with_shared_tasks
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
@@ -70,7 +71,8 @@ def make_case_data(
 
     def subset(indexed: Labelled, tensors: Sequence[Tensor]) -> Subset:
         facts = (None if fact is None else fact.to(device) for fact in (indexed.y, indexed.domain, indexed.group))
-        return Subset(sample_store(tensors, device, fits), indexed.x.to(device) if fits else indexed.x, *facts)
+        stored = Subset(sample_store(tensors, device, fits), indexed.x.to(device) if fits else indexed.x, *facts)
+        return with_counted(stored) if target.position_task else stored
 
     source, validation = _split_sources(sources, classes.source, protocol, seed)
     labeled, unlabeled, scored = _split_target(target, classes, protocol, seed)
@@ -83,6 +85,7 @@ def make_case_data(
         open_set=classes.open_set,
         tasks=target.tasks,
         source_classes=len(classes.source) if protocol.label_set == "inductive" else None,
+        positions=scored.y.shape[1] if target.position_task else 1,
     )
     return CaseData(
         granted,
@@ -142,14 +145,14 @@ def _split_target(
     target: Domain, classes: PairClasses, protocol: Protocol, seed: Seeds
 ) -> tuple[Labelled | None, Labelled, Labelled]:
     """The labelled, the unlabelled and the scored target samples, with store indices (N,) in the place of x."""
-    regression = protocol.task == "regression"
+    one_label = protocol.task == "classification"
     unlabeled = _indexed(target, classes.target, target.samples, 0, open_set=classes.open_set)
     scored: Labelled | None = None
     if protocol.scored == "held_out":
         scored, unlabeled = _hold_out(unlabeled, protocol.held_out, seed("target held out"))
     labeled: Labelled | None = None
     if protocol.target_labels:
-        labeled, unlabeled = _draw_labeled(unlabeled, protocol.target_labels, seed(LABELED_TARGET_DRAW), regression)
+        labeled, unlabeled = _draw_labeled(unlabeled, protocol.target_labels, seed(LABELED_TARGET_DRAW), one_label)
     if protocol.scored == "adapted":
         scored = unlabeled
     elif protocol.scored == "test" and target.test is not None:
@@ -175,11 +178,11 @@ def _hold_out(samples: Labelled, share: float, seed: int) -> tuple[Labelled, Lab
     return samples[order[:count].sort().values], samples[order[count:].sort().values]
 
 
-def _draw_labeled(samples: Labelled, per_class: int, seed: int, regression: bool) -> tuple[Labelled, Labelled]:
-    """`per_class` random samples of each class that occurs (of all samples, for regression), and the remaining ones."""
+def _draw_labeled(samples: Labelled, per_class: int, seed: int, one_label: bool) -> tuple[Labelled, Labelled]:
+    """`per_class` random samples of each class (of all, where a sample is of no single class), and the remaining ones."""
     order = torch.randperm(len(samples), generator=generator(seed))
     is_labeled = torch.zeros(len(samples), dtype=torch.bool)
-    y = torch.zeros(len(samples)) if regression else samples.y[order]
+    y = samples.y[order] if one_label else torch.zeros(len(samples))
     for label in y.unique().tolist():
         is_labeled[order[(y == label).nonzero().squeeze(1)[:per_class]]] = True
     return samples[is_labeled.nonzero().squeeze(1)], samples[(~is_labeled).nonzero().squeeze(1)]

@@ -184,6 +184,7 @@ class Subset:
     y: Tensor | None = None
     domain: Tensor | None = None
     group: Tensor | None = None
+    counted: Tensor | None = None  # (N, P) bool, which positions count, where each position of a sample has a label
 
     @classmethod
     def of(cls, samples: Labelled | Tensor) -> Subset:
@@ -205,7 +206,7 @@ class Subset:
             return None if fact is None else fact[selected.to(fact.device)]
 
         indices = self.indices[selected.to(self.indices.device)]
-        return Subset(self.store, indices, of(self.y), of(self.domain), of(self.group))
+        return Subset(self.store, indices, of(self.y), of(self.domain), of(self.group), of(self.counted))
 
     @property
     def x(self) -> Tensor:
@@ -219,7 +220,7 @@ class Subset:
 
     def unlabeled(self) -> Subset:
         """The same samples without labels, domains and groups."""
-        return Subset(self.store, self.indices)
+        return Subset(self.store, self.indices, counted=self.counted)
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,8 @@ class Grants:
     """Several tasks, whose outputs `classes` counts; labels are then float32 (N, tasks), NaN where one is missing."""
     source_classes: int | None = None
     """The number of classes that source labels index, where the target has others (an inductive label set); None: `classes`."""
+    positions: int = 1
+    """The outputs of each sample: P where each position has a label."""
 
     @property
     def columns(self) -> tuple[int, ...]:

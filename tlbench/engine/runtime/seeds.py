@@ -28,6 +28,11 @@ def augmentation_draw(split: str, phase: int) -> str:
     return f"augmentation {split} {phase}"
 
 
+def positions_draw(split: str, phase: int) -> str:
+    """The use that the positions of the samples of a split in a phase are hashed as."""
+    return f"positions {split} {phase}"
+
+
 def seed_of(case: Case, use: str, fingerprints: Mapping[str, str]) -> int:
     """A seed that is hashed from its use, the data, the pair and the seed number of the case.
 

@@ -57,7 +57,7 @@ class StreamPredictor:
         self._begin()
 
     def predict(self, samples: Subset, sizes: Sequence[int], resets: Collection[int] = ()) -> Tensor:
-        """Class scores (N, C) of samples, in their order.
+        """Class scores (N, C) of samples, in their order; (N*P, C) where each position has a label.
 
         Args:
             samples: N samples in the order of the stream.
@@ -70,7 +70,8 @@ class StreamPredictor:
                 self.reset()
             with torch.set_grad_enabled(bool(self.adaptation.groups)):
                 logits = self._predict_batch(self._inputs(samples.store.take(indices)))
-            check_outputs(logits, len(indices), self._method.net.columns, self._method, regression=self._method.net.regression)
+            net = self._method.net
+            check_outputs(logits, len(indices) * net.positions, net.columns, self._method, regression=net.regression)
             scores.append(logits.detach())
         return torch.cat(scores)
 

@@ -38,7 +38,8 @@ class Learner:
     @property
     def predictor(self) -> CheckedPredictor:
         """The method's `predict`, whose outputs are checked for their shape."""
-        return CheckedPredictor(self.method.predict, self.method, self.granted.columns, self.granted.regression)
+        granted = self.granted
+        return CheckedPredictor(self.method.predict, self.method, granted.columns, granted.regression, granted.positions)
 
 
 class LearnerGroup(Protocol):
@@ -101,6 +102,8 @@ class VmappedLearners:
             raise NotVmappableError(reason)
         if self._methods[0].net.is_inductive:
             raise NotVmappableError("its head is replaced between two phases")
+        if learners[0].granted.positions > 1:
+            raise NotVmappableError("each seed draws positions of its own")
         self.method = vmapped_seeds.stack_methods(self._methods)
         self.phases: Sequence[Phase] = [vmapped_seeds.vmapped_phase(phase, self.method) for phase in self.method.phases()]
 

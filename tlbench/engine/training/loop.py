@@ -240,11 +240,12 @@ class PhaseRun:
         self._subsets = {
             split: [getattr(learner.granted, split) for learner in learners] for split in SPLITS if split in phase.reads
         }
-        self._passes = SplitPasses(run.group.method, learners[0].granted, run.inputs, phase)
+        self._passes = SplitPasses(run.group.method, learners[0].granted, run.inputs, phase, run.training.positions)
         sizes = [len(subsets[0]) for subsets in self._subsets.values()]
         self._begin_steps = begin_steps(phase, steps, run.training.batch, sizes)
         """The steps before which `begin` is called."""
-        self._draws = PhaseDraws(learners, self._subsets, number, steps, run.training, run.device)
+        fixed = phase.begin is not None
+        self._draws = PhaseDraws(learners, self._subsets, number, steps, run.training, run.device, fixed_positions=fixed)
         self._samples_per_step = run.training.batch * len(self._subsets) * len(learners)
 
     def train(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import Phase
-from tlbench.terms import SPLITS, Step
+from tlbench.terms import SPLITS, Labelled, Step
 
 Result = TypeVar("Result")
 
@@ -74,13 +74,15 @@ def backward_accumulated(phase: Phase, step: Step) -> Tensor:
 
     Raises:
         TlbenchError: the phase makes alternating updates or combines the gradients of several losses, so that the step is not
-            the sum over its microbatches.
+            the sum over its microbatches; or the samples have a label for each position.
     """
     way_out = "its gradients can't be accumulated over microbatches. Lower train.batch."
     if isinstance(phase.loss, tuple):
         raise TlbenchError(f"Out of memory: A step makes alternating updates, and {way_out}")
     if phase.combine is not None:
         raise TlbenchError(f"Out of memory: A step combines the gradients of several losses, and {way_out}")
+    if any(isinstance(batch := getattr(step, split), Labelled) and len(batch.x) != len(batch.y) for split in SPLITS):
+        raise TlbenchError(f"Out of memory: A step draws several positions of each sample, and {way_out}")
     assert phase.loss is not None  # a phase without a loss has no steps
     total: Tensor | None = None
     for microbatch, share in split_step(step):

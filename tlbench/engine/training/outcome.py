@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.passes import eval_mode
+from tlbench.engine.data.positions import counted_labels, counted_outputs
 from tlbench.engine.runtime.metrics import accuracy, mean_entropy, predicted_classes
 from tlbench.engine.runtime.throughput import StepThroughput
 from tlbench.engine.training.learners import Learner
@@ -53,10 +54,11 @@ def trace_point(learner: Learner, inputs: Inputs, phase: int, step: int, loss: f
     recorded = contextlib.nullcontext(LastLayer()) if is_last else recorded_last_layer(learner.method)
     with eval_mode(learner.method), recorded as last:
         if validation is not None and validation.y is not None:
-            predicted = predicted_classes(map_in_chunks(learner.predictor, validation, inputs, CHUNK_SAMPLES))
-            validation_accuracy = accuracy(predicted, validation.y)
+            outputs = map_in_chunks(learner.predictor, validation, inputs, CHUNK_SAMPLES)
+            validation_accuracy = accuracy(predicted_classes(counted_outputs(outputs, validation)), counted_labels(validation))
         if learner.trace_target is not None:
-            entropy = mean_entropy(map_in_chunks(learner.predictor, learner.trace_target, inputs, CHUNK_SAMPLES))
+            outputs = map_in_chunks(learner.predictor, learner.trace_target, inputs, CHUNK_SAMPLES)
+            entropy = mean_entropy(counted_outputs(outputs, learner.trace_target))
     if learns_later(last.module, learner.method, phases, phase):
         validation_accuracy = entropy = None
     return TracePoint(step=step, loss=loss, source_validation_accuracy=validation_accuracy, target_entropy=entropy)

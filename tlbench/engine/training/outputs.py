@@ -23,6 +23,8 @@ class CheckedPredictor:
     columns: tuple[int, ...]
     """The numbers of columns that fit: C, the number of classes, or K, the number of target columns; see `Grants.columns`."""
     regression: bool
+    positions: int = 1
+    """The outputs of each sample: P where each position has a label; outputs are then (N*P, C)."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Network inputs (N, ...) -> outputs (N, C) or (N, K).
@@ -31,7 +33,7 @@ class CheckedPredictor:
             TlbenchError: the outputs are no real numbers of this shape.
         """
         outputs = self.predictor(x)
-        check_outputs(outputs, len(x), self.columns, self.method, regression=self.regression)
+        check_outputs(outputs, len(x) * self.positions, self.columns, self.method, regression=self.regression)
         return outputs
 
 

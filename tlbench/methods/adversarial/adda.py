@@ -56,7 +56,7 @@ class ADDA(DeepMethod):
         """The discriminator's cross-entropy, a mean over both domains' features, which are fixed; a scalar."""
         with torch.no_grad():
             features_BD = torch.cat([self.source_backbone(step.source.x), self.net.backbone(step.target)])
-        return domain_loss(self.discriminator(features_BD), len(step.source.x))
+        return domain_loss(self.discriminator(features_BD), len(step.source.y))
 
     def invert(self, step: Step) -> Tensor:
         """The discriminator's cross-entropy on target features as if they were the source's, a scalar."""

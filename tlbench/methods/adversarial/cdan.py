@@ -55,7 +55,7 @@ class CDAN(DeepMethod):
             return self.supervised(step)
         features_BD = concatenated(*self.net.features(step.source.x, step.target))
         logits_BC = self.net.head(features_BD)
-        n = len(step.source.x)
+        n = len(step.source.y)
         softmax_BC = logits_BC.detach().float().softmax(dim=1)
         conditioned = self.condition(reverse_gradient(features_BD, reversal_schedule(step.progress, self.gamma)), softmax_BC)
         domain = self.discriminator(conditioned)

@@ -39,7 +39,7 @@ class MDD(DeepMethod):
         features_BD = concatenated(*self.net.features(step.source.x, step.target))
         logits_BC = self.net.head(features_BD)
         adversary_BC = self.adversary(reverse_gradient(features_BD, self.reversal * reversal_schedule(step.progress)))
-        n = len(step.source.x)
+        n = len(step.source.y)
         task = F.cross_entropy(logits_BC[:n], step.source.y)
         return task + self.weight * self.disparity(adversary_BC, logits_BC.argmax(dim=1), n)
 

@@ -30,6 +30,7 @@ class VADA(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    positions = False
     soft_labels = True
     draws_per_sample = True
     domain_weight: float = Field(0.01, ge=0, description="of the domain loss, for the features")

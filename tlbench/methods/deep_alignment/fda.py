@@ -31,7 +31,7 @@ class FDA(DeepMethod):
 
     def loss(self, step: Step) -> Tensor:
         """Both terms from one forward pass, a scalar."""
-        styled = self.restyle(step.source.x, step.target)
+        styled = self.net.view(step.source.x, step.target, self.restyle)
         source_BD, target_BD = self.net.features(styled, step.target)
         task = F.cross_entropy(self.net.head(source_BD), step.source.y)
         share_B = entropy(self.net.head(target_BD)) / math.log(max(self.classes, 2))

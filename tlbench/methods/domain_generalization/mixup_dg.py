@@ -25,6 +25,7 @@ class MixupGeneralization(DeepMethod):
     """
 
     reads = frozenset({"source"})
+    positions = False
     soft_labels = True
     draws_per_sample = True
     alpha: float = Field(0.2, gt=0, description="of the Beta distribution of the shares; a small one mixes little")

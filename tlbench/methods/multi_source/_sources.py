@@ -13,6 +13,6 @@ def source_shares(source: Labelled, source_count: int) -> Tensor:
 
     A source of which the batch has no sample has the weights 0.
     """
-    domain_B = torch.zeros(len(source.x), dtype=torch.int64, device=source.x.device) if source.domain is None else source.domain
+    domain_B = torch.zeros(len(source.y), dtype=torch.int64, device=source.y.device) if source.domain is None else source.domain
     members_SB = (torch.arange(source_count, device=domain_B.device)[:, None] == domain_B).float()
     return members_SB / members_SB.sum(dim=1, keepdim=True).clamp_min(1)

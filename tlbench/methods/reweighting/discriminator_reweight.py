@@ -23,6 +23,7 @@ class DiscriminatorReweight(DeepMethod):
     """
 
     reads = frozenset({"source", "target"})
+    positions = False
     tasks = frozenset({"classification", "regression"})
     version = 3
     cap: float = Field(10.0, gt=0, description="largest weight, in multiples of the mean before the cap")

@@ -32,4 +32,4 @@ class BNM(DeepMethod):
         source_BD, target_BD = self.net.features(step.source.x, step.target)
         task = F.cross_entropy(self.net.head(source_BD), step.source.y)
         softmax_BC = self.net.head(target_BD).float().softmax(dim=1)
-        return task - self.weight / len(step.target) * nuclear_norm(softmax_BC)
+        return task - self.weight / len(target_BD) * nuclear_norm(softmax_BC)

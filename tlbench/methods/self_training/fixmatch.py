@@ -20,6 +20,7 @@ class FixMatch(DeepMethod):
     """CE(source) + weight * mean over target samples of [max q >= threshold] CE(strong view, argmax q), q of the weak view."""
 
     reads = frozenset({"source", "target"})
+    positions = False
     soft_labels = True
     draws_per_sample = True
     weight: float = Field(1.0, ge=0, description="of the loss on pseudo-labelled target samples")

@@ -14,7 +14,6 @@ from pydantic import Field
 from torch import Tensor
 
 from tlbench.methods.base import DeepMethod, Group, Phase
-from tlbench.nn import augmentation
 from tlbench.terms import Step
 
 
@@ -47,9 +46,9 @@ class MeanTeacher(DeepMethod):
         """The sum of all terms, a scalar; student and teacher see different weak views of the target."""
         if not self.weight:
             return self.supervised(step)
-        source_BD, target_BD = self.net.features(step.source.x, augmentation.weak(step.target))
+        source_BD, target_BD = self.net.features(step.source.x, self.net.weak_view(step.target))
         with torch.no_grad():
-            teacher_BC = self.teacher(augmentation.weak(step.target)).softmax(dim=1)
+            teacher_BC = self.teacher(self.net.weak_view(step.target)).softmax(dim=1)
         mask_B = (teacher_BC.max(dim=1).values > self.threshold).float()
         student_BC = self.net.head(target_BD).softmax(dim=1)
         inconsistency = (mask_B * (student_BC - teacher_BC).square().mean(dim=1)).mean()

@@ -25,6 +25,7 @@ class MixMatch(DeepMethod):
     """
 
     reads = frozenset({"source", "target", "target_labeled"})
+    positions = False
     draws_per_sample = True
     weight: float = Field(75.0, ge=0, description="of the loss on the target at the end of the training")
     temperature: float = Field(0.5, gt=0, description="below 1: guessed labels become more confident")

@@ -25,7 +25,7 @@ class CoWA(SourceFree):
     pseudo-label. Each sample is mixed with another of the batch, by a share from Beta(alpha, alpha).
     """
 
-    draws_per_sample = True
+    positions, draws_per_sample = False, True
     alpha: float = Field(0.2, ge=0, description="of the Beta distribution of the shares; the authors' VisDA: 2; 0: none")
     head_scale: float = Field(0.1, ge=0, description="of the classifier's learning rate on the target")
     rounds: int = Field(0, ge=0, description="how often pseudo-labels and scores are computed on the target; 0: once an epoch")

@@ -23,6 +23,7 @@ class CoTTA(NormAdaptation):
     The views are the weak ones of tlbench; the paper's also change colours, flip, blur and add noise. All parameters learn.
     """
 
+    positions = False
     lr: float = Field(1e-3, ge=0, description="learning rate on the stream, of Adam")
     decay: float = Field(0.999, ge=0, le=1, description="of the teacher, a moving average of the parameters")
     restored: float = Field(0.01, ge=0, le=1, description="probability that a weight falls back to the source's after a batch")

@@ -25,7 +25,7 @@ class MEMO(DeepMethod):
     No prediction depends on another test sample: the method reads no stream. Views are tlbench's; the paper takes AugMix.
     """
 
-    reads = frozenset({"source"})
+    reads, positions = frozenset({"source"}), False
     lr: float = Field(2.5e-4, ge=0, description="learning rate of the step, of SGD")
     views: int = Field(32, ge=2, description="number of views of a sample")
     prior: float = Field(16.0, ge=0, description="samples that the source's statistics of batch normalisation count as")

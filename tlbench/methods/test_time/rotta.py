@@ -21,6 +21,7 @@ from tlbench.nn.stream_norms import MovingStatistics, wrap_norms
 class RoTTA(NormAdaptation):
     """CE on the source; then the student learns the teacher's predictions of the memory, on strong views of tlbench."""
 
+    positions = False
     lr: float = Field(1e-3, ge=0, description="learning rate of scale and shift on the stream, of Adam")
     capacity: int = Field(64, ge=1, description="of the memory, and samples between two updates")
     momentum: float = Field(0.05, ge=0, le=1, description="alpha, the weight of a batch in the statistics")

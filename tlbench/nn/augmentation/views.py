@@ -18,7 +18,7 @@ def weak(x: Tensor) -> Tensor:
     """A weak view: images (B, C, H, W) shifted by up to 8 %, vectors (B, D) with noise of 0.1 standard deviations."""
     if x.ndim == 4:
         return _affine(x, shift=0.08)
-    return _with_noise(x, 0.1)
+    return with_noise(x, 0.1)
 
 
 def strong(x: Tensor) -> Tensor:
@@ -31,10 +31,10 @@ def strong(x: Tensor) -> Tensor:
     if x.ndim == 4:
         return _with_window_erased(_affine(x, shift=0.15, degrees=30.0, scale=0.25), share=1 / 3)
     dropped = torch.rand_like(x) < 0.2
-    return torch.where(dropped, x.mean(dim=0, keepdim=True), _with_noise(x, 0.3))
+    return torch.where(dropped, x.mean(dim=0, keepdim=True), with_noise(x, 0.3))
 
 
-def _with_noise(x: Tensor, deviations: float) -> Tensor:
+def with_noise(x: Tensor, deviations: float) -> Tensor:
     """Add Gaussian noise of so many standard deviations of each feature over the batch; a single sample stays as it is."""
     deviation_D = x.std(dim=0, keepdim=True) if len(x) > 1 else torch.zeros_like(x)
     return x + deviations * deviation_D * torch.randn_like(x)

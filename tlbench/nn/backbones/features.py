@@ -25,11 +25,17 @@ class Options(BaseModel):
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Build the backbone: features (B, D) -> the same features, or (B, width).
+    """Build the backbone: features (B, D) -> the same features, or (B, width); of positions (B, P, D) -> (B, P, width).
 
     Raises:
-        TlbenchError: `shape` is not (D,).
+        TlbenchError: `shape` is neither (D,) nor (P, D).
     """
+    if len(shape) == 2 and not options.class_embeddings:
+        width = options.width or shape[1]
+        layers = nn.Sequential(nn.Linear(shape[1], width), nn.ReLU()) if options.width else nn.Identity()
+        backbone = Backbone([layers], width)
+        backbone.positions = shape[0]
+        return backbone
     if len(shape) != 1:
         raise TlbenchError(f"The backbone features takes vectors, not samples of shape {shape}. Choose auto.")
     if options.class_embeddings:

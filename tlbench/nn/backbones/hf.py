@@ -32,15 +32,16 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: str = Field(description="the folder of the network, below the data root")
-    pooling: Literal["mean", "first", "last"] = Field(
-        "mean", description="mean over the tokens, the first token (BERT, RoBERTa) or the last one (GPT-2)"
+    pooling: Literal["mean", "first", "last", "none"] = Field(
+        "mean",
+        description="mean over the tokens, the first token (BERT, RoBERTa) or the last one (GPT-2); none: each token",
     )
     pretrained: bool = Field(True, description="false: the network of the folder's configuration, with new weights")
     dropout: float | None = Field(None, ge=0, lt=1, description="of hidden layers and attention; unset: as the folder says")
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
-    """Build the backbone: token ids (B, length) -> features (B, D).
+    """Build the backbone: token ids (B, length) -> features (B, D), or (B, length, D) with pooling = "none".
 
     The stages are the embeddings and groups of layers.
 
@@ -86,7 +87,9 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     if not isinstance(padding, int):
         raise TlbenchError(f"The network {folder.name} names no token of padding. Set pad_token_id in its config.json.")
     network = _Pooled(model, padding, options.pooling)
-    return TextNetwork(network, configuration.hidden_size, grouped_layers(model), folder, shape[0])
+    backbone = TextNetwork(network, configuration.hidden_size, grouped_layers(model), folder, shape[0])
+    backbone.positions = shape[0] if options.pooling == "none" else None
+    return backbone
 
 
 class TextNetwork(WholeNetwork):
@@ -112,7 +115,10 @@ class TextNetwork(WholeNetwork):
 
 
 class _Pooled(nn.Module):
-    """Token ids (B, length) -> features (B, D): the last hidden layer, pooled over the tokens that are no padding."""
+    """Token ids (B, length) -> features (B, D): the last hidden layer, pooled over the tokens that are no padding.
+
+    With pooling "none" it is the last hidden layer itself, (B, length, D).
+    """
 
     def __init__(self, model: nn.Module, padding: int, pooling: str) -> None:
         super().__init__()
@@ -122,6 +128,8 @@ class _Pooled(nn.Module):
         ids_BL = ids_BL.long()
         mask_BL = ids_BL != self.padding
         hidden_BLD: Tensor = self.model(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
+        if self.pooling == "none":
+            return hidden_BLD
         if self.pooling == "first":
             return hidden_BLD[:, 0]
         if self.pooling == "last":

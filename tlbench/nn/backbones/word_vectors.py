@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from tlbench.data import tokenization
@@ -22,6 +23,7 @@ from tlbench.data.decoding import files
 from tlbench.data.tokenization import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID, WORD_VECTORS
 from tlbench.errors import TlbenchError
 from tlbench.nn.net import Backbone
+from tlbench.nn.positions.context import TokenConvolutions, TokenLSTM
 
 READS_TOKENS = True
 """Samples are token ids, and not measurements."""
@@ -36,10 +38,27 @@ class Options(BaseModel):
     network: str = Field(description="the npz file with the arrays words (V,) and vectors (V, D), below the data root")
     pretrained: bool = Field(True, description="false: the same words with random vectors")
     hidden: tuple[int, ...] = Field((), description="widths of layers with ReLU after the mean; none: features are the mean")
+    pooling: Literal["mean", "none"] = Field("mean", description="mean over the words; none: features of each word")
+    context: Literal["none", "conv", "lstm"] = Field(
+        "none", description="with pooling none: what sees neighbouring words: convolutions of the widths in hidden, or an LSTM"
+    )
+    kernel: int = Field(5, ge=1, le=31, description="words that a convolution sees, an odd number")
+
+    @model_validator(mode="after")
+    def _context_of_words(self) -> Self:
+        if self.context != "none" and (self.pooling != "none" or not self.hidden):
+            raise ValueError("context is for pooling = 'none', and takes its widths from hidden. Set both.")
+        if self.context == "lstm" and len(self.hidden) != 1:
+            raise ValueError("context = 'lstm' has one width, that of a direction. Give one number in hidden.")
+        if self.kernel % 2 == 0:
+            raise ValueError("kernel is an odd number, so that a word lies in the middle.")
+        return self
 
 
 def build(shape: tuple[int, ...], options: Options) -> Backbone:
     """Build the backbone: word ids (B, length) -> features (B, D), or (B, width of the last hidden layer).
+
+    With pooling = "none" features are those of each word, (B, length, D).
 
     Raises:
         TlbenchError: the file holds no word vectors, or samples are no word ids.
@@ -58,9 +77,18 @@ def build(shape: tuple[int, ...], options: Options) -> Backbone:
     if not options.pretrained:
         vectors_VD = torch.randn(vectors_VD.shape) / vectors_VD.shape[1] ** 0.5
     widths = [vectors_VD.shape[1], *options.hidden]
-    stages: list[nn.Module] = [_Mean(vectors_VD)]
-    stages += [nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in itertools.pairwise(widths)]
-    return WordVectors(stages, widths[-1], path, shape[0])
+    stages: list[nn.Module] = [_Mean(vectors_VD) if options.pooling == "mean" else _EachWord(vectors_VD)]
+    width = widths[-1]
+    if options.context == "conv":
+        stages.append(TokenConvolutions(widths, options.kernel))
+    elif options.context == "lstm":
+        stages.append(TokenLSTM(*widths))
+        width = 2 * widths[-1]
+    else:
+        stages += [nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in itertools.pairwise(widths)]
+    backbone = WordVectors(stages, width, path, shape[0])
+    backbone.positions = shape[0] if options.pooling == "none" else None
+    return backbone
 
 
 class WordVectors(Backbone):
@@ -94,6 +122,29 @@ class _Mean(nn.Module):
     def forward(self, ids_BL: Tensor) -> Tensor:
         """Ids below `FIRST_WORD_ID` are padding and unknown words."""
         ids_BL = ids_BL.long()
-        mask_BL1 = ((ids_BL != PADDING_ID) & (ids_BL != UNKNOWN_ID))[:, :, None].to(self.vectors.weight.dtype)
-        sums_BD = (self.vectors((ids_BL - FIRST_WORD_ID).clamp_min(0)) * mask_BL1).sum(dim=1)
-        return sums_BD / mask_BL1.sum(dim=1).clamp_min(1)
+        vectors_BLD, mask_BL1 = _masked_vectors(self.vectors, ids_BL)
+        return vectors_BLD.sum(dim=1) / mask_BL1.sum(dim=1).clamp_min(1)
+
+
+class _EachWord(nn.Module):
+    """Word ids (B, length) -> the vector of each word (B, length, D); zero for padding, and one vector for unknown words.
+
+    The vector of unknown words starts as the mean of all vectors.
+    """
+
+    def __init__(self, vectors_VD: Tensor) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding.from_pretrained(vectors_VD, freeze=False)
+        self.unknown = nn.Parameter(vectors_VD.mean(dim=0))
+
+    def forward(self, ids_BL: Tensor) -> Tensor:
+        """Vectors in the order of the words."""
+        ids_BL = ids_BL.long()
+        vectors_BLD, _ = _masked_vectors(self.vectors, ids_BL)
+        return vectors_BLD + (ids_BL == UNKNOWN_ID)[:, :, None] * self.unknown
+
+
+def _masked_vectors(vectors: nn.Embedding, ids_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors (B, L, D) of words, zero for padding and unknown ones, and the mask (B, L, 1) of the words that have one."""
+    mask_BL1 = ((ids_BL != PADDING_ID) & (ids_BL != UNKNOWN_ID))[:, :, None].to(vectors.weight.dtype)
+    return vectors((ids_BL - FIRST_WORD_ID).clamp_min(0)) * mask_BL1, mask_BL1

@@ -1,0 +1,1 @@
+"""Networks with an output for each position (token, pixel) of a sample."""
