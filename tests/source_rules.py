@@ -39,7 +39,8 @@ LAYERS = (
         "records",
         "runner",
     ),
-    *("sweep", "reports", "plots", "site", "checks", "bench", "progress", "session", "api", "published", "cli", "__main__"),
+    *("sweep", "reports", "transferability", "plots", "site", "checks", "bench", "progress", "session", "api", "published"),
+    *("cli", "__main__"),
 )
 """The packages and top-level modules of tlbench in import order: each imports only those before it."""
 PACKAGE = Path(tlbench.__file__).parent

@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from tlbench import selection
-    from tlbench.api import fit, list_methods, list_suites, load_suite, report, run
+    from tlbench import selection, transferability
+    from tlbench.api import fit, list_methods, list_suites, load_model, load_suite, report, run
     from tlbench.errors import NotApplicableError, TlbenchError
     from tlbench.methods.base import (
         AlternatingUpdate,
@@ -47,20 +47,23 @@ __all__ = [
     "fit",
     "list_methods",
     "list_suites",
+    "load_model",
     "load_suite",
     "report",
     "run",
     "selection",
+    "transferability",
 ]
 
 _MODULES = {
-    **dict.fromkeys(("fit", "list_methods", "list_suites", "load_suite", "report", "run"), "tlbench.api"),
+    **dict.fromkeys(("fit", "list_methods", "list_suites", "load_model", "load_suite", "report", "run"), "tlbench.api"),
     **dict.fromkeys(("AlternatingUpdate", "DeepMethod", "Group", "OnlineAdaptation", "Passes"), "tlbench.methods.base"),
     **dict.fromkeys(("Phase", "Predictor", "ShallowMethod"), "tlbench.methods.base"),
     **dict.fromkeys(("Labelled", "Step", "Task"), "tlbench.terms"),
     **dict.fromkeys(("NotApplicableError", "TlbenchError"), "tlbench.errors"),
     "Field": "pydantic",
     "selection": "tlbench.selection",
+    "transferability": "tlbench.transferability",
 }
 """The module of each public name. It is imported at the first use: torch and pandas take seconds to import."""
 
@@ -71,7 +74,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(_MODULES[name])
-    value = globals()[name] = module if name == "selection" else getattr(module, name)  # a package, or a name of a module
+    # a package, or a name of a module
+    value = globals()[name] = module if module.__name__ == f"tlbench.{name}" else getattr(module, name)
     return value
 
 
