@@ -71,14 +71,14 @@ def test_a_frozen_suite_costs_one_extraction_and_its_heads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    extract_features = frozen._extract_features
+    extract_features = frozen.extract_features
     extracted: list[str] = []
 
     def watched(domain: Domain, *arguments: Any) -> Domain:
         extracted.append(domain.name)
         return extract_features(domain, *arguments)
 
-    monkeypatch.setattr(frozen, "_extract_features", watched)
+    monkeypatch.setattr(frozen, "extract_features", watched)
     frozen_suite = suite.load_suite(write(tmp_path), (methods.suite_errors, backbones.suite_errors))
     domains = runner.load_domains(frozen_suite, list(DOMAINS), tmp_path)
     device = torch.device("cpu")

@@ -75,6 +75,7 @@ class Session:
         seeds: Sequence[int] = (),
         fresh: bool = False,
         write: bool = True,
+        save_models: bool = False,
     ) -> list[RunPlan]:
         """Plan the run of every suite, so that an error of the last one is raised before the first case runs.
 
@@ -85,6 +86,7 @@ class Session:
             seeds: seed numbers; those of each suite without any.
             fresh: whether cases that have a record are run again.
             write: whether the plans will be run, and the results directory is made; a broken last line is set aside.
+            save_models: whether the fitted methods of the cases that run are saved beside their records.
 
         Raises:
             TlbenchError: with all errors of all suites and of the resources.
@@ -97,9 +99,8 @@ class Session:
                 if write or (self.results / loaded.name).is_dir():
                     records.prepare(self.results, loaded.name, self.warn)
                 root = self.data_root(loaded)
-                plans.append(
-                    runner.plan_run(loaded, self.results, root, entries=methods, pairs=pairs, seeds=seeds, fresh=fresh)
-                )
+                plan = runner.plan_run(loaded, self.results, root, entries=methods, pairs=pairs, seeds=seeds, fresh=fresh)
+                plans.append(dataclasses.replace(plan, save_models=save_models))
             except TlbenchError as error:
                 errors.append(str(error))
         if errors:

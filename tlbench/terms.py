@@ -214,6 +214,8 @@ class Record(Case):
     """What the suite, or what publishes the weights, states of them; null: nothing, no weights, or an older record."""
     plugins: dict[ranges.Name, ranges.CodeHash] | None = None
     """By name, the hash of the code of the third-party method and backbone that took part; null in older records."""
+    model: ranges.Sha256 | None = None
+    """The sha256 of the file beside the records that holds the fitted method, and its name; null: none was saved."""
     started: str
     finished: str
     """UTC, ISO 8601."""
@@ -232,6 +234,7 @@ class Record(Case):
 
     _attached: bytes | None = PrivateAttr(None)
     _attached_facts: dict[str, bytes] = PrivateAttr(default_factory=dict)
+    _attached_model: bytes | None = PrivateAttr(None)
     _traceback: str | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
@@ -256,6 +259,16 @@ class Record(Case):
     def attached_facts(self) -> Mapping[str, bytes]:
         """The contents of the files of the candidates of a record that is not written yet, by name."""
         return self._attached_facts
+
+    def attach_model(self, content: bytes | None) -> Record:
+        """This record with the content of its model file, which is written with it."""
+        self._attached_model = content
+        return self
+
+    @property
+    def attached_model(self) -> bytes | None:
+        """The content of the model file of a record that is not written yet."""
+        return self._attached_model
 
     def attach_traceback(self, text: str | None) -> Record:
         """This record with the traceback of its error, which is shown on request and is written nowhere."""

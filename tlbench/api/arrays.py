@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
+from torch import Tensor
 
 from tlbench import clock, engine, methods, session
 from tlbench.api.conversion import Array, LabelledSamples, Samples, TaskData, TaskKind, sample_tensor, task_data
 from tlbench.data import resolve_data_root
-from tlbench.engine.data.inputs import chunk_sizes
+from tlbench.engine.data.inputs import CHUNK_SAMPLES, chunk_sizes, map_in_chunks
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.runtime.device import device_context
 from tlbench.engine.runtime.seeds import seed_of, seeded_rng
@@ -60,12 +61,7 @@ class FittedPredictor:
         Raises:
             TlbenchError: as `predict`.
         """
-        samples = sample_tensor(x, "x", self._device)
-        if tuple(samples.shape[1:]) != self._data.shape:
-            raise TlbenchError(
-                f"x has samples of shape {tuple(samples.shape[1:])}, but the method was fitted on {self._data.shape}. "
-                "Give samples with the same features."
-            )
+        samples = self._checked(x)
         with device_context(self._device):
             if not self._fitted.is_online or not isinstance(self.method, DeepMethod):
                 scores = engine.predict_scored(self._fitted, samples, self._batch, 0, clock.Clock(self._device))
@@ -75,6 +71,28 @@ class FittedPredictor:
                     scores = self._stream.predict(Subset.of(samples), chunk_sizes(len(samples), self._batch))
         array: Array = scores.detach().cpu().numpy()
         return array
+
+    def _features(self, x: Samples, method: DeepMethod) -> Array:
+        """Features (N, D) that the backbone of the method gives of samples (N, ...)."""
+        samples = self._checked(x)
+        with device_context(self._device):
+            features = map_in_chunks(method.net.backbone.eval(), samples, self._fitted.inputs, CHUNK_SAMPLES)
+        array: Array = features.detach().cpu().numpy()
+        return array
+
+    def _checked(self, x: Samples) -> Tensor:
+        """The samples (N, ...) on the device.
+
+        Raises:
+            TlbenchError: they are not finite, or have another shape than those that the method was fitted on.
+        """
+        samples = sample_tensor(x, "x", self._device)
+        if tuple(samples.shape[1:]) != self._data.shape:
+            raise TlbenchError(
+                f"x has samples of shape {tuple(samples.shape[1:])}, but the method was fitted on {self._data.shape}. "
+                "Give samples with the same features."
+            )
+        return samples
 
 
 def fit(

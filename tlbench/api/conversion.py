@@ -97,7 +97,7 @@ def sample_tensor(x: Samples, name: str, device: torch.device) -> Tensor:
         raise TlbenchError(f"{name} has the shape {tuple(tensor.shape)}. Give samples (N, ...): vectors are (N, D).")
     if tensor.is_complex():
         raise TlbenchError(f"{name} holds complex numbers. Give real ones.")
-    if tensor.dtype != torch.uint8 or tensor.ndim != 4:
+    if tensor.dtype != torch.int32 and (tensor.dtype != torch.uint8 or tensor.ndim != 4):
         tensor = tensor.to(torch.float32)
         if not bool(torch.isfinite(tensor).all()):
             raise TlbenchError(f"{name} holds values that are NaN or infinite (as float32). Fill or remove these samples.")

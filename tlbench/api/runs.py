@@ -39,6 +39,7 @@ def run(
     threads: int | None = None,
     timeout: float | None = None,
     checkpoint: float | None = None,
+    save_models: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Run the cases of a suite that have no record yet, and return the records of all selected cases.
@@ -57,6 +58,7 @@ def run(
         threads: CPU threads of a case; None: torch's own number, or cores // workers.
         timeout: seconds after which a case fails.
         checkpoint: seconds between two checkpoints of a long case; None: none is written.
+        save_models: save the fitted method of each case that runs beside its record, for `tlbench.load_model`.
         progress: show a bar on a terminal and in a notebook, and only failures elsewhere; False: show nothing.
 
     Returns:
@@ -82,6 +84,7 @@ def run(
         methods=[methods] if isinstance(methods, str) else methods,
         pairs=[pairs] if isinstance(pairs, str) else pairs,
         seeds=[seeds] if isinstance(seeds, int) else seeds,
+        save_models=save_models,
     )
     return reports.frame([*plan.on_file, *opened.run(plan)])
 

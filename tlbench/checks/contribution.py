@@ -19,6 +19,7 @@ from tlbench.checks.results import result_errors, result_notes
 from tlbench.checks.scores import prediction_errors
 from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import TlbenchError
+from tlbench.records.models import model_errors
 from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 from tlbench.terms import POSITION_TASKS, Record
@@ -48,7 +49,7 @@ def check_contribution(file: Path, suite: Suite, root: Path | None = None) -> li
     """
     on_file = records.read(file)
     current = [record for record in on_file if record.suite_version == suite.version]
-    errors = result_errors(file, on_file)
+    errors = [*result_errors(file, on_file), *model_errors(file.absolute().parent.parent, on_file)]
     errors += _version_errors(on_file, suite)
     errors += _protocol_errors(current, suite)
     by_entry = defaultdict(list)

@@ -37,6 +37,9 @@ def run(
     checkpoint: Annotated[
         float | None, typer.Option(min=0.0, metavar="SECONDS", help="Write a checkpoint of a long case this often.")
     ] = None,
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Save each fitted method beside its record, for tlbench.load_model.")
+    ] = False,
     plugin: options.Plugins = None,
     margin: options.Margin = None,
     tables: Annotated[bool, typer.Option(help="Print the summary at the end.")] = True,
@@ -69,13 +72,33 @@ def run(
         write=write,
         debug=debug,
     )
-    plans = opened.plan(loaded, methods=method or (), pairs=pair or (), seeds=seed or (), fresh=fresh, write=not plan)
+    plans = opened.plan(
+        loaded,
+        methods=method or (),
+        pairs=pair or (),
+        seeds=seed or (),
+        fresh=fresh,
+        write=not plan,
+        save_models=save_models,
+    )
+    for note in _without_models(plans) if save_models else ():
+        console.warn(note)
     if plan:
         for one in plans:
             _print_plan(one, opened, margin)
     elif failed := _run_plans(opened, plans, tables and not quiet and not json, margin):
         console.warn(f"{failed} failed; `why` in their records says what happened, and the same command tries them again")
         raise typer.Exit(1)
+
+
+def _without_models(plans: Sequence[RunPlan]) -> list[str]:
+    """A note on each suite some of whose records on file name no model: their cases are not run again for that."""
+    counts = {one.suite.name: sum(r.status == "done" and r.model is None for r in one.on_file) for one in plans}
+    return [
+        f"note: {name}: {count} cases on file have no model; with --fresh they run again, and their models are saved"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _run_plans(opened: Session, plans: Sequence[RunPlan], tables: bool, margin: float | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -179,7 +180,7 @@ def _try_vmapped(
 
 def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Record:
     """The record of a case from the facts before its run, and from its measurement or its error."""
-    predictions, trace = None, None
+    predictions, trace, model = None, None, None
     candidates: Mapping[str, bytes] = {}
     try:
         measured = run()
@@ -189,7 +190,9 @@ def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Recor
             "cost": measured.cost,
             "notes": tuple(plain_text(str(note), NOTE_CHARACTERS) for note in measured.notes[:MAX_NOTES]),
         }
-        predictions, candidates = measured.predictions, measured.candidates
+        predictions, candidates, model = measured.predictions, measured.candidates, measured.model
+        if model is not None:
+            result["model"] = hashlib.sha256(model).hexdigest()
     except KeyboardInterrupt:  # the user's, except where Ctrl-C can't reach: the worker then knows that it is the method's
         raise
     except BaseException as error:  # whatever a third-party method raises must not end the other cases
@@ -197,7 +200,7 @@ def to_record(facts: Mapping[str, Any], run: Callable[[], Measurement]) -> Recor
         result = {"status": "skipped" if isinstance(error, NotApplicableError) else "failed", "reason": reason}
         trace = traceback_text(error)
     record = Record(**facts, **result, finished=clock.utc())
-    return record.attach(predictions).attach_facts(candidates).attach_traceback(trace)
+    return record.attach(predictions).attach_facts(candidates).attach_model(model).attach_traceback(trace)
 
 
 def failed_record(case: Case, suite: Suite, fingerprints: Mapping[str, str], device: torch.device, reason: str) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.inductive import check_inductive_reads
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, chunk_sizes, map_in_chunks
 from tlbench.engine.data.storage import Grants, Subset
-from tlbench.engine.data.tasks import standardize_targets
+from tlbench.engine.data.tasks import TargetScale, standardize_targets
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision, set_backbone_precision
 from tlbench.engine.runtime.seeds import generator, seeded_rng
 from tlbench.engine.runtime.throughput import MARGIN_SECONDS, OTHER_WORK
@@ -55,6 +55,8 @@ class FittedMethod:
     trace_sizes: tuple[int, ...] = ()
     """The numbers of samples that each trace point predicts."""
     candidates: CandidateCollector | None = None
+    scale: TargetScale = field(default_factory=TargetScale)
+    """The scale of the targets that the method was trained on."""
 
     @property
     def is_online(self) -> bool:
@@ -110,7 +112,7 @@ def fit(
             f"{case.method} computes with features, and the samples are token ids; with net.frozen = true it gets those of the "
             "backbone"
         )
-    readable, unscale = standardize_targets(readable)
+    readable, scale = standardize_targets(readable)
     inputs = Inputs(suite.net, channels_last=False)
     with seeded_rng(seed("solve"), device), torch.no_grad(), matmul_precision("fp32", device):
         task = readable.task(inputs)
@@ -118,7 +120,7 @@ def fit(
             method = method_class(**options)
             predictor = method.fit(task)
     checked = CheckedPredictor(predictor, method, granted.columns, granted.regression)
-    return FittedMethod(unscale(checked), inputs, Outcome(), method, candidates=candidates)
+    return FittedMethod(scale(checked), inputs, Outcome(), method, candidates=candidates, scale=scale)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class PreparedTraining:
     learner: Learner
     inputs: Inputs
     precision: str
-    unscale: Callable[[Predictor], Predictor]
+    scale: TargetScale
     """Maps a predictor of standardised targets to one of the original targets."""
     build_seconds: float = 0.0
     """The seconds that the construction of the method took; 0 where no clock measured it."""
@@ -139,8 +141,8 @@ class PreparedTraining:
             outcome.throughput.other_seconds += self.build_seconds
             outcome.notes.append(f"the method was built in {self.build_seconds:.1f} s, {OTHER_WORK}")
         sizes = tuple(len(subset) for subset in (self.learner.validation, self.learner.trace_target) if subset is not None)
-        predictor = self.unscale(self.learner.predictor)
-        return FittedMethod(predictor, self.inputs, outcome, self.learner.method, sizes, self.learner.candidates)
+        predictor = self.scale(self.learner.predictor)
+        return FittedMethod(predictor, self.inputs, outcome, self.learner.method, sizes, self.learner.candidates, self.scale)
 
 
 def prepare_training(
@@ -171,7 +173,7 @@ def prepare_training(
     import_optimizers()
     method_class, options, readable = _resolve_method(case, suite, granted)
     assert issubclass(method_class, DeepMethod)
-    readable, unscale = standardize_targets(readable)
+    readable, scale = standardize_targets(readable)
     store = next(subset for split in SPLITS if (subset := getattr(granted, split)) is not None).store
     precision = resolve_precision(suite.train, device)
     net_options = suite.net.options
@@ -201,7 +203,7 @@ def prepare_training(
     trace_target = None if no_entropy else _trace_subset(granted.target)
     validation = None if several else _trace_subset(validation)
     learner = Learner(method, readable, seed, validation, trace_target, candidates)
-    return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, unscale, build_seconds)
+    return PreparedTraining(learner, Inputs(suite.net, channels_last), precision, scale, build_seconds)
 
 
 def _new_net(backbone: Backbone, granted: Grants, source_classes: int | None, shape: tuple[int, ...], positions: int) -> Net:

@@ -130,7 +130,7 @@ def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.
         backbone, _ = _frozen_backbone(suite, tuple(domain.samples.x.shape[1:]), precision)
         clock = Clock(device)
         with clock.measure("features"):
-            extracted = _extract_features(domain, backbone, suite, device, precision)
+            extracted = extract_features(domain, backbone, suite, device, precision)
         return extracted, clock.seconds["features"]
 
     folder = cache.cache_folder()
@@ -143,8 +143,16 @@ def _features(domain: Domain, backbone_digest: str, suite: Suite, device: torch.
     return features
 
 
-def _extract_features(domain: Domain, backbone: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
-    """The domain with the features (N, D) of all its samples in their place, on the CPU."""
+def extract_features(domain: Domain, backbone: Backbone, suite: Suite, device: torch.device, precision: str) -> Domain:
+    """The domain with the features (N, D) of all its samples in their place, on the CPU.
+
+    Args:
+        domain: the samples.
+        backbone: from `new_backbone`.
+        suite: its network says how images are scaled, its training the memory layout.
+        device: where the backbone runs.
+        precision: of the forward pass.
+    """
     convolves = any(isinstance(module, nn.Conv2d) for module in backbone.modules())
     channels_last = convolves and suite.train.layout != "contiguous"
     inputs = Inputs(suite.net, channels_last=channels_last)

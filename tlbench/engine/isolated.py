@@ -129,6 +129,8 @@ def run_packed(inputs: CaseInputs, device: torch.device, on_step: OnStep | None 
                 lambda: fit_and_predict(inputs, device, on_step), issubclass(kind, DeepMethod), device
             )
         tensors = {"scored": outputs.scored, "validation": outputs.validation, **_flat(outputs.candidates)}
+        if outputs.model is not None:
+            tensors["model"] = torch.frombuffer(bytearray(outputs.model), dtype=torch.uint8)
         facts = _Facts(cost=outputs.cost, trace=outputs.trace, notes=[str(note) for note in (*outputs.notes, *notes)])
         return _pack(facts, tensors)
     except BaseException as error:
@@ -164,10 +166,10 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
         if facts.status is not None:
             return CaseFailure(facts.status, facts.reason, facts.traceback)
         scored, validation, cost = values["scored"], values.get("validation"), facts.cost
-        candidates = _nested(values)
+        candidates, model = _nested(values), values.get("model")
         tensors = [
             scored,
-            *([] if validation is None else [validation]),
+            *(one for one in (validation, model) if one is not None),
             *(one for block in candidates for one in block.values()),
         ]
         if cost is None or not all(type(tensor) is Tensor for tensor in tensors):
@@ -177,7 +179,8 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
             f"The process of the case sent a result that can't be read ({type(error).__name__}). A method must leave the "
             "connections of its process alone."
         ) from error
-    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes), candidates)
+    content = None if model is None else model.numpy().tobytes()
+    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes), candidates, content)
 
 
 def _flat(candidates: Sequence[Block]) -> dict[str, Tensor]:

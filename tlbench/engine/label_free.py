@@ -24,6 +24,7 @@ from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.fitting import FittedMethod, fit, granted_subsets, predict, predict_scored
 from tlbench.engine.runtime.precision import matmul_precision
 from tlbench.engine.runtime.throughput import UNSCORED
+from tlbench.engine.saved.saving import ModelSaver
 from tlbench.engine.streams.order import StreamPlan
 from tlbench.engine.training.loop import OnStep
 from tlbench.methods.base import DeepMethod
@@ -104,6 +105,8 @@ class CaseOutputs:
     notes: tuple[str, ...]
     candidates: list[Block] = dataclasses.field(default_factory=list)
     """What is stored of the candidates for selection rules; none where the suite asks for none."""
+    model: bytes | None = None
+    """The fitted method, see `saved.method_file`; None where the run saves none, or where it can't be stored."""
 
 
 class Meters:
@@ -168,7 +171,8 @@ def predict_and_measure(
         warm_up = scored[torch.arange(min(CHUNK_SAMPLES, len(scored)))]
         with clock.measure(UNSCORED, work_only=True):  # before the scored samples, for some methods learn from those
             validation_outputs = None if validation is None else predict(fitted, validation)
-            predict(fitted, warm_up)
+            expected = predict(fitted, warm_up)
+        saver = ModelSaver(fitted, inputs.case, inputs.suite, inputs.granted, inputs.precision, inputs.seed)
         if fitted.is_online:
             _collect(fitted, clock, adapted=False)
             meters.memory.begin_interval()
@@ -189,11 +193,12 @@ def predict_and_measure(
             granted_samples=sum(map(len, granted_subsets(fitted.method, inputs.granted).values())),
             largest=largest,
         )
+    saver.finish(warm_up, expected)
     mapped = () if scored.store.resident else (MAPPED_NOTE,)
-    notes = (*mapped, *fitted.notes, *late_notes)
+    notes = (*mapped, *fitted.notes, *late_notes, *saver.notes)
     validation_outputs = None if validation_outputs is None else _plain(validation_outputs)
     blocks = [] if fitted.candidates is None else fitted.candidates.blocks
-    return CaseOutputs(_plain(outputs), validation_outputs, fitted.outcome.trace, cost, notes, blocks)
+    return CaseOutputs(_plain(outputs), validation_outputs, fitted.outcome.trace, cost, notes, blocks, saver.content)
 
 
 def _collect(fitted: FittedMethod, clock: Clock, *, adapted: bool, scored_outputs: Tensor | None = None) -> None:

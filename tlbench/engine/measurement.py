@@ -21,6 +21,7 @@ from tlbench.engine.runtime import class_texts, metrics
 from tlbench.engine.runtime.position_metrics import position_scores
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
+from tlbench.engine.saved.model_file import ModelFacts, pack_model
 from tlbench.engine.streams.order import StreamPlan, online_accuracy, plan_stream
 from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.methods.base import DeepMethod
@@ -51,6 +52,8 @@ class Measurement:
     """What the method predicted."""
     candidates: Mapping[str, bytes] = field(default_factory=dict)
     """The contents of the files of the candidates, by name."""
+    model: bytes | None = None
+    """The content of the model file; None where none is saved."""
 
 
 class PreparedCase:
@@ -68,7 +71,9 @@ class PreparedCase:
         self, case: Case, suite: Suite, domains: Mapping[str, Domain], device: torch.device, *, on_device: bool = True
     ) -> None:
         fingerprints = {name: domains[name].fingerprint for name in (*case.sources, case.target)}
-        self.case, self.device = case, device
+        self.case, self.device, self.declared = case, device, suite
+        self.sample_shape = tuple(domains[case.target].samples.x.shape[1:])
+        self.sample_dtype = domains[case.target].samples.x.dtype
         suite = class_texts.with_network(case, suite)
         self.suite, visible = frozen.with_frozen_features(suite, {name: domains[name] for name in fingerprints}, device)
         domain_notes = [f"{name}: {note}" for name in fingerprints for note in domains[name].notes]
@@ -237,7 +242,23 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
     notes = tuple(dict.fromkeys([*prepared.notes, *outputs.notes]))
     names, files = _candidate_files(prepared, outputs, y)
-    return Measurement(Scores(**facts, **names), cost, notes, predictions, outputs, files)
+    return Measurement(Scores(**facts, **names), cost, notes, predictions, outputs, files, _model_file(prepared, outputs))
+
+
+def _model_file(prepared: PreparedCase, outputs: CaseOutputs) -> bytes | None:
+    """The content of the model file of a case; None where its method is not saved."""
+    if outputs.model is None:
+        return None
+    data, declared = prepared.case_data, prepared.declared
+    facts = ModelFacts(
+        classes=() if data.granted.regression or data.granted.tasks else data.classes,
+        targets=data.targets,
+        frozen=declared.net if declared.net.frozen else None,
+        train=declared.train if declared.net.frozen else None,
+        shape=prepared.sample_shape,
+        dtype=str(prepared.sample_dtype).removeprefix("torch."),
+    )
+    return pack_model(facts, outputs.model)
 
 
 def _candidate_files(prepared: PreparedCase, outputs: CaseOutputs, y: torch.Tensor) -> tuple[dict[str, str], dict[str, bytes]]:

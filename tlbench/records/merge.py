@@ -16,6 +16,7 @@ from tlbench import records
 from tlbench.errors import TlbenchError
 from tlbench.records.candidates import facts_file
 from tlbench.records.json_lines import parse_lines
+from tlbench.records.models import model_file
 from tlbench.records.reading import content_of
 from tlbench.suite.hashing import hashed_keys
 from tlbench.terms import SCHEMA, Record
@@ -199,6 +200,8 @@ def _copy_predictions(source: Path, out: Path, record: Record) -> None:
     for name in (record.scores.label_free_facts, record.scores.sealed_facts):
         if name is not None and (file := facts_file(source, record.suite, name)).is_file():
             _copy(file, facts_file(out, record.suite, name))
+    if record.model is not None and (file := model_file(source, record.suite, record.model)).is_file():
+        _copy(file, model_file(out, record.suite, record.model))
 
 
 def _copy(source: Path, file: Path) -> None:

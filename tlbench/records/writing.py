@@ -13,6 +13,7 @@ from filelock import FileLock
 from tlbench.errors import TlbenchError
 from tlbench.records.candidates import facts_file
 from tlbench.records.json_lines import is_torn, parse_lines, read_lines, to_line
+from tlbench.records.models import model_file
 from tlbench.records.predictions import predictions_file
 from tlbench.records.reading import file_of, suite_files
 from tlbench.terms import Record
@@ -129,7 +130,7 @@ def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]]
                     replace(file, b"".join(line + b"\n" for index, line in enumerate(lines) if index not in removed))
                 removed_count += len(removed)
                 named |= {name for index, record in enumerate(records) if index not in removed for name in _named(record)}
-            for file in (*folder.glob("predictions/*.npz"), *folder.glob("facts/*.npz")):
+            for file in (*folder.glob("predictions/*.npz"), *folder.glob("facts/*.npz"), *folder.glob("models/*.pt")):
                 if file.stem not in named:
                     file.unlink()
     except OSError as error:
@@ -139,7 +140,7 @@ def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]]
 
 def _named(record: Record) -> tuple[str | None, ...]:
     """The names of the files that a record states."""
-    return record.scores.predictions, record.scores.label_free_facts, record.scores.sealed_facts
+    return record.scores.predictions, record.scores.label_free_facts, record.scores.sealed_facts, record.model
 
 
 @contextlib.contextmanager
@@ -158,6 +159,8 @@ def _append_locked(results: Path, file: Path, record: Record) -> None:
         _write_once(predictions_file(results, record.suite, record.scores.predictions), record.attached)
     for name, content in record.attached_facts.items():
         _write_once(facts_file(results, record.suite, name), content)
+    if record.model is not None and record.attached_model is not None:
+        _write_once(model_file(results, record.suite, record.model), record.attached_model)
     is_new = not file.exists()
     if not is_new and not _ends_with_newline(file):
         _set_aside(file)  # another process died while it wrote its line

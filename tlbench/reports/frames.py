@@ -47,7 +47,7 @@ COLUMNS = (
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
     *("tlbench", "commit", "dirty"),
-    *("data", "suite_hash", "sweep_levels", "weights_source", "started", "finished", "schema", "identity"),
+    *("data", "suite_hash", "sweep_levels", "weights_source", "started", "finished", "schema", "identity", "model"),
 )
 """The columns of a frame, in order.
 
@@ -64,7 +64,7 @@ _DTYPES: dict[str, Any] = {
     "dirty": "boolean",
     **dict.fromkeys(("per_class", "per_group", "per_task", "online_accuracy"), object),
     **dict.fromkeys(("reason", "kind", "baseline", "predictions", "driver", "cuda", "cpu", "commit"), "str"),
-    **dict.fromkeys(("suite_hash", "sweep_levels", "weights_source"), "str"),
+    **dict.fromkeys(("suite_hash", "sweep_levels", "weights_source", "model"), "str"),
 }
 """The types of the columns that pandas can't infer from a chunk of records in which every value is missing."""
 
@@ -112,7 +112,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(machine.threads, machine.concurrent_cases, machine.devices),
         *(code.tlbench, code.commit, code.dirty),
         *(_json(record.data), record.suite_hash, _levels(record), _weights_source(record)),
-        *(record.started, record.finished, record.schema_, record.identity),
+        *(record.started, record.finished, record.schema_, record.identity, record.model),
     )
 
 

@@ -29,6 +29,7 @@ from tlbench import clock, data, engine, methods
 from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_store
 from tlbench.engine.isolated import IsolatedCase, pack_failure, run_packed
 from tlbench.engine.label_free import CaseInputs
+from tlbench.engine.saved.saving import saves_models
 from tlbench.engine.training.checkpoint import active_checkpointer
 from tlbench.errors import TlbenchError
 from tlbench.runner.pools.worker_process import context, end_of, enter_worker_process, kill, ready_to_start
@@ -274,6 +275,7 @@ def _serve(pipe: Connection, sent: SentInputs, setup: WorkerSetup, job: Job, dev
         inputs, checkpointer = sent.read(device), worker.checkpointer(job, device)
         on_begin()
         active_checkpointer.set(checkpointer)
+        saves_models.set(setup.save_models)
         with time_limit(setup.limits.timeout_seconds):
             result = run_packed(inputs, device, on_step)
             if checkpointer is not None and checkpointer.refused:  # it was of another program: start from the first step

@@ -46,6 +46,8 @@ class RunPlan:
     """The identities of the `pending` cases, in the same order."""
     log: ResultsLog | None = None
     """How far the results files were read, so that the scheduler sees what other runs append."""
+    save_models: bool = False
+    """Whether the fitted methods are saved beside the records."""
 
     def jobs(self) -> list[Job]:
         """The pending cases as jobs for the worker slots of a pool."""
@@ -64,7 +66,8 @@ class RunPlan:
         """
         plugins = tuple(methods.registered_files())
         hashes = tuple(map(file_hash, plugins))
-        return WorkerSetup(self.suite, self.root, self.fingerprints, limits, plugins, checkpoints, concurrent_cases, hashes)
+        where = plugins, checkpoints, concurrent_cases, hashes
+        return WorkerSetup(self.suite, self.root, self.fingerprints, limits, *where, save_models=self.save_models)
 
     @property
     def fingerprints(self) -> dict[str, str]:

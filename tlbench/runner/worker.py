@@ -12,6 +12,7 @@ import torch
 from tlbench import clock, data, engine, methods, threads
 from tlbench.engine.failure import failure_reason, traceback_text
 from tlbench.engine.runtime.device import code, machine
+from tlbench.engine.saved.saving import saves_models
 from tlbench.engine.training import ddp
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
 from tlbench.engine.training.loop import OnStep
@@ -58,6 +59,8 @@ class WorkerSetup:
     """The number of cases that run at once on a device, for the records."""
     plugin_hashes: tuple[str, ...] = ()
     """The hash of each plugin file when the run was planned: a worker whose file differs refuses the case."""
+    save_models: bool = False
+    """Whether the fitted methods are saved beside the records."""
 
     def check_plugins(self) -> None:
         """Check that the plugin files of this process are those of the plan.
@@ -126,7 +129,7 @@ class Worker:
         self.prepare(case)
         device, process = engine.device_of(self.device), os.getpid()
         checkpointer = self.checkpointer(job, device)
-        token = active_checkpointer.set(checkpointer)
+        token, saving = active_checkpointer.set(checkpointer), saves_models.set(self.setup.save_models)
         on_begin()
         start = clock.seconds()
         try:
@@ -138,6 +141,7 @@ class Worker:
                 record = self._run_limited(job, device, checkpointer, on_step)
         finally:
             active_checkpointer.reset(token)
+            saves_models.reset(saving)
             if os.getpid() != process:  # the method has forked, and its child came out of the case as well
                 os._exit(0)
         if changed:

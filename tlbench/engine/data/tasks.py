@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -77,13 +78,29 @@ def _relabeled(domain: Domain, tasks: tuple[LabeledTask, ...]) -> Domain:
     return dataclasses.replace(domain, samples=relabeled, tasks=tasks)
 
 
-def standardize_targets(granted: Grants) -> tuple[Grants, Callable[[Predictor], Predictor]]:
+@dataclass(frozen=True)
+class TargetScale:
+    """Maps a predictor of standardised targets to one of the original targets; without a mean it leaves it as it is."""
+
+    mean: Tensor | None = None
+    """(K,) in float64."""
+    deviation: Tensor | None = None
+
+    def __call__(self, predictor: Predictor) -> Predictor:
+        """The predictor of the original targets."""
+        mean, deviation = self.mean, self.deviation
+        if mean is None or deviation is None:
+            return predictor
+        return lambda x: predictor(x).double() * deviation + mean
+
+
+def standardize_targets(granted: Grants) -> tuple[Grants, TargetScale]:
     """Scale a regression's targets to mean 0 and variance 1 over the labelled samples, and the inverse for predictors."""
     if granted.tasks:
         return _standardize_tasks(granted)
     labeled = {split: subset for split in ("source", "target_labeled") if (subset := getattr(granted, split)) is not None}
     if not granted.regression or not labeled:
-        return granted, lambda predictor: predictor
+        return granted, TargetScale()
     y = torch.cat([subset.y for subset in labeled.values()]).double()
     mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
     deviation = torch.where(deviation > 0, deviation, 1.0)
@@ -91,14 +108,10 @@ def standardize_targets(granted: Grants) -> tuple[Grants, Callable[[Predictor], 
         split: dataclasses.replace(subset, y=((subset.y - mean) / deviation).to(subset.y.dtype))
         for split, subset in labeled.items()
     }
-
-    def unscale(predictor: Predictor) -> Predictor:
-        return lambda x: predictor(x).double() * deviation + mean
-
-    return dataclasses.replace(granted, **scaled), unscale
+    return dataclasses.replace(granted, **scaled), TargetScale(mean, deviation)
 
 
-def _standardize_tasks(granted: Grants) -> tuple[Grants, Callable[[Predictor], Predictor]]:
+def _standardize_tasks(granted: Grants) -> tuple[Grants, TargetScale]:
     """Scale the targets of regressions to mean 0 and variance 1 over the labelled source samples; the inverse for predictors.
 
     Args:
@@ -106,7 +119,7 @@ def _standardize_tasks(granted: Grants) -> tuple[Grants, Callable[[Predictor], P
     """
     source = granted.source
     if source is None or source.y is None or all(task.classes for task in granted.tasks):
-        return granted, lambda predictor: predictor
+        return granted, TargetScale()
     y_NT = source.y.double()
     count_T = y_NT.isfinite().sum(dim=0).clamp_min(1)
     mean_T = y_NT.nansum(dim=0) / count_T
@@ -116,12 +129,6 @@ def _standardize_tasks(granted: Grants) -> tuple[Grants, Callable[[Predictor], P
     deviation_T = torch.where(is_regression & (deviation_T > 0), deviation_T, 1.0)
     repeats = torch.tensor([task.outputs for task in granted.tasks], device=y_NT.device)
     mean_O, deviation_O = mean_T.repeat_interleave(repeats), deviation_T.repeat_interleave(repeats)
-
-    def unscale(predictor: Predictor) -> Predictor:
-        def unscaled(x: Tensor) -> Tensor:
-            return predictor(x).double() * deviation_O + mean_O
-
-        return unscaled
-
     y = ((y_NT - mean_T) / deviation_T).to(source.y.dtype)
-    return dataclasses.replace(granted, source=dataclasses.replace(source, y=y)), unscale
+    scale = TargetScale(mean_O, deviation_O)
+    return dataclasses.replace(granted, source=dataclasses.replace(source, y=y)), scale
