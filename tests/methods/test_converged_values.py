@@ -7,7 +7,6 @@ import pytest
 import tlbench
 
 LOGISTIC = {
-    ("quickstart", "upright:rotated"): 34.52,
     ("rotated_digits", "upright:turned_s15"): 72.37,
     ("rotated_digits", "upright:turned_s45"): 17.51,
     ("rotated_digits", "upright:turned_s60"): 12.06,
