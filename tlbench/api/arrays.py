@@ -72,8 +72,8 @@ class FittedPredictor:
         array: Array = scores.detach().cpu().numpy()
         return array
 
-    def _features(self, x: Samples, method: DeepMethod) -> Array:
-        """Features (N, D) that the backbone of the method gives of samples (N, ...)."""
+    def features_of_inputs(self, x: Samples, method: DeepMethod) -> Array:
+        """Features (N, D) that the backbone of the method gives of what the method reads (N, ...)."""
         samples = self._checked(x)
         with device_context(self._device):
             features = map_in_chunks(method.net.backbone.eval(), samples, self._fitted.inputs, CHUNK_SAMPLES)

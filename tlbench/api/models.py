@@ -72,7 +72,7 @@ class LoadedModel(FittedPredictor):
             raise TlbenchError(
                 f"{self.case.method} is a shallow method and has no network with features. Choose a deep method."
             )
-        return self._features(self._method_inputs(x), self.method)
+        return self.features_of_inputs(self._method_inputs(x), self.method)
 
     def _method_inputs(self, x: Samples) -> Samples:
         """What the method reads of samples: themselves, or the features of the frozen backbone."""

@@ -11,7 +11,7 @@ import typer
 
 import tlbench
 from tlbench import threads
-from tlbench.cli import bench, check, console, data, listing, new, plots, report, reproduce, results, run, sweep
+from tlbench.cli import bench, check, console, data, listing, new, plot, plots, report, reproduce, results, run, sweep
 from tlbench.errors import TlbenchError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for command in (
     app.command()(command)
 app.command("list")(listing.list_)
 app.add_typer(new.app, name="new")
+app.add_typer(plot.app, name="plot")
 app.add_typer(data.app, name="data")
 app.add_typer(results.app, name="results")
 
