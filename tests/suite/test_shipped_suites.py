@@ -31,7 +31,7 @@ FROM_FILES = {
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
     *("digits_shot_to_mnist", "digits_shot_to_usps"),
     *("digits_stream", "gas_drift_stream"),
-    *("colored_mnist", "rotated_mnist"),
+    *("colored_mnist", "rotated_mnist", "office_caltech10_multi_source"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
     "mnist_usps": {"samples": 1000},
