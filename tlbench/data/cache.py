@@ -167,7 +167,8 @@ def load_cached(declaration: Declaration, root: Path, folder: Path, decode: Call
 def _decodes_slowly(declaration: Declaration) -> bool:
     """Whether a domain takes long to decode for the size of its files."""
     sources = [source for source in (declaration.main, declaration.test) if source is not None]
-    return any(source.options.get("features") in SLOW_FEATURES for source in sources)
+    features = [source.options.get("features") for source in sources]
+    return any(isinstance(kind, str) and kind in SLOW_FEATURES for kind in features)
 
 
 def load_derived(folder: Path, key: str, base: Domain, make: Callable[[], tuple[Domain, float]]) -> StoredDomain:
