@@ -25,12 +25,13 @@ from tlbench.terms import Domain
 
 ELSEWHERE = {"svhn_mnist": "train_32x32.mat", "cifar10_stl10": "data_batch_1.bin"}
 """Suites whose files are not in our data root, and a file that they ask for."""
-BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "digits_labels", "simulated_shifts"}
+BUILT_IN = {"quickstart", "rotated_digits", "digits_corrupted", "digits_labels", "simulated_shifts", "shapes_sim2real"}
 FROM_FILES = {
     *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
     *("digits_shot_to_mnist", "digits_shot_to_usps"),
     *("digits_stream", "gas_drift_stream"),
+    "retina_vessels",
     *("colored_mnist", "rotated_mnist", "office_caltech10_multi_source"),
 }
 SMALLER: dict[str, dict[str, Any]] = {
@@ -41,6 +42,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "amazon_reviews_text": {"samples": 300, "size": 512},
     "office_caltech10_images": {"size": 24},
     "adult": {"samples": 1000},
+    "shapes_sim2real": {"count": 40},
     "colored_mnist": {"samples": 1000},
     "rotated_mnist": {"samples": 1000},
 }

@@ -258,6 +258,10 @@ def _shift_conflicts(operations: Sequence[Operation], options: Mapping[str, Any]
             errors.append(
                 f"{path}[{i}] ({operation.kind}): This shift is for class labels, and task = {task!r} has none. Leave it out."
             )
+        if task == "pixels" and operation.kind in shifts.GEOMETRIC_KINDS:
+            errors.append(
+                f"{path}[{i}] ({operation.kind}): This shift moves pixels, and their labels would stay. Leave it out."
+            )
         if options.get("fit") == "source" and fits_features(options) and operation.kind in shifts.FEATURE_BASED_KINDS:
             errors.append(
                 f"{path}[{i}] ({operation.kind}): This shift needs features, and here they are fitted on the source of each "

@@ -13,7 +13,7 @@ from tlbench.data import divergence, shifts
 from tlbench.data.declaration import Declaration
 from tlbench.data.fitted_features import fit_features
 from tlbench.errors import TlbenchError
-from tlbench.terms import Domain
+from tlbench.terms import IGNORED, Domain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,8 +59,14 @@ def _label_line(domain: Domain) -> tuple[str, str]:
     return ("targets", _target_statistics(domain)) if domain.targets else ("classes", _class_counts(domain))
 
 
+def _labels(domain: Domain) -> Any:
+    """The class indices (N,) of samples, or (M,) of those positions that have a label."""
+    y = domain.samples.y.numpy()
+    return y[y != IGNORED] if domain.position_task else y
+
+
 def _class_counts(domain: Domain) -> str:
-    counts = np.bincount(domain.samples.y.numpy(), minlength=len(domain.classes))
+    counts = np.bincount(_labels(domain), minlength=len(domain.classes))
     texts = [f"{name} {count:,}" for name, count in zip(domain.classes, counts, strict=True)]
     return f"{len(texts)}: " + ", ".join(texts[:20]) + (f", and {len(texts) - 20} more" if len(texts) > 20 else "")
 
@@ -115,7 +121,8 @@ def _examples(domain: Domain, name: str, count: int) -> Any:
         return []
     indices = np.arange(len(domain.samples))
     if name in domain.classes:
-        indices = np.flatnonzero(domain.samples.y.numpy() == domain.classes.index(name))
+        has_class = domain.samples.y.numpy() == domain.classes.index(name)
+        indices = np.flatnonzero(has_class.reshape(len(indices), -1).any(axis=1))
     selected = np.sort(shifts.generator("sheet", 0).permutation(indices)[:count])
     return domain.samples.x.numpy()[selected]
 
@@ -215,6 +222,7 @@ def _draw_projections(figure: Any, domains: Sequence[Domain], samples: Sequence[
             projected[number] = z_N2
     for axes, domain, z_N2 in zip(panels, domains, projected, strict=True):
         y = domain.samples.y.numpy()[divergence.subsample_indices(domain, MAX_POINTS)]
+        y = y[:, 0] if domain.position_task else y
         color: dict[str, Any] = {"c": y[:, 0], "cmap": "viridis"} if domain.targets else {"c": y % 10, "vmin": 0, "vmax": 9}
         axes.scatter(z_N2[:, 0], z_N2[:, 1], s=6, linewidths=0, **{"cmap": "tab10", **color})
         axes.set_title(domain.name, fontsize=10)
@@ -235,7 +243,8 @@ def _draw_labels(axes: Any, domains: Sequence[Domain], names: Sequence[str]) -> 
             values = domain.samples.y[:, 0].double().numpy()
             axes.hist(values, bins=_bin_edges(values), density=True, histtype="step", label=domain.name)
             continue
-        shares = np.bincount(domain.samples.y.numpy(), minlength=len(domain.classes)) / len(domain.samples)
+        y = _labels(domain)
+        shares = np.bincount(y, minlength=len(domain.classes)) / len(y)
         heights = [shares[domain.classes.index(name)] if name in domain.classes else 0 for name in names]
         offset = 0.8 * (number + 0.5) / len(domains) - 0.4
         axes.bar(np.arange(len(names)) + offset, heights, 0.8 / len(domains), label=domain.name)

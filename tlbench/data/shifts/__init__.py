@@ -28,6 +28,7 @@ from tlbench.data.shifts.vectors import missing, scaling, subspace_shift
 __all__ = [
     "CLASS_LABEL_KINDS",
     "FEATURE_BASED_KINDS",
+    "GEOMETRIC_KINDS",
     "SELECTION_KINDS",
     "apply_shift",
     "biased_sample",
@@ -67,6 +68,8 @@ class SeededOptions(PlainOptions):
 
 CLASS_LABEL_KINDS = frozenset({"label_shift", "concept_shift", "color"})
 """Shifts of class labels, or by them, which regression does not have."""
+GEOMETRIC_KINDS = frozenset({"rotation", "zoom", "blend"})
+"""Shifts that move the pixels of images, or mix in others."""
 FEATURE_BASED_KINDS = frozenset({"biased_sample", "covariate_shift", "concept_shift"})
 """Shifts that select or relabel samples by their features."""
 SELECTION_KINDS = frozenset({"part", "label_shift", "biased_sample", "covariate_shift"})

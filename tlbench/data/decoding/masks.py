@@ -1,0 +1,104 @@
+"""Masks: images whose pixels are class numbers, at the size of the images that they belong to."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tlbench.data.decoding import archives, files, image_files
+from tlbench.data.decoding.arrays import Array
+from tlbench.errors import TlbenchError, did_you_mean
+
+PLAIN_MODES = ("1", "L", "P", "I", "I;16")
+"""The modes of Pillow whose pixels are single whole numbers."""
+
+
+def images_of_folders(path: Path, folders: Sequence[str]) -> dict[str, bytes]:
+    """The images that lie in some folders of a folder or of a tar archive, by their names, sorted.
+
+    Args:
+        path: the folder or the archive.
+        folders: the folders inside it.
+
+    Raises:
+        TlbenchError: a folder without images, a damaged archive, or links and names that leave it.
+    """
+    for folder in folders:
+        if archives.leaves_archive(folder):
+            raise TlbenchError(f"The folder {folder!r} leaves {path}. Name a folder inside it.")
+    inside = [PurePosixPath(folder) for folder in folders]
+    names = _names_in_archive(path) if path.is_file() else _names_in_folder(path)
+    wanted = [name for name in names if PurePosixPath(name).parent in inside and image_files.has_image_suffix(name)]
+    wanted = sorted(name for name in wanted if not PurePosixPath(name).name.startswith("."))
+    for folder in inside:
+        if not any(PurePosixPath(name).parent == folder for name in wanted):
+            others = sorted({str(PurePosixPath(name).parent) for name in names})
+            raise TlbenchError(f"{path}: There is no image in {str(folder)!r}. {did_you_mean(str(folder), others)}")
+    if path.is_file():
+        contents = archives.read_members(path, wanted)
+        return {name: contents[name] for name in wanted}
+    return {name: files.find(path, name).read_bytes() for name in wanted}
+
+
+def _names_in_archive(path: Path) -> list[str]:
+    with (
+        files.guarded_reading(path, "tar"),
+        files.open_unzipped(path) as stream,
+        tarfile.open(fileobj=stream, mode="r:") as archive,
+    ):
+        return [str(PurePosixPath(member.name)) for member in archive if member.isfile()]
+
+
+def _names_in_folder(path: Path) -> list[str]:
+    return [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+
+
+def decode_mask(name: str, content: bytes, image_size: tuple[int, int], size: int) -> Array:
+    """The class numbers (size, size) of a mask, resized to the nearest pixel.
+
+    Args:
+        name: of its file, for errors.
+        content: the bytes of its file.
+        image_size: width and height of its image.
+        size: pixels of each side.
+
+    Raises:
+        TlbenchError: it is no image of one channel, or of another size than its image.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as mask:
+            mask.load()
+            mode, mask_size = mask.mode, mask.size
+            values = np.asarray(mask)
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        raise TlbenchError(f"The mask {name} does not decode ({type(error).__name__}: {error}).") from error
+    if mode not in PLAIN_MODES or values.ndim != 2:
+        raise TlbenchError(f"The mask {name} has the mode {mode}. A mask has one channel, a class number for each pixel.")
+    if mask_size != image_size:
+        raise TlbenchError(
+            f"The mask {name} has {mask_size[0]}x{mask_size[1]} pixels, and its image {image_size[0]}x{image_size[1]}. Give "
+            "both one size, for each pixel needs its label."
+        )
+    down, across = (np.arange(size) * side // size for side in values.shape)
+    return values.astype(np.int64)[down][:, across]
+
+
+def image_size(name: str, content: bytes) -> tuple[int, int]:
+    """Width and height of an encoded image.
+
+    Raises:
+        TlbenchError: it does not decode.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.size
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        raise TlbenchError(f"The image {name} does not decode ({type(error).__name__}: {error}).") from error
