@@ -10,6 +10,7 @@ from tlbench.errors import TlbenchError
 from tlbench.published import random_search, search_text
 from tlbench.reports.domain_selection import by_configuration, select, validation_pairs
 from tlbench.suite.pairs import pair_label
+from tlbench.sweep.draws import draw
 
 SUITE = """
 name = "turned"
@@ -71,8 +72,8 @@ def test_a_published_search_names_entries_ranges_and_pairs_of_its_suite(name):
 
 
 def test_draws_follow_from_their_key_and_stay_between_the_ends():
-    drawn = [random_search.draw(0.1, 1000.0, True, 0, trial, "vrex", "weight") for trial in range(200)]
-    assert drawn[:200] == [random_search.draw(0.1, 1000.0, True, 0, trial, "vrex", "weight") for trial in range(200)]
+    drawn = [draw(0.1, 1000.0, True, 0, trial, "vrex", "weight") for trial in range(200)]
+    assert drawn[:200] == [draw(0.1, 1000.0, True, 0, trial, "vrex", "weight") for trial in range(200)]
     assert 0.1 <= min(drawn) < 1 and 100 < max(drawn) <= 1000.0
     assert 70 < sum(weight < 10 for weight in drawn) < 130  # half of them below the geometric mean
 

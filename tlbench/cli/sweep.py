@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +13,13 @@ from tlbench.cli import console, options
 from tlbench.errors import TlbenchError, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tlbench.session import Session
     from tlbench.suite import Suite
 
+TRIALS = 20
+"""The trials of a search of one method entry."""
 PARALLEL_TRIALS = 4
 """The number of trials that run at once where the workers are not numbered."""
 
@@ -33,8 +39,13 @@ TunedSuite = Annotated[
 
 def sweep(
     suite: options.SuiteName,
-    method: Annotated[str, typer.Option(metavar="NAME", help="Method entry of the suite whose options are searched.")],
-    trials: Annotated[int, typer.Option(min=1, help="Number of trials, those of earlier calls included.")] = 20,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Method entry whose options are searched. Default: all, by the suite's [tuning]."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of --method, those of earlier calls included. Default: 20.")
+    ] = None,
     option: Ranges = None,
     rule: Rule = None,
     pair: options.Pairs = None,
@@ -55,7 +66,6 @@ def sweep(
     from tlbench.progress import Style
 
     session.register_plugins(plugin or ())
-    loaded, tuned = _load(suite, method, into), f"{method}_tuned"
     opened = session.open_session(
         device=device,
         workers=workers,
@@ -67,6 +77,12 @@ def sweep(
         warn=console.warn,
     )
     opened.check_resources()
+    if method is None:
+        if trials or option or rule or into:
+            raise TlbenchError("--trials, --option, --rule and --into are of one method entry. Name it with --method.")
+        _tune(opened, session.load_suite(suite), pair or (), seed or (), out)
+        return
+    loaded, tuned = _load(suite, method, into), f"{method}_tuned"
     entry = loaded.methods[method]
     ranges = sweeps.search_space(entry.method or method, entry.options, option or ())
     console.warn(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}")
@@ -75,7 +91,7 @@ def sweep(
         best = sweeps.run_sweep(
             loaded,
             method,
-            trials,
+            trials or TRIALS,
             folder,
             opened.data_root(loaded),
             opened.run,
@@ -87,6 +103,35 @@ def sweep(
             on_trial=_print_trial,
         )
     _write_entry(best.to_toml(tuned), tuned, folder, into)
+
+
+def _tune(opened: Session, loaded: Suite, pairs: Sequence[str], seeds: Sequence[int], out: Path | None) -> None:
+    """Run the trials of all method entries of a suite, and print what each rule selects.
+
+    Args:
+        opened: where cases run.
+        loaded: the suite, with the tables [tuning] and [selection].
+        pairs: the pairs of each trial; empty: all.
+        seeds: the seeds of each trial; empty: those of the suite.
+        out: the results directory of the trials; None: out/tuning.
+
+    Raises:
+        TlbenchError: the suite has no such tables, or can't be run.
+    """
+    from tlbench import records, reports
+    from tlbench import sweep as sweeps
+    from tlbench.cli.report import write
+
+    opened = dataclasses.replace(opened, results=out or Path("out/tuning"))
+    suites = sweeps.tuning_suites(loaded)
+    with console.interruptible(opened.stop, "stopped; what has run is kept, and the same command goes on from there"):
+        for number, one in enumerate(suites):
+            (plan,) = opened.plan([one], pairs=pairs, seeds=seeds)
+            finished = opened.run(plan)
+            console.warn(f"trial {number} of {len(suites)}: {len(finished)} cases run, {len(plan.on_file)} on file")
+    on_file = list(records.iterate_records(opened.results, (loaded.name,)))
+    selections = reports.rule_selections(opened.results, on_file)
+    write(reports.tables(reports.frame(on_file), "selection", selections=selections))
 
 
 def _load(suite: str, method: str, into: Path | None) -> Suite:

@@ -8,10 +8,9 @@ states. Each trial runs on the pairs of the suite and, for cross-validation, on 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -21,6 +20,7 @@ from tlbench.progress import Style
 from tlbench.reports.domain_selection import by_configuration, selected_accuracy, validation_pairs
 from tlbench.suite import MethodEntry, Suite
 from tlbench.suite.pairs import Pair, pair_label
+from tlbench.sweep.draws import draw
 from tlbench.terms import Record, Strict
 
 RuleName = Literal["source_validation", "leave_one_domain_out", "oracle"]
@@ -76,21 +76,6 @@ class PublishedSearch(Strict):
     def rules(self) -> tuple[RuleName, ...]:
         """The rules that have figures, in the order of the rows."""
         return tuple(dict.fromkeys(rule for row in self.rows for rule in row.figures))
-
-
-def draw(low: float, high: float, log: bool, *key: Any) -> float:
-    """A number between two ends that follows from the key alone, of three significant digits.
-
-    Args:
-        low: the lower end.
-        high: the upper end.
-        log: whether the scale is logarithmic.
-        key: what the number is of, such as a seed, a trial and the name of an option.
-    """
-    digest = hashlib.sha256(":".join(map(str, key)).encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    value = low * (high / low) ** share if log else low + share * (high - low)
-    return float(f"{value:.3g}")
 
 
 def trial_suite(search: PublishedSearch, suite: Suite, trial: int, rows: Sequence[SearchedRow], pairs: Sequence[Pair]) -> Suite:

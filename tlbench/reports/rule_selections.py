@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,16 @@ from tlbench.terms import Record
 COLUMNS = (
     *("suite", "suite_version", "entry", "method", "pair", "seed", "rule", "is_baseline"),
     *("accuracy", "oracle", "mean", "worst", "unadapted", "last", "chose_unadapted", "chose_worst", "spearman", "accepts"),
+    *("configuration", "trials", "trial_seconds"),
 )
 """Of one rule on one case, shares: the accuracy of the candidate that it chose, the cross-fitted oracle, the mean and the worst
 of the candidates, the unadapted one and the last one; the weighted Spearman correlation; and whether the last candidate has a
-higher number than the unadapted one. What compares with the unadapted candidate is missing where there is none."""
+higher number than the unadapted one. What compares with the unadapted candidate is missing where there is none. Of tuned
+entries, the name of the trial that was chosen ("unadapted": none), the number of trials, and the seconds that all trained."""
+TRIAL = re.compile(r"(.+)\.trial-(\d+)")
+"""The name of a trial of a method entry."""
+WHOLE = ("positions", "labeled", "source_labels", "mixed_partners")
+"""The arrays that all candidates of a case share."""
 LABELS = (1, 5, 10)
 """The labelled samples a class of the rules `k_labels_<k>`."""
 Candidates = dict[str, Array]
@@ -33,8 +40,10 @@ def rule_selections(results: Path, records: Iterable[Record]) -> pd.DataFrame | 
     """What each rule chooses on every finished case whose candidates are on file; None where there is no such case.
 
     Candidates are the unadapted model and the checkpoints. Where a case has no unadapted candidate of its own, it is the last
-    one of the baseline on the same pair and seed. Of a tie the earliest
-    is chosen, and a candidate without a finite number last.
+    one of the baseline on the same pair and seed. Of a tie the earliest is chosen, and one without a finite number last.
+
+    The trials of a tuning are one entry, whose candidates are the finished models of all its trials; "last" is that of the
+    first trial, which has the options of the suite.
 
     Args:
         results: the results directory.
@@ -46,6 +55,8 @@ def rule_selections(results: Path, records: Iterable[Record]) -> pd.DataFrame | 
     latest = latest_records_of_candidates(records)
     lines: list[tuple[Any, ...]] = []
     for (suite, version, pair, seed, entry), record in latest.items():
+        if TRIAL.fullmatch(entry):
+            continue
         case = candidates_of(results, record)
         base = latest.get((suite, version, pair, seed, record.baseline))
         if case is None:
@@ -54,7 +65,8 @@ def rule_selections(results: Path, records: Iterable[Record]) -> pd.DataFrame | 
         if not is_baseline and base is not None and bool(case["adapted"].all()):
             case = with_unadapted(case, candidates_of(results, base))
         facts = suite, version, entry, record.method, pair, seed
-        lines += [(*facts, rule, is_baseline, *values) for rule, values in _choices(case, seed)]
+        lines += [(*facts, rule, is_baseline, *values, "", 0, np.nan) for rule, _, values in _choices(case, seed)]
+    lines += _tuned_lines(results, latest)
     return pd.DataFrame(lines, columns=list(COLUMNS)) if lines else None
 
 
@@ -77,18 +89,62 @@ def candidates_of(results: Path, record: Record) -> Candidates | None:
 
 def with_unadapted(case: Candidates, base: Candidates | None) -> Candidates:
     """The candidates with the last one of the baseline before them, where both are of the same samples."""
-    if base is None or not np.array_equal(case["positions"], base["positions"]):
+    both = None if base is None else _joined(_last_of(base), case)
+    if both is None:
         return case
-    shared = [name for name in case if name in base and case[name].shape[1:] == base[name].shape[1:]]
-    whole = ("positions", "labeled", "source_labels", "mixed_partners")
+    return {**both, "step": np.r_[0, case["step"]], "adapted": np.r_[0, case["adapted"]]}
+
+
+def _last_of(case: Candidates) -> Candidates:
+    """The last candidate alone."""
+    return {name: array if name in WHOLE else array[-1:] for name, array in case.items()}
+
+
+def _joined(first: Candidates, second: Candidates) -> Candidates | None:
+    """The candidates of two cases one after the other; None where they are of other samples."""
+    if not np.array_equal(first["positions"], second["positions"]):
+        return None
+    shared = [name for name in second if name in first and first[name].shape[1:] == second[name].shape[1:]]
     if not {"correct", "labeled_losses"} <= {*shared}:
-        return case
-    joined = {name: case[name] if name in whole else np.concatenate((base[name][-1:], case[name])) for name in shared}
-    return {**joined, "step": np.r_[0, case["step"]], "adapted": np.r_[0, case["adapted"]]}
+        return None
+    return {name: second[name] if name in WHOLE else np.concatenate((first[name], second[name])) for name in shared}
 
 
-def _choices(case: Candidates, seed: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What each rule that has numbers here chooses, in the order of `COLUMNS`."""
+def _tuned_lines(results: Path, latest: Mapping[tuple[Any, ...], Record]) -> Iterator[tuple[Any, ...]]:
+    """The lines of tuned entries, whose candidates are the finished models of their trials, the suite's own options last.
+
+    Args:
+        results: the results directory.
+        latest: from `latest_records_of_candidates`.
+    """
+    tuned: dict[tuple[Any, ...], dict[int, Record]] = {}
+    for (*cell, entry), record in latest.items():
+        if (match := TRIAL.fullmatch(entry)) is not None:
+            tuned.setdefault((*cell, match[1]), {})[int(match[2])] = record
+    for (suite, version, pair, seed, entry), trials in tuned.items():
+        pool, names = None, []
+        for number in sorted(trials, reverse=True):
+            case = candidates_of(results, trials[number])
+            both = None if case is None else _last_of(case) if pool is None else _joined(pool, _last_of(case))
+            if both is not None:
+                pool, names = both, [*names, f"trial-{number}"]
+        if pool is None:
+            continue
+        record = next(iter(trials.values()))
+        is_baseline = entry == record.baseline
+        pool = {**pool, "step": np.arange(1, len(names) + 1), "adapted": np.ones(len(names), dtype=np.uint8)}
+        base = latest.get((suite, version, pair, seed, f"{record.baseline}.trial-0"))
+        if not is_baseline and base is not None:
+            pool = with_unadapted(pool, candidates_of(results, base))
+        names = ["unadapted"] * (len(pool["step"]) - len(names)) + names
+        seconds = sum(one.cost.train_seconds or 0.0 for one in trials.values())
+        facts = suite, version, entry, record.method, pair, seed
+        for rule, chosen, values in _choices(pool, seed):
+            yield (*facts, rule, is_baseline, *values, names[chosen], len(trials), seconds)
+
+
+def _choices(case: Candidates, seed: int) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
+    """What each rule that has numbers here chooses: the candidate, and what is said of it in the order of `COLUMNS`."""
     correct, unadapted = case["correct"], np.flatnonzero(case["adapted"] == 0)
     for rule, numbers, labeled in _numbers(case, seed):
         rest = np.setdiff1d(np.arange(correct.shape[1]), labeled)
@@ -99,6 +155,7 @@ def _choices(case: Candidates, seed: int) -> Iterator[tuple[str, tuple[Any, ...]
         chosen = int(ranked.argmax())
         yield (
             rule,
+            chosen,
             (
                 *(accuracy[chosen], cross_fitted(correct[:, rest]), accuracy.mean(), accuracy.min()),
                 *(accuracy[unadapted[0]] if len(unadapted) else np.nan, accuracy[-1]),

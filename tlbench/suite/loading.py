@@ -131,6 +131,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         path=path,
         published=published,
         selection=file.selection,
+        tuning=file.tuning,
         label_budgets=label_budgets,
         stream_orders=stream_orders,
         sweep_levels=sweep_levels(written, label_budgets),

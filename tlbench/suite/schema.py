@@ -15,6 +15,7 @@ from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC, p
 from tlbench.provenance import WeightsSource
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.suite.streams import Stream
+from tlbench.suite.tuning import Tuning
 from tlbench.terms import POSITION_TASKS, Strict, TaskName
 
 
@@ -290,5 +291,6 @@ class SuiteFile(Table):
     net: Network = Network()
     train: Training = Training()
     selection: Selection | None = None
+    tuning: Tuning | None = None
     methods: dict[str, MethodEntry] = Field(min_length=1)
     published: tuple[PublishedLevel, ...] = Field((), strict=False)

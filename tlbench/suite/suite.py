@@ -14,6 +14,7 @@ from tlbench.suite.pairs import Pair, pair_label
 from tlbench.suite.schema import MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Selection, Training, seed_errors
 from tlbench.suite.streams import StreamOrder
 from tlbench.suite.sweeps import LabelBudget
+from tlbench.suite.tuning import Tuning
 from tlbench.terms import Case, SweepLevel
 
 NOT_HASHED = {
@@ -45,6 +46,8 @@ class Suite:
     path: Path | None = None
     selection: Selection | None = None
     """What is stored of candidates for selection rules; None: nothing."""
+    tuning: Tuning | None = None
+    """The trials of each method entry; no case depends on it."""
     published: tuple[PublishedLevel, ...] = ()
     """What others report for the baseline, each with its metric; no case depends on it."""
     label_budgets: Mapping[str, LabelBudget] = field(default_factory=dict)

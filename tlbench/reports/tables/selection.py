@@ -46,8 +46,9 @@ def selection(chosen: pd.DataFrame | None, suite: str, version: int) -> list[Tab
     base = own[own["is_baseline"]].set_index(["pair", "seed", "rule"])["accuracy"]
     own["delta"] = own["accuracy"] - base.reindex(pd.MultiIndex.from_frame(own[["pair", "seed", "rule"]])).to_numpy()
     name = f"{suite} v{version}"
-    tables = [_of_methods(own, suite, version, name), _of_rules(own, suite, version, name, chosen)]
-    return [table for table in (*tables, _of_gates(own, suite, version, name)) if table is not None]
+    tables: list[Table | None] = [_of_methods(own, suite, version, name), _of_rules(own, suite, version, name, chosen)]
+    tables += [_of_gates(own, suite, version, name), _of_configurations(own, suite, version, name)]
+    return [table for table in tables if table is not None]
 
 
 def _estimate(cases: pd.DataFrame, column: str) -> Estimate:
@@ -191,6 +192,35 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
         title=f"{name}: adapt only if a rule says so",
         caption="Gain in points of the last step over the unadapted model, and the share of pairs that are hurt: always "
         "adapted, and only where the rule's number rises.",
+        cells=frame,
+        data=_tidy(lines, suite, version),
+    )
+
+
+def _of_configurations(own: pd.DataFrame, suite: str, version: int, name: str) -> Table | None:
+    """Tuned entries: the trials, what they cost, and the configuration that each rule chose most often."""
+    tuned = own[own["trials"] > 0]
+    if tuned.empty:
+        return None
+    cells: dict[str, dict[str, str]] = {}
+    lines: list[tuple[object, ...]] = []
+    for entry, of_entry in tuned.groupby("entry", sort=False):
+        cases = of_entry.drop_duplicates(["pair", "seed"])
+        seconds = float(cases["trial_seconds"].sum())
+        cells[str(entry)] = {"trials": str(int(cases["trials"].max())), "train s": number_text(seconds)}
+        lines += [(entry, None, "trials", float(cases["trials"].max()), ""), (entry, None, "tuning", seconds, "seconds")]
+        for rule, of_rule in of_entry.groupby("rule", sort=False):
+            counts = of_rule["configuration"].value_counts()
+            if rule in SHOWN:
+                cells[str(entry)][str(rule)] = f"{counts.index[0]} ({counts.iloc[0]}/{len(of_rule)})"
+    frame = pd.DataFrame.from_dict(cells, orient="index").fillna("").astype(object)
+    frame.index.name = "method"
+    return Table(
+        suite=name,
+        kind="selection",
+        title=f"{name}: configurations",
+        caption="Trials of each method, the seconds that all of them trained over pairs and seeds, and the configuration that "
+        "a rule chose most often, with its share of cases; trial-0 has the options of the suite.",
         cells=frame,
         data=_tidy(lines, suite, version),
     )
