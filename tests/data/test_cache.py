@@ -257,7 +257,7 @@ def test_small_domains_and_those_without_files_are_not_cached(tmp_path: Path, fo
     data.load(declare_domain({"reader": "scikit_learn", "name": "iris"}), tmp_path, folder)
     (tmp_path / "c.csv").write_text("a,b,y\n1,2,u\n3,4,v\n")
     columns = declare_domain({"reader": "csv", "path": "c.csv", "features": ["a", "b"], "label": "y"})
-    assert data.load(columns, tmp_path, folder).samples.shape == (2, 2)
+    assert len(data.load(columns, tmp_path, folder).samples) == 2
     assert cache.entries(folder) == []
 
 
