@@ -11,7 +11,22 @@ import typer
 
 import tlbench
 from tlbench import threads
-from tlbench.cli import bench, check, console, data, listing, new, plot, plots, report, reproduce, results, run, sweep
+from tlbench.cli import (
+    bench,
+    check,
+    console,
+    data,
+    listing,
+    new,
+    plot,
+    plots,
+    report,
+    reproduce,
+    results,
+    run,
+    sweep,
+    transferability,
+)
 from tlbench.errors import TlbenchError
 
 app = typer.Typer(
@@ -22,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     *(run.run, results.status, report.report, plots.plots, plots.site, check.check, check.verify),
-    *(results.merge, sweep.sweep, bench.bench, reproduce.reproduce),
+    *(results.merge, sweep.sweep, bench.bench, reproduce.reproduce, transferability.transferability),
 ):
     app.command()(command)
 app.command("list")(listing.list_)
