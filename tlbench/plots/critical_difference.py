@@ -6,12 +6,14 @@ https://www.jmlr.org/papers/v7/demsar06a.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from tlbench.plots import style
-from tlbench.reports import Table
+from tlbench.reports import Ranking, Table
 
 
 def critical_difference(table: Table) -> Figure | None:
@@ -24,6 +26,28 @@ def critical_difference(table: Table) -> Figure | None:
     p = float(entry_values.loc[entry_values["quantity"] == "friedman_p", "value"].iloc[0])
     members = table.data[table.data["quantity"] == "group"]
     bars = [rank[group["entry"]] for _, group in members.groupby("subgroup", sort=False)]
+    return _diagram(rank, (critical, p), bars, "pairs")
+
+
+def rank_diagram(ranking: Ranking, title: str) -> Figure:
+    """The diagram of a ranking over suites, with its title."""
+    rank = pd.Series(ranking.average_rank, index=list(ranking.entries))
+    bars = [rank[list(group)] for group in ranking.groups]
+    figure = _diagram(rank, (ranking.critical_difference, ranking.p), bars, "suites")
+    style.add_title(figure, title)
+    return figure
+
+
+def _diagram(rank: pd.Series[Any], tests: tuple[float, float], bars: Sequence[pd.Series[Any]], over: str) -> Figure:
+    """The diagram.
+
+    Args:
+        rank: the average rank of each entry, best first.
+        tests: the critical difference, and the p-value of Friedman's test.
+        bars: the ranks of the entries of each group that do not differ significantly.
+        over: what the ranks are averaged over.
+    """
+    critical, p = tests
     count, left_count = len(rank), (len(rank) + 1) // 2
     step, top = 0.21, 0.42
     bar_step = 0.1
@@ -62,7 +86,7 @@ def critical_difference(table: Table) -> Figure | None:
     axes.text(
         (low + high) / 2,
         height - 0.02,
-        f"average rank over pairs, 1 the best (Friedman p = {p:.2g}; bars: no significant difference)",
+        f"average rank over {over}, 1 is best (Friedman p = {p:.2g}; bars: no significant difference)",
         ha="center",
         va="bottom",
         fontsize=7,

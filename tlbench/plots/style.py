@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,16 @@ def line_style(number: int) -> dict[str, Any]:
         "markersize": 3.2,
         "linewidth": 1.1,
     }
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Write a title above all that the figure shows, in as many lines as its width takes."""
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    characters = max(24, int(box.width * 72 / 4.9))
+    text = "\n".join(textwrap.wrap(escape_control(title), characters)) or " "
+    place: Any = {"transform": figure.dpi_scale_trans, "ha": "left", "va": "bottom", "in_layout": True}
+    figure.text(box.x0, box.y1 + 0.08, text, fontsize=9, fontweight="bold", **place)
 
 
 def svg(figure: Figure, title: str, description: str) -> str:

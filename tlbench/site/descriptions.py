@@ -30,6 +30,22 @@ _SCORED = {
     "held_out": "held-out target samples that no method saw (inductive)",
     "test": "the target domain's own test samples",
 }
+UNKNOWN = "not stated"
+"""The modality of a suite that does not ship."""
+_MODALITIES = {
+    **dict.fromkeys(("images", "torchvision", "idx", "idx_pairs"), "images"),
+    **dict.fromkeys(("text", "jsonl"), "text"),
+    "wav": "audio",
+    "series": "time series",
+    "simulated": "simulated",
+}
+"""By reader; arrays and tables of other readers may hold anything."""
+_OF_NETWORKS = {
+    "images": ("convnet", "lenet", "shot_lenet", "resnet", "mobilenet_v1", "torchvision", "timm", "conse", "inception_v1"),
+    "text": ("hf", "word_vectors"),
+    "audio": ("speech_embedding",),
+    "time series": ("conv1d",),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class OfSuite:
 
     title: str = ""
     citation: str = ""
+    modality: str = UNKNOWN
+    """What its samples are: images, text, audio, time series, tabular, or simulated."""
     protocol: Sequence[tuple[str, str]] = ()
     data: Sequence[tuple[str, str]] = ()
     weights: Sequence[tuple[str, str]] = ()
@@ -125,7 +143,18 @@ def _describe(records: Sequence[Record], shipped: Suite | None) -> OfSuite:
         for key, value in facts.items():
             data.setdefault(f"{key.capitalize()}: {value}", []).append(name)
     alike = [(key.partition(": ")[0], f"{key.partition(': ')[2]} ({_domains(names, shipped)})") for key, names in data.items()]
-    return OfSuite(shipped.title, shipped.citation, lines, alike, published=[_published(level) for level in shipped.published])
+    published = [_published(level) for level in shipped.published]
+    return OfSuite(shipped.title, shipped.citation, _modality(shipped), lines, alike, published=published)
+
+
+def _modality(shipped: Suite) -> str:
+    """What the samples of a suite are, from its readers or, of arrays, from the network that reads them."""
+    sources = [declaration.main for declaration in shipped.domains.values()]
+    if any(source.reader == "scikit_learn" and source.options.get("name") == "digits" for source in sources):
+        return "images"
+    known = [_MODALITIES[source.reader] for source in sources if source.reader in _MODALITIES]
+    family = shipped.net.backbone.partition(":")[0]
+    return known[0] if known else next((name for name, families in _OF_NETWORKS.items() if family in families), "tabular")
 
 
 def _published(level: PublishedLevel) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from tlbench.errors import TlbenchError
 from tlbench.reports import escape_control
@@ -43,6 +45,8 @@ class Writer:
             lstrip_blocks=True,
         )
         self.environment.filters["legible"] = lambda text: escape_control(str(text))
+        # between tags a quotation mark is itself, and a record has many
+        self.environment.filters["in_tag"] = lambda text: Markup(html.escape(text, quote=False))
 
     def page(self, template: str, path: str, **shown: Any) -> str:
         """Write a page from a template, and return its path."""
@@ -63,7 +67,7 @@ class Writer:
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
-            raise TlbenchError(f"can't write the site to {self.out}: {error.strerror}; name another directory") from error
+            raise TlbenchError(f"The site can't be written to {self.out}: {error.strerror}. Name another directory.") from error
         self.written.add(path)
         return path
 

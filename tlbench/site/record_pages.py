@@ -14,8 +14,8 @@ from tlbench.site.output_files import Writer, slug
 from tlbench.site.table_cells import Cell, Row, cell
 from tlbench.terms import Record
 
-LARGEST = 1_000_000
-"""About how many characters of records a page holds before the next one starts."""
+LARGEST = 220_000
+"""About how many characters of records a page holds before the next one starts, so that a page stays below 300 kB."""
 
 COLUMNS = (
     *("case", "seed", "status", "metric", "source accuracy %", "train seconds", "train samples/s", "peak memory MiB"),

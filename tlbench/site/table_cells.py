@@ -8,14 +8,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import pandas as pd
 
 from tlbench import reports
 from tlbench.reports import Table
-from tlbench.reports.tables import captions
+from tlbench.site.alignment import aligned, is_text
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "/s": 1.0, "k/s": 1e3, "M/s": 1e6}
+"""The factors of the units that times and rates of one column are in."""
+_QUANTITY = re.compile(r"([\d.]+) ?(ms|s|min|h|k/s|M/s|/s)")
 _WORDS = {"worse": "-1", "n.s.": "0", "equal": "0", "better": "1"}
 _CLASSES = {"better", "worse", "best", "second", "text"}
 _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
@@ -24,10 +28,10 @@ _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
 
 @dataclass(frozen=True)
 class Cell:
-    """The text of a cell, its sort key (a number where the text holds one), and its class in the page's style."""
+    """The text of a cell, its sort key where that is not the text's first number or word, and its class in the page's style."""
 
     text: str
-    order: str
+    order: str = ""
     mark: str = ""
 
 
@@ -42,30 +46,71 @@ class Row:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table on a page; `csv` and `json` are paths of the same table from the root of the site."""
+    """A table on a page, in groups of rows with a heading each; `csv` and `json` are paths from the root of the site."""
 
     id: str
     kind: str
     title: str
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Row]
+    groups: Sequence[tuple[str, Sequence[Row]]]
+    section: str = ""
+    """The section of the page on statistics that explains the table."""
     csv: str = ""
     json: str = ""
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all groups."""
+        return [row for _, rows in self.groups for row in rows]
+
+    @property
+    def left(self) -> list[int]:
+        """The numbers of the columns of text, the first one being 1; they are aligned to the left."""
+        columns = zip(*(row.cells for row in self.rows), strict=True)
+        return [
+            1,
+            *(at for at, cells in enumerate(columns, 2) if is_text([cell.text for cell in cells if cell.mark != "text"])),
+        ]
+
+    def aligned_groups(self) -> list[tuple[str, list[Row]]]:
+        """The groups with the numbers of each column aligned on their points, for the page alone."""
+        columns = [_aligned(cells) for cells in zip(*(row.cells for row in self.rows), strict=True)]
+        texts = iter(zip(*columns, strict=True)) if columns else iter(() for _ in self.rows)
+        return [
+            (
+                heading,
+                [
+                    replace(row, cells=[replace(cell, text=text) for cell, text in zip(row.cells, next(texts), strict=True)])
+                    for row in rows
+                ],
+            )
+            for heading, rows in self.groups
+        ]
+
 
 def cell(text: str, mark: str = "") -> Cell:
-    """A cell with its sort key: its verdict, the first number in it (the last one after a name), else its text.
+    """A cell with its sort key: that of a verdict, a time in seconds, the number after a name; else the text says it itself.
 
     The mark "text" sorts by the text in any case.
     """
     classes = " ".join(word for word in mark.split() if word in _CLASSES)
     if text in _WORDS:
-        return Cell(text, _WORDS[text], classes or text)
+        return Cell(text, _WORDS[text], classes or (text if text in _CLASSES else ""))
     if "text" in classes:
-        return Cell(text, text, classes)
-    values = _NUMBER.findall(text) if text[:1] in "+-0123456789±" else _NUMBER.findall(text)[-1:] if " " in text else []
-    return Cell(text, values[0].replace(",", "") if values else text, classes)
+        return Cell(text, text if text[:1] in "+-0123456789±" else "", classes)
+    if match := _QUANTITY.fullmatch(text):
+        return Cell(text, f"{float(match[1]) * _UNITS[match[2]]:.6g}", classes)
+    if text[:1] in "+-0123456789±":
+        return Cell(text, "", classes)
+    values = _NUMBER.findall(text)[-1:] if " " in text else []
+    return Cell(text, values[0].replace(",", "") if values else "", classes)
+
+
+def _aligned(cells: Sequence[Cell]) -> list[str]:
+    """The texts of a column, aligned where they are numbers."""
+    texts = [cell.text for cell in cells]
+    return texts if any(cell.mark == "text" for cell in cells) else aligned(texts)
 
 
 def page_table(table: Table, name: str, link: Callable[[str], str | None] = lambda row: None) -> PageTable:
@@ -80,8 +125,10 @@ def page_table(table: Table, name: str, link: Callable[[str], str | None] = lamb
             strict=True,
         )
     ]
+    named = zip(table.groups or [""] * len(rows), rows, strict=True)
+    groups = [(heading, [row for _, row in group]) for heading, group in groupby(named, key=lambda one: one[0])]
     columns = [str(table.cells.index.name), *map(str, table.cells.columns)]
-    return PageTable(name, table.kind, table.title, table.caption, columns, rows)
+    return PageTable(name, table.kind, table.title, table.short_caption, columns, groups, table.section)
 
 
 def plain_table(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> PageTable:
@@ -94,67 +141,12 @@ def plain_table(name: str, title: str, caption: str, columns: Sequence[str], row
         columns: the headers of all columns but the first.
         rows: a name and cells each.
     """
-    return PageTable(name, "plain", title, caption, columns, list(rows))
+    return PageTable(name, "plain", title, caption, columns, [("", list(rows))])
 
 
 def at(table: PageTable, stem: str) -> PageTable:
-    """The sheet with the paths of its downloads."""
+    """The table with the paths of its downloads."""
     return replace(table, csv=f"{stem}.csv", json=f"{stem}.json")
-
-
-def summary(tables: Sequence[Table]) -> Table:
-    """The three answers of one suite in one table, a row per method: how good, against the baseline, and at what cost.
-
-    Every cell is one of the tables', which hold the numbers behind it.
-    """
-    accuracy = next(table for table in tables if table.kind == "accuracy")
-    delta = next((table for table in tables if table.kind == "transfer"), None)
-    costs = [table for table in tables if table.kind == "frontier"]
-    title = f"{accuracy.title.split(': ', 1)[-1]}"
-    groups = [accuracy.cells[[name for name in ("rank", "mean") if name in accuracy.cells]].rename(columns={"mean": title})]
-    marks = [] if accuracy.marks is None else [accuracy.marks.reindex(columns=["rank", "mean"]).rename(columns={"mean": title})]
-    has_margins = any("±" in text for text in accuracy.cells["mean"])
-    margin = ", ± margin of error of the 95 % CI over seeds, as of the deltas" if has_margins else ""
-    text = [f"{title}, mean over pairs and seeds{margin}.", _incomplete(accuracy)]
-    if delta is not None:
-        shown = [name for name in ("mean delta", "verdict", "pairs better", "pairs worse", "worst pair") if name in delta.cells]
-        groups.append(delta.cells[shown])
-        if delta.marks is not None:
-            marks.append(delta.marks.reindex(columns=shown))
-        text.append(f"Mean delta: {delta.title.split(': ', 1)[-1]}. The verdict is by its 95 % CI.")
-        text.append("Pairs better, pairs worse: before the star, those that are significantly better or worse (BH, FDR 5 %).")
-    if len(costs) == 1:
-        shown = [name for name in ("train seconds", "Pareto front") if name in costs[0].cells]
-        groups.append(costs[0].cells[shown])
-        text.append(f"Median train seconds on {costs[0].title.split(' on ', 1)[-1]}; the Pareto front is of accuracy and time.")
-    elif costs:
-        text.append(f"Costs of {len(costs)} machines or precisions stand in tables of their own.")
-    cells = pd.concat([group.reindex(accuracy.cells.index) for group in groups], axis=1)
-    cells = cells.astype(object).where(cells.notna(), "")
-    cells.index.name = accuracy.cells.index.name
-    marked = pd.concat([mark.reindex(cells.index) for mark in marks], axis=1) if marks else pd.DataFrame(index=cells.index)
-    marked = marked.reindex(columns=cells.columns).astype(object)
-    marked = marked.where(marked.notna(), "")
-    name = accuracy.title.split(": ", 1)[0]
-    return Table(
-        name,
-        "summary",
-        f"{name}: summary",
-        captions.join_sentences(*text),
-        cells,
-        accuracy.data.iloc[:0],
-        accuracy.metric,
-        marked,
-    )
-
-
-def _incomplete(accuracy: Table) -> str:
-    """Which rows have blanks, and how many pairs they have."""
-    data = accuracy.data[accuracy.data["pair"].notna()]
-    whole, pairs = data.loc[data["quantity"] == "mean", "entry"].value_counts(), data["pair"].nunique()
-    some = {str(row): int(whole.get(row, 0)) for row in accuracy.cells.index}
-    named = [f"{row} ({count} of {pairs} pairs)" for row, count in some.items() if count < pairs]
-    return f"Incomplete, without mean and rank: {captions.short_list(named)}." if named else ""
 
 
 def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
@@ -171,14 +163,14 @@ def marks_of(delta: Table) -> dict[str, dict[str, list[str]]]:
 
 
 def files(table: Table, shown: PageTable) -> dict[str, str]:
-    """The contents of the two downloads of a sheet: the table's numbers or, where it holds none, its cells."""
+    """The contents of the two downloads of a table: its numbers or, where it holds none, its cells."""
     if len(table.data):
         return {shown.csv: reports.render([table], "csv"), shown.json: reports.render([table], "json")}
     return cells_files(shown)
 
 
 def cells_files(shown: PageTable) -> dict[str, str]:
-    """As `files`, from the cells of a sheet."""
+    """As `files`, from the cells of a table of a page."""
     columns = [reports.escape_control(column) for column in shown.columns]
     lines = [[reports.escape_control(text) for text in (row.name, *(cell.text for cell in row.cells))] for row in shown.rows]
     text = io.StringIO()

@@ -7,6 +7,7 @@ SciPy has the distributions of both tests; scikit-posthocs would add statsmodels
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -62,12 +63,22 @@ def rank_entries(scores: ScoreCube) -> Ranking | None:
     if count < 2 or pairs < 2:
         return None
     rank_MP = ranks(mean_MP[complete_M], scores.direction, scores.floor_P)
+    return _ranking([str(name) for name in scores.entries[complete_M]], rank_MP)
+
+
+def rank_means(entries: Sequence[str], gains_MP: Array) -> Ranking:
+    """The ranking of entries by their gains on each of P data sets, which are taken for different ones; more is better."""
+    return _ranking(entries, ranks(gains_MP))
+
+
+def _ranking(entries: Sequence[str], rank_MP: Array) -> Ranking:
+    """The ranking of entries from their ranks within each of P pairs."""
     average_M = rank_MP.mean(axis=1)
     order = np.argsort(average_M, kind="stable")
-    names = tuple(str(name) for name in scores.entries[complete_M][order])
-    difference = critical_difference(count, pairs)
+    names = tuple(entries[at] for at in order)
+    difference = critical_difference(len(entries), rank_MP.shape[1])
     groups = _groups(names, average_M[order], difference)
-    return Ranking(names, average_M[order], difference, groups, friedman_p(rank_MP), pairs)
+    return Ranking(names, average_M[order], difference, groups, friedman_p(rank_MP), rank_MP.shape[1])
 
 
 def friedman_p(rank_MP: Array) -> float:
