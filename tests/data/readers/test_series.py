@@ -26,11 +26,23 @@ def test_series_of_either_layout(tmp_path: Path) -> None:
         ({"x": ["x_1", "short"], "y": ["y_1", "y_1"]}, "The windows of 'short' are (3, 5), those of 'x_1' (3, 8)"),
         ({"x": ["x_1", "x_1"]}, "x names 2 keys and y 1"),
         ({"x": "x_3"}, "There is no array 'x_3'. Did you mean"),
+        ({"labels_of_keys": [1, 2]}, "labels_of_keys has 2 labels and x 1 keys"),
     ):
         assert message in refused_domain(SERIES | change, tmp_path)
     assert any(
         "layout: Unknown value 'channel'." in sentence for sentence in declaration_errors(SERIES | {"layout": "channel"})
     )
+
+
+def test_labels_of_keys_are_a_second_task(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{name}": rng.normal(size=(count, 3, 8)) for name, count in (("a", 4), ("b", 2))}
+    np.savez(tmp_path / "data.npz", **arrays, y_a=[0, 1, 0, 1], y_b=[1, 0])
+    table = {"reader": "series", "path": "data.npz", "layout": "channel_time", "x": ["x_a", "x_b"], "y": ["y_a", "y_b"]}
+    tasks = {"activity": "classification", "subject": "classification"}
+    domain = load_domain(table | {"labels_of_keys": [7, 2], "task": "multi_task", "tasks": tasks}, tmp_path)
+    assert [(task.name, task.classes) for task in domain.tasks] == [("activity", ("0", "1")), ("subject", ("2", "7"))]
+    assert domain.samples.y.tolist() == [[0, 1], [1, 1], [0, 1], [1, 1], [1, 0], [0, 0]]
 
 
 @pytest.mark.data

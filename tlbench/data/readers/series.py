@@ -27,14 +27,23 @@ class Options(Strict, strict=True):
     x: Annotated[array_files.Keys, Field(description="the key of the windows, or a list of keys")]
     y: Annotated[array_files.Keys, Field(description="the key of the labels, or one key per key of x")]
     layout: Annotated[Literal["channel_time", "time_channel"], Field(description="the order of the two axes in the file")]
+    labels_of_keys: Annotated[
+        list[int],
+        Field(description="a number for each key of x, such as its subject: the second of two label columns, of tasks"),
+    ] = Field(default_factory=list)
 
 
 def read(options: Options, root: Path) -> ReaderResult:
-    """Windows (N, channels, time) float32 and labels (N,).
+    """Windows (N, channels, time) float32 and labels (N,), or (N, 2) with the labels of the keys.
 
     Raises:
-        TlbenchError: a file or key that is not there, windows of other than two axes, or keys whose windows differ in shape.
+        TlbenchError: a file or key that is not there, windows of other than two axes, keys whose windows differ in shape, or
+            another number of labels of keys than of keys.
     """
+    if options.labels_of_keys and len(options.labels_of_keys) != len(options.x):
+        raise TlbenchError(
+            f"labels_of_keys has {len(options.labels_of_keys)} labels and x {len(options.x)} keys. Name one for each."
+        )
     if len(options.x) != len(options.y):
         raise TlbenchError(f"x names {len(options.x)} keys and y {len(options.y)}. Each key of x needs one of y.")
     file = files.find(root, options.path)
@@ -57,4 +66,7 @@ def read(options: Options, root: Path) -> ReaderResult:
     windows = f"{x_NCT.shape[0]:,} windows of {x_NCT.shape[1]} channels x {x_NCT.shape[2]} time steps"
     reading = f"samples {', '.join(options.x)}, {windows}; labels {', '.join(options.y)}"
     left_out = array_files.unnamed({*npz.names_of(file)} - {*options.x, *options.y})
-    return ReaderResult(x_NCT, np.concatenate([y.reshape(-1) for y in ys]), reading=(reading, *left_out))
+    y_N = np.concatenate([y.reshape(-1) for y in ys])
+    if options.labels_of_keys:
+        y_N = np.stack([y_N, np.repeat(options.labels_of_keys, [len(x) for x in xs])], axis=1)
+    return ReaderResult(x_NCT, y_N, reading=(reading, *left_out))
