@@ -12,16 +12,20 @@ WITH_OWN_UPDATES = frozenset(
     {"adda", "dann", "fine_tune", "fixmatch", "mcd", "mean_teacher", "pcgrad", "shot", "tent", "wdgrl"}
 )
 
+CHEAP = frozenset({"gaussian_ratio", "multi_task_ridge"})
+"""Members of families whose first takes several times as long; they stand for these families."""
+
 
 def others_slow(names: Iterable[str], besides: Collection[str] = WITH_OWN_UPDATES) -> list:
     """The names as parameters; all but those chosen carry the marker `slow`, so that `make test-slow` has them.
 
-    Chosen are the first of each family, and those of `besides`.
+    Chosen are one of each family, a cheap one or the first, and those of `besides`.
     """
-    files, parameters, families = methods.method_files(), [], set()
-    for name in names:
-        family = files[name].parent.name
-        chosen = family not in families or name in besides
-        families.add(family)
+    files, parameters, listed = methods.method_files(), [], list(names)
+    of_family: dict[str, str] = {}
+    for name in sorted(listed, key=lambda name: name not in CHEAP):
+        of_family.setdefault(files[name].parent.name, name)
+    for name in listed:
+        chosen = of_family[files[name].parent.name] == name or name in besides
         parameters.append(name if chosen else pytest.param(name, marks=pytest.mark.slow))
     return parameters

@@ -80,6 +80,7 @@ def test_public_functions_stay_functions_whatever_is_imported():
     assert python(code) == "callable\n"
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_real_types(tmp_path):
     """A method file of ten lines is clean under mypy --strict, and its names are not Any."""
     (tmp_path / "mine.py").write_text(USER_FILE)

@@ -73,6 +73,7 @@ def test_an_installed_wheel_imports_its_own_package_and_finds_its_suites(install
     assert run("reproduce").stdout
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_runs_a_shipped_suite(installed):
     run, folder = installed
     words = ("--method", "source_only", "--method", "coral", "--method", "nearest_neighbor", "--seed", "0")

@@ -24,6 +24,7 @@ FAMILIES = (
 )
 """The families in the order of the page."""
 LETTERS = {"source": "S", "target": "T", "target_labeled": "k", "stream": "stream"}
+HEAD = ("| method | kind | reads | what it does | paper | reproduces |", "| --- | --- | --- | --- | --- | --- |")
 URL = re.compile(r"https?://[^\s()<>]*[^\s()<>.,;:]")
 
 

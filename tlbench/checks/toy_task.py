@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tlbench import clock, engine, methods
 from tlbench.errors import NotApplicableError
+from tlbench.methods.base import Method
 from tlbench.suite import Network, Protocol, Suite, Training
 from tlbench.terms import STREAM_SPLIT, Case, Labelled, Task
 
@@ -18,6 +20,7 @@ STEPS = 100
 """The number of steps of a training, unless a check sets its own."""
 CPU = torch.device("cpu")
 CLASSES = 3
+_base_scores: weakref.WeakKeyDictionary[type[Method], Tensor] = weakref.WeakKeyDictionary()
 CLASS_NAMES = tuple(map(str, range(CLASSES)))
 CLASS_EMBEDDINGS = {name: [2.5 * (name == str(column)) for column in range(6)] for name in CLASS_NAMES}
 """Class name -> the centre of its samples, so that class names and samples share a space."""
@@ -120,7 +123,7 @@ def scores_after_fit(name: str, task: Task, options: Mapping[str, Any] | None = 
         options: its options; None: the defaults.
         steps: the number of steps of a deep method.
     """
-    return predict_scores(fit_method(name, task, options, steps), toy_samples(4, 90, shift=0.7).x)
+    return predict_scores(fit_method(name, task, options, steps), fixed_samples())
 
 
 def predict_scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
@@ -128,10 +131,38 @@ def predict_scores(fitted: engine.FittedMethod, x: Tensor) -> Tensor:
     return engine.predict_scored(fitted, x, 32, 0, clock.Clock(CPU))
 
 
-def stream_scores(name: str, shift: float) -> Tensor:
-    """Class scores (90, C) of fixed samples that come after 90 others on the stream, which are moved by `shift`."""
-    fixed, others = toy_samples(4, 90, shift=0.7).x, toy_samples(6, 90, shift=shift).x
-    return predict_scores(fit_method(name, toy_task()), torch.cat([others, fixed]))[90:]
+def fixed_samples() -> Tensor:
+    """The samples (90, D) that checks predict."""
+    return toy_samples(4, 90, shift=0.7).x
+
+
+def base_scores(name: str) -> Tensor:
+    """Class scores (90, C) of the fixed samples after a fit to the toy task, computed once for each class of a method."""
+    kind = methods.method_class(name)
+    if kind not in _base_scores:
+        _base_scores[kind] = scores_after_fit(name, toy_task())
+    return _base_scores[kind]
+
+
+def stream_scores(fitted: engine.FittedMethod, shift: float) -> Tensor:
+    """Class scores (90, C) of the fixed samples that come after 90 others on the stream, which are moved by `shift`."""
+    others = toy_samples(6, 90, shift=shift).x
+    return predict_scores(fitted, torch.cat([others, fixed_samples()]))[90:]
+
+
+def follows_the_stream(name: str, fitted: engine.FittedMethod, before: Tensor) -> bool:
+    """Whether the predictions of fixed samples depend on the samples that come before them.
+
+    Args:
+        name: the method.
+        fitted: the method after its training; where it does not adapt online, it predicts other samples first.
+        before: its predictions of the fixed samples alone.
+    """
+    if fitted.is_online:  # each batch changes it, and there is no way back
+        near, far = (stream_scores(fit_method(name, toy_task()), shift) for shift in (0.7, 3.0))
+    else:
+        near, far = before, stream_scores(fitted, 3.0)
+    return not torch.allclose(near, far, rtol=1e-4, atol=1e-5)
 
 
 def fit_method(name: str, task: Task, options: Mapping[str, Any] | None = None, steps: int = STEPS) -> engine.FittedMethod:
