@@ -7,7 +7,7 @@ import pytest
 from command_line import tlbench
 from tiny_suite import CPU, blobs, case, domain, suite
 
-from tlbench import engine, records, reports
+from tlbench import api, engine, records, reports
 from tlbench.engine.candidates.packing import pack
 from tlbench.errors import TlbenchError
 from tlbench.records.candidates import facts_file, label_free_facts, sealed_facts
@@ -82,6 +82,13 @@ def test_rows_of_gates_stand_in_the_tables(results):
     assert result.returncode == 0 and "dann + im" in result.stdout and "coral + im" in result.stdout
     shown = tlbench("report", "--results", str(results), "--gate", "step_0", "--table", "accuracy", "--json", cwd=results)
     assert shown.returncode == 0 and '"dann + step_0"' in shown.stdout
+
+
+def test_the_tables_from_python(results):
+    methods, rules, gate = api.report(results, table="selection")
+    assert methods.kind == "selection" and "im" in rules.cells.index and "gain im" in gate.cells.columns
+    (transfer, *_) = api.report(results, table="accuracy", gate="im")
+    assert "dann + im" in transfer.cells.index
 
 
 def test_rules_of_labels_and_records_without_candidates_are_refused(results):

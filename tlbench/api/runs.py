@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlbench import records, reports, session
 from tlbench.progress import Style
+from tlbench.reports.gates import gated_records
 from tlbench.suite import Suite
 
 if TYPE_CHECKING:
@@ -89,7 +91,13 @@ def run(
     return reports.frame([*plan.on_file, *opened.run(plan)])
 
 
-def report(results: str | Path = "results", suites: str | Sequence[str] = (), *, table: str = "summary") -> Tables:
+def report(
+    results: str | Path = "results",
+    suites: str | Sequence[str] = (),
+    *,
+    table: str = "summary",
+    gate: str | Sequence[str] = (),
+) -> Tables:
     """The tables of a results directory.
 
     Args:
@@ -97,14 +105,20 @@ def report(results: str | Path = "results", suites: str | Sequence[str] = (), *,
         suites: names of suites; empty: all that have records.
         table: "summary"; "main" (accuracy, transfer, negative transfer, throughput), "all" (every full table), or another
             kind of `tlbench.reports.KINDS`.
+        gate: rules; each method is added behind a gate of each, adapted only if the rule prefers it to the baseline.
 
     Returns:
         A list of tables. Each has `title`, `caption`, `cells` (text, as shown) and `data` (numbers in long form), the last two
         as DataFrames. Printed, the list is text; a notebook shows HTML.
 
     Raises:
-        TlbenchError: there are no such records, or no such kind of table.
+        TlbenchError: there are no such records, no such kind of table, or no candidates that a gate compares.
     """
     names = (suites,) if isinstance(suites, str) else tuple(suites)
-    frame = reports.frame(records.iterate_records(Path(results), names))
-    return Tables(reports.tables(frame, table, reports.negative_flips(Path(results), frame)))
+    folder, gates = Path(results), (gate,) if isinstance(gate, str) else tuple(gate)
+    gated = gated_records(folder, records.iterate_records(folder, names), gates) if gates else []
+    frame = reports.frame(chain(records.iterate_records(folder, names), gated))
+    selections = None
+    if table in ("selection", "all"):
+        selections = reports.rule_selections(folder, records.iterate_records(folder, names))
+    return Tables(reports.tables(frame, table, reports.negative_flips(folder, frame), selections=selections))

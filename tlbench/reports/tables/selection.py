@@ -159,8 +159,9 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
 def _across(cases: pd.DataFrame) -> float:
     """The mean over pairs of the correlation of ranks, between methods, of what was selected and the oracle."""
     by_method = cases.groupby(["pair", "entry"])[["accuracy", "oracle"]].mean()
-    correlations = [of_pair["accuracy"].corr(of_pair["oracle"], method="spearman") for _, of_pair in by_method.groupby("pair")]
-    return float(np.nanmean(correlations)) if np.isfinite(correlations).any() else float("nan")
+    varied = [of_pair for _, of_pair in by_method.groupby("pair") if of_pair.nunique().min() > 1]
+    correlations = [of_pair["accuracy"].corr(of_pair["oracle"], method="spearman") for of_pair in varied]
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
 def _hurt(cases: pd.DataFrame, column: str) -> float:
