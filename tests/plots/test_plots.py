@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from site_records import HOSTILE, record
@@ -17,6 +19,7 @@ from tlbench.plots import curves, style
 from tlbench.plots.cost import accuracy_and_cost
 from tlbench.plots.critical_difference import critical_difference
 from tlbench.plots.delta_heat_map import heat_map
+from tlbench.plots.selection_gap import selection_gap
 from tlbench.reports.tables.traces import traces
 from tlbench.terms import Scores, TracePoint
 
@@ -213,3 +216,37 @@ def test_mistakes_are_said_in_words(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TlbenchError, match="Plots can't be written"):
         plots.draw_plots(made(), tmp_path / "file" / "out")
+
+
+def test_each_plot_has_a_title_with_suite_and_counts_above_all_else():
+    some = made([("clean", f"noise_s{step}") for step in range(2)])
+    with plots.styled():
+        shown = list(plots.suite_plots(reports.tables(reports.frame(some)), "source_only", traces(some)))
+        for plot in shown:
+            title = plot.figure.texts[-1]
+            assert title.get_text().replace("\n", " ") == f"{plot.title} 2 pairs, 3 seeds"
+            box = title.get_window_extent()
+            title.set_visible(False)
+            rest = plot.figure.get_tightbbox().transformed(plot.figure.dpi_scale_trans)
+            assert box.y0 >= rest.y1 and box.x0 >= rest.x0 - 1, plot.kind
+    assert {plot.kind for plot in shown} == {"delta", "cost", "sweep"}
+
+
+def test_an_entry_that_trains_on_no_sample_is_not_on_an_axis_of_powers():
+    (table,) = tables(made(), "frontier")
+    without = table.data["entry"].eq("dann") & table.data["quantity"].eq("train_samples_per_second")
+    changed = replace(table, data=table.data.assign(value=table.data["value"].mask(without, 0.0)))
+    assert "dann" not in texts(accuracy_and_cost(changed)) and "dann" in texts(accuracy_and_cost(table))
+
+
+def test_the_selection_gap_goes_from_what_a_rule_selects_to_the_oracle():
+    values = {("dann", "last"): 60.0, ("dann", "im"): 64.0, ("coral", "last"): 55.0, ("coral", "im"): 50.0}
+    lines = [(entry, rule, "accuracy", value) for (entry, rule), value in values.items()]
+    lines += [("dann", "last", "regret", 7.0), ("coral", "last", "regret", 3.0)]
+    data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value"]).assign(pair=None)
+    table = replace(tables(made(), "accuracy")[0], kind="selection", data=data)
+    (axes,) = selection_gap(table).axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["coral", "dann"]
+    drawn = {line.get_label(): line.get_xdata().tolist() for line in axes.lines}
+    assert drawn == {"last step": [55.0, 60.0], "IM": [50.0, 64.0], "oracle (reads target labels)": [58.0, 67.0]}
+    assert selection_gap(replace(table, data=data.iloc[:0])) is None

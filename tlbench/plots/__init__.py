@@ -70,14 +70,14 @@ def suite_plots(tables: Sequence[Table], baseline: str | None, curves: pd.DataFr
         figure = make(table, baseline)
         if figure is not None:
             number[kind] += 1
-            add_title(figure, f"{table.title}; {counts}")
+            add_title(figure, table.title, counts)
             name = kind if number[kind] == 1 else f"{kind}-{number[kind]}"
             yield Plot(name, table.title, description, f"{description} {table.short_caption}", figure)
     order = [str(entry) for table in tables if table.kind == "accuracy" for entry in table.cells.index]
     figure = training_curves(curves, order) if tables else None
     if figure is not None:
         title = f"{tables[0].suite}: training curves"
-        add_title(figure, f"{title}; {counts}")
+        add_title(figure, title, counts)
         description = (
             "Medians over all pairs and seeds of a method, bands (up to five methods) from quartile to quartile. "
             "No target label is in them."

@@ -44,6 +44,7 @@ def accuracy_and_cost(table: Table, baseline: str | None = None) -> Figure | Non
     """The metric against throughput and against time, from a "frontier" table; None where fewer than two rows have both."""
     wide = table.data.pivot(index="entry", columns="quantity", values="value").reindex(table.cells.index)
     wide = wide.reindex(columns=["score", *COSTS]).dropna()
+    wide = wide[(wide[list(COSTS)] > 0).all(axis=1)]  # what trains on no sample has no place on an axis of powers
     if len(wide) < 2:
         return None
     metric = METRICS[table.metric]

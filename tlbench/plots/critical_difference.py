@@ -29,12 +29,12 @@ def critical_difference(table: Table) -> Figure | None:
     return _diagram(rank, (critical, p), bars, "pairs")
 
 
-def rank_diagram(ranking: Ranking, title: str) -> Figure:
-    """The diagram of a ranking over suites, with its title."""
+def rank_diagram(ranking: Ranking, title: str, counts: str) -> Figure:
+    """The diagram of a ranking over suites, with its title and what it is over."""
     rank = pd.Series(ranking.average_rank, index=list(ranking.entries))
     bars = [rank[list(group)] for group in ranking.groups]
     figure = _diagram(rank, (ranking.critical_difference, ranking.p), bars, "suites")
-    style.add_title(figure, title)
+    style.add_title(figure, title, counts)
     return figure
 
 

@@ -101,14 +101,21 @@ def line_style(number: int) -> dict[str, Any]:
     }
 
 
-def add_title(figure: Figure, title: str) -> None:
-    """Write a title above all that the figure shows, in as many lines as its width takes."""
+def add_title(figure: Figure, title: str, counts: str) -> None:
+    """Write a title above all that the figure shows, in as many lines as its width takes.
+
+    Args:
+        figure: the finished plot.
+        title: the suite, and what is shown.
+        counts: what it is over, as in "12 pairs, 3 seeds", on a line of its own.
+    """
     figure.draw_without_rendering()
     box = figure.get_tightbbox()
-    characters = max(24, int(box.width * 72 / 4.9))
-    text = "\n".join(textwrap.wrap(escape_control(title), characters)) or " "
-    place: Any = {"transform": figure.dpi_scale_trans, "ha": "left", "va": "bottom", "in_layout": True}
-    figure.text(box.x0, box.y1 + 0.08, text, fontsize=9, fontweight="bold", **place)
+    width, height = figure.get_size_inches()
+    characters = max(24, int(box.width * 72 / 5.4))
+    lines = [line for text in (title, counts) for line in textwrap.wrap(escape_control(text), characters)]
+    top = (box.y1 + 0.08) / height
+    figure.text(box.x0 / width, top, "\n".join(lines), fontsize=9, fontweight="bold", ha="left", va="bottom")
 
 
 def svg(figure: Figure, title: str, description: str) -> str:

@@ -81,7 +81,7 @@ def _ranking(writer: Writer, number: int, shown: Overview) -> dict[str, object]:
         f"Friedman's test gives p = {ranking.p:.2g}. Suites that share data are not independent, which makes both tests "
         "anti-conservative."
     )
-    figure = plots.rank_diagram(ranking, f"{title}, {len(over)} suites")
+    figure = plots.rank_diagram(ranking, title, f"{len(ranking.entries)} method entries, {len(over)} suites")
     vector = plots.svg(figure, title, description)
     width, height = plots.svg_size(vector)
     path = writer.file(f"pictures/ranks-{number}.svg", vector)
