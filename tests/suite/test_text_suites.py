@@ -22,6 +22,8 @@ FILES = {
     "amazon_reviews_glove": (REVIEWS, GLOVE),
     "amazon_reviews_minilm": (REVIEWS, MINILM),
     "amazon_reviews_minilm_tuned": (REVIEWS, MINILM),
+    "crossner": ("crossner/crossner.tar.gz", MINILM),
+    "ewt_pos": ("ewt_pos/ewt_five_genres_form_upos_xpos.tar.gz", GLOVE),
     "tweeteval_stance": (TWEETS, MINILM),
     "tweeteval_stance_glove": (TWEETS, GLOVE),
     "tweeteval_stance_tuned": (TWEETS, MINILM),
@@ -40,7 +42,7 @@ def small(name: str, root: Path) -> Suite:
     raw = tomllib.loads(locate_suite(name).read_text(encoding="utf-8"))
     raw["data"] |= {"samples": 100, "length": 12}
     raw["protocol"]["target_labels"] = min(1, raw["protocol"]["target_labels"])
-    raw["train"] |= {"steps": 2, "batch": 4, "trace": 0}
+    raw["train"] |= {"steps": 2, "batch": 4, "trace": 0, "positions": 8}
     return parse_suite(raw, name, (backbones.suite_errors, methods.suite_errors))
 
 

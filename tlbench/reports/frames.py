@@ -28,6 +28,7 @@ _REAL = (*SCORES, "mean_class_accuracy", *_COSTS[:3], "energy_joules", *DETAILS)
 _WHOLE = ("schema", "suite_version", "seed", "target_labels")
 _WHOLE_OR_NULL = (
     "scored_samples",
+    "scored_positions",
     "peak_memory_bytes",
     "steps",
     "batch",
@@ -42,7 +43,7 @@ COLUMNS = (
     *("suite", "suite_version", "entry", "method", "options", "sources", "target", "pair", "seed", "status", "reason"),
     *("kind", "reads", "metric", "baseline", "target_labels"),
     *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group"),
-    *("per_task", "online_accuracy", "scored_samples", "predictions"),
+    *("per_task", "online_accuracy", "scored_samples", "scored_positions", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
     *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
@@ -104,7 +105,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(derived[name] if name in derived else getattr(scores, name) for name in SCORES),
         *(sum(classes) / len(classes) if classes else None, len(classes) or None),
         *(scores.per_class_accuracy, scores.per_group_accuracy, _tasks(record), scores.online_accuracy),
-        *(scores.scored_samples, scores.predictions),
+        *(scores.scored_samples, scores.scored_positions, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
         *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
         *(getattr(cost, name) for name in DETAILS),

@@ -120,6 +120,7 @@ def _shown(scores: ScoreCube, records: pd.DataFrame, baseline: str | None, flips
     index_M, regression = scores.entries.get_indexer(entries), scores.metric in REGRESSION_METRICS
     deltas = None if baseline is None or len(scores.entries) < 2 else deltas_against(scores, baseline, flips)
     blank_M = np.full(len(entries), np.nan)
+    each = "in total" if regression or done["scored_positions"].notna().any() else "a class"
 
     def of_deltas(values_M: Array) -> Array:
         """The values of the entries of deltas, NaN for the baseline."""
@@ -135,7 +136,7 @@ def _shown(scores: ScoreCube, records: pd.DataFrame, baseline: str | None, flips
         deltas=deltas,
         entries=entries,
         reads_M=[_symbols(str(last.loc[entry, "reads"])) for entry in entries],
-        group_M=[_heading(group_of[entry], budgets, "in total" if regression else "a class") for entry in entries],
+        group_M=[_heading(group_of[entry], budgets, each) for entry in entries],
         mean_M=estimates.mean_over_pairs(scores).mean[index_M],
         delta=Estimate(blank_M, blank_M) if deltas is None else Estimate(*map(of_deltas, deltas.mean)),
         verdict_M=blank_M if deltas is None else of_deltas(deltas.verdict_M),
