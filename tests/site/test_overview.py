@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from site_records import record, records
+
+from tlbench import reports, site
 from tlbench.site import alignment, overview
 
 
@@ -42,3 +45,15 @@ def test_numbers_stand_on_their_points():
     assert len(points) == len(margins) == 1
     assert alignment.aligned(["18.9 s", "9.71 s"]) == ["18.9 s\u2007", "9.71 s"]
     assert alignment.is_text(["a 1", "", "n.s."]) and not alignment.is_text(["a", "3/0"])
+
+
+def test_the_page_on_statistics_explains_each_kind_of_table(tmp_path):
+    site.build_site(records(), tmp_path)
+    text = (tmp_path / "statistics.html").read_text(encoding="utf-8")
+    assert {kind.section for kind in reports.TABLE_KINDS.values()} <= set(re.findall(r'<h2 id="([^"]+)"', text))
+
+
+def test_a_caption_on_a_page_is_sentences():
+    late = [*records(), record("late", 0.4, 0)]
+    (summary,) = reports.tables(reports.frame(late), "summary")
+    assert "(BH, FDR 5 %). 1 incomplete entry" in summary.short_caption and "(BH, FDR 5 %). 1 incomplete" in summary.caption

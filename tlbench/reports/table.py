@@ -75,7 +75,8 @@ class Table:
     @property
     def short_caption(self) -> str:
         """The line of the caption and the notes or, where there is no line, the whole caption."""
-        return " ".join(filter(None, (self.line, self.notes))) if self.line else self.caption
+        line = f"{self.line.removesuffix('.')}." if self.line and self.notes else self.line
+        return " ".join(filter(None, (line, self.notes))) if line else self.caption
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""

@@ -76,7 +76,7 @@ def summary(
         suite=scores.name,
         kind="summary",
         title=_title(shown, levels),
-        caption=captions.join_sentences(line, notes),
+        caption=captions.join_sentences(f"{line.removesuffix('.')}.", notes),
         line=line,
         notes=notes,
         cells=cells,
