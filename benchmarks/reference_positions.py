@@ -1,4 +1,4 @@
-"""A tagger in plain torch beside the records of `ewt_pos`: the same sentences and network, and a loop written by hand.
+"""A reference loop in plain torch beside the records of `ewt_pos`: the same sentences and the same network.
 
 The loop imports nothing of tlbench but what reads and splits the sentences. Its network starts from random numbers of its own,
 and it draws words at random where the engine draws one from each stretch of a sentence: levels agree, and numbers do not.
@@ -27,6 +27,7 @@ from tlbench.engine.runtime.seeds import seed_of
 from tlbench.terms import IGNORED
 
 SOURCE, TARGET = "answers", "email"
+METHODS = ("source_only", "target_only")
 STEPS, BATCH, WORDS, RATE, WIDTH, KERNEL = 300, 16, 16, 1e-2, 128, 5
 
 
@@ -80,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--method", choices=METHODS, action="append", help="one of the two; without it both")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     suite = session.load_suite("ewt_pos")
@@ -87,7 +89,7 @@ def main() -> None:
     fingerprints = {name: domains[name].fingerprint for name in (SOURCE, TARGET)}
     with np.load(arguments.data / "word_vectors/glove_6B_50d_top50k_fp16.npz") as file:
         vectors_VD = torch.from_numpy(file["vectors"].astype(np.float32))
-    for method in ("source_only", "target_only"):
+    for method in arguments.method or METHODS:
         ours = {
             record.seed: record.scores.target_accuracy
             for record in records.read(arguments.results / suite.name / f"{method}.jsonl")
@@ -107,7 +109,7 @@ def main() -> None:
             by_hand[case.seed] = float((predicted == scored_y)[scored_y != IGNORED].double().mean())
         for name, levels in (("reference loop", by_hand), ("tlbench", ours)):
             listed = ", ".join(f"{100 * levels[seed]:.2f}" for seed in sorted(levels))
-            print(f"{method:12} {name:15} {100 * statistics.fmean(levels.values()):.2f}   ({listed})")
+            print(f"{method:12} {name:15} {100 * statistics.fmean(levels.values()):.2f}   ({listed})", flush=True)
 
 
 if __name__ == "__main__":

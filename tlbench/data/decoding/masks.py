@@ -34,10 +34,10 @@ def images_of_folders(path: Path, folders: Sequence[str]) -> dict[str, bytes]:
     names = _names_in_archive(path) if path.is_file() else _names_in_folder(path)
     wanted = [name for name in names if PurePosixPath(name).parent in inside and image_files.has_image_suffix(name)]
     wanted = sorted(name for name in wanted if not PurePosixPath(name).name.startswith("."))
-    for folder in inside:
-        if not any(PurePosixPath(name).parent == folder for name in wanted):
-            others = sorted({str(PurePosixPath(name).parent) for name in names})
-            raise TlbenchError(f"{path}: There is no image in {str(folder)!r}. {did_you_mean(str(folder), others)}")
+    holding = {PurePosixPath(name).parent for name in wanted}
+    if empty := [str(folder) for folder in inside if folder not in holding]:
+        others = sorted({str(PurePosixPath(name).parent) for name in names})
+        raise TlbenchError(f"{path}: There is no image in {empty[0]!r}. {did_you_mean(empty[0], others)}")
     if path.is_file():
         contents = archives.read_members(path, wanted)
         return {name: contents[name] for name in wanted}
