@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks import reference_loop
 from benchmarks.reference_loop import Model
-from benchmarks.reference_steps import AFTER, REFERENCE_STEPS, THRESHOLDS, Data, Split, images, supervised
+from benchmarks.reference_steps import AFTER, REFERENCE_STEPS, THRESHOLDS, WITH_NORMS, Data, Split, images, supervised
 from benchmarks.reference_steps import Net as ReferenceNet
 from benchmarks.scripted import Images, Script
 from tlbench import methods
@@ -64,7 +64,7 @@ class Run:
 class Work:
     """A method on a network: `lenet`, or `features`, a linear head on the features of a frozen backbone.
 
-    The methods of reference_steps run on LeNet alone; the LeNet of adabn and tent has batch normalisation.
+    The methods of reference_steps run on LeNet alone; the LeNet of adabn, tent and safn has batch normalisation.
     """
 
     def __init__(self, net: str, method: str) -> None:
@@ -82,7 +82,7 @@ class Work:
                 # the class of an image is the column in which most ink lies
                 y = x.float().sum((1, 2)).argmax(1) * CLASSES // 28 if self.images else x[:, :CLASSES].argmax(1)
                 self.source = Labelled(x, y)
-            options = {"batch_norm": True} if method in AFTER else {}
+            options = {"batch_norm": True} if method in WITH_NORMS else {}
             backbone = backbones.build_backbone("lenet", (1, 28, 28), options) if self.images else Backbone([], WIDTH)
             kind = methods.method_class(method)
             assert issubclass(kind, DeepMethod)

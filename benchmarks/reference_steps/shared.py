@@ -17,7 +17,9 @@ CHUNK = 512
 SOURCE_FREE = ("shot_im", "shot", "nrc", "aad", "cowa")
 """Methods whose network has a bottleneck with batch normalisation, and a head of normalised weights."""
 AFTER = ("adabn", "tent")
-"""Methods that adapt after the training on the source; they need batch normalisation, so their LeNet has it."""
+"""Methods that adapt after the training on the source."""
+WITH_NORMS = (*AFTER, "safn")
+"""Methods that need batch normalisation, so their LeNet has it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ class Net(nn.Module):
 
     def __init__(self, method: str, initial: Iterable[Tensor]) -> None:
         super().__init__()
-        if method == "cdan":
+        if method in ("cdan", "sdat"):
             self.register_buffer("map_features", torch.empty(WIDTH, MAP))
             self.register_buffer("map_probabilities", torch.empty(CLASSES, MAP))
-        self.backbone = normalized_lenet() if method in AFTER else lenet()
+        self.backbone = normalized_lenet() if method in WITH_NORMS else lenet()
         self.head = nn.Linear(WIDTH, CLASSES)
         if method in SOURCE_FREE:
             self.backbone = nn.Sequential(lenet(), nn.Linear(WIDTH, BOTTLENECK, bias=False), nn.BatchNorm1d(BOTTLENECK))
@@ -104,13 +106,16 @@ def normalized_lenet() -> nn.Module:
 
 def extra(method: str) -> nn.Module:
     """The module that a method adds: a discriminator, a teacher, a second head, or nothing."""
-    if method == "cdan":
-        return nn.Sequential(nn.Linear(MAP, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+    if width := {"cdan": MAP, "sdat": MAP, "bsp": WIDTH, "vada": WIDTH, "toalign": CLASSES}.get(method):
+        return nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+    if method == "codats":
+        first, second = ((nn.Linear(WIDTH, 500, bias=False), nn.BatchNorm1d(500), nn.ReLU(), nn.Dropout(0.3)) for _ in range(2))
+        return nn.Sequential(*first, *second, nn.Linear(500, 2))
+    if method == "wdgrl":
+        return nn.Sequential(nn.Linear(WIDTH, 100), nn.ReLU(), nn.Linear(100, 1, bias=False))
     if method == "mean_teacher":
         return nn.Sequential(lenet(), nn.Linear(WIDTH, CLASSES))
-    if method == "bsp":
-        return nn.Sequential(nn.Linear(WIDTH, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
-    if method == "mdan":
+    if method in ("mdan", "darn"):
         return nn.Linear(WIDTH, 1)
     second_head = {"m3sda", "mcd", "mdd", "multi_task", "pcgrad", "linear_probe"}
     return nn.Linear(WIDTH, CLASSES) if method in second_head else nn.Identity()
