@@ -52,7 +52,7 @@ def level_sentence(scores: ScoreCube, comparisons: Sequence[LevelComparison], en
     Without a published level it gives that of the entry here, and it is empty where a run of the entry is missing, too.
     """
     own = _mean(scores, entry)
-    own_text = "" if own is None else f"{entry}: {own:.{scores.decimals}f} {scores.measure.unit}"
+    own_text = "" if own is None else f"{entry}: {_number(own, scores.decimals)} {scores.measure.unit}"
     of_sources: dict[int, list[LevelComparison]] = {}
     for comparison in comparisons:
         if comparison.level.entry == entry:
@@ -68,15 +68,22 @@ def _source_text(of: Sequence[LevelComparison], scores: ScoreCube) -> str:
     other_metric = level.metric != scores.metric
     details = ", ".join([*([METRICS[level.metric].title] * other_metric), level.source, level.network])
     if MEAN in level.values:
-        here = [f", here {one.own:.1f}" for one in of if one.pair == MEAN and other_metric and one.own is not None]
-        return f"{level.values[MEAN]:.1f} (mean{''.join(here)}; {details})"
+        here = [f", here {_number(one.own)}" for one in of if one.pair == MEAN and other_metric and one.own is not None]
+        return f"{_number(level.values[MEAN])} (mean{''.join(here)}; {details})"
     if len(of) > _MAX_PAIRS:
         owns = [one.own for one in of if one.own is not None]
         here_text = (
-            f", here {np.mean(owns):.1f}" if len(owns) == len(of) and (other_metric or len(of) < len(scores.pairs)) else ""
+            f", here {_number(float(np.mean(owns)))}"
+            if len(owns) == len(of) and (other_metric or len(of) < len(scores.pairs))
+            else ""
         )
-        return f"{np.mean([one.value for one in of]):.1f} (mean of {len(of)} pairs{here_text}; {details})"
-    return f"{', '.join(f'{one.pair} {one.value:.1f}' for one in of)} ({details})"
+        return f"{_number(float(np.mean([one.value for one in of])))} (mean of {len(of)} pairs{here_text}; {details})"
+    return f"{', '.join(f'{one.pair} {_number(one.value)}' for one in of)} ({details})"
+
+
+def _number(value: float, decimals: int = 1) -> str:
+    """A number with so many decimals; what rounds to zero has no sign."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def _own(scores: ScoreCube, records: pd.DataFrame, level: PublishedLevel, pair: str | None) -> float | None:
