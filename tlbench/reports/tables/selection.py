@@ -135,7 +135,8 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
         }
         decimals = {"normalised regret": 2, "Spearman": 2, "Spearman across": 2}
         texts = {key: "" if np.isnan(value) else number_text(value, decimals.get(key, 1)) for key, value in values.items()}
-        cells[str(rule)] = {"regret": _text(cases, "regret"), **texts}
+        estimate = Estimate(np.array([regrets[str(rule)]]), _estimate(cases, "regret")[1])  # of cases, as the order is
+        cells[str(rule)] = {"regret": estimate_texts(estimate)[0], **texts}
         lines += [("", rule, key, value, "") for key, value in {"regret": regrets[str(rule)], **values}.items()]
     order = list(regrets)
     best = next((rule for rule in order if rule not in TRIVIAL), order[0])
