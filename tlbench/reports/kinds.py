@@ -10,6 +10,7 @@ import pandas as pd
 from tlbench.reports.frames import suite_and_version
 from tlbench.reports.table import Table
 from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
+from tlbench.reports.tables.label_budgets import label_budgets
 from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks
 from tlbench.reports.tables.scores import accuracy, transfer
@@ -75,6 +76,9 @@ TABLE_KINDS: dict[str, TableKind] = {
     "groups": TableKind("Deltas on every group of samples.", "intervals-and-tests", lambda of: group_deltas(of.frame)),
     "tasks": TableKind(
         "Several tasks: which are helped and which are hurt, and the cost of a step.", "tasks", lambda of: tasks(of.frame)
+    ),
+    "labels": TableKind(
+        "Label budgets: how many labels a class a source is worth.", "label-budgets", lambda of: label_budgets(of.frame)
     ),
     "stream": TableKind("Accuracy over a stream of test samples.", "the-numbers-behind-a-table", lambda of: streams(of.frame)),
     "selection": TableKind(

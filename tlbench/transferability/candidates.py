@@ -116,7 +116,7 @@ def score_backbones(suite: Suite, root: Path, backbones: Mapping[str, Mapping[st
     if len(backbones) < 2:
         raise TlbenchError(f"{len(backbones)} backbones are given. A ranking takes two or more.")
     names = [name for name in _names(scores, OF_BACKBONES) if scores or name not in ("leep", "nce")]
-    targets = sorted({target for _, target in suite.pairs})
+    targets = sorted(suite.domains)
     truth = np.zeros((len(targets), len(backbones)))
     values = {name: np.zeros(truth.shape) for name in names}
     for column, table in enumerate(backbones.values()):
