@@ -109,7 +109,8 @@ def add_title(figure: Figure, title: str, counts: str) -> None:
         title: the suite, and what is shown.
         counts: what it is over, as in "12 pairs, 3 seeds", on a line of its own.
     """
-    figure.draw_without_rendering()
+    if figure.get_layout_engine() is not None:  # which moves the axes as the figure is drawn
+        figure.draw_without_rendering()
     box = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     characters = max(24, int(box.width * 72 / 5.4))
