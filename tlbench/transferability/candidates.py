@@ -49,10 +49,7 @@ class Scored:
 
     def reads_target_labels(self, score: str) -> bool:
         """Whether a score reads labels of the target."""
-        names = transferability.score_names()
-        return score in names and any(
-            name in transferability.score_class(score).reads for name in ("target_labels", "other_accuracies")
-        )
+        return score in transferability.score_names() and "target_labels" in transferability.score_class(score).reads
 
 
 def score_sources(suite: Suite, root: Path, frame: pd.DataFrame, entry: str = "", scores: Sequence[str] = ()) -> Scored:

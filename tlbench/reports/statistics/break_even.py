@@ -29,8 +29,8 @@ def break_even(result_LS: Array, curve_LS: Array, labels_L: Array) -> BreakEven:
 
     The difference result - curve of each seed is that of runs which share their draw of labels and of scored samples, so that
     neither is counted as noise. Its mean over seeds, as a curve that never rises with more labels, crosses 0 at the break-even.
-    The 95 % CI holds the budgets at which a difference of 0 is not rejected. The logarithm of its variance is smoothed to a line
-    of log labels, and Student's t has L (S - 1) - 2 degrees of freedom. Between budgets curves are straight in log labels.
+    The 95 % CI holds the budgets at which a difference of 0 is not rejected. The logarithm of its variance is smoothed to a
+    line of log labels, and Student's t has L (S - 1) - 2 degrees of freedom. Between budgets curves are straight in log labels.
 
     With three seeds, the crossing of a bootstrap has far less than its nominal coverage, and plain t-tests have more.
 

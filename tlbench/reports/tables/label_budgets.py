@@ -65,7 +65,7 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
             kind="labels",
             title=f"{cube.name}: what a source is worth in labels",
             caption=captions.join_sentences(
-                f"Labelled target samples a class with which {REFERENCE} reaches the {cube.measure.title} of a method, with the "
+                f"Labelled samples a class with which {REFERENCE} reaches the {cube.measure.title} of a method, with its "
                 "95 % CI over seeds; runs of one seed share their draw of labels.",
                 "A method that takes labels itself has the smallest budget; its own labels stand before the plus.",
                 "'<' and '>' mark what lies outside of the measured budgets.",
