@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from plugin_files import HEADER, plugged
 
@@ -87,6 +89,42 @@ def test_a_split_that_reads_lacks_is_named(tmp_path, base, body):
     owner = "task" if base == "ShallowMethod" else "step"
     assert "(unread.py:" in reason
     assert reason.endswith(f"). {owner}.target is None because `reads` lacks 'target'. Add 'target' to `reads`.")
+
+
+DEEP = 'class Wrong(DeepMethod):\n    reads = frozenset({"source"})\n    def loss(self, step):\n        '
+SHALLOW = 'class Wrong(ShallowMethod):\n    reads = frozenset({"source"})\n    def fit(self, task):\n        '
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (f"{DEEP}self.supervised(step)\n", f"Wrong.loss returns nothing. Add `return` (wrong.py:{FIRST + 2})."),
+        (f"{DEEP}return 1.0\n", "Wrong.loss returns a float. Return a scalar tensor"),
+        (f"{DEEP}return self.supervised(step).detach()\n", "Wrong.loss returns a tensor without a gradient."),
+        (f"{DEEP}return self.net(step.source.x).sum(1)\n", "Wrong.loss returns a tensor of the shape (32,). Return a scalar"),
+        (
+            f"{DEEP}return self.supervised(step)\n    def phases(self):\n"
+            "        return (Phase(self.loss, frozenset({'target'})),)\n",
+            f"A phase of Wrong reads target, which `reads` lacks. Add it to `reads` (wrong.py:{FIRST + 4}).",
+        ),
+        (
+            f"{DEEP}return self.supervised(step)\n    def phases(self):\n"
+            "        return (Phase(self.loss, self.reads, combine=lambda gradients_KP: gradients_KP.sum(0)),)\n",
+            "Wrong.loss returns a Tensor, and `combine` needs a tuple of losses",
+        ),
+        (
+            f"{DEEP}return None\n    def phases(self):\n        from tlbench import AlternatingUpdate\n"
+            "        return (Phase((AlternatingUpdate(self.loss),), self.reads),)\n",
+            "Wrong.loss returns nothing.",
+        ),
+        (f"{SHALLOW}pass\n", "Wrong.fit returns nothing. Return a function of inputs"),
+    ],
+    ids=lambda value: "" if "class" in value else value,
+)
+def test_what_a_function_returns_is_told_with_its_file_and_line(tmp_path, body, reason):
+    with plugged(tmp_path, "wrong", body) as name:
+        raised = failure_reason(raised_by(name), methods.method_class(name))
+    assert raised.startswith(reason) and re.search(r"\(wrong\.py:\d+\)\.$", raised)
 
 
 def test_another_none_is_not_explained_by_a_split(tmp_path):

@@ -26,7 +26,7 @@ from tlbench.engine.training.learners import Learner
 from tlbench.engine.training.loop import OnStep, train_learners
 from tlbench.engine.training.optimizer import import_optimizers
 from tlbench.engine.training.outcome import Outcome
-from tlbench.engine.training.outputs import CheckedPredictor
+from tlbench.engine.training.outputs import CheckedPredictor, callable_predictor
 from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod, Method, Predictor, ShallowMethod
 from tlbench.methods.task_support import task_error
@@ -118,7 +118,7 @@ def fit(
         task = readable.task(inputs)
         with clock.measure("train"):
             method = method_class(**options)
-            predictor = method.fit(task)
+            predictor = callable_predictor(method.fit(task), method)
     checked = CheckedPredictor(predictor, method, granted.columns, granted.regression)
     return FittedMethod(scale(checked), inputs, Outcome(), method, candidates=candidates, scale=scale)
 

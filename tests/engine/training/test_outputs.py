@@ -49,9 +49,10 @@ def test_class_scores_of_a_wrong_shape_fail(returned, body, tmp_path):
         with pytest.raises(TlbenchError, match=r"Wrong predicts outputs of .* here \(\d+, 3\)"):
             predicts_finite_scores(name)
     assert record.status == "failed" and record.scores.target_accuracy is None
-    assert record.reason.startswith("Wrong predicts outputs of ") and record.reason.endswith(
-        "for 9 samples and 3 classes. They must be class scores, a tensor of floats of the shape (N, C), here (9, 3)."
+    told = (
+        "for 9 samples and 3 classes. They must be class scores, a tensor of floats of the shape (N, C), here (9, 3) (wrong.py:"
     )
+    assert record.reason.startswith("Wrong predicts outputs of ") and told in record.reason
     assert re.search(SHAPES[returned], record.reason)
 
 

@@ -14,6 +14,7 @@ from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.engine.training import ddp, vmapped_seeds
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
+from tlbench.engine.training.loss_check import declared_phases
 from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotVmappableError
 from tlbench.methods.base import DeepMethod, Phase
@@ -70,7 +71,7 @@ class SingleLearner:
     def __init__(self, learner: Learner) -> None:
         self.learners: Sequence[Learner] = (learner,)
         self.method = learner.method
-        self.phases: Sequence[Phase] = self.method.phases()
+        self.phases: Sequence[Phase] = declared_phases(self.method)
 
     def new_losses(self, steps: int, device: torch.device) -> Tensor:
         """Losses (steps,), all NaN."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from tlbench.engine.failure import defined_at
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import Method, Predictor
 
@@ -58,5 +60,26 @@ def check_outputs(outputs: Tensor, samples: int, columns: tuple[int, ...], metho
     plural = "" if columns[0] == 1 else "es" if unit == "class" else "s"
     raise TlbenchError(
         f"{type(method).__name__} predicts outputs of {kind} for {samples} samples and {columns[0]} {unit}{plural}. "
-        f"They must be {name}, a tensor of floats of the shape {letters}, here {' or '.join(map(str, shapes))}."
+        f"They must be {name}, a tensor of floats of the shape {letters}, here {' or '.join(map(str, shapes))}{_origin(method)}."
     )
+
+
+def callable_predictor(predictor: object, method: Method) -> Predictor:
+    """What `fit` of a shallow method returned.
+
+    Raises:
+        TlbenchError: it can't be called.
+    """
+    if not callable(predictor):
+        what = "nothing" if predictor is None else f"a {type(predictor).__name__}"
+        raise TlbenchError(
+            f"{type(method).__name__}.fit returns {what}. Return a function of inputs (N, ...) to class scores (N, C), or to "
+            f"predictions (N, K) of a regression{_origin(method)}."
+        )
+    return predictor
+
+
+def _origin(method: Method) -> str:
+    """The file and the line of the class of a method, as " (my_method.py:12)"."""
+    origin = defined_at(type(method))
+    return f" ({Path(origin).name})" if origin else ""

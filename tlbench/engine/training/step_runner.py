@@ -21,6 +21,7 @@ from tlbench.engine.runtime.throughput import DATA
 from tlbench.engine.training import ddp
 from tlbench.engine.training.compiled_loss import compile_phase
 from tlbench.engine.training.cuda_graph import capture, host_synchronizations, replay_agrees
+from tlbench.engine.training.loss_check import scalar_loss
 from tlbench.engine.training.module_attributes import attributes_of
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.update import EndStage, update
@@ -138,7 +139,8 @@ class StepRunner:
         batch = self._batches.at(step, self._progress_at(step))
         end_stage(DATA)
         self._optimizer.set_progress(step / self._steps)
-        self._losses[step] = update(self._phase, batch, self._optimizer, end_stage)
+        loss = update(self._phase, batch, self._optimizer, end_stage)
+        self._losses[step] = scalar_loss(loss, self._losses.ndim - 1, self._phase.loss)
 
     def _is_timed(self, step: int) -> bool:
         """Whether `auto` times a step, to decide whether compilation pays."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tlbench.engine.runtime.throughput import FORWARD_BACKWARD, OPTIMIZER
+from tlbench.engine.training.loss_check import check_loss, check_losses
 from tlbench.engine.training.oom_retry import backward_accumulated, is_accumulating
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotApplicableError
@@ -44,9 +45,11 @@ def update(phase: Phase, step: Step, optimizer: PhaseOptimizer, end_stage: EndSt
         losses = phase.loss(step)
         optimizer.zero_grad()
         if phase.combine is None:
+            check_loss(losses, phase.loss)
             loss = cast(Tensor, losses)
             (loss.sum() if loss.ndim else loss).backward()  # the sum over seeds: no loss reaches another seed's parameters
         else:
+            check_losses(losses, phase.loss)
             loss = _combine_gradients(phase, cast("tuple[Tensor, ...]", losses), optimizer)
         end_stage(FORWARD_BACKWARD)
         optimizer.torch_optimizer.step()
@@ -68,6 +71,7 @@ def _alternate(updates: tuple[AlternatingUpdate, ...], step: Step, optimizer: Ph
             )
         for _ in range(one.repeat):
             loss = one.loss(step)
+            check_loss(loss, one.loss)
             optimizer.zero_grad()
             loss.backward(inputs=[p for p in movable if p.requires_grad])
             end_stage(FORWARD_BACKWARD)
