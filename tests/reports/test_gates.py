@@ -91,6 +91,22 @@ def test_the_tables_from_python(results):
     assert "dann + im" in transfer.cells.index
 
 
+def test_methods_that_adapt_on_a_stream_have_gates(tmp_path):
+    domains = {"a": domain("a", blobs(0, 90)), "b": domain("b", blobs(1, 60, shift=1.0))}
+    protocol = {"grants": ["source", "stream"], "stream": {"order": "by_class"}}
+    tables = {"net": {"batch_norm": True}, "train": {"steps": 12}, "selection": {"checkpoints": 2}}
+    chosen = suite(methods={"source_only": {}, "tent": {}}, protocol=protocol, **tables)
+    on_file = {name: engine.run_case(case(name), chosen, domains, CPU) for name in ("source_only", "tent")}
+    for record in on_file.values():
+        records.append(tmp_path, record)
+    gated = {record.entry: record for record in gated_records(tmp_path, on_file.values(), ["im", "last"])}
+    assert gated["tent + last"].scores == on_file["tent"].scores
+    selections = reports.rule_selections(tmp_path, on_file.values()).set_index(["entry", "rule"])
+    adapts = selections.loc[("tent", "im"), "accepts"] == 1
+    assert gated["tent + im"].scores == on_file["tent" if adapts else "source_only"].scores
+    assert selections.loc[("tent", "last"), "unadapted"] == pytest.approx(on_file["source_only"].scores.target_accuracy)
+
+
 def test_rules_of_labels_and_records_without_candidates_are_refused(results):
     with pytest.raises(TlbenchError, match="Unknown rule 'k_labels' of a gate"):
         gated_records(results, read(results), ["k_labels"])
