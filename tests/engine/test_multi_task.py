@@ -15,8 +15,7 @@ from tlbench.engine.data.tasks import standardize_targets, with_shared_tasks
 from tlbench.engine.runtime import metrics
 from tlbench.engine.scored_labels import scored_labels
 from tlbench.errors import TlbenchError
-from tlbench.methods.multi_task.balanced_tasks import regression_losses
-from tlbench.nn.net import Backbone, TaskNet, task_loss
+from tlbench.nn.net import Backbone, TaskNet, task_loss, task_losses, task_losses_at_once
 from tlbench.suite import Suite, parse_suite
 from tlbench.terms import Domain, LabeledTask, Labelled, Record
 
@@ -183,14 +182,12 @@ def test_losses_leave_missing_labels_out():
 
 
 def test_losses_of_regressions_at_once_are_those_of_each():
-    outputs = torch.randn(6, 3, requires_grad=True)
-    labels = torch.randn(6, 3)
-    labels[::2, 0] = torch.nan
-    labels[:, 1] = torch.nan
-    at_once = regression_losses(outputs, labels)
-    each = torch.stack([task_loss(LabeledTask("t"), outputs[:, k : k + 1], labels[:, k]) for k in range(3)])
+    net = TaskNet(Backbone([torch.nn.Linear(3, 4)], 4), tuple(LabeledTask(name) for name in "abc"))
+    x, y = torch.randn(6, 3, requires_grad=True), torch.randn(6, 3)
+    y[::2, 0], y[:, 1] = torch.nan, torch.nan
+    at_once, each = task_losses_at_once(net, Labelled(x, y)), torch.stack(task_losses(net, Labelled(x, y)))
     torch.testing.assert_close(at_once, each)
-    gradients = [torch.autograd.grad((losses * torch.tensor([1.0, 2.0, 3.0])).sum(), outputs)[0] for losses in (at_once, each)]
+    gradients = [torch.autograd.grad((losses * torch.tensor([1.0, 2.0, 3.0])).sum(), x)[0] for losses in (at_once, each)]
     torch.testing.assert_close(*gradients)
 
 

@@ -1,7 +1,7 @@
 """Layers that wrap a layer of a backbone and adapt its outputs with a small number of parameters of their own.
 
 Each of them is the wrapped layer until its own parameters have learned: a low-rank update, a bottleneck adapter, a scale and
-shift. `wrap_layers` puts them into a backbone.
+shift. `wrap_layers` puts them into a backbone. `widen` lets a first layer read more inputs, those of a `context_network`.
 """
 
 from __future__ import annotations
@@ -206,3 +206,35 @@ def wrap_layers(network: nn.Module, layers: Iterable[nn.Module], wrapper: Callab
             if child in wrapped:
                 setattr(parent, name, wrapped[child])
     return [*wrapped.values()]
+
+
+def context_network(first: nn.Conv2d | nn.Linear, outputs: int, hidden: int) -> nn.Sequential:
+    """Two hidden layers with batch normalisation, from the inputs of a first layer to `outputs` channels (B, outputs, H, W).
+
+    Those of a linear layer are vectors (B, outputs).
+    """
+
+    def layer(before: int, after: int) -> nn.Module:
+        return nn.Conv2d(before, after, 5, padding=2) if isinstance(first, nn.Conv2d) else nn.Linear(before, after)
+
+    def norm() -> nn.Module:
+        return nn.BatchNorm2d(hidden) if isinstance(first, nn.Conv2d) else nn.BatchNorm1d(hidden)
+
+    return nn.Sequential(
+        *(layer(first.in_channels if isinstance(first, nn.Conv2d) else first.in_features, hidden), norm(), nn.ReLU()),
+        *(layer(hidden, hidden), norm(), nn.ReLU()),
+        layer(hidden, outputs),
+    )
+
+
+def widen(layer: nn.Conv2d | nn.Linear, count: int) -> None:
+    """Append input channels or features to a layer; their weights are drawn as those of a new layer of the whole width."""
+    if isinstance(layer, nn.Conv2d):
+        layer.in_channels += count
+    else:
+        layer.in_features += count
+    kernel = layer.weight.shape[2:]
+    added = layer.weight.new_empty(len(layer.weight), count, *kernel)
+    bound = (layer.weight[0].numel() + added[0].numel()) ** -0.5  # as torch draws weights of convolutions and linear layers
+    nn.init.uniform_(added, -bound, bound)
+    layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), added], dim=1))

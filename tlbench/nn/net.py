@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tlbench.errors import NotApplicableError
 from tlbench.nn.augmentation.views import weak
-from tlbench.terms import LabeledTask
+from tlbench.terms import LabeledTask, Labelled
 
 
 class Backbone(nn.Module):
@@ -211,6 +211,25 @@ def task_loss(task: LabeledTask, outputs_BO: Tensor, y_B: Tensor) -> Tensor:
         return F.cross_entropy(outputs_BO, y, ignore_index=-100, reduction="sum") / count
     errors_B = torch.where(present, outputs_BO[:, 0] - y_B.nan_to_num(0.0), 0.0)
     return errors_B.square().sum() / count
+
+
+def task_losses(net: TaskNet, samples: Labelled) -> tuple[Tensor, ...]:
+    """The loss of each task on labels (B, K), a scalar; 0 for one without a label."""
+    features_BD = net.backbone(samples.x)
+    pairs = zip(net.tasks, net.task_heads, samples.y.T, strict=True)
+    return tuple(task_loss(task, head(features_BD), y_B) for task, head, y_B in pairs)
+
+
+def task_losses_at_once(net: TaskNet, samples: Labelled) -> Tensor:
+    """The losses of all tasks on labels (B, K) as one tensor (K,), of regressions by one product.
+
+    A hundred heads and losses one after the other cost as many launches of their operations.
+    """
+    if any(task.classes for task in net.tasks):
+        return torch.stack(task_losses(net, samples))
+    present_BK = ~samples.y.isnan()
+    errors_BK = torch.where(present_BK, net(samples.x) - samples.y.nan_to_num(0.0), 0.0)
+    return errors_BK.square().sum(dim=0) / present_BK.sum(dim=0).clamp_min(1)
 
 
 def floating_state(net: nn.Module) -> list[Tensor]:

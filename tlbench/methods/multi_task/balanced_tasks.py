@@ -13,7 +13,7 @@ from tlbench import balancers
 from tlbench.balancers.base import GradientBalancer, LossBalancer
 from tlbench.methods.base import DeepMethod, Phase
 from tlbench.methods.multi_task._balancer_entry import BalancerEntry
-from tlbench.nn.net import TaskNet, task_loss
+from tlbench.nn.net import TaskNet, task_losses, task_losses_at_once
 from tlbench.terms import Step
 
 
@@ -51,26 +51,16 @@ class BalancedTasks(DeepMethod):
 
     def task_losses(self, step: Step) -> tuple[Tensor, ...]:
         """The loss of each task, a scalar; 0 for one without a label in the batch. `latest` holds them for `combine`."""
-        x, y = step.source.x, step.source.y
-        losses: tuple[Tensor, ...]
-        if isinstance(self.net, TaskNet):
-            features_BD, heads = self.net.backbone(x), self.net.task_heads
-            pairs = zip(self.net.tasks, heads, y.T, strict=True)
-            losses = tuple(task_loss(task, head(features_BD), y_B) for task, head, y_B in pairs)
-        else:
-            losses = (self.criterion(self.net(x), y),)
-        if isinstance(self.balancing, GradientBalancer):
-            self.latest.copy_(torch.stack(losses).detach())
+        losses = task_losses(self.net, step.source) if isinstance(self.net, TaskNet) else (self.supervised(step),)
+        self.latest.copy_(torch.stack(losses).detach())
         return losses
 
     def losses_and_present(self, step: Step) -> tuple[Tensor, Tensor]:
         """The losses of K tasks (K,), and which tasks have a label in the batch (K,)."""
-        x, y = step.source.x, step.source.y
+        y = step.source.y
         if not isinstance(self.net, TaskNet):
-            return torch.stack(self.task_losses(step)), torch.ones(1, dtype=torch.bool, device=x.device)
-        if any(task.classes for task in self.net.tasks):
-            return torch.stack(self.task_losses(step)), y.isfinite().any(dim=0)
-        return regression_losses(self.net(x), y), y.isfinite().any(dim=0)
+            return self.supervised(step)[None], torch.ones(1, dtype=torch.bool, device=y.device)
+        return task_losses_at_once(self.net, step.source), y.isfinite().any(dim=0)
 
     def combine(self, gradients_KP: Tensor) -> Tensor:
         """Gradients (K, P) of the tasks by the shared parameters -> one gradient (P,)."""
@@ -85,13 +75,3 @@ class BalancedTasks(DeepMethod):
         """Show the balancer the losses of the same batch after the update."""
         self.balancing.after(*self.losses_and_present(self._last))
         del self._last
-
-
-def regression_losses(outputs_BK: Tensor, y_BK: Tensor) -> Tensor:
-    """The mean squared error of each regression (K,) over the samples that have its label, as `task_loss` of each; 0 for none.
-
-    A hundred heads and losses one after the other cost as many launches of their operations.
-    """
-    present_BK = ~y_BK.isnan()
-    errors_BK = torch.where(present_BK, outputs_BK - y_BK.nan_to_num(0.0), 0.0)
-    return errors_BK.square().sum(dim=0) / present_BK.sum(dim=0).clamp_min(1)

@@ -14,6 +14,7 @@ from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod
 from tlbench.methods.multi_source._sources import source_shares
 from tlbench.methods.online import OnlineAdaptation, OnlineUpdate
+from tlbench.nn.inserted_layers import context_network, widen
 from tlbench.terms import Step
 
 
@@ -76,35 +77,3 @@ class ARM(DeepMethod):
     def flat(self, x: Tensor) -> Tensor:
         """Images as they are (B, channels, height, width); inputs of a linear layer as vectors (B, D)."""
         return x if self.of_images else x.flatten(1)
-
-
-def context_network(first: nn.Conv2d | nn.Linear, outputs: int, hidden: int) -> nn.Sequential:
-    """Two hidden layers with batch normalisation, from the inputs of a first layer to `outputs` channels (B, outputs, H, W).
-
-    Those of a linear layer are vectors (B, outputs).
-    """
-
-    def layer(before: int, after: int) -> nn.Module:
-        return nn.Conv2d(before, after, 5, padding=2) if isinstance(first, nn.Conv2d) else nn.Linear(before, after)
-
-    def norm() -> nn.Module:
-        return nn.BatchNorm2d(hidden) if isinstance(first, nn.Conv2d) else nn.BatchNorm1d(hidden)
-
-    return nn.Sequential(
-        *(layer(first.in_channels if isinstance(first, nn.Conv2d) else first.in_features, hidden), norm(), nn.ReLU()),
-        *(layer(hidden, hidden), norm(), nn.ReLU()),
-        layer(hidden, outputs),
-    )
-
-
-def widen(layer: nn.Conv2d | nn.Linear, count: int) -> None:
-    """Append input channels or features to a layer; their weights are drawn as those of a new layer of the whole width."""
-    if isinstance(layer, nn.Conv2d):
-        layer.in_channels += count
-    else:
-        layer.in_features += count
-    kernel = layer.weight.shape[2:]
-    added = layer.weight.new_empty(len(layer.weight), count, *kernel)
-    bound = (layer.weight[0].numel() + added[0].numel()) ** -0.5  # as torch draws weights of convolutions and linear layers
-    nn.init.uniform_(added, -bound, bound)
-    layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), added], dim=1))
