@@ -59,14 +59,14 @@ def toalign(net: Net, data: Data, steps: int) -> Result:
 def sdat(net: Net, data: Data, steps: int) -> Result:
     """The gradient of CDAN where backbone and head are displaced by 0.02 along the gradient of the cross-entropy."""
     optimizer, losses = adam(net), []
-    learning = [*net.backbone.parameters(), *net.head.parameters()]
+    learning: list[Tensor] = [*net.backbone.parameters(), *net.head.parameters()]
     is_source = torch.cat([torch.ones(data.source.batch), torch.zeros(data.target.batch)])
     batches = zip(data.source.labelled(steps), data.target.unlabelled(steps), strict=True)
     for step, ((stored, y), target) in enumerate(batches):
         x, n = images(stored, target), len(y)
         gradients = torch.autograd.grad(F.cross_entropy(net.head(net.backbone(x)[:n]), y), learning)
         length = torch.stack(torch._foreach_norm(gradients)).norm()
-        uphill = torch._foreach_mul(gradients, 0.02 / length)
+        uphill: list[Tensor] = [*torch._foreach_mul(gradients, 0.02 / length)]
         with torch.no_grad():
             torch._foreach_add_(learning, uphill)
         features = net.backbone(x)
