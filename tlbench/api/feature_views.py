@@ -103,11 +103,16 @@ def feature_views(
         source_ND, target_MD = (model.features_of_inputs(x, model.method) for x in (x_source, x_target))
         score = record.scores.target_accuracy
         views.append(FeatureView(entry if score is None else f"{entry}, {100 * score:.1f} %", source_ND, target_MD))
-    regression = prepared.case_data.granted.regression
-    assert source.y is not None and target.y is not None
-    labels = None if regression else (source.y.cpu().numpy(), target.y.cpu().numpy())
-    classes = () if regression else prepared.case_data.classes
+    labels, classes = _labels(prepared, source, target)
     return FeatureViews(tuple(views), labels, classes, f"{loaded.name} v{loaded.version}", first.pair, first.seed)
+
+
+def _labels(prepared: PreparedCase, source: Subset, target: Subset) -> tuple[tuple[Array, Array] | None, tuple[str, ...]]:
+    """The class indices of the drawn samples, and the names of the classes; none for a regression."""
+    if prepared.case_data.granted.regression:
+        return None, ()
+    assert source.y is not None and target.y is not None
+    return (source.y.cpu().numpy(), target.y.cpu().numpy()), prepared.case_data.classes
 
 
 def _record(plan: RunPlan, case: Case, results: Path, device: str) -> Record:

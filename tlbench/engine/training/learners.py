@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tlbench.engine.candidates.collector import CandidateCollector
 from tlbench.engine.data.storage import Grants, Subset
+from tlbench.engine.loss_check import declared_phases
 from tlbench.engine.training import ddp, vmapped_seeds
 from tlbench.engine.training.checkpoint import Checkpointer, active_checkpointer
-from tlbench.engine.training.loss_check import declared_phases
 from tlbench.engine.training.outputs import CheckedPredictor
 from tlbench.errors import NotVmappableError
 from tlbench.methods.base import DeepMethod, Phase

@@ -60,7 +60,8 @@ def check_outputs(outputs: Tensor, samples: int, columns: tuple[int, ...], metho
     plural = "" if columns[0] == 1 else "es" if unit == "class" else "s"
     raise TlbenchError(
         f"{type(method).__name__} predicts outputs of {kind} for {samples} samples and {columns[0]} {unit}{plural}. "
-        f"They must be {name}, a tensor of floats of the shape {letters}, here {' or '.join(map(str, shapes))}{_origin(method)}."
+        f"They must be {name}, a tensor of floats of the shape {letters}, here {' or '.join(map(str, shapes))}"
+        f"{_origin(method)}."
     )
 
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from tlbench.clock import Clock, StepTimer
 from tlbench.engine.data.batches import Batches
+from tlbench.engine.loss_check import scalar_loss
 from tlbench.engine.runtime.throughput import DATA
 from tlbench.engine.training import ddp
 from tlbench.engine.training.compiled_loss import compile_phase
 from tlbench.engine.training.cuda_graph import capture, host_synchronizations, replay_agrees
-from tlbench.engine.training.loss_check import scalar_loss
 from tlbench.engine.training.module_attributes import attributes_of
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.engine.training.update import EndStage, update

@@ -8,8 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from tlbench.engine.loss_check import check_loss, check_losses
 from tlbench.engine.runtime.throughput import FORWARD_BACKWARD, OPTIMIZER
-from tlbench.engine.training.loss_check import check_loss, check_losses
 from tlbench.engine.training.oom_retry import backward_accumulated, is_accumulating
 from tlbench.engine.training.optimizer import PhaseOptimizer
 from tlbench.errors import NotApplicableError

@@ -32,7 +32,7 @@ def check_loss(loss: object, function: Callable[..., Any]) -> None:
         what = "a tensor without a gradient. Compute it from `self.net` without detach() or no_grad()"
     else:
         what = f"a {type(loss).__name__}. Return a scalar tensor, such as that of F.cross_entropy"
-    raise TlbenchError(f"{_name(function)} returns {what}{_place(function)}.")
+    raise TlbenchError(f"{_name(function)} returns {what}{_origin(function)}.")
 
 
 def check_losses(losses: object, function: Callable[..., Any]) -> None:
@@ -43,7 +43,7 @@ def check_losses(losses: object, function: Callable[..., Any]) -> None:
     """
     if not isinstance(losses, tuple | list):
         what = "nothing" if losses is None else f"a {type(losses).__name__}"
-        raise TlbenchError(f"{_name(function)} returns {what}, and `combine` needs a tuple of losses{_place(function)}.")
+        raise TlbenchError(f"{_name(function)} returns {what}, and `combine` needs a tuple of losses{_origin(function)}.")
     for loss in losses:
         check_loss(loss, function)
 
@@ -62,7 +62,7 @@ def scalar_loss(loss: Tensor, ndim: int, function: object) -> Tensor:
     if loss.ndim > ndim:
         named = function if callable(function) else type(function)
         what = f"a tensor of the shape {tuple(loss.shape)}"
-        raise TlbenchError(f"{_name(named)} returns {what}. Return a scalar, such as its mean(){_place(named)}.")
+        raise TlbenchError(f"{_name(named)} returns {what}. Return a scalar, such as its mean(){_origin(named)}.")
     return loss
 
 
@@ -76,7 +76,7 @@ def declared_phases(method: DeepMethod) -> Sequence[Phase]:
     for phase in phases:
         if missing := sorted((phase.reads | phase.passes) - method.reads):
             what = f"A phase of {type(method).__name__} reads {', '.join(missing)}"
-            raise TlbenchError(f"{what}, which `reads` lacks. Add it to `reads`{_place(method.phases)}.")
+            raise TlbenchError(f"{what}, which `reads` lacks. Add it to `reads`{_origin(method.phases)}.")
     return phases
 
 
@@ -84,7 +84,7 @@ def _name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__qualname__", type(function).__name__))
 
 
-def _place(function: Callable[..., Any]) -> str:
+def _origin(function: Callable[..., Any]) -> str:
     """The file and the line of a function, as " (my_method.py:12)"; empty where it has none."""
     code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
     return "" if code is None else f" ({Path(code.co_filename).name}:{code.co_firstlineno})"
