@@ -20,6 +20,7 @@ from tlbench.cli import (
     new,
     plot,
     plots,
+    recommend,
     report,
     reproduce,
     results,
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for command in (
     *(run.run, results.status, report.report, plots.plots, plots.site, check.check, check.verify),
-    *(results.merge, sweep.sweep, bench.bench, reproduce.reproduce, transferability.transferability),
+    *(results.merge, sweep.sweep, bench.bench, reproduce.reproduce, transferability.transferability, recommend.recommend),
 ):
     app.command()(command)
 app.command("list")(listing.list_)
