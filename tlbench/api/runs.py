@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlbench import records, reports, session
 from tlbench.progress import Style
@@ -69,13 +69,9 @@ def run(
     Raises:
         TlbenchError: there is no such suite, entry, pair, device or file, or a domain can't be loaded.
     """
+    limits: dict[str, Any] = {"threads": threads, "timeout": timeout, "checkpoint": checkpoint}
     opened = session.open_session(
-        device=device,
-        workers=workers,
-        isolated=isolated,
-        threads=threads,
-        timeout=timeout,
-        checkpoint=checkpoint,
+        **{"device": device, "workers": workers, "isolated": isolated, **limits},
         results=Path(results),
         data=None if data is None else Path(data),
         plugins=[Path(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)],

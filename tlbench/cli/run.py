@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
     from tlbench.runner import RunPlan
     from tlbench.session import Session
+
+Checkpoint = Annotated[
+    float | None, typer.Option(min=0.0, metavar="SECONDS", help="Write a checkpoint of a long case this often.")
+]
+SaveModels = Annotated[
+    bool, typer.Option("--save-models", help="Save each fitted method beside its record, for tlbench.load_model.")
+]
 
 
 def run(
@@ -34,12 +41,8 @@ def run(
     devices: Annotated[int, typer.Option(min=1, help="Train each case on so many devices, data parallel.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of a case. Default: cores // workers.")] = None,
     timeout: options.Timeout = None,
-    checkpoint: Annotated[
-        float | None, typer.Option(min=0.0, metavar="SECONDS", help="Write a checkpoint of a long case this often.")
-    ] = None,
-    save_models: Annotated[
-        bool, typer.Option("--save-models", help="Save each fitted method beside its record, for tlbench.load_model.")
-    ] = False,
+    checkpoint: Checkpoint = None,
+    save_models: SaveModels = False,
     plugin: options.Plugins = None,
     margin: options.Margin = None,
     tables: Annotated[bool, typer.Option(help="Print the summary at the end.")] = True,
@@ -55,16 +58,12 @@ def run(
     options.allow_download(download)
     session.register_plugins(plugin or ())
     loaded = session.load_suites(suites)
+    pool: dict[str, Any] = {"workers": workers, "devices": devices, "ray": ray, "gpus_per_case": gpus_per_case}
+    limits: dict[str, Any] = {"isolated": isolated, "threads": threads, "timeout": timeout, "checkpoint": checkpoint}
     opened = session.open_session(
         device=device,
-        workers=workers,
-        devices=devices,
-        ray=ray,
-        gpus_per_case=gpus_per_case,
-        isolated=isolated,
-        threads=threads,
-        timeout=timeout,
-        checkpoint=checkpoint,
+        **pool,
+        **limits,
         results=results,
         data=data,
         style=Style.json if json else Style.quiet if quiet else Style.auto,
@@ -72,15 +71,8 @@ def run(
         write=write,
         debug=debug,
     )
-    plans = opened.plan(
-        loaded,
-        methods=method or (),
-        pairs=pair or (),
-        seeds=seed or (),
-        fresh=fresh,
-        write=not plan,
-        save_models=save_models,
-    )
+    chosen: dict[str, Any] = {"methods": method or (), "pairs": pair or (), "seeds": seed or ()}
+    plans = opened.plan(loaded, **chosen, fresh=fresh, write=not plan, save_models=save_models)
     for note in _without_models(plans) if save_models else ():
         console.warn(note)
     if plan:
