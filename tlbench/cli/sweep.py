@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tlbench.session import Session
     from tlbench.suite import Suite
 
+STOPPED = "stopped; what has run is kept, and the same command goes on from there"
 TRIALS = 20
 """The trials of a search of one method entry."""
 PARALLEL_TRIALS = 4
@@ -87,21 +89,10 @@ def sweep(
     ranges = sweeps.search_space(entry.method or method, entry.options, option or ())
     console.warn(f"{method}: {', '.join(f'{name} in {range_}' for name, range_ in ranges.items())}")
     folder = out or Path("out/sweeps") / loaded.name / method
-    with console.interruptible(opened.stop, "stopped; what has run is kept, and the same command goes on from there"):
-        best = sweeps.run_sweep(
-            loaded,
-            method,
-            trials or TRIALS,
-            folder,
-            opened.data_root(loaded),
-            opened.run,
-            rule=rule,
-            pairs=pair or (),
-            seeds=seed or (),
-            ranges=ranges,
-            parallel_trials=PARALLEL_TRIALS if ray else workers or PARALLEL_TRIALS,
-            on_trial=_print_trial,
-        )
+    parallel = PARALLEL_TRIALS if ray else workers or PARALLEL_TRIALS
+    search = partial(sweeps.run_sweep, rule=rule, pairs=pair or (), seeds=seed or (), ranges=ranges, parallel_trials=parallel)
+    with console.interruptible(opened.stop, STOPPED):
+        best = search(loaded, method, trials or TRIALS, folder, opened.data_root(loaded), opened.run, on_trial=_print_trial)
     _write_entry(best.to_toml(tuned), tuned, folder, into)
 
 
@@ -124,7 +115,7 @@ def _tune(opened: Session, loaded: Suite, pairs: Sequence[str], seeds: Sequence[
 
     opened = dataclasses.replace(opened, results=out or Path("out/tuning"))
     suites = sweeps.tuning_suites(loaded)
-    with console.interruptible(opened.stop, "stopped; what has run is kept, and the same command goes on from there"):
+    with console.interruptible(opened.stop, STOPPED):
         for number, one in enumerate(suites):
             (plan,) = opened.plan([one], pairs=pairs, seeds=seeds)
             finished = opened.run(plan)
