@@ -14,8 +14,8 @@ from tlbench import clock, methods
 from tlbench.engine.cost import measure_device_limit
 from tlbench.engine.data import pair_checks
 from tlbench.engine.data.inputs import check_channels
-from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
 from tlbench.engine.data.position_checks import check_backbone_positions
+from tlbench.engine.failure import REASON_CHARACTERS, failure_reason, traceback_text
 from tlbench.engine.measurement import Measurement, measure, measure_vmapped
 from tlbench.engine.runtime.class_texts import check_declared
 from tlbench.engine.runtime.device import code, device_context, machine

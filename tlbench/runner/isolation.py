@@ -106,8 +106,8 @@ class SentSubset:
     indices: NDArray[Any]
     y: NDArray[Any] | None
     domain: NDArray[Any] | None
-
     counted: NDArray[Any] | None
+
     @classmethod
     def of(cls, subset: Subset, files: SampleFiles) -> SentSubset:
         """What is sent of a subset on the host.
