@@ -1,4 +1,4 @@
-"""The readers of source formats; this folder is their registry, and each module of it is one reader.
+"""The readers of source formats; this folder is their registry, and each module below it is one reader.
 
 A reader has a `class Options` (a pydantic model that refuses unknown keys) and a function `read(options, root)`. It returns
 `(x, y)`, samples (N, ...) and raw labels (N,) of any type that names classes, or a `ReaderResult`, which may hold the group of
@@ -59,7 +59,7 @@ def get(name: str) -> Reader:
         TlbenchError: a third-party reader that can't be imported, or lacks `Options` or `read`.
     """
     if name in _built_in():
-        return cast(Reader, importlib.import_module(f"{__name__}.{name}"))
+        return cast(Reader, importlib.import_module(_built_in()[name]))
     point = _third_party()[name]
     try:
         module = point.load()
@@ -71,8 +71,10 @@ def get(name: str) -> Reader:
     return cast(Reader, module)
 
 
-def _built_in() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(__path__)]
+@functools.cache
+def _built_in() -> dict[str, str]:
+    modules = [module.name for module in pkgutil.walk_packages(__path__, f"{__name__}.") if not module.ispkg]
+    return {module.rpartition(".")[2]: module for module in modules}
 
 
 @functools.cache
