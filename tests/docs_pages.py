@@ -62,8 +62,12 @@ def run_step(step: Step, folder: Path) -> str:
 
 def without_numbers(output: str) -> list[str]:
     """The words of each line in alphabetical order of the lines: numbers, verdicts and ranks depend on the machine."""
-    words = [[word for word in line.split() if not (DEPENDS.search(word) or word in VERDICTS)] for line in output.splitlines()]
-    return sorted(" ".join(line) for line in words if line)
+    lines = [[word for word in line.split() if not _depends_on_machine(word)] for line in output.splitlines()]
+    return sorted(" ".join(words) for words in lines if words)
+
+
+def _depends_on_machine(word: str) -> bool:
+    return DEPENDS.search(word) is not None or word.strip(",") in VERDICTS
 
 
 def rewrite(page: Path) -> None:

@@ -51,8 +51,17 @@ def features(
 
     options.allow_download(download)
     kind = cast("Projection", projection)
-    places = {"results": results, "data": data, "device": device, "plugins": plugin or []}
-    shown = feature_views(suite, method or [], pair=pair, seed=seed, samples=samples, **places)  # type: ignore[arg-type]
+    shown = feature_views(
+        suite,
+        method or [],
+        pair=pair,
+        seed=seed,
+        samples=samples,
+        results=results,
+        data=data,
+        device=device,
+        plugins=plugin or [],
+    )
     heading = f"{shown.heading} ({NAMES[kind]})"
     stem = out / f"{shown.suite.replace(' v', '-v')}-features-{projection}"
     with styled():

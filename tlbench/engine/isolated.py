@@ -179,8 +179,8 @@ def unpack(content: bytes) -> CaseOutputs | CaseFailure:
             f"The process of the case sent a result that can't be read ({type(error).__name__}). A method must leave the "
             "connections of its process alone."
         ) from error
-    content = None if model is None else model.numpy().tobytes()
-    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes), candidates, content)
+    model_bytes = None if model is None else model.numpy().tobytes()
+    return CaseOutputs(scored, validation, facts.trace, cost, tuple(facts.notes), candidates, model_bytes)
 
 
 def _flat(candidates: Sequence[Block]) -> dict[str, Tensor]:

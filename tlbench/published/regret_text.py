@@ -21,7 +21,7 @@ def is_reproduced(table: RegretTable, regrets: Mapping[str, pd.DataFrame]) -> bo
         regrets: from `published_regrets.group_regrets`.
     """
     return all(
-        group in regrets and rule in regrets[group].index and abs(regrets[group].loc[rule, "mean"] - figure) <= TOLERANCE
+        group in regrets and rule in regrets[group].index and abs(float(regrets[group]["mean"][rule]) - figure) <= TOLERANCE
         for group, figures in table.figures.items()
         for rule, figure in figures.items()
     )

@@ -122,7 +122,8 @@ def _tuned_lines(results: Path, latest: Mapping[tuple[Any, ...], Record]) -> Ite
         if (match := TRIAL.fullmatch(entry)) is not None:
             tuned.setdefault((*cell, match[1]), {})[int(match[2])] = record
     for (suite, version, pair, seed, entry), trials in tuned.items():
-        pool, names = None, []
+        pool: dict[str, np.ndarray[Any, Any]] | None = None
+        names: list[str] = []
         for number in sorted(trials, reverse=True):
             case = candidates_of(results, trials[number])
             both = None if case is None else _last_of(case) if pool is None else _joined(pool, _last_of(case))

@@ -84,7 +84,7 @@ class RegretTable(Strict):
         adapting = whole[~methods.isin({*self.left_out, self.reference})]
         domain = [name for name in self.cell if name != self.method]
         reference = oracle[methods == self.reference].groupby(domain).mean()
-        long = adapting.stack().rename("accuracy").reset_index()
+        long = adapting.melt(value_name="accuracy", ignore_index=False).reset_index()
         long["oracle"] = oracle.reindex(pd.MultiIndex.from_frame(long[list(self.cell)])).to_numpy()
         keys = pd.MultiIndex.from_frame(long[domain]) if len(domain) > 1 else pd.Index(long[domain[0]])
         long["reference"] = reference.reindex(keys).to_numpy()

@@ -125,9 +125,9 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
     for rule, cases in adapting.groupby("rule"):
         blind = _mean(cases.assign(blind=cases["oracle"] - cases["mean"]), "blind")
         values = {
-            "worst regret": float(summary.loc[rule, "worst"]),
+            "worst regret": float(summary["worst"][rule]),
             "normalised regret": regrets[str(rule)] / blind if blind > 0 else float("nan"),
-            "below unadapted %": float(summary.loc[rule, "below reference"]),
+            "below unadapted %": float(summary["below reference"][rule]),
             "picked worst %": _mean(cases, "chose_worst"),
             "refused %": _mean(cases, "chose_unadapted"),
             "Spearman": _mean(cases, "spearman", 1),
