@@ -99,6 +99,26 @@ def test_no_family_of_classifiers_of_torchvision_is_left_out():
     assert {re.match("[a-z]+", name)[0] for name in models.list_models(module=models)} == families
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted({re.match("[a-z]+", name)[0] for name in CLASSIFIERS}))
+def test_every_classifier_of_torchvision_takes_a_train_step(family):
+    """All names of `list_models`, with the shapes of a step and without its numbers."""
+    from torchvision import models
+
+    for name in models.list_models(module=models):
+        if re.match("[a-z]+", name)[0] != family:
+            continue
+        with torch.device("cpu" if family == "regnet" else "meta"):  # regnet computes its widths
+            net = Net(backbones.build_backbone(f"torchvision:{name}", (3, 224, 224), {}), 3)
+        net.to("meta").train()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        logits = net(torch.zeros(2, 3, 224, 224, device="meta"))
+        F.cross_entropy(logits, torch.zeros(2, dtype=torch.long, device="meta")).backward()
+        optimizer.step()
+        assert logits.shape == (2, 3), name
+        assert not [key for key, parameter in net.named_parameters() if parameter.grad is None], name
+
+
 def test_every_backbone_file_is_tried_here_or_with_texts():
     """The others are in test_text_backbones.py and test_class_embeddings.py."""
     tried_here = {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
