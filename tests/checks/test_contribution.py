@@ -217,6 +217,8 @@ def test_check_on_the_command_line_takes_the_suite_by_name_or_by_folder(ran, fil
     assert done.exit_code == 0 and "'tiny' is no shipped suite" in done.output
     moved = file.parent.with_name("quickstart")
     file.parent.rename(moved)
+    version = api.load_suite("quickstart").version
+    rewrite(moved / "coral.jsonl", lambda number, facts: facts.update(suite_version=version))
     done = tlbench("check", moved / "coral.jsonl", cwd=ran)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for words in ("belongs in another file", "There is no record of upright:rotated", "'a:b' is no pair of suite quickstart"):

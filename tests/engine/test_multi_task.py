@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tlbench import data, engine, methods, records, reports
+from tlbench import checks, data, engine, methods, records, reports
 from tlbench.checks.scores import prediction_errors
 from tlbench.engine.data.tasks import standardize_targets, with_shared_tasks
 from tlbench.engine.runtime import metrics
@@ -106,6 +106,8 @@ def test_scores_follow_from_the_stored_predictions(folder, tmp_path):
     record = engine.run_case(case, suite, domains, CPU)
     records.append(tmp_path / "results", record)
     assert not list(prediction_errors(tmp_path / "results", record))
+    on_file = records.file_of(tmp_path / "results", record.suite, record.entry)
+    assert checks.check_results(on_file) == ["The records are plausible: 1 in all, 1 done."]
     predicted = records.outputs(tmp_path / "results", record)
     assert predicted.shape == (150, 2)
     derived = scored_labels(case, suite, domains).scores(predicted)

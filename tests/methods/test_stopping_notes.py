@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from tiny_suite import blobs
+from wave_samples import new_method
 
 from tlbench import methods
 from tlbench.solvers import optimal_transport, svm
@@ -62,6 +65,18 @@ def test_a_plan_that_is_not_solved_is_noted(monkeypatch):
     method = methods.method_class("ot_entropic")(**methods.method_options("ot_entropic", {"iterations": 1}))
     method.fit(task())
     assert "The marginals of the plan are not met to 1e-8 after 1 iterations." in method.notes
+
+
+def test_assignments_of_lame_that_are_not_steady_are_noted(monkeypatch):
+    """At its default limit a batch of unsure predictions and strong ties settles; after one step it has not."""
+    method = new_method("lame")
+    draw = torch.Generator().manual_seed(0)
+    unary_BC, affinity_BB = torch.rand(12, 3, generator=draw), torch.rand(12, 12, generator=draw)
+    method.solve(unary_BC, affinity_BB + affinity_BB.T)
+    assert method.notes == ()
+    monkeypatch.setattr(sys.modules["tlbench.methods.test_time.lame"], "STEPS", 1)
+    method.solve(unary_BC, affinity_BB + affinity_BB.T)
+    assert method.notes == ("lame stopped after 1 steps, before the energy of a batch was steady",)
 
 
 def test_eigenvectors_note_their_residual():

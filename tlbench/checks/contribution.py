@@ -25,8 +25,9 @@ from tlbench.suite import Suite
 from tlbench.terms import POSITION_TASKS, Record
 
 UNVERIFIED = (
-    "Not verified, for no other fact tells them: source scores, training traces, times, throughput, memory, energy and the "
-    "machine. They are plausible; `tlbench verify` runs a sample of the cases again."
+    "Not verified, for no other fact tells them: source scores, training traces, times, throughput, memory, energy, numbers of "
+    "parameters, the machine, the commit, and the texts of notes and reasons. They are plausible; `tlbench verify` runs a "
+    "sample of the cases again."
 )
 
 
@@ -103,6 +104,8 @@ def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Ite
     regressions = [record for record in done if record.task == "regression"]
     if regressions:
         yield "Scores of a regression agree with each other and with other entries."
+    if any(record.task == "multi_task" for record in done):
+        yield "Scores of several tasks agree with each other."
     if without := sum(record.scores.predictions is None for record in regressions):
         yield f"{plural(without, 'record')} of a regression have no predictions, which were not stored then."
 

@@ -146,4 +146,6 @@ def _check_contents(current: Sequence[Record], suite: Suite, root: Path | None, 
                     deviations[f"state a hash of {kind} {name}, which their case does not read here."] += 1
                 elif (stated or {})[name] != present[name]:
                     deviations[f"state the hash {(stated or {})[name]} of {kind} {name}, and it is {present[name]} here."] += 1
+    if others := sum(bool(one.weights) and one.weights_source not in (None, suite.net.weights_source) for one in stating):
+        report.notes.append(f"{plural(others, 'record')} state another source or licence of the weights than the suite does.")
     report.errors += [f"contents: {plural(count, 'record')} {text}" for text, count in deviations.items()]

@@ -67,7 +67,7 @@ def _record_errors(record: Record) -> Iterator[str]:
 
 def _status_errors(record: Record) -> Iterator[str]:
     has_classes = record.task == "classification" or record.task in POSITION_TASKS
-    metric = "target_accuracy" if has_classes else "rmse"
+    metric = "target_accuracy" if has_classes else "per_task" if record.task == "multi_task" else "rmse"
     value = getattr(record.scores, metric)
     if (record.status == "done") != (value is not None):
         yield f"The status is {record.status}, and {metric} is {value}."

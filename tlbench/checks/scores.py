@@ -20,6 +20,17 @@ from tlbench.terms import POSITION_TASKS, Record
 TOLERANCE = 1e-9
 """Derived and stored scores are computed in the same order, in double precision."""
 
+SCORES_OF_TASKS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("classification", *POSITION_TASKS): ("target_accuracy", "per_class_accuracy", "macro_f1"),
+    ("classification",): ("per_group_accuracy", "online_accuracy"),
+    ("regression",): ("r2", "rmse", "mae", "per_target_r2", "source_r2"),
+    ("multi_task",): ("per_task", "task_score"),
+    POSITION_TASKS: ("scored_positions",),
+    ("tokens",): ("entity_f1", "per_entity_f1"),
+    ("pixels",): ("mean_iou", "dice"),
+}
+"""Tasks -> the scores that cases of these tasks alone have."""
+
 
 def prediction_errors(results: Path, record: Record) -> Iterator[str]:
     """The errors of a finished record whose predictions are missing, or whose scores do not follow from them.
@@ -115,6 +126,49 @@ def _open_set_errors(record: Record) -> Iterator[str]:
             yield f"{name} is {stated}, and per_class_accuracy and the label set {record.label_set!r} give {value}."
 
 
+def _foreign_score_errors(record: Record) -> Iterator[str]:
+    """An error for each score that no case of the record's task has."""
+    for tasks, names in SCORES_OF_TASKS.items():
+        if record.task not in tasks:
+            for name in names:
+                if (value := getattr(record.scores, name)) is not None:
+                    yield f"{name} is {value}, and a case of task {record.task!r} has no such score."
+
+
+def _window_errors(record: Record) -> Iterator[str]:
+    """An error where the accuracies of the windows of a stream, which cover the scored samples, have another mean than all."""
+    scores = record.scores
+    windows, samples = scores.online_accuracy, scores.scored_samples
+    if windows is None or samples is None or scores.target_accuracy is None:
+        return
+    if not 0 < len(windows) <= samples:
+        yield f"online_accuracy has {len(windows)} windows of {samples} scored samples."
+        return
+    size, longer = divmod(samples, len(windows))  # as torch.tensor_split cuts: the first windows have one sample more
+    sizes = [size + (number < longer) for number in range(len(windows))]
+    mean = float(np.average(windows, weights=sizes))
+    if abs(mean - scores.target_accuracy) > TOLERANCE:
+        yield f"The windows of online_accuracy have the mean {mean:g}, and target_accuracy is {scores.target_accuracy:g}."
+
+
+def _task_errors(record: Record) -> Iterator[str]:
+    """The errors of the scores of several tasks that contradict each other."""
+    scores = record.scores
+    per_task = scores.per_task or {}
+    for name, one in per_task.items():
+        if scores.scored_samples is not None and one.samples > scores.scored_samples:
+            yield f"per_task of {name!r} is of {one.samples} samples, and {scores.scored_samples} are scored."
+        if one.accuracy is not None and abs(one.accuracy * one.samples - round(one.accuracy * one.samples)) > 1e-3:
+            yield f"The accuracy {one.accuracy:g} of task {name!r} is no whole number of {one.samples} samples."
+    shares = [one.r2 if one.accuracy is None else one.accuracy for one in per_task.values()]
+    measured = [share for share in shares if share is not None]
+    mean = float(np.mean(measured)) if measured else None
+    stated = scores.task_score
+    agree = stated == mean if stated is None or mean is None else abs(stated - mean) <= 1e-6 * max(1.0, abs(mean))
+    if not agree:
+        yield f"The mean over the tasks of per_task is {mean}, and task_score is {stated}."
+
+
 def score_errors(record: Record) -> Iterator[str]:
     """The errors of scores of a record that contradict each other, whatever its predictions are."""
     scores = record.scores
@@ -133,6 +187,9 @@ def score_errors(record: Record) -> Iterator[str]:
         if not min(measured) - TOLERANCE <= scores.target_accuracy <= max(measured) + TOLERANCE:
             yield f"target_accuracy {scores.target_accuracy:g} is not between the lowest and the highest accuracy of a {name}."
     yield from _open_set_errors(record)
+    yield from _foreign_score_errors(record)
+    yield from _window_errors(record)
+    yield from _task_errors(record)
     if scores.r2 is not None and scores.per_target_r2:
         mean = float(np.mean(list(scores.per_target_r2.values())))
         if abs(mean - scores.r2) > 1e-6 * max(1.0, abs(mean)):
