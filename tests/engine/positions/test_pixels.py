@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,55 @@ def test_bad_masks_get_one_clear_error(tmp_path, written, more, error):
     write_pairs(tmp_path, **written)
     with pytest.raises(TlbenchError, match=error):
         load(tmp_path, **more)
+
+
+@pytest.mark.parametrize("kind", ["folder", "w:gz"])
+def test_hidden_and_other_files_among_images_and_masks_are_left_out_with_a_note(tmp_path, kind):
+    write_pairs(tmp_path)
+    photos = tmp_path / "photos"
+    for name in ("image/._0.png", "mask/._0.png", "image/list.txt", "mask/Thumbs.db"):
+        (photos / name).write_bytes(b"junk")
+    (photos / "mask" / "9.png").write_bytes((photos / "mask" / "0.png").read_bytes())
+    if kind != "folder":
+        with tarfile.open(tmp_path / "a.tar", kind) as archive:
+            for folder in ("image", "mask"):
+                archive.add(photos / folder, folder)
+    with pytest.warns(UserWarning, match="left out"):
+        domain = load(tmp_path, path="photos" if kind == "folder" else "a.tar")
+    assert domain.samples.x.shape[0] == 3
+    assert domain.notes == (
+        "1 hidden file or folder is left out: image/._0.png",
+        "1 file is no images and left out: 1 .txt",
+        "2 hidden files and folders are left out: mask/._0.png, mask/Thumbs.db",
+        "1 masks belong to no image and are left out",
+    )
+    (photos / "mask" / "0.bmp").write_bytes((photos / "mask" / "0.png").read_bytes())
+    with pytest.raises(TlbenchError, match=r"mask/0\.bmp and mask/0\.png belong to one image"):
+        load(tmp_path)
+
+
+def test_images_are_turned_upright_and_so_are_their_masks(tmp_path):
+    """A photo on its side, 24 x 16 as it is stored, and masks of what is seen: the bright half of the image is class 1."""
+    seen = np.zeros((24, 16), np.uint8)
+    seen[12:] = 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    on_its_side = Image.fromarray(seen).transpose(Image.Transpose.ROTATE_90)
+    for folder in ("image", "mask"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+    for name in ("0", "1"):
+        on_its_side.point(lambda value: 255 * value).convert("RGB").save(
+            tmp_path / "photos" / "image" / f"{name}.png", exif=exif
+        )
+    Image.fromarray(seen).save(tmp_path / "photos" / "mask" / "0.png")
+    on_its_side.save(tmp_path / "photos" / "mask" / "1.png", exif=exif)
+    with pytest.warns(UserWarning, match="turned upright"):
+        domain = load(tmp_path)
+    bright = (domain.samples.x[:, 0] > 127).flatten(1)
+    assert torch.equal(domain.samples.y == 1, bright) and bright.float().mean() == 0.5
+    on_its_side.save(tmp_path / "photos" / "mask" / "1.png")
+    with pytest.raises(TlbenchError, match="has 24x16 pixels, and its image 16x24"):
+        load(tmp_path)
 
 
 def test_an_image_without_a_mask_is_refused(tmp_path):

@@ -36,10 +36,15 @@ def read(options: Options, root: Path) -> ReaderResult:
     if len(options.images) != len(options.masks):
         raise TlbenchError("Each folder of images needs its folder of masks: give two lists of equal length.")
     path = files.find(root, options.path, folder=not (root / options.path).is_file())
-    image_bytes = masks.images_of_folders(path, options.images)
-    mask_bytes = masks.images_of_folders(path, options.masks)
+    image_bytes, left_out = masks.images_of_folders(path, options.images)
+    mask_bytes, left_out_masks = masks.images_of_folders(path, options.masks)
     folder_of = dict(zip(map(PurePosixPath, options.images), map(PurePosixPath, options.masks), strict=True))
-    by_stem = {(PurePosixPath(name).parent, PurePosixPath(name).stem): name for name in mask_bytes}
+    by_stem: dict[tuple[PurePosixPath, str], str] = {}
+    for name in mask_bytes:
+        key = PurePosixPath(name).parent, PurePosixPath(name).stem
+        if key in by_stem:
+            raise TlbenchError(f"{path}: The masks {by_stem[key]} and {name} belong to one image. Remove one of them.")
+        by_stem[key] = name
     labels = []
     for name, content in image_bytes.items():
         key = folder_of[PurePosixPath(name).parent], PurePosixPath(name).stem
@@ -55,5 +60,7 @@ def read(options: Options, root: Path) -> ReaderResult:
         for index, (name, content) in enumerate(image_bytes.items())
     ]
     x, _, notes = images.decode(encoded, len(encoded), images.ImageOptions(size=options.size))
+    if unused := len(by_stem) - len(labels):
+        left_out_masks = (*left_out_masks, f"{unused} masks belong to no image and are left out")
     reading = (f"{len(x):,} images and masks of {', '.join(options.images)}, resized to {options.size} pixels",)
-    return ReaderResult(x, y, notes=notes, reading=reading)
+    return ReaderResult(x, y, notes=(*left_out, *left_out_masks, *notes), reading=reading)
