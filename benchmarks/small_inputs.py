@@ -83,6 +83,8 @@ def inputs() -> list[Input]:
     arrays: dict[str, Any] = {"x": "x", "y": "y"}
     image = {"reader": "images", "size": 8}
     wav: dict[str, Any] = {"reader": "wav", "rate": 4000, "seconds": 0.1, "n_fft": 64, "hop": 32, "mels": 8}
+    masks: dict[str, Any] = {"reader": "masks", "task": "pixels", "images": "image", "masks": "mask", "size": 8}
+    tagged: dict[str, Any] = {"reader": "conll", "task": "tokens", "vocabulary": "vectors.npz", "length": 4}
     lines: dict[str, Any] = {"texts": "s/good.txt", "labels": "s/labels.txt", "size": 64}
     return [
         domain_input("csv", "d.csv", reader="csv", **table),
@@ -114,6 +116,10 @@ def inputs() -> list[Input]:
         domain_input("wav, 24 bits, by pattern", "takes/7_ann_0.wav", path="takes", pattern=r"(?P<label>\d)_.*", **wav),
         domain_input("images in tar", "photos.tar", path="photos.tar", domain="png", **image),
         domain_input("images in tar.gz", "photos.tar.gz", path="photos.tar.gz", domain="png", **image),
+        domain_input("masks", "pixels/mask/a.png", path="pixels", **masks),
+        domain_input("masks in tar", "pixels.tar", path="pixels.tar", **masks),
+        domain_input("tagged words", "tags.tsv", path="tags.tsv", **tagged),
+        domain_input("word vectors", "vectors.npz", path="tags.tsv", **tagged),
         domain_input("text", "good.txt", reader="text", files={"good": "good.txt", "bad": "bad.txt"}, size=64),
         domain_input(
             "pseudo-XML", "good.xml", reader="text", files={"good": "good.xml", "bad": "bad.xml"}, tag="t", features="tfidf"
@@ -161,6 +167,8 @@ def write_files(folder: Path) -> None:
         with tarfile.open(folder / name, "w:gz" if name.endswith("gz") else "w") as archive:
             for member in ("good.txt", "labels.txt"):
                 archive.add(folder / member, f"s/{member}")
+    (folder / "tags.tsv").write_text("the\tDET\ndog\tNOUN\n\ndog\tNOUN\nsees\tVERB\n")
+    np.savez(folder / "vectors.npz", words=np.array(["the", "dog", "sees"]), vectors=np.eye(3, dtype=np.float32))
     (folder / "tiny.toml").write_text(SUITE_TEXT)
     _write_records(folder / "results" / "tiny")
 
@@ -233,6 +241,12 @@ def _write_images(folder: Path) -> None:
         with tarfile.open(fileobj=content, mode="w:gz" if name.endswith("gz") else "w") as archive:
             archive.add(folder / "png", "png")
         (folder / name).write_bytes(content.getvalue())
+    for name, image in (("image", Image.new("RGB", (8, 8), "red")), ("mask", Image.fromarray(np.eye(8, dtype=np.uint8)))):
+        (folder / "pixels" / name).mkdir(parents=True)
+        image.save(folder / "pixels" / name / "a.png")
+    with tarfile.open(folder / "pixels.tar", "w") as archive:
+        for name in ("image", "mask"):
+            archive.add(folder / "pixels" / name, name)
 
 
 def _write_recordings(folder: Path) -> None:
