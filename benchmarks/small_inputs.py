@@ -116,10 +116,7 @@ def inputs() -> list[Input]:
         domain_input("wav, 24 bits, by pattern", "takes/7_ann_0.wav", path="takes", pattern=r"(?P<label>\d)_.*", **wav),
         domain_input("images in tar", "photos.tar", path="photos.tar", domain="png", **image),
         domain_input("images in tar.gz", "photos.tar.gz", path="photos.tar.gz", domain="png", **image),
-        *(
-            domain_input(f"masks, {file}", file, path=file.split("/")[0], **masks)
-            for file in ("pixels/mask/a.png", "pixels.tar")
-        ),
+        *(domain_input(f"masks, {one}", one, path=one.split("/")[0], **masks) for one in ("pixels/mask/a.png", "pixels.tar")),
         *(domain_input(f"tagged words, {file}", file, path="tags.tsv", **tagged) for file in ("tags.tsv", "vectors.npz")),
         domain_input("text", "good.txt", reader="text", files={"good": "good.txt", "bad": "bad.txt"}, size=64),
         domain_input(
