@@ -30,13 +30,16 @@ def declares_its_contract(name: str) -> None:
 
 
 def returns_features(name: str) -> None:
-    """Features have the shape (B, D) and the dtype float32, where D is the backbone's `width`."""
+    """Features have the shape (B, D), or (B, P, D) with `positions`, and the dtype float32; D is the backbone's `width`."""
     for shape, backbone in _built(name):
-        features_BD = backbone(torch.randn(BATCH, *shape))
-        if features_BD.shape != (BATCH, backbone.width) or features_BD.dtype != torch.float32:
+        features = backbone(torch.randn(BATCH, *shape))
+        positions = () if backbone.positions is None else (backbone.positions,)
+        expected = (BATCH, *positions, backbone.width)
+        if features.shape != expected or features.dtype != torch.float32:
+            names = "(B, positions, width)" if positions else "(B, width)"
             raise TlbenchError(
-                f"For {BATCH} samples of shape {shape} the features have the shape {tuple(features_BD.shape)} and the dtype "
-                f"{features_BD.dtype}. They must have the shape (B, width) = ({BATCH}, {backbone.width}) and the dtype float32."
+                f"For {BATCH} samples of shape {shape} the features have the shape {tuple(features.shape)} and the dtype "
+                f"{features.dtype}. They must have the shape {names} = {expected} and the dtype float32."
             )
 
 
