@@ -30,4 +30,7 @@ def test_suites_are_listed_with_their_sizes():
     quickstart = tlbench.load_suite("quickstart")
     assert frame.loc["quickstart", "pairs"] == len(quickstart.pairs)
     assert frame.loc["quickstart", "methods"] == len(quickstart.methods)
-    assert set(frame["task"]) == {"classification", "multi_task", "pixels", "regression", "tokens"} and (frame["version"] >= 1).all()
+    assert (
+        set(frame["task"]) == {"classification", "multi_task", "pixels", "regression", "tokens"}
+        and (frame["version"] >= 1).all()
+    )

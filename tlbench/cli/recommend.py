@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from tlbench.cli import console, options
 
 
@@ -21,4 +19,4 @@ def recommend(suite: options.SuiteName, results: options.Results = Path("results
     if json:
         console.echo_json(recommendation.as_json(advice, record, loaded.name))
     else:
-        typer.echo(recommendation.text(advice, record, loaded.name), nl=False)
+        console.echo(recommendation.text(advice, record, loaded.name).rstrip("\n"))

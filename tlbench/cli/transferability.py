@@ -53,7 +53,7 @@ def transferability(
         console.echo_json(rendering.as_json(scored, loaded.name))
         return
     title = f"{loaded.name} v{loaded.version}: transferability of {'sources' if backbones is None else 'backbones'}"
-    typer.echo(rendering.render(scored, title, "markdown" if markdown else "text"), nl=False)
+    console.echo(rendering.render(scored, title, "markdown" if markdown else "text").rstrip("\n"))
 
 
 def _records(results: Path, suite: str) -> pd.DataFrame:
