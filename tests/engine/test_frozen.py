@@ -28,8 +28,8 @@ FROZEN = {"backbone": "mlp", "hidden": [12, 5], "frozen": True}
 def cached(tmp_path, monkeypatch):
     """A cache, and the domains that went through a frozen backbone."""
     monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
-    extracted, seen = frozen._extract_features, []
-    monkeypatch.setattr(frozen, "_extract_features", lambda domain, *rest: seen.append(domain.name) or extracted(domain, *rest))
+    extracted, seen = frozen.extract_features, []
+    monkeypatch.setattr(frozen, "extract_features", lambda domain, *rest: seen.append(domain.name) or extracted(domain, *rest))
     return seen
 
 
