@@ -120,9 +120,10 @@ def test_every_classifier_of_torchvision_takes_a_train_step(family):
 
 
 def test_every_backbone_file_is_tried_here_or_with_texts():
-    """The others are in test_text_backbones.py and test_class_embeddings.py."""
+    """Others are in test_text_backbones.py and test_class_embeddings.py, those of pixels in tests/engine/positions."""
     tried_here = {name.partition(":")[0] for name, _, _ in BACKBONES} - {"auto"}
-    assert set(backbones.backbone_names()) == tried_here | {"hf", "word_vectors", "conse", "clip"}
+    elsewhere = {"hf", "word_vectors", "conse", "clip", "unet", "torchvision_segmentation"}
+    assert set(backbones.backbone_names()) == tried_here | elsewhere
 
 
 def test_auto_takes_the_backbone_of_the_kind_of_samples():
