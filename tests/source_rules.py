@@ -26,6 +26,7 @@ LAYERS = (
         "terms",
         "plugins",
         "registry",
+        "user_arrays",
         "threads",
         "clock",
         "data",

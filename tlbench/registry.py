@@ -5,11 +5,12 @@ Names and summaries are read without an import of what they stand for.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tlbench import plugins
 from tlbench.errors import TlbenchError, unknown_name
@@ -71,6 +72,16 @@ class Registry(Generic[T]):
                 f"{module.__name__}: The module defines {len(classes)} subclasses of {base.__name__}. Define exactly one."
             )
         return classes[0]
+
+    def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
+        """An object of a registered dataclass; options that are not given have their defaults.
+
+        Raises:
+            TlbenchError: there is no such name or option, or a value is of another type than the default.
+        """
+        kind, given = self.kind(name), dict(options or {})
+        check_options(name, given, {field.name: field.default for field in dataclasses.fields(cast(Any, kind))})
+        return kind(**given)
 
     def _check(self, name: str) -> None:
         if name not in self.names():

@@ -7,7 +7,6 @@ entry-point group `tlbench.selection`. Neither torch nor scikit-learn is importe
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import math
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
-from tlbench.registry import Registry, check_options
+from tlbench.registry import Registry
 
 if TYPE_CHECKING:
     from tlbench.selection.base import Rule
@@ -72,10 +71,7 @@ def make_rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
     Raises:
         TlbenchError: there is no such rule or option, or a value is of another type than the default.
     """
-    kind, given = rule_class(name), dict(options or {})
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    check_options(name, given, defaults)
-    return kind(**given)
+    return _REGISTRY.make(name, options)
 
 
 def score(rule: str, facts: Facts | None = None, *, options: Mapping[str, Any] | None = None, **arrays: Any) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.user_arrays import checked_array
 
 Array = NDArray[Any]
 LOGITS = ("source_logits", "target_logits", "reverse_logits", "target_labeled_logits", "mixed_logits", "pool_logits")
@@ -117,32 +117,13 @@ def checked(facts: Facts, names: tuple[str, ...], rule: str) -> Facts:
 
 def _array(name: str, value: Any) -> Array:
     """A fact as a float64 or int64 array of its number of axes."""
-    if hasattr(value, "detach"):  # a tensor of torch, which need not be imported here
-        value = value.detach().cpu()
-        value = value.numpy() if name in INTEGERS else value.double().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise TlbenchError(f"{name} is no array: {error}. Pass a NumPy array, a torch tensor or nested lists.") from error
-    if array.dtype.kind not in "biuf":
-        raise TlbenchError(f"{name} holds values of the type {array.dtype}. Pass numbers.")
-    dimensions = DIMENSIONS.get(name, 2)
-    if array.ndim != dimensions:
-        raise TlbenchError(f"{name} has {array.ndim} axes (shape {array.shape}). Pass an array of {dimensions} axes.")
-    if array.size == 0:
-        raise TlbenchError(f"{name} is empty (shape {array.shape}). Pass at least one sample and one column.")
-    if infinite := int(np.count_nonzero(~np.isfinite(array))):
-        raise TlbenchError(f"{name} has {infinite} values of {array.size} that are not finite. Leave this checkpoint out.")
+    axes = DIMENSIONS.get(name, 2)
+    array = checked_array(name, value, axes=axes, integers=name in INTEGERS, candidate="checkpoint")
     if name in LOGITS and array.shape[-1] < 2:
         raise TlbenchError(f"{name} has one class (shape {array.shape}). Pass the logits of two classes or more.")
-    if name not in INTEGERS:
-        return array.astype(np.float64)
-    integers = array.astype(np.int64)
-    if name in {"step", "seed"} and integers < 0:
-        raise TlbenchError(f"{name} is {integers}. Pass 0 or more.")
-    if not np.array_equal(integers, array):
-        raise TlbenchError(f"{name} holds numbers that are no integers. Pass integers.")
-    return integers
+    if name in {"step", "seed"} and array < 0:
+        raise TlbenchError(f"{name} is {array}. Pass 0 or more.")
+    return array
 
 
 def _equal(what: str, counts: dict[str, int]) -> None:

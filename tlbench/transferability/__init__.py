@@ -8,7 +8,6 @@ best. Third-party scores are classes or modules that an installed package names 
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import math
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
-from tlbench.registry import Registry, check_options
+from tlbench.registry import Registry
 
 if TYPE_CHECKING:
     from tlbench.transferability.base import TransferabilityScore
@@ -84,9 +83,7 @@ def make_score(name: str, options: Mapping[str, Any] | None = None) -> Transfera
     Raises:
         TlbenchError: there is no such score or option, or a value is of another type than the default.
     """
-    kind, given = score_class(name), dict(options or {})
-    check_options(name, given, {field.name: field.default for field in dataclasses.fields(kind)})
-    return kind(**given)
+    return _REGISTRY.make(name, options)
 
 
 def score(name: str, *, options: Mapping[str, Any] | None = None, **arrays: Any) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.errors import TlbenchError, unknown_name
+from tlbench.user_arrays import checked_array
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -96,6 +97,18 @@ def class_indices(labels: Array) -> tuple[Array, int]:
     return indices, len(classes)
 
 
+def centered_features(features: Floats) -> Floats:
+    """Features (m, D) less their mean.
+
+    Raises:
+        TlbenchError: all samples have the same features.
+    """
+    centered = features - features.mean(axis=0)
+    if not centered.any():
+        raise TlbenchError("All target samples have the same features. Leave this candidate out.")
+    return centered
+
+
 def class_means(features: Floats, indices: Array, classes: int) -> Floats:
     """The mean features (C, D) of each class."""
     sums = np.zeros((classes, features.shape[1]))
@@ -105,30 +118,11 @@ def class_means(features: Floats, indices: Array, classes: int) -> Floats:
 
 def _array(name: str, value: Any) -> Array:
     """An input as a float64 or int64 array of its number of axes."""
-    if hasattr(value, "detach"):  # a tensor of torch, which need not be imported here
-        value = value.detach().cpu()
-        value = value.numpy() if name in INTEGERS else value.double().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise TlbenchError(f"{name} is no array: {error}. Pass a NumPy array, a torch tensor or nested lists.") from error
-    if array.dtype.kind not in "biuf":
-        raise TlbenchError(f"{name} holds values of the type {array.dtype}. Pass numbers.")
-    dimensions = DIMENSIONS.get(name, 2)
-    if array.ndim != dimensions:
-        raise TlbenchError(f"{name} has {array.ndim} axes (shape {array.shape}). Pass an array of {dimensions} axes.")
-    if array.size == 0:
-        raise TlbenchError(f"{name} is empty (shape {array.shape}). Pass at least one sample and one column.")
-    if infinite := int(np.count_nonzero(~np.isfinite(array))):
-        raise TlbenchError(f"{name} has {infinite} values of {array.size} that are not finite. Leave this candidate out.")
-    if name not in INTEGERS:
-        return array.astype(np.float64)
-    integers = array.astype(np.int64)
-    if not np.array_equal(integers, array):
-        raise TlbenchError(f"{name} holds numbers that are no integers. Pass integers.")
-    if integers.min() < 0:
-        raise TlbenchError(f"{name} holds {integers.min()}. Pass integers from 0 on.")
-    return integers
+    integers = name in INTEGERS
+    array = checked_array(name, value, axes=DIMENSIONS.get(name, 2), integers=integers, candidate="candidate")
+    if integers and array.min() < 0:
+        raise TlbenchError(f"{name} holds {array.min()}. Pass integers from 0 on.")
+    return array
 
 
 def _check_probabilities(probabilities: Array) -> None:

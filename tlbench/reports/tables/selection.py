@@ -74,6 +74,12 @@ def _tidy(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> pd.D
     return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
 
 
+def _method_table(cells: pd.DataFrame, *, title: str, caption: str, data: pd.DataFrame, name: str) -> Table:
+    """A table with a line for each method; cells without a text are blank."""
+    frame = cells.fillna("").astype(object).rename_axis(index="method")
+    return Table(suite=name, kind="selection", title=f"{name}: {title}", caption=caption, cells=frame, data=data)
+
+
 def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table:
     """Accuracy chosen and delta of each method under the rules shown, and the oracle."""
     cells: dict[str, dict[str, str]] = {}
@@ -93,16 +99,13 @@ def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table
         first = of_entry[of_entry["rule"] == "last"]
         cells[str(entry)] = {**texts, "oracle": f"{_mean(first, 'oracle'):.1f}", "regret of last": _text(first, "regret")}
     columns = [*(rule for rule in SHOWN if rule in set(own["rule"])), "oracle", "regret of last"]
-    frame = pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns).fillna("").astype(object)
-    frame.index.name = "method"
-    return Table(
-        suite=name,
-        kind="selection",
-        title=f"{name}: accuracy of what a rule selects",
+    return _method_table(
+        pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns),
+        title="accuracy of what a rule selects",
         caption="Accuracy in per cent of the candidate that a rule selects, and the delta against the baseline under the same "
         f"rule. The oracle reads target labels, cross-fitted; {MARK.strip()}: the rule is the method's own loss.",
-        cells=frame,
         data=_tidy(lines, suite, version),
+        name=name,
     )
 
 
@@ -186,16 +189,13 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
             values[f"hurt {rule}"] = _hurt(of_rule, "gated")
         cells[str(entry)] = {key: number_text(value, signed=key.startswith("gain")) for key, value in values.items()}
         lines += [(entry, None, f"gate {key}", value, "per cent") for key, value in values.items()]
-    frame = pd.DataFrame.from_dict(cells, orient="index").fillna("").astype(object)
-    frame.index.name = "method"
-    return Table(
-        suite=name,
-        kind="selection",
-        title=f"{name}: adapt only if a rule says so",
+    return _method_table(
+        pd.DataFrame.from_dict(cells, orient="index"),
+        title="adapt only if a rule says so",
         caption="Gain in points of the last step over the unadapted model, and the share of pairs that are hurt: always "
         "adapted, and only where the rule's number rises.",
-        cells=frame,
         data=_tidy(lines, suite, version),
+        name=name,
     )
 
 
@@ -215,14 +215,11 @@ def _of_configurations(own: pd.DataFrame, suite: str, version: int, name: str) -
             counts = of_rule["configuration"].value_counts()
             if rule in SHOWN:
                 cells[str(entry)][str(rule)] = f"{counts.index[0]} ({counts.iloc[0]}/{len(of_rule)})"
-    frame = pd.DataFrame.from_dict(cells, orient="index").fillna("").astype(object)
-    frame.index.name = "method"
-    return Table(
-        suite=name,
-        kind="selection",
-        title=f"{name}: configurations",
+    return _method_table(
+        pd.DataFrame.from_dict(cells, orient="index"),
+        title="configurations",
         caption="Trials of each method, the seconds that all of them trained over pairs and seeds, and the configuration that "
         "a rule chose most often, with its share of cases; trial-0 has the options of the suite.",
-        cells=frame,
         data=_tidy(lines, suite, version),
+        name=name,
     )

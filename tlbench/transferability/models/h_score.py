@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlbench.errors import TlbenchError
 from tlbench.transferability.base import TransferabilityScore
-from tlbench.transferability.inputs import Inputs, class_indices, class_means
+from tlbench.transferability.inputs import Inputs, centered_features, class_indices, class_means
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,7 @@ class HScore(TransferabilityScore):
     def value(self, inputs: Inputs) -> float:
         """From 0 to the smaller of D and C - 1; directions without variance are left out of the inverse."""
         indices, classes = class_indices(inputs.target_labels)
-        features = inputs.target_features - inputs.target_features.mean(axis=0)
-        if not features.any():
-            raise TlbenchError("All target samples have the same features. Leave this candidate out.")
+        features = centered_features(inputs.target_features)
         u, singular, _ = np.linalg.svd(features, full_matrices=False)
         u = u[:, singular > singular[0] * max(features.shape) * np.finfo(float).eps]
         # cov(F)^-1 whitens the features to their singular vectors, so that the trace is their variance between classes

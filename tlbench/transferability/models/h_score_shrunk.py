@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlbench.errors import TlbenchError
 from tlbench.transferability.base import TransferabilityScore
-from tlbench.transferability.inputs import Inputs, class_indices, class_means
+from tlbench.transferability.inputs import Inputs, centered_features, class_indices, class_means
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,7 @@ class HScoreShrunk(TransferabilityScore):
         from sklearn.covariance import ledoit_wolf
 
         indices, classes = class_indices(inputs.target_labels)
-        features = inputs.target_features - inputs.target_features.mean(axis=0)
-        if not features.any():
-            raise TlbenchError("All target samples have the same features. Leave this candidate out.")
+        features = centered_features(inputs.target_features)
         features = features / np.abs(features).max()  # the number does not depend on the scale
         covariance, shrinkage = ledoit_wolf(features, assume_centered=True)
         between = np.atleast_2d(np.cov(class_means(features, indices, classes)[indices], rowvar=False))
