@@ -49,7 +49,7 @@ def check_losses(losses: object, function: Callable[..., Any]) -> None:
 
 
 def scalar_loss(loss: Tensor, ndim: int, function: object) -> Tensor:
-    """The detached loss of a step, which must be a scalar; of several vmapped seeds it has one value each.
+    """The loss of a step, which must be a scalar; of several vmapped seeds it has one value each.
 
     Args:
         loss: what a step gave.
