@@ -120,7 +120,7 @@ def test_reading_is_shown_and_is_no_part_of_the_fingerprint(tmp_path: Path) -> N
 
 
 def test_every_reader_of_files_names_the_libraries_that_decode_them() -> None:
-    plain = {"npz", "npy", "idx", "idx_pairs", "series", "simulated", "scikit_learn"}
+    plain = {"npz", "npy", "idx", "idx_pairs", "series", "simulated", "shapes", "scikit_learn"}
     assert {name for name in readers.names() if not getattr(readers.get(name), "LIBRARIES", ())} == plain
 
 
