@@ -181,18 +181,22 @@ def test_lies_about_a_regression_are_refused(regression, tmp_path, name):
     assert words in passed_or_error(file, regression.parents[2] / "ratios.toml", regression.parents[2])[1]
 
 
-def test_an_earlier_record_of_a_regression_passes_without_predictions(regression, tmp_path):
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_regression_without_predictions_is_refused_however_old_it_says_it_is(regression, tmp_path, schema):
     def earlier(number: int, facts: dict) -> None:
         facts["scores"]["predictions"] = None
         facts["code"].pop("engine")
+        facts["schema"] = schema
 
     file = tmp_path / "results" / "ratios" / "ridge.jsonl"
     file.parent.mkdir(parents=True)
     file.write_bytes(regression.read_bytes())
     rewrite(file, earlier)
     passed, message = passed_or_error(file, regression.parents[2] / "ratios.toml", regression.parents[2])
-    assert "3 records of a regression have no predictions, which were not stored then." in passed, message
-    assert "Not compared with the labels of the data: 3 records, for they have no predictions beside them." in passed
+    assert not passed
+    assert message.count("It names no predictions, and its scores can't be derived.") == 3
+    assert "takes `tlbench run ratios --fresh`" in message
+    assert ("3 records of schema 3 state no version of the engine" in message) == (schema == 3)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), ()])

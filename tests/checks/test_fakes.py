@@ -49,6 +49,7 @@ LIES = {
     "classes": (block("scores", per_class_accuracy={"0": 1.0}), "Its predictions name 3 classes"),
     "an accuracy": (block("scores", target_accuracy=0.0), "and target_accuracy is 0."),
     "no predictions": (block("scores", predictions=None), "It names no predictions, and its scores can't be derived."),
+    "no engine": (block("code", engine=None), "code.engine: 6 records of schema 3 state no version of the engine"),
     "other predictions": (block("scores", predictions="0" * 16), "Its predictions 0000000000000000 are not beside it"),
     "a path": (block("scores", predictions="../../x"), "Its predictions ../../x are not beside it"),
     "a group": (block("scores", per_group_accuracy={"x": 0.0, "y": 0.0}), "is not between the lowest and the highest"),

@@ -101,13 +101,10 @@ def _score_sentences(current: Sequence[Record], others: Sequence[Record]) -> Ite
             "Accuracies and macro F1 follow from the predictions beside the records, which agree with each other and with "
             "those of the other entries. Accuracies of groups are bounded by the accuracy."
         )
-    regressions = [record for record in done if record.task == "regression"]
-    if regressions:
+    if any(record.task == "regression" for record in done):
         yield "Scores of a regression agree with each other and with other entries."
     if any(record.task == "multi_task" for record in done):
         yield "Scores of several tasks agree with each other."
-    if without := sum(record.scores.predictions is None for record in regressions):
-        yield f"{plural(without, 'record')} of a regression have no predictions, which were not stored then."
 
 
 def _version_errors(on_file: Sequence[Record], suite: Suite) -> Iterator[str]:

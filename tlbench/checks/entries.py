@@ -21,6 +21,9 @@ from tlbench.suite import Suite
 from tlbench.suite.renamed_keys import current_options
 from tlbench.terms import Record, SweepLevel
 
+ENGINE_SCHEMA = 3
+"""Records of this schema and later ones state the version of the engine."""
+
 
 @dataclass
 class EntryReport:
@@ -118,12 +121,17 @@ def _check_identities(current: Sequence[Record], suite: Suite, report: EntryRepo
 
 
 def _check_contents(current: Sequence[Record], suite: Suite, root: Path | None, report: EntryReport) -> None:
-    """Compare backbone, weights, third-party code and engine version with those at hand; earlier records do not state them."""
+    """Compare backbone, weights, third-party code and engine version with those at hand; earlier schemas do not state them."""
     later = [record for record in current if (record.code.engine or 0) > ENGINE_VERSION]
     if later:
         report.errors.append(
             f"code.engine: {len(later)} records are of engine version {later[0].code.engine}, and this tlbench has version "
             f"{ENGINE_VERSION}. Install the later one."
+        )
+    if silent := [record for record in current if record.code.engine is None and record.schema_ >= ENGINE_SCHEMA]:
+        report.errors.append(
+            f"code.engine: {len(silent)} records of schema {silent[0].schema_} state no version of the engine, which every "
+            f"run writes since schema {ENGINE_SCHEMA}. Contribute the lines as the run wrote them, or run the cases again."
         )
     stating = [record for record in current if record.weights is not None or record.plugins or record.backbone]
     if not stating:

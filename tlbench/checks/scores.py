@@ -35,15 +35,18 @@ SCORES_OF_TASKS: dict[tuple[str, ...], tuple[str, ...]] = {
 def prediction_errors(results: Path, record: Record) -> Iterator[str]:
     """The errors of a finished record whose predictions are missing, or whose scores do not follow from them.
 
-    Regressions have predictions since records state the version of the engine; earlier records have none.
+    Every run writes them. Regressions had none once; what such a record states can't be told from a lie, so it is run again.
     """
     name, scores = record.scores.predictions, record.scores
     has_classes = record.task == "classification" or record.task in POSITION_TASKS
     is_regression = not has_classes  # or several tasks: a number for each, a class index or a value
-    if record.status != "done" or (is_regression and name is None and record.code.engine is None):
+    if record.status != "done":
         return
     if name is None:
-        yield "It names no predictions, and its scores can't be derived. Contribute the file that the run wrote beside it."
+        yield (
+            "It names no predictions, and its scores can't be derived. Contribute the record and the file beside it as the "
+            f"run wrote them; a record of before regressions had predictions takes `tlbench run {record.suite} --fresh`."
+        )
         return
     predictions = None if is_regression else records.predictions(results, record)
     outputs = records.outputs(results, record) if is_regression else None
