@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from command_line import tlbench
@@ -9,7 +11,9 @@ from tiny_suite import CPU, SUITE, blobs, domain, suite
 
 from tlbench import engine, records, reports
 from tlbench.errors import TlbenchError
-from tlbench.sweep import tuning_suites
+from tlbench.records.candidates import label_free_facts
+from tlbench.records.rule_numbers import rule_number
+from tlbench.sweep import tune_by_rule, tuning_suites
 
 TABLES = {"selection": {"checkpoints": 1}, "tuning": {"trials": 3, "lr": [1e-4, 1e-1]}}
 ENTRIES = {"source_only": {}, "dann": {}, "logistic": {"c": 2.0}, "nearest_neighbor": {}}
@@ -102,3 +106,49 @@ def test_the_command_runs_all_trials_and_resumes(tmp_path):
     assert again.returncode == 0 and "0 cases run, 3 on file" in again.stderr and again.stdout == first.stdout
     wrong = tlbench("sweep", "tiny.toml", "--trials", "3", cwd=tmp_path)
     assert wrong.returncode == 2 and "--method" in wrong.stderr
+
+
+OPTUNA = {"trials": 3, "lr": [1e-4, 1e-1], "sampler": "optuna", "rule": "im"}
+
+
+def test_optuna_raises_the_number_of_one_rule_for_every_entry(tmp_path):
+    """The first trial is the declared entry, the best has the highest mean number, and a second call runs nothing."""
+    optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
+    for name, seed in (("a", 1), ("b", 2)):
+        samples = blobs(seed, 90)
+        np.savez(tmp_path / f"{name}.npz", x=samples.x.numpy(), y=samples.y.numpy())
+    text = SUITE + "[methods.dann]\n[methods.nearest_neighbor]\n[selection]\ncheckpoints = 1\n[tuning]\ntrials = 3\n"
+    (tmp_path / "tiny.toml").write_text(text + 'lr = [1e-3, 1e-1]\nsampler = "optuna"\nrule = "im"\n')
+    first = tlbench("sweep", "tiny.toml", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "configurations" in first.stdout and "source_only: trial" in first.stderr and "the highest im" in first.stderr
+    results = tmp_path / "out" / "tuning_im"
+    on_file = {record.entry: record for record in records.iterate_records(results, ())}
+    entries = "source_only", "coral", "dann", "nearest_neighbor"
+    trials = {f"{name}.trial-{number}" for name in entries for number in range(3)}
+    assert set(on_file) == trials
+    assert on_file["dann.trial-0"].options == on_file["dann.trial-0"].options | {"weight": 1.0}
+    study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{results}/.studies/tiny/source_only/study.db")
+    rates = [trial.params.get("train.lr") for trial in study.trials]
+    assert rates[0] is None and all(1e-3 <= rate <= 1e-1 for rate in rates[1:]) and rates[1] != rates[2]
+    facts = {entry: label_free_facts(results, "tiny", record.scores.label_free_facts) for entry, record in on_file.items()}
+    numbers = {entry: rule_number(facts[entry], "im", -1, 0) for entry in trials if entry.startswith("dann")}
+    best = max(numbers, key=numbers.get).removeprefix("dann.trial-")
+    assert f"dann: trial {best} of 3 has the highest im, {max(numbers.values()):.4g}" in first.stderr
+    again = tlbench("sweep", "tiny.toml", cwd=tmp_path)
+    assert again.returncode == 0 and again.stdout == first.stdout
+    assert len(list(records.iterate_records(results, ()))) == len(on_file)
+
+
+def test_what_is_wrong_with_the_rule_of_optuna():
+    for table, words in (
+        ({"sampler": "optuna"}, "State the rule"),
+        ({"rule": "im"}, "Leave rule out"),
+        ({"sampler": "grid"}, "random"),
+    ):
+        with pytest.raises(TlbenchError, match=words):
+            suite(selection={}, tuning=table)
+    for rule, words in (("k_labels", "k_labels"), ("imm", "Did you mean 'im'")):
+        tables = {"selection": {"checkpoints": 1}, "tuning": OPTUNA | {"rule": rule}}
+        with pytest.raises(TlbenchError, match=words):
+            next(tune_by_rule(suite(methods=ENTRIES, **tables), Path("nowhere"), Path(), lambda plan, results: []))

@@ -113,16 +113,32 @@ def _tune(opened: Session, loaded: Suite, pairs: Sequence[str], seeds: Sequence[
     from tlbench import sweep as sweeps
     from tlbench.cli.report import write
 
-    opened = dataclasses.replace(opened, results=out or Path("out/tuning"))
-    suites = sweeps.tuning_suites(loaded)
+    rule = loaded.tuning.rule if loaded.tuning is not None else ""
+    opened = dataclasses.replace(opened, results=out or Path("out") / (f"tuning_{rule}" if rule else "tuning"))
     with console.interruptible(opened.stop, STOPPED):
-        for number, one in enumerate(suites):
-            (plan,) = opened.plan([one], pairs=pairs, seeds=seeds)
-            finished = opened.run(plan)
-            console.warn(f"trial {number} of {len(suites)}: {len(finished)} cases run, {len(plan.on_file)} on file")
+        if rule:
+            _search_all(opened, loaded, pairs, seeds)
+        else:
+            suites = sweeps.tuning_suites(loaded)
+            for number, one in enumerate(suites):
+                (plan,) = opened.plan([one], pairs=pairs, seeds=seeds)
+                finished = opened.run(plan)
+                console.warn(f"trial {number} of {len(suites)}: {len(finished)} cases run, {len(plan.on_file)} on file")
     on_file = list(records.iterate_records(opened.results, (loaded.name,)))
     selections = reports.rule_selections(opened.results, on_file)
     write(reports.tables(reports.frame(on_file), "selection", selections=selections))
+
+
+def _search_all(opened: Session, loaded: Suite, pairs: Sequence[str], seeds: Sequence[int]) -> None:
+    """Search each method entry by the rule of `[tuning]`, and print its best trial."""
+    from tlbench import sweep as sweeps
+
+    searches = sweeps.tune_by_rule(loaded, opened.results, opened.data_root(loaded), opened.run, pairs=pairs, seeds=seeds)
+    for name, best in searches:
+        if isinstance(best, TlbenchError):
+            console.warn(f"{name}: {best}")
+        else:
+            console.warn(f"{name}: trial {best.trial} of {best.trials} has the highest {best.rule.name}, {best.value:.4g}")
 
 
 def _load(suite: str, method: str, into: Path | None) -> Suite:

@@ -13,7 +13,8 @@ import numpy as np
 
 from tlbench import selection
 from tlbench.errors import TlbenchError, unknown_name
-from tlbench.reports.rule_selections import candidates_of, latest_records_of_candidates, rule_number, with_unadapted
+from tlbench.records.rule_numbers import candidates_of, rule_number
+from tlbench.reports.rule_selections import latest_records_of_candidates, with_unadapted
 from tlbench.terms import Cost, Record
 
 SUMMED = ("wall_seconds", "train_seconds", "compile_seconds", "selection_seconds", "energy_joules")

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tlbench import selection
-from tlbench.errors import TlbenchError
-from tlbench.records.candidates import label_free_facts, sealed_facts
+from tlbench.records.rule_numbers import Candidates, candidates_of, facts_of, number_of
 from tlbench.reports.statistics.intervals import Array
 from tlbench.terms import Record
 
@@ -31,9 +30,7 @@ WHOLE = ("positions", "labeled", "source_labels", "mixed_partners")
 """The arrays that all candidates of a case share."""
 LABELS = (1, 5, 10)
 """The labelled samples a class of the rules `k_labels_<k>`."""
-Candidates = dict[str, Array]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-"""The arrays of candidates, T of them along the first axis."""
 
 
 def rule_selections(results: Path, records: Iterable[Record]) -> pd.DataFrame | None:
@@ -77,14 +74,6 @@ def latest_records_of_candidates(records: Iterable[Record]) -> dict[tuple[Any, .
         if record.status == "done" and record.scores.label_free_facts and record.scores.sealed_facts:
             latest[record.suite, record.suite_version, record.pair, record.seed, record.entry] = record
     return latest
-
-
-def candidates_of(results: Path, record: Record) -> Candidates | None:
-    """What is stored of the candidates of a record; None where a file is missing."""
-    names = record.scores.label_free_facts, record.scores.sealed_facts
-    facts = None if names[0] is None else label_free_facts(results, record.suite, names[0])
-    sealed = None if names[1] is None else sealed_facts(results, record.suite, names[1])
-    return None if facts is None or sealed is None else {**facts, **sealed}
 
 
 def with_unadapted(case: Candidates, base: Candidates | None) -> Candidates:
@@ -170,12 +159,12 @@ def _choices(case: Candidates, seed: int) -> Iterator[tuple[str, int, tuple[Any,
 def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Indices]]:
     """The name of each rule, its numbers (T,) of the candidates, and the scored samples whose labels it read."""
     none = np.array([], dtype=np.int64)
-    pool = [_facts(case, number, seed) for number in range(len(case["step"]))]
+    pool = [facts_of(case, number, seed) for number in range(len(case["step"]))]
     for name in selection.rule_names():
         if f"rule_{name}" in case:
             yield name, case[f"rule_{name}"].astype(float), none
         elif {*selection.make_rule(name).required()} <= pool[-1].keys():
-            yield name, np.array([_number(name, facts) for facts in pool]), none
+            yield name, np.array([number_of(name, facts) for facts in pool]), none
     classes = case["target_outputs"].shape[2] - 1 if "target_outputs" in case else len(case["labeled"]) // max(LABELS)
     for labels in LABELS:
         count = labels * classes
@@ -184,51 +173,6 @@ def _numbers(case: Candidates, seed: int) -> Iterator[tuple[str, Array, Indices]
             -case["labeled_losses"][:, :count].astype(float).mean(1),
             case["labeled"][:count].astype(np.int64),
         )
-
-
-def rule_number(case: Candidates, rule: str, position: int, seed: int) -> float:
-    """The number of one candidate under a rule; NaN where it has none.
-
-    Args:
-        case: the candidates.
-        rule: the name of a rule that reads no label of a target sample.
-        position: of the candidate.
-        seed: of the case.
-    """
-    if f"rule_{rule}" in case:
-        return float(case[f"rule_{rule}"][position])
-    return _number(rule, _facts(case, position, seed))
-
-
-def _number(rule: str, facts: dict[str, Any]) -> float:
-    """The number of a rule; NaN where it has none."""
-    try:
-        return selection.score(rule, **{name: facts[name] for name in selection.make_rule(rule).required()})
-    except (TlbenchError, KeyError, np.linalg.LinAlgError):
-        return float("nan")
-
-
-def _facts(case: Candidates, number: int, seed: int) -> dict[str, Any]:
-    """What rules may read of one candidate, by the names of `selection.Facts`."""
-    facts: dict[str, Any] = {"step": int(case["step"][number]), "seed": abs(seed)}
-    for side in ("source", "target"):
-        if (outputs := case.get(f"{side}_outputs")) is not None and np.isfinite(outputs[number]).all():
-            facts[f"{side}_logits"] = logits_of(outputs[number])
-    if "source_logits" in facts:
-        facts["source_labels"] = case["source_labels"]
-    if "target_logits" in facts:
-        pool = case["target_outputs"]
-        facts["pool_logits"] = np.stack([logits_of(one) for one in pool if np.isfinite(one).all()])
-        mixed = case.get("mixed_classes")
-        if mixed is not None and mixed[number].max() < facts["target_logits"].shape[1]:
-            facts["mixed_logits"] = np.eye(facts["target_logits"].shape[1])[mixed[number]]
-            facts["mixed_indices"] = np.stack((np.arange(mixed.shape[1]), case["mixed_partners"]), axis=1)
-    return facts
-
-
-def logits_of(outputs: Array) -> Array:
-    """The class scores (n, C) of stored outputs (n, C + 1)."""
-    return outputs[:, :-1].astype(np.float64) + outputs[:, -1:].astype(np.float64)
 
 
 def cross_fitted(correct: Array) -> float:

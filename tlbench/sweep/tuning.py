@@ -7,13 +7,16 @@ selects is computed from the candidates beside the records (`reports.rule_select
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tlbench import methods
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite import MethodEntry, Suite
 from tlbench.sweep.draws import draw, draw_option
+from tlbench.sweep.rules import rules
+from tlbench.sweep.search import LEARNING_RATE, RunCases, SweepResult, run_sweep
 from tlbench.sweep.search_space import Range, search_space
 
 
@@ -21,6 +24,17 @@ def tuning_suites(suite: Suite) -> list[Suite]:
     """The suite of each trial: its method entries `NAME.trial-N` with the options and the learning rate of the trial.
 
     A shallow method without an option that can be drawn has the first trial alone, for the others would be copies of it.
+
+    Raises:
+        TlbenchError: the suite has no table `[tuning]` or `[selection]`, or a range is none of its method entry.
+    """
+    spaces = tuning_spaces(suite)
+    assert suite.tuning is not None
+    return [_trial_suite(suite, trial, spaces) for trial in range(suite.tuning.trials)]
+
+
+def tuning_spaces(suite: Suite) -> dict[str, Mapping[str, Range]]:
+    """The ranges of each method entry of a suite that is tuned; empty where an entry has none.
 
     Raises:
         TlbenchError: the suite has no table `[tuning]` or `[selection]`, or a range is none of its method entry.
@@ -33,8 +47,66 @@ def tuning_suites(suite: Suite) -> list[Suite]:
     unknown = [name for name in suite.tuning.ranges if name not in suite.methods]
     if unknown:
         raise TlbenchError(unknown_name("method entry", unknown[0], suite.methods, "tuning.ranges"))
-    spaces = {name: _space(suite, name) for name in suite.methods}
-    return [_trial_suite(suite, trial, spaces) for trial in range(suite.tuning.trials)]
+    return {name: _space(suite, name) for name in suite.methods}
+
+
+def tune_by_rule(
+    suite: Suite,
+    results: Path,
+    root: Path,
+    run_cases: RunCases,
+    *,
+    pairs: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> Iterator[tuple[str, SweepResult | TlbenchError]]:
+    """Search all method entries of a suite whose trials Optuna proposes, and go on where an entry has no number of the rule.
+
+    The first trial of each is the entry as the suite declares it; an entry that has nothing to search has no other.
+
+    Args:
+        suite: with `[selection]`, and `[tuning]` that names Optuna and the rule.
+        results: the results directory of the trials; the studies lie in its folder `.studies`.
+        root: the data root.
+        run_cases: runs a plan.
+        pairs: the pairs of each trial; empty: all.
+        seeds: the seeds of each trial; empty: those of the suite.
+
+    Yields:
+        Each entry with its best trial, or with the reason why none has a number.
+
+    Raises:
+        TlbenchError: as `tuning_spaces`, or the suite does not allow the rule.
+    """
+    spaces = tuning_spaces(suite)
+    tuning = suite.tuning
+    assert tuning is not None
+    if tuning.rule not in (allowed := [rule.name for rule in rules(suite)]):
+        raise TlbenchError(unknown_name("selection rule of one trial", tuning.rule, allowed, "tuning.rule"))
+    for name, space in spaces.items():
+        ranges = {**space}
+        if tuning.lr is not None and _is_deep(suite, name):
+            ranges[LEARNING_RATE] = Range("float", *tuning.lr, log=True)
+        study = results / ".studies" / suite.name / name
+        try:
+            best: SweepResult | TlbenchError = run_sweep(
+                *(suite, name, tuning.trials if ranges else 1, study, root, run_cases),
+                rule=tuning.rule,
+                pairs=pairs,
+                seeds=seeds,
+                ranges=ranges,
+                results=results,
+                declared_first=True,
+                sampler_seed=tuning.seed,
+            )
+        except TlbenchError as error:
+            best = error
+        yield name, best
+
+
+def _is_deep(suite: Suite, name: str) -> bool:
+    from tlbench.methods.base import DeepMethod
+
+    return issubclass(methods.method_class(suite.methods[name].method or name), DeepMethod)
 
 
 def _space(suite: Suite, name: str) -> Mapping[str, Range]:
@@ -52,15 +124,12 @@ def _space(suite: Suite, name: str) -> Mapping[str, Range]:
 
 def _trial_suite(suite: Suite, trial: int, spaces: Mapping[str, Mapping[str, Range]]) -> Suite:
     """The suite of one trial; the first has the options and the learning rate of the suite."""
-    from tlbench.methods.base import DeepMethod
-
     tuning = suite.tuning
     assert tuning is not None
     trials: dict[str, MethodEntry] = {}
     for name, entry in suite.methods.items():
         method = entry.method or name
-        is_deep = issubclass(methods.method_class(method), DeepMethod)
-        if trial and not spaces[name] and not (is_deep and tuning.lr is not None):
+        if trial and not spaces[name] and not (tuning.lr is not None and _is_deep(suite, name)):
             continue
         options: dict[str, Any] = dict(entry.options)
         if trial:
