@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,15 @@ from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tlbench.suite import Suite
+
+
+class Shown(StrEnum):
+    """The tables of transferability."""
+
+    scores = "scores"
+    clustering = "clustering"
 
 
 def transferability(
@@ -29,13 +39,17 @@ def transferability(
     score: Annotated[
         list[str] | None, typer.Option("--score", metavar="NAME", help="Only this score (repeat for more). Default: all.")
     ] = None,
+    table: Annotated[
+        Shown,
+        typer.Option(help="scores, or clustering: unsupervised transfer, clusters of the target in features of the source."),
+    ] = Shown.scores,
     results: options.Results = Path("results"),
     data: options.DataRoot = None,
     download: options.Download = False,
     markdown: options.Markdown = False,
     json: options.Json = False,
 ) -> None:
-    """Print how well transferability scores choose sources, or backbones, for the targets of a suite."""
+    """Print how well transferability scores choose sources or backbones for the targets of a suite, or cluster the targets."""
     from tlbench import session
     from tlbench.data import resolve_data_root
     from tlbench.transferability import candidates, rendering
@@ -43,6 +57,13 @@ def transferability(
     options.allow_download(download)
     loaded = session.load_suite(suite)
     root = resolve_data_root(data, loaded.path)
+    of, kind = ("sources" if backbones is None else "backbones"), ("markdown" if markdown else "text")
+    heading = f"{loaded.name} v{loaded.version}"
+    if table is Shown.clustering:
+        if method or score:
+            raise TlbenchError("--table clustering reads no record and no score. Leave --method and --score out.")
+        _show_clusters(loaded, root, backbones, kind, json=json)
+        return
     if backbones is not None:
         if method:
             raise TlbenchError("--method names records of sources, and --backbones scores backbones. Leave one of them out.")
@@ -52,8 +73,22 @@ def transferability(
     if json:
         console.echo_json(rendering.as_json(scored, loaded.name))
         return
-    title = f"{loaded.name} v{loaded.version}: transferability of {'sources' if backbones is None else 'backbones'}"
-    console.echo(rendering.render(scored, title, "markdown" if markdown else "text").rstrip("\n"))
+    console.echo(rendering.render(scored, f"{heading}: transferability of {of}", kind).rstrip("\n"))
+
+
+def _show_clusters(suite: Suite, root: Path, backbones: Path | None, kind: str, *, json: bool) -> None:
+    """Print unsupervised transfer by the sources of a suite, or by the backbones of a file."""
+    from tlbench.transferability import clustering, clustering_tables
+
+    if backbones is None:
+        clustered, of = clustering.cluster_pairs(suite, root), "features of the source"
+    else:
+        clustered, of = clustering.cluster_backbones(suite, root, _tables(backbones)), "frozen backbones"
+    if json:
+        console.echo_json(clustering_tables.as_json(clustered, suite.name))
+        return
+    title = f"{suite.name} v{suite.version}: unsupervised transfer, clusters of the target by {of}"
+    console.echo(clustering_tables.render(clustered, title, kind).rstrip("\n"))
 
 
 def _records(results: Path, suite: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from tlbench import transferability
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.transferability.evaluation import evaluate
 from tlbench.transferability.inputs import Floats
-from tlbench.transferability.samples import Samples, domain_samples, with_backbone
+from tlbench.transferability.samples import DomainSamples, Samples, with_backbone
 
 if TYPE_CHECKING:
     from tlbench.suite import Suite
@@ -78,21 +78,20 @@ def score_sources(suite: Suite, root: Path, frame: pd.DataFrame, entry: str = ""
     table = table[table.notna().sum(axis=1) > 1]
     if table.empty:
         raise TlbenchError(f"No target of suite {suite.name} has two sources with records of {entry}. Run more pairs.")
-    samples = domain_samples(suite, sorted({*table.index, *table.columns}), root)
+    samples = DomainSamples(suite, sorted({*table.index, *table.columns}), root)
     names, truth = _names(scores, OF_SOURCES), table.to_numpy(dtype=np.float64)
     values = {name: np.full(table.shape, np.nan) for name in names}
     for column, source in enumerate(table.columns):
-        classifier, accuracy = (
-            _source_classifier(samples[source]) if {"leep", "nce", "source_accuracy"} & set(names) else (None, 0)
-        )
+        classifier: tuple[Any, float] | None = None  # features of the source are the same for each target
         for line, target in enumerate(table.index):
             if np.isnan(truth[line, column]):
                 continue
-            arrays = _source_arrays(samples[source], samples[target], classifier, accuracy)
+            (of_source,), of_target = samples.of_pair([source], target)
+            if classifier is None and {"leep", "nce", "source_accuracy"} & set(names):
+                classifier = _source_classifier(of_source)
+            arrays = _source_arrays(of_source, of_target, *(classifier or (None, 0.0)))
             for name in names:
-                values[name][line, column] = (
-                    transferability.score(name, **arrays) if name != "source_size" else samples[source].total
-                )
+                values[name][line, column] = transferability.score(name, **arrays) if name != "source_size" else of_source.total
     return Scored(tuple(table.index), tuple(table.columns), values, truth, f"{metric} of {entry} in the records")
 
 
@@ -118,11 +117,11 @@ def score_backbones(suite: Suite, root: Path, backbones: Mapping[str, Mapping[st
     values = {name: np.zeros(truth.shape) for name in names}
     for column, table in enumerate(backbones.values()):
         changed = with_backbone(suite, table)
-        samples = domain_samples(changed, targets, root)
+        samples = DomainSamples(changed, targets, root)
         size = _parameters(changed, root, targets[0]) if "model_size" in names else 0
         for line, target in enumerate(targets):
             for split in range(PROBE_SPLITS):
-                scored, rest = _split(samples[target], split)
+                scored, rest = _split(samples.of_domain(target), split)
                 truth[line, column] += 100 * _probe(scored, rest) / PROBE_SPLITS
                 arrays: dict[str, Any] = {
                     "target_features": scored.features,

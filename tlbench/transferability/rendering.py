@@ -21,11 +21,11 @@ def render(scored: Scored, title: str, format: str = "text") -> str:
         [
             str(score),
             "yes" if scored.reads_target_labels(str(score)) else "no",
-            _with_margin(line["regret"], line["regret_margin"], 2),
+            with_margin(line["regret"], line["regret_margin"], 2),
             f"{line['worst_regret']:.2f}",
-            _with_margin(line["weighted_tau"], line["weighted_tau_margin"], 2),
+            with_margin(line["weighted_tau"], line["weighted_tau_margin"], 2),
             f"{line['best_chosen']:.3g} / {line['targets']:.0f}",
-            _with_margin(line["gain_on_trivial"], line["gain_on_trivial_margin"], 2, signed=True),
+            with_margin(line["gain_on_trivial"], line["gain_on_trivial_margin"], 2, signed=True),
         ]
         for score, line in evaluation.to_dict("index").items()
     ]
@@ -62,25 +62,32 @@ def as_json(scored: Scored, suite: str) -> dict[str, Any]:
         "truth": scored.truth,
         "targets": list(scored.targets),
         "candidates": list(scored.candidates),
-        "accuracies": _finite(scored.truth_TK.tolist()),
-        "scores": {name: _finite(values.tolist()) for name, values in scored.scores.items()},
+        "accuracies": finite_values(scored.truth_TK.tolist()),
+        "scores": {name: finite_values(values.tolist()) for name, values in scored.scores.items()},
         "evaluation": {
-            str(name): {"reads_target_labels": scored.reads_target_labels(str(name)), **_finite(line)}
+            str(name): {"reads_target_labels": scored.reads_target_labels(str(name)), **finite_values(line)}
             for name, line in scored.evaluation().to_dict("index").items()
         },
     }
 
 
-def _with_margin(value: float, margin: float, decimals: int, *, signed: bool = False) -> str:
-    """A number with its margin, as in "1.20 ± 0.30"."""
+def with_margin(value: float, margin: float, decimals: int, *, signed: bool = False) -> str:
+    """A number with its margin, as in "1.20 ± 0.30".
+
+    Args:
+        value: the number.
+        margin: its margin of error; NaN: none is shown.
+        decimals: the decimals of both.
+        signed: whether a positive number has a plus.
+    """
     number = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     return number if math.isnan(margin) else f"{number} ± {margin:.{decimals}f}"
 
 
-def _finite(value: Any) -> Any:
+def finite_values(value: Any) -> Any:
     """Nested values with None in the place of NaN."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite_values(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_finite(one) for one in value]
+        return [finite_values(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,29 +29,61 @@ class Samples:
     total: int
 
 
-def domain_samples(suite: Suite, names: list[str], root: Path) -> dict[str, Samples]:
-    """The samples of some domains of a suite, at most `MAX_SAMPLES` each; a frozen backbone gives the features.
+class DomainSamples:
+    """The samples of some domains of a suite, at most `MAX_SAMPLES` each; a frozen backbone gives the features."""
 
-    Raises:
-        TlbenchError: a domain cannot be loaded, is no classification, or has features that a source must be fitted for.
-    """
-    import torch
+    def __init__(self, suite: Suite, names: list[str], root: Path) -> None:
+        """Load the named domains from the data root.
 
-    from tlbench import runner
-    from tlbench.engine.frozen import with_frozen_features
+        Raises:
+            TlbenchError: a domain cannot be loaded, is no classification, or has samples of another shape than the others.
+        """
+        import torch
 
-    domains: Mapping[str, Domain] = runner.load_domains(suite, names, root)
-    for name, domain in domains.items():
-        if not domain.classes or domain.tasks or domain.samples.y.ndim != 1:
-            raise TlbenchError(f"domains.{name}: Scores of transferability are of a classification with one label a sample.")
-    if suite.net.frozen:
-        suite = runner.plan.with_files(suite, root, set(suite.methods))
-        domains = with_frozen_features(suite, domains, torch.device("cpu"))[1].domains
-    classes = sorted({name for domain in domains.values() for name in domain.classes})
-    shapes = {tuple(domain.samples.x.shape[1:]) for domain in domains.values()}
-    if len(shapes) > 1:
-        raise TlbenchError(f"The domains of suite {suite.name} have samples of {len(shapes)} shapes. Scores compare one shape.")
-    return {name: _samples(domain, classes) for name, domain in domains.items()}
+        from tlbench import runner
+        from tlbench.engine.frozen import with_frozen_features
+
+        domains: Mapping[str, Domain] = runner.load_domains(suite, names, root)
+        for name, domain in domains.items():
+            if not domain.classes or domain.tasks or domain.samples.y.ndim != 1:
+                raise TlbenchError(
+                    f"domains.{name}: Scores of transferability are of a classification with one label a sample."
+                )
+        if suite.net.frozen:
+            suite = runner.plan.with_files(suite, root, set(suite.methods))
+            domains = with_frozen_features(suite, domains, torch.device("cpu"))[1].domains
+        shapes = {tuple(domain.samples.x.shape[1:]) for domain in domains.values() if domain.unfitted is None}
+        if len(shapes) > 1:
+            raise TlbenchError(
+                f"The domains of suite {suite.name} have samples of {len(shapes)} shapes. Scores compare one shape."
+            )
+        self._domains = domains
+        self._classes = sorted({name for domain in domains.values() for name in domain.classes})
+        self._samples: dict[int, tuple[Domain, Samples]] = {}
+
+    def of_domain(self, name: str) -> Samples:
+        """The samples of a domain by itself; features that are fitted on a source are fitted on its own samples."""
+        return self._of(self._domains[name])
+
+    def of_pair(self, sources: Sequence[str], target: str) -> tuple[list[Samples], Samples]:
+        """The samples of the sources and the target of a pair, with features that are fitted on these sources.
+
+        Raises:
+            TlbenchError: the domains have features that cannot be fitted together.
+        """
+        from tlbench.data.fitted_features import fit_features
+
+        fitted, fitted_target = fit_features([self._domains[name] for name in sources], self._domains[target])
+        return [self._of(domain) for domain in fitted], self._of(fitted_target)
+
+    def _of(self, domain: Domain) -> Samples:
+        """At most `MAX_SAMPLES` samples of a domain as vectors; those of a loaded one are made once."""
+        if id(domain) in self._samples:
+            return self._samples[id(domain)][1]
+        samples = _samples(domain, self._classes)
+        if any(domain is loaded for loaded in self._domains.values()):
+            self._samples[id(domain)] = domain, samples
+        return samples
 
 
 def _samples(domain: Domain, classes: list[str]) -> Samples:
