@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from command_line import tlbench
 
-from tlbench import published, records, session
+from tlbench import published, records, reports, session
 from tlbench.errors import TlbenchError
 from tlbench.published import random_search, search_text
-from tlbench.reports.domain_selection import by_configuration, select, validation_pairs
-from tlbench.suite.pairs import pair_label
+from tlbench.reports.domain_selection import by_configuration, select
+from tlbench.suite.pairs import pair_label, validation_pairs
 from tlbench.sweep.draws import draw
 
 SUITE = """
@@ -101,16 +101,19 @@ def test_a_search_runs_resumes_and_selects_by_each_rule(search, tmp_path):
         ).items()
     }
     pair = (("b", "c"), "a")
-    values = {
-        name: (scored["c:b"].scores.target_accuracy + scored["b:c"].scores.target_accuracy) / 2
-        for name, scored in of_vrex.items()
-    }
+    values = {name: (scored["c:b"].target + scored["b:c"].target) / 2 for name, scored in of_vrex.items()}
     expected = max(values, key=values.get)
     selected = select("leave_one_domain_out", of_vrex, pair)
     assert selected.configuration == expected and selected.value == pytest.approx(values[expected])
-    assert accuracies["leave_one_domain_out", "VREx", "b+c:a"] == pytest.approx(
-        100 * of_vrex[expected]["b+c:a"].scores.target_accuracy
-    )
+    assert accuracies["leave_one_domain_out", "VREx", "b+c:a"] == pytest.approx(100 * of_vrex[expected]["b+c:a"].target)
+    (table,) = reports.tables(reports.frame(on_file), "selection")
+    means = {rule: [] for rule in ("source_validation", "leave_one_domain_out", "oracle")}
+    for (rule, row, _), accuracy in accuracies.items():
+        if row == "VREx":
+            means[rule].append(accuracy)
+    tidy = table.data[(table.data["entry"] == "vrex") & (table.data["quantity"] == "accuracy")].set_index("subgroup")["value"]
+    assert tidy.to_dict() == pytest.approx({rule: sum(of) / 3 for rule, of in means.items()})
+    assert "(" in table.cells.loc["vrex", "oracle (target labels)"] and "(" not in table.cells.loc["source_only"].iloc[-1]
     for row in ("ERM", "VREx"):
         for label in FIGURES["oracle"]:
             others = [accuracies[rule, row, label] for rule in ("source_validation", "leave_one_domain_out")]

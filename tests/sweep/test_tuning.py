@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from command_line import tlbench
 from tiny_suite import CPU, SUITE, blobs, domain, suite
 
-from tlbench import engine, records, reports
+from tlbench import engine, records, reports, session
 from tlbench.errors import TlbenchError
 from tlbench.records.candidates import label_free_facts
 from tlbench.records.rule_numbers import rule_number
+from tlbench.suite.pairs import pair_label, validation_pairs
+from tlbench.suite.tuning import Tuning
 from tlbench.sweep import tune_by_rule, tuning_suites
 
 TABLES = {"selection": {"checkpoints": 1}, "tuning": {"trials": 3, "lr": [1e-4, 1e-1]}}
@@ -152,3 +155,15 @@ def test_what_is_wrong_with_the_rule_of_optuna():
         tables = {"selection": {"checkpoints": 1}, "tuning": OPTUNA | {"rule": rule}}
         with pytest.raises(TlbenchError, match=words):
             next(tune_by_rule(suite(methods=ENTRIES, **tables), Path("nowhere"), Path(), lambda plan, results: []))
+
+
+def test_where_no_target_is_granted_trials_run_on_the_pairs_of_a_cross_validation():
+    """Such a suite needs no facts of a target."""
+    loaded = session.load_suite("rotated_mnist")
+    loaded = dataclasses.replace(loaded, tuning=Tuning(trials=2), selection=None)
+    trials = tuning_suites(loaded)
+    assert len(trials[0].pairs) == 6 + 6 * 5 and trials[0].pairs[:6] == loaded.pairs
+    (pair,) = (pair for pair in loaded.pairs if pair[1] == "angle_0")
+    assert tuning_suites(loaded, [pair_label(pair)])[1].pairs == (pair, *validation_pairs(pair))
+    with pytest.raises(TlbenchError, match="angle_9"):
+        tuning_suites(loaded, ["angle_90:angle_0"])

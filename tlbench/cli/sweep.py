@@ -119,9 +119,9 @@ def _tune(opened: Session, loaded: Suite, pairs: Sequence[str], seeds: Sequence[
         if rule:
             _search_all(opened, loaded, pairs, seeds)
         else:
-            suites = sweeps.tuning_suites(loaded)
+            suites = sweeps.tuning_suites(loaded, pairs)
             for number, one in enumerate(suites):
-                (plan,) = opened.plan([one], pairs=pairs, seeds=seeds)
+                (plan,) = opened.plan([one], seeds=seeds)
                 finished = opened.run(plan)
                 console.warn(f"trial {number} of {len(suites)}: {len(finished)} cases run, {len(plan.on_file)} on file")
     on_file = list(records.iterate_records(opened.results, (loaded.name,)))

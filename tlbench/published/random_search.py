@@ -17,9 +17,9 @@ from pydantic import Field
 from tlbench import session, sweep
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.progress import Style
-from tlbench.reports.domain_selection import by_configuration, selected_accuracy, validation_pairs
+from tlbench.reports.domain_selection import by_configuration, selected_accuracy
 from tlbench.suite import MethodEntry, Suite
-from tlbench.suite.pairs import Pair, pair_label
+from tlbench.suite.pairs import Pair, pair_label, validation_pairs
 from tlbench.sweep.draws import draw
 from tlbench.terms import Record, Strict
 

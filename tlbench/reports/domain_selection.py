@@ -10,31 +10,40 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tlbench.suite.pairs import Pair, pair_label
+from tlbench.suite.pairs import Pair, pair_label, validation_pairs
 from tlbench.terms import Record
 
-Scored = Mapping[str, Record]
-"""The finished records of a configuration and seed by pair, such as "a+b:c"."""
+
+@dataclass(frozen=True)
+class Accuracies:
+    """The accuracies of one finished case, as shares; None where one was not measured."""
+
+    source: float | None
+    """On held-out samples of the sources."""
+    target: float | None
 
 
-def source_validation(records: Scored, pair: Pair) -> float | None:
+Scored = Mapping[str, Accuracies]
+"""The accuracies of a configuration and seed by pair, such as "a+b:c"."""
+
+
+def source_validation(scored: Scored, pair: Pair) -> float | None:
     """The accuracy on held-out samples of the sources, which DomainBed calls IID; None where it was not measured."""
-    record = records.get(pair_label(pair))
-    return None if record is None else record.scores.source_accuracy
+    case = scored.get(pair_label(pair))
+    return None if case is None else case.source
 
 
-def leave_one_domain_out(records: Scored, pair: Pair) -> float | None:
+def leave_one_domain_out(scored: Scored, pair: Pair) -> float | None:
     """The mean over the sources of the accuracy on each after a training on the others; None where one was not measured."""
-    scored = [records.get(pair_label(one)) for one in validation_pairs(pair)]
-    accuracies = [record.scores.target_accuracy for record in scored if record is not None]
-    measured = [accuracy for accuracy in accuracies if accuracy is not None]
-    return fmean(measured) if measured and len(measured) == len(scored) else None
+    cases = [scored.get(pair_label(one)) for one in validation_pairs(pair)]
+    measured = [case.target for case in cases if case is not None and case.target is not None]
+    return fmean(measured) if measured and len(measured) == len(cases) else None
 
 
-def oracle(records: Scored, pair: Pair) -> float | None:
+def oracle(scored: Scored, pair: Pair) -> float | None:
     """The accuracy on the target itself, an upper bound and no rule that a user has; None where it was not measured."""
-    record = records.get(pair_label(pair))
-    return None if record is None else record.scores.target_accuracy
+    case = scored.get(pair_label(pair))
+    return None if case is None else case.target
 
 
 RULES: dict[str, Callable[[Scored, Pair], float | None]] = {
@@ -42,7 +51,7 @@ RULES: dict[str, Callable[[Scored, Pair], float | None]] = {
     "leave_one_domain_out": leave_one_domain_out,
     "oracle": oracle,
 }
-"""The rules by name: functions of the records of a configuration and of a pair, of which the highest number is selected."""
+"""The rules by name: functions of the accuracies of a configuration and of a pair, of which the highest number is selected."""
 TITLES = {
     "source_validation": "source validation",
     "leave_one_domain_out": "leave-one-domain-out cross-validation",
@@ -62,23 +71,18 @@ class Selected:
     """A share."""
 
 
-def validation_pairs(pair: Pair) -> list[Pair]:
-    """Each source of a pair as the target of the other sources, for cross-validation; none of a pair with one source."""
-    sources, _ = pair
-    return [(tuple(other for other in sources if other != one), one) for one in sources if len(sources) > 1]
-
-
 def by_configuration(records: Iterable[Record], configuration: Callable[[Record], str]) -> dict[str, dict[int, Scored]]:
-    """The finished records by configuration, seed and pair.
+    """The accuracies of finished records by configuration, seed and pair.
 
     Args:
         records: of one method.
         configuration: the name of the configuration of a record.
     """
-    grouped: dict[str, dict[int, dict[str, Record]]] = {}
+    grouped: dict[str, dict[int, dict[str, Accuracies]]] = {}
     for record in records:
         if record.status == "done":
-            grouped.setdefault(configuration(record), {}).setdefault(record.seed, {})[record.pair] = record
+            accuracies = Accuracies(record.scores.source_accuracy, record.scores.target_accuracy)
+            grouped.setdefault(configuration(record), {}).setdefault(record.seed, {})[record.pair] = accuracies
     return {name: dict(by_seed) for name, by_seed in grouped.items()}
 
 
@@ -87,15 +91,15 @@ def select(rule: str, configurations: Mapping[str, Scored], pair: Pair) -> Selec
 
     Args:
         rule: a name in `RULES`.
-        configurations: the records of one seed, by configuration.
+        configurations: the accuracies of one seed, by configuration.
         pair: the sources and the target.
 
     Returns:
         None where no configuration has both a number of the rule and a target accuracy.
     """
     selected: Selected | None = None
-    for name, records in configurations.items():
-        value, accuracy = RULES[rule](records, pair), oracle(records, pair)
+    for name, scored in configurations.items():
+        value, accuracy = RULES[rule](scored, pair), oracle(scored, pair)
         if value is not None and accuracy is not None and (selected is None or value > selected.value):
             selected = Selected(name, value, accuracy)
     return selected

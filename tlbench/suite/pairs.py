@@ -35,6 +35,12 @@ def pairs_of_all(table: Mapping[str, Any], names: Sequence[str]) -> list[Pair]:
     return pairs
 
 
+def validation_pairs(pair: Pair) -> list[Pair]:
+    """Each source of a pair as the target of the other sources, for cross-validation; none of a pair with one source."""
+    sources, _ = pair
+    return [(tuple(other for other in sources if other != one), one) for one in sources if len(sources) > 1]
+
+
 def parse_pairs(value: Any, names: Sequence[str]) -> tuple[tuple[Pair, ...], list[str]]:
     """The pairs of the table `[pairs]` without repetition, and all errors in it.
 

@@ -14,20 +14,26 @@ from typing import Any
 from tlbench import methods
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.suite import MethodEntry, Suite
+from tlbench.suite.pairs import Pair, pair_label, validation_pairs
 from tlbench.sweep.draws import draw, draw_option
 from tlbench.sweep.rules import rules
 from tlbench.sweep.search import LEARNING_RATE, RunCases, SweepResult, run_sweep
 from tlbench.sweep.search_space import Range, search_space
 
 
-def tuning_suites(suite: Suite) -> list[Suite]:
+def tuning_suites(suite: Suite, pairs: Sequence[str] = ()) -> list[Suite]:
     """The suite of each trial: its method entries `NAME.trial-N` with the options and the learning rate of the trial.
 
     A shallow method without an option that can be drawn has the first trial alone, for the others would be copies of it.
 
+    Args:
+        suite: with `[tuning]`, and `[selection]` unless methods see no target sample.
+        pairs: pairs such as "a+b:c"; empty: all of the suite. `trial_pairs` adds those of a cross-validation.
+
     Raises:
-        TlbenchError: the suite has no table `[tuning]` or `[selection]`, or a range is none of its method entry.
+        TlbenchError: the suite has no such table or pair, or a range is none of its method entry.
     """
+    suite = dataclasses.replace(suite, pairs=trial_pairs(suite, pairs))
     spaces = tuning_spaces(suite)
     assert suite.tuning is not None
     return [_trial_suite(suite, trial, spaces) for trial in range(suite.tuning.trials)]
@@ -39,7 +45,7 @@ def tuning_spaces(suite: Suite) -> dict[str, Mapping[str, Range]]:
     Raises:
         TlbenchError: the suite has no table `[tuning]` or `[selection]`, or a range is none of its method entry.
     """
-    if suite.tuning is None or suite.selection is None:
+    if suite.tuning is None or (suite.selection is None and not _is_generalization(suite)):
         raise TlbenchError(
             f"Suite {suite.name} has no table [{'tuning' if suite.tuning is None else 'selection'}], and a tuning of all its "
             "method entries needs [tuning] and [selection]. Add it, or name one entry with --method."
@@ -77,8 +83,8 @@ def tune_by_rule(
     Raises:
         TlbenchError: as `tuning_spaces`, or the suite does not allow the rule.
     """
-    spaces = tuning_spaces(suite)
-    tuning = suite.tuning
+    suite = dataclasses.replace(suite, pairs=trial_pairs(suite, pairs))
+    spaces, tuning = tuning_spaces(suite), suite.tuning
     assert tuning is not None
     if tuning.rule not in (allowed := [rule.name for rule in rules(suite)]):
         raise TlbenchError(unknown_name("selection rule of one trial", tuning.rule, allowed, "tuning.rule"))
@@ -91,7 +97,6 @@ def tune_by_rule(
             best: SweepResult | TlbenchError = run_sweep(
                 *(suite, name, tuning.trials if ranges else 1, study, root, run_cases),
                 rule=tuning.rule,
-                pairs=pairs,
                 seeds=seeds,
                 ranges=ranges,
                 results=results,
@@ -101,6 +106,29 @@ def tune_by_rule(
         except TlbenchError as error:
             best = error
         yield name, best
+
+
+def trial_pairs(suite: Suite, pairs: Sequence[str] = ()) -> tuple[Pair, ...]:
+    """The pairs of trials: those of the suite, and where no target is granted, those that leave one more domain out.
+
+    Args:
+        suite: of the trials.
+        pairs: pairs such as "a+b:c"; empty: all of the suite.
+
+    Raises:
+        TlbenchError: the suite lacks a pair.
+    """
+    labels = [pair_label(pair) for pair in suite.pairs]
+    if errors := [unknown_name(f"pair of suite {suite.name}", pair, labels, "--pair") for pair in pairs if pair not in labels]:
+        raise TlbenchError("\n".join(errors))
+    asked = [pair for pair in suite.pairs if not pairs or pair_label(pair) in pairs]
+    inner = [one for pair in asked for one in validation_pairs(pair)] if _is_generalization(suite) else []
+    return tuple(dict.fromkeys((*asked, *inner)))
+
+
+def _is_generalization(suite: Suite) -> bool:
+    """Whether methods see no target sample, so that the label-free facts of a target choose nothing."""
+    return "target" not in suite.protocol.grants and not suite.protocol.target_labels
 
 
 def _is_deep(suite: Suite, name: str) -> bool:
