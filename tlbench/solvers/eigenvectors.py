@@ -24,15 +24,16 @@ def leading_eigenpairs(
 ) -> tuple[Tensor, Tensor]:
     """The leading eigenvalues (K,), the largest first, and eigenvectors (R, K) of a symmetric operator.
 
-    The space grows by the residuals of a whole block, orthogonalised twice. The iteration stops where the residuals of the K
-    leading vectors are below `tolerance` times the largest eigenvalue, or after `rounds`.
+    The space grows by the residuals of a whole block, orthogonalised twice. The iteration stops where the residual of each of
+    the K leading vectors is below `tolerance` times its own eigenvalue, or below the rounding of the largest one, or after
+    `rounds`.
 
     Args:
         apply: vectors (R, B) -> the operator times the vectors (R, B).
         width: R.
         count: K; fewer come back where R is smaller.
         like: a tensor of the dtype and the device to work in.
-        tolerance: of the residuals, relative to the largest eigenvalue.
+        tolerance: of the residuals, each relative to its own eigenvalue: columns of small scale give small eigenvalues.
         start: vectors (R, K) to start from; the rest of the first block is drawn from a fixed seed.
         rounds: at most.
         note: is told where they end above the tolerance.
@@ -44,13 +45,16 @@ def leading_eigenpairs(
         initial[:, : start.shape[1]] = start[:, :block]
     basis, _ = torch.linalg.qr(initial)
     images = apply(basis)
+    rounding, smallest = width * torch.finfo(basis.dtype).eps / tolerance, torch.finfo(basis.dtype).tiny
     for _ in range(rounds):
         projected = basis.T @ images
         values, rotation = torch.linalg.eigh((projected + projected.T) / 2)
         values, rotation = values[-block:].flip(0), rotation[:, -block:].flip(1)
         vectors, mapped = basis @ rotation, images @ rotation
         residuals = mapped - vectors * values
-        size = float(residuals[:, :count].norm(dim=0).max()) / max(float(values[0].abs()), torch.finfo(values.dtype).tiny)
+        lengths_K, unit_K = residuals[:, :count].norm(dim=0), values[:count].abs()
+        unit_K = unit_K.clamp_min(max(float(unit_K[0]) * rounding, smallest))
+        size = float((lengths_K / unit_K).max())
         if size <= tolerance or basis.shape[1] == width:
             break
         if basis.shape[1] + block > min(max(MAX_KRYLOV_COLUMNS, 6 * block), width):
@@ -63,8 +67,8 @@ def leading_eigenpairs(
     else:
         if note is not None:
             note(
-                f"The eigenvectors stopped after {rounds} iterations; the largest residual is {size:.1g} of the largest "
-                f"eigenvalue, above the tolerance {tolerance:.0g}."
+                f"The eigenvectors stopped after {rounds} iterations; the largest residual is {size:.1g} of its eigenvalue, "
+                f"above the tolerance {tolerance:.0g}."
             )
     return values[:count], vectors[:, :count]
 

@@ -89,7 +89,7 @@ def leading_components(
         mismatch_RQ: F = Z'E.
         penalty: the diagonal of G (R,), or one number for all of it.
         count: K; fewer come back where there are fewer columns.
-        tolerance: of the iteration, relative to the largest eigenvalue.
+        tolerance: of the iteration, for each component relative to its own eigenvalue.
         start: coefficients (R, K) to start the iteration from.
         note: is told where the iteration ends above the tolerance.
 
@@ -122,10 +122,16 @@ def leading_components(
     return values, fix_signs(inverse_root(vectors) / root)
 
 
-def scale_components(values_K: Tensor, coefficients_RK: Tensor, scale: str) -> Tensor:
+def scale_components(values_K: Tensor, coefficients_RK: Tensor, scale: str, note: Note | None = None) -> Tensor:
     """Coefficients of unit length (`coefficients`), or with components of unit scatter, C'Z'HZ C = I (`scatter`).
 
-    Components without scatter are left out: they are the same for every sample.
+    Components without scatter are left out: they are the same for every sample, or hidden by columns of far larger scale.
+
+    Args:
+        values_K: eigenvalues (K,), the largest first.
+        coefficients_RK: their coefficients (R, K).
+        scale: `coefficients` or `scatter`.
+        note: is told of components that are left out.
 
     Raises:
         TlbenchError: No component has any scatter.
@@ -133,5 +139,7 @@ def scale_components(values_K: Tensor, coefficients_RK: Tensor, scale: str) -> T
     retained = values_K > values_K[0] * len(values_K) * torch.finfo(values_K.dtype).eps
     if not bool(retained.any()):
         raise TlbenchError("All samples are identical, so that there are no components to find. Check the data and `prepare`.")
+    if note is not None and not bool(retained.all()):
+        note(f"{int((~retained).sum())} of {len(retained)} components have a scatter below rounding and are left out.")
     values, coefficients = values_K[retained], coefficients_RK[:, retained]
     return coefficients / (coefficients.norm(dim=0) if scale == "coefficients" else values.sqrt())

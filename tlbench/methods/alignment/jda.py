@@ -25,6 +25,7 @@ class JDA(ShallowMethod):
     """
 
     reads = frozenset({"source", "target"})
+    version = 2
     kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the samples (dual); primal: of the columns")
     gamma: float | None = Field(None, gt=0, description="rbf: exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(100, ge=1, description="components")
@@ -61,7 +62,7 @@ class JDA(ShallowMethod):
             contrasts = self.contrasts(marginal, classes, source.y, labels)
             mismatch = design.transpose_matmul(components.normalize_contrasts(contrasts))
             solution = components.leading_components(scatter, mismatch, self.penalty, count, start=vectors, note=self.note)
-            vectors, weights = solution[1], components.scale_components(*solution, "coefficients")
+            vectors, weights = solution[1], components.scale_components(*solution, "coefficients", self.note)
             features = self.normalize(design.matmul(weights))
             scores = shallow.fit_learner(self, features[: len(source)], source.y, task)
             previous, labels = labels, scores(features[len(source) :]).argmax(dim=1)

@@ -28,6 +28,7 @@ class TCA(ShallowMethod):
 
     reads = frozenset({"source", "target"})
     tasks = shallow.BOTH_TASKS
+    version = 2
     kernel: Kernel = Field("linear", description="linear and rbf: coefficients of the samples (dual); primal: of the columns")
     gamma: float | None = Field(None, gt=0, description="rbf: exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(100, ge=1, description="transfer components")
@@ -52,7 +53,7 @@ class TCA(ShallowMethod):
         values, vectors = components.leading_components(
             components.Scatter(design), mismatch, self.penalty, count, note=self.note
         )
-        weights = components.scale_components(values, vectors, self.scale)
+        weights = components.scale_components(values, vectors, self.scale, self.note)
         features = design.matmul(weights)[: len(source)]
         scores = shallow.fit_learner(self, features, source.y, task)
 

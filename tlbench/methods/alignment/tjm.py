@@ -26,6 +26,7 @@ class TJM(ShallowMethod):
 
     reads = frozenset({"source", "target"})
     tasks = shallow.BOTH_TASKS
+    version = 2
     gamma: float | None = Field(None, gt=0, description="exp(-gamma |x - y|^2); null: 1 / (2 median |x - y|^2)")
     components: int = Field(20, ge=1, description="components")
     penalty: float = Field(1.0, gt=0, description="weight of the coefficients beside the distance of the means")
@@ -43,7 +44,7 @@ class TJM(ShallowMethod):
         penalty, previous = self.penalty * torch.ones_like(design.samples_ND[:, 0]), torch.inf
         for _ in range(self.rounds):
             values, vectors = components.leading_components(scatter, mismatch, penalty, count, note=self.note)
-            weights = components.scale_components(values, vectors, "scatter")
+            weights = components.scale_components(values, vectors, "scatter", self.note)
             lengths = weights[: len(source)].norm(dim=1)
             size = lengths.sum() + weights[len(source) :].square().sum()
             objective = float((mismatch.T @ weights).square().sum() + self.penalty * size)
