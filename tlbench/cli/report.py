@@ -64,6 +64,14 @@ def report(
         list[str] | None,
         typer.Option(metavar="RULE", help="Add each method behind a gate: adapted only if this rule prefers it (repeat)."),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help='Groups of one suite by a column of its data, as in "sex" or "education_years >= 13"; reads predictions.',
+        ),
+    ] = "",
+    data: options.DataRoot = None,
 ) -> None:
     """Print a summary of each suite of a results directory, its full tables, or the differences between two directories."""
     from tlbench import records, reports
@@ -80,6 +88,8 @@ def report(
         write(reports.compare(first, second, (str(compare[0]), str(compare[1]))), chosen.value)
         return
     frame = _frame(results, names, tuple(gate or ()))
+    if group:
+        frame = _grouped(results, suites or [], group, data)
     if note := future_records(frame):
         console.warn(f"note: {note}")
     flips, selections = reports.negative_flips(results, frame), None
@@ -143,6 +153,23 @@ def _frame(results: Path, names: tuple[str, ...], gates: tuple[str, ...] = ()) -
     if frame.empty:
         raise TlbenchError(f"{results}: There are no records yet. `tlbench run SUITE --results {results}` writes some.")
     return frame
+
+
+def _grouped(results: Path, suites: Sequence[str], group: str, data: Path | None) -> pd.DataFrame:
+    """The records of one suite as a frame, with groups by a column of its data.
+
+    Raises:
+        TlbenchError: several suites are named or none, or their data have no such groups.
+    """
+    from tlbench import records, reports, session
+    from tlbench.data import resolve_data_root
+    from tlbench.reports.data_groups import parse_rule, with_groups
+
+    if len(suites) != 1:
+        raise TlbenchError(f"--group takes the data of one suite, and {len(suites)} are named. Name one.")
+    suite = session.load_suite(suites[0])
+    on_file = records.iterate_records(results, (suite.name,))
+    return reports.frame(with_groups(on_file, results, suite, resolve_data_root(data, suite.path), parse_rule(group)))
 
 
 def _gated(results: Path, names: tuple[str, ...], gates: tuple[str, ...]) -> Iterable[Record]:
