@@ -23,6 +23,7 @@ LAYERS = (
         "ranges",
         "provenance",
         "scores",
+        "passages",
         "terms",
         "plugins",
         "registry",

@@ -31,15 +31,24 @@ METRICS: Mapping[str, Metric] = {
     "entity_f1": Metric("F1 of entities", "per cent", 100.0, True, "entity F1"),
     "mean_iou": Metric("mean intersection over union", "per cent", 100.0, True, "mean IoU"),
     "dice": Metric("mean Dice score", "per cent", 100.0, True, "Dice"),
+    "answer_f1": Metric("F1 of answers", "per cent", 100.0, True, "answer F1"),
+    "exact_match": Metric("exact match of answers", "per cent", 100.0, True, "exact match"),
 }
 """By name, the scores that `protocol.metric` may name: those up to `unknown_accuracy` for classes, then those of regression, of
-several tasks, of tokens and of pixels."""
+several tasks, of tokens, of pixels and of spans."""
 
 REGRESSION_METRICS = ("r2", "rmse", "mae")
 TASK_METRIC = "task_score"
 """The metric of suites of several tasks: the mean over tasks of accuracy, or of explained variance for a regression."""
-POSITION_METRICS = {"tokens": ("entity_f1",), "pixels": ("mean_iou", "dice")}
+POSITION_METRICS = {"tokens": ("entity_f1",), "pixels": ("mean_iou", "dice"), "spans": ("answer_f1", "exact_match")}
 """By task, the metrics that only it has; accuracy and macro F1 over positions come with them."""
+METRIC_OF_TASK = {
+    "regression": "r2",
+    "multi_task": TASK_METRIC,
+    "pixels": "mean_iou",
+    "spans": "answer_f1",
+}
+"""By task, the metric where a suite names none; of other tasks the accuracy."""
 OPEN_SET_METRICS = ("h_score", "known_accuracy", "unknown_accuracy")
 """Metrics of suites whose target has classes that no source has, and which methods call unknown."""
 
@@ -60,6 +69,6 @@ def position_error(task: str, metric: str, label_set: str) -> str | None:
     if metric not in ("target_accuracy", "macro_f1", *POSITION_METRICS[task]):
         fitting = ", ".join(("target_accuracy", "macro_f1", *POSITION_METRICS[task]))
         return f"metric = {metric!r} is not a metric of task = {task!r}. Choose one of {fitting}."
-    if label_set not in ("closed", "partial"):
-        return f"label_set = {label_set!r} is not possible with task = {task!r}. Choose 'closed' or 'partial'."
+    if label_set not in ("closed", "partial", "inductive"):
+        return f"label_set = {label_set!r} is not possible with task = {task!r}. Choose 'closed', 'partial' or 'inductive'."
     return None

@@ -61,8 +61,12 @@ class Scores(Strict):
     """Pixels: the mean over classes of intersection over union, over all scored pixels, by torchmetrics."""
     dice: ranges.Share | None = None
     """Pixels: the mean over classes of the Dice score, which is the F1 of their pixels."""
+    exact_match: ranges.Share | None = None
+    """Spans: the share of the scored samples whose predicted answer is a right one, after the normalisation of SQuAD."""
+    answer_f1: ranges.Share | None = None
+    """Spans: the mean over scored samples of the F1 of the words of the answer, after the same normalisation."""
     scored_positions: ranges.Size | None = None
-    """Tokens and pixels: the positions of the scored samples that have a label; shares are over these."""
+    """Tokens, pixels and spans: the positions of the scored samples that have a label; shares are over these."""
     source_r2: ranges.ExplainedVariance | None = None
     """Regression: on the held-out source samples."""
     scored_samples: ranges.Size | None = Field(None, alias="scored_rows")
@@ -121,3 +125,5 @@ class Cost(Strict):
     with them. Null for a method of one phase."""
     steps: ranges.Size | None = None
     batch: ranges.Size | None = None
+    positions: ranges.Size | None = None
+    """Tokens, pixels and spans: what a step draws of each of its samples. Null: a sample has one label, or an older record."""

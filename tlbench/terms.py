@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from tlbench import ranges
 from tlbench.label_sets import LabelSet
+from tlbench.passages import Passages as Passages
 from tlbench.provenance import Code as Code
 from tlbench.provenance import Machine as Machine
 from tlbench.provenance import WeightsSource as WeightsSource
@@ -31,10 +32,11 @@ SPLITS = ("source", "target", "target_labeled")
 STREAM_SPLIT = "stream"
 """A fourth grant, at test time: the scored samples without labels, in order; each is predicted before it is learned from."""
 
-TaskName = Literal["classification", "regression", "multi_task", "tokens", "pixels"]
-"""What a label is: a class, numbers, several labels, or a class for each position (token or pixel) of a sample."""
+TaskName = Literal["classification", "regression", "multi_task", "tokens", "pixels", "spans"]
+"""What a label is: a class, numbers, several labels, a class for each position (token or pixel) of a sample, or an answer
+that is a span of its tokens, which are classified as its start, its end, both or neither."""
 
-POSITION_TASKS = ("tokens", "pixels")
+POSITION_TASKS = ("tokens", "pixels", "spans")
 """Tasks with an output for each position of a sample."""
 
 IGNORED = -100
@@ -104,11 +106,13 @@ class Domain:
     """The names of the K target columns of a regression; empty for classification."""
     tasks: tuple[LabeledTask, ...] = ()
     """The tasks of a multi-task domain; its labels are float32 (N, tasks): class indices and numbers, NaN where missing."""
-    position_task: Literal["", "tokens", "pixels"] = ""
+    position_task: Literal["", "tokens", "pixels", "spans"] = ""
     """What the positions are, where each has a label: labels are then (N, P) class indices, `IGNORED` where there is none."""
     notes: tuple[str, ...] = ()
     """What was read otherwise than declared, for the records: "3 of 90 images do not decode: ..."."""
     reading: tuple[str, ...] = ()  # what was read of the files and what the declaration leaves out, for `data show` and `check`
+    passages: Passages | None = field(default=None, compare=False, repr=False)
+    """The texts of the samples of task = "spans", whose answers are compared as texts."""
     unfitted: Any = field(default=None, compare=False, repr=False)
     """The samples before features were fitted on the source (`tlbench.data.fit_features`); None where none are."""
 

@@ -64,6 +64,8 @@ LIES: dict[str, Any] = {
     "scores.dice": 0.5,
     "scores.per_entity_f1": {"PER": 0.5},
     "scores.mean_iou": 0.5,
+    "scores.exact_match": 0.5,
+    "scores.answer_f1": 0.5,
     "scores.scored_positions": 60,
     "scores.scored_rows": 61,
     "scores.online_accuracy": [0.5, 0.123],

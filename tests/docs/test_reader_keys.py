@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 BEGIN, END = "<!-- keys of readers -->", "<!-- end of the keys of readers -->"
 ORDER = (
     *("csv", "parquet", "jsonl", "npz", "mat", "hdf5", "npy", "svmlight", "idx", "idx_pairs", "series"),
-    *("images", "masks", "shapes", "wav", "text", "conll", "datasets", "torchvision", "scikit_learn", "simulated"),
+    *("images", "masks", "shapes", "wav", "text", "conll", "squad", "datasets", "torchvision", "scikit_learn", "simulated"),
 )
 """The built-in readers in the order of the page."""
 

@@ -22,7 +22,7 @@ LATER_KEYS = {
     *("online_accuracy", "stream_peak_memory_bytes"),
     *("label_set", "h_score", "known_accuracy", "unknown_accuracy", "weights_source"),
     *("per_task", "task_score", "label_free_facts", "sealed_facts", "selection_seconds"),
-    *("model", "entity_f1", "per_entity_f1", "mean_iou", "dice", "scored_positions"),
+    *("model", "entity_f1", "per_entity_f1", "mean_iou", "dice", "scored_positions", "exact_match", "answer_f1", "positions"),
 }
 """Optional fields that came after schema 2."""
 OLD_KINDS = {"deep": "trained", "shallow": "solved"}

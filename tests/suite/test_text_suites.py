@@ -27,6 +27,7 @@ FILES = {
     "tweeteval_stance": (TWEETS, MINILM),
     "tweeteval_stance_glove": (TWEETS, GLOVE),
     "tweeteval_stance_tuned": (TWEETS, MINILM),
+    "xquad": ("xquad/xquad.en.json.gz", "xquad/xquad.zh.json.gz", MINILM),
 }
 """The suites, and files that they need."""
 LIKE_OTHERS = {"amazon_reviews_minilm", "tweeteval_stance_glove", "tweeteval_stance_tuned"}

@@ -28,6 +28,7 @@ SCORES_OF_TASKS: dict[tuple[str, ...], tuple[str, ...]] = {
     POSITION_TASKS: ("scored_positions",),
     ("tokens",): ("entity_f1", "per_entity_f1"),
     ("pixels",): ("mean_iou", "dice"),
+    ("spans",): ("exact_match", "answer_f1"),
 }
 """Tasks -> the scores that cases of these tasks alone have."""
 

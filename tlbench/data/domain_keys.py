@@ -64,6 +64,11 @@ class CommonKeys(Strict, strict=True):
         class_keys = {"classes": self.classes, "label_map": self.label_map, "class_texts": self.class_texts, "keep": self.keep}
         if self.task in POSITION_TASKS and (self.keep or self.unknown or self.class_texts):
             raise ValueError(f"keep, unknown and class_texts are for samples of one class each, not for task = {self.task!r}.")
+        if self.task == "spans" and (given := [key for key, value in {**class_keys, "test": self.test}.items() if value]):
+            raise ValueError(
+                f"The key {given[0]!r} does not fit task = 'spans', whose tokens are the start of the answer, its end, both or "
+                "neither, and whose scored samples are of the domain itself. Leave it out."
+            )
         has_classes = self.task == "classification" or self.task in POSITION_TASKS
         if not has_classes and (given := [key for key, value in class_keys.items() if value]):
             labels = "labels are numbers" if self.task == "regression" else "each task has classes of its own"

@@ -28,9 +28,12 @@ from tlbench.data.labels.classes import (
     select_classes,
     target_array,
 )
+from tlbench.data.labels.groups import group_indices
 from tlbench.data.labels.positions import as_classes, domain_classes, position_labels
+from tlbench.data.labels.spans import spans_only
 from tlbench.data.labels.tasks import task_labels
 from tlbench.errors import TlbenchError
+from tlbench.passages import Passages
 from tlbench.terms import POSITION_TASKS, Domain, LabeledTask
 
 SUBSAMPLE_USE = "rows"
@@ -108,6 +111,8 @@ class RawSamples:
     """Whether the samples are token ids."""
     tasks: tuple[LabeledTask, ...] = ()
     """The tasks of the label columns (N, tasks)."""
+    passages: Passages | None = None
+    """The texts of the samples, where answers are spans of them."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +134,10 @@ class UnpreparedDomain:
         with files.error_prefix(where):
             _check_token_operations(self.main, declaration)
             encoded = _encode(self.main, declaration.main, fit_on)
-            main_x, y, group = _shift(encoded, self.main, declaration, declaration.main.samples, self.root)
+            main_x, y, group, passages = _shift(encoded, self.main, declaration, declaration.main.samples, self.root)
             prepared = _prepare(main_x, main_x, declaration.prepare)
             merged = merged_features(prepared)
-            subsets = [to_arrays(prepared, y, _group_indices(group, self.groups), tokens=self.main.tokens)]
+            subsets = [to_arrays(prepared, y, group_indices(group, self.groups), tokens=self.main.tokens)]
         if self.test is not None and declaration.test is not None:
             with files.error_prefix(f"{where}.test"):
                 x = _encode(self.test, declaration.test, fit_on)
@@ -140,11 +145,12 @@ class UnpreparedDomain:
                     raise TlbenchError(
                         f"The test samples are {x.shape[1:]}, and the main samples {encoded.shape[1:]}. Both need one shape."
                     )
-                x, y, group = _shift(x, self.test, declaration, declaration.test.samples, self.root)
-                prepared, groups = _prepare(x, main_x, declaration.prepare), _group_indices(group, self.groups)
+                x, y, group, _ = _shift(x, self.test, declaration, declaration.test.samples, self.root)
+                prepared, groups = _prepare(x, main_x, declaration.prepare), group_indices(group, self.groups)
                 subsets.append(to_arrays(prepared, y, groups, tokens=self.test.tokens))
         raw_subsets = [raw for raw in (self.main, self.test) if raw is not None]
         digests = [raw.x.digest() for raw in raw_subsets if isinstance(raw.x, UnencodedSamples)]
+        digests += [] if passages is None else [passages.digest()]
         targets = self.main.names if declaration.task == "regression" else ()
         labelled = [to_labelled(*subset) for subset in subsets]
         return Domain(
@@ -156,7 +162,8 @@ class UnpreparedDomain:
             groups=self.groups,
             targets=targets,
             tasks=self.main.tasks,
-            position_task=declaration.task if declaration.task in ("tokens", "pixels") else "",
+            position_task=declaration.task if declaration.task in ("tokens", "pixels", "spans") else "",
+            passages=passages,
             notes=tuple(dict.fromkeys([*(note for raw in raw_subsets for note in raw.notes), *merged])),
             reading=tuple(text for raw in raw_subsets for text in raw.reading),
             unfitted=None if self.fit_on is None else UnfittedFeatures(self.fit_on, self.prepare),
@@ -172,11 +179,13 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
         warnings.warn(f"domains.{declaration.name}: {note}", UserWarning, stacklevel=2)
     y: NDArray[Any]
     tasks: tuple[LabeledTask, ...] = ()
+    passages: Passages | None = None
     if declaration.task == "multi_task":
         tasks, y = task_labels(result, declaration.tasks, declaration.tasks_by_group)
         names = tuple(task.name for task in tasks)
     elif declaration.task in POSITION_TASKS:
         names, y = position_labels(result.y, declaration.label_map)
+        passages = spans_only(result.passages, declaration.task)
     elif declaration.task == "regression":
         count = result.x.shape[0] if hasattr(result.x, "shape") else None
         y, names = target_array(result.y, result.targets, count, result.number)
@@ -197,7 +206,7 @@ def _read(source: DataSource, root: Path, declaration: Declaration) -> RawSample
     limit = source.samples if source.samples is not None and source.samples < len(y) else None
     limited = () if limit is None else (f"samples = {limit} takes a stratified subsample of {len(y):,} samples",)
     notes, reading = (*result.notes, *result.left_out), (*result.reading, *limited)
-    return RawSamples(x, y, names, result.group, notes, reading, result.tokens, tasks)
+    return RawSamples(x, y, names, result.group, notes, reading, result.tokens, tasks, passages)
 
 
 def _described(tasks: Sequence[LabeledTask]) -> tuple[str, ...]:
@@ -235,17 +244,6 @@ def _encode(raw: RawSamples, source: DataSource, fit_on: Sequence[UnencodedSampl
     return arrays.sample_array(raw.x.encode(fit_on), len(raw.y), source.shape)
 
 
-def _group_indices(group: Any, groups: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each sample (N,) as indices into the groups of the main samples."""
-    if group is None or not groups:
-        return None
-    names, indices = encode_labels(np.asarray(group))
-    index_of = {name: index for index, name in enumerate(groups)}
-    if unknown := [name for name in names if name not in index_of]:
-        raise TlbenchError(f"The group {unknown[0]!r} is not among those of the main samples: {listed(groups)}.")
-    return np.array([index_of[name] for name in names], dtype=np.int64)[indices]
-
-
 def _strata(y: NDArray[Any]) -> NDArray[np.int64]:
     """The strata of stratified subsamples (N,): the classes, or the tasks where each sample has one; otherwise a single one."""
     if y.ndim == 2 and y.dtype.kind == "f" and (np.isfinite(y).sum(axis=1) == 1).all():
@@ -264,19 +262,22 @@ def _resampled_indices(declaration: Declaration, raw: RawSamples, root: Path) ->
     return indices
 
 
-def _shift(x: Any, raw: RawSamples, declaration: Declaration, limit: int | None, root: Path) -> tuple[Any, NDArray[Any], Any]:
-    """Samples, labels and groups after the sample limit and each shift in turn."""
-    y, group = raw.y, None if raw.group is None else np.asarray(raw.group)
+def _shift(
+    x: Any, raw: RawSamples, declaration: Declaration, limit: int | None, root: Path
+) -> tuple[Any, NDArray[Any], Any, Passages | None]:
+    """Samples, labels, groups and texts after the sample limit and each shift in turn."""
+    y, left = raw.y, np.arange(len(raw.y))
     if limit is not None and limit < len(y):
         indices = shifts.subsample(_strata(y), limit, shifts.generator(SUBSAMPLE_USE, 0))
-        x, y, group = mapped_arrays.take(x, indices), y[indices], None if group is None else group[indices]
+        x, y, left = mapped_arrays.take(x, indices), y[indices], left[indices]
     for shift in declaration.shifts:
         x, labels, selected = shifts.apply_shift(shift.kind, shift.options, x, _strata(y), root)
         if selected is not None:
-            y, group = y[selected], None if group is None else group[selected]
+            y, left = y[selected], left[selected]
         elif y.ndim == 1:
             y = labels
-    return x, y, group
+    group = None if raw.group is None else np.asarray(raw.group)[left]
+    return x, y, group, None if raw.passages is None else raw.passages[left]
 
 
 def _check_token_operations(raw: RawSamples, declaration: Declaration) -> None:

@@ -18,7 +18,7 @@ from tlbench.engine.data.positions import counted_labels, counted_outputs
 from tlbench.engine.fitting import FittedMethod, prepare_training
 from tlbench.engine.label_free import CaseInputs, CaseOutputs, Meters, fit_and_predict, predict_and_measure
 from tlbench.engine.runtime import class_texts, metrics
-from tlbench.engine.runtime.position_metrics import position_scores
+from tlbench.engine.runtime.position_metrics import position_scores, predicted_positions
 from tlbench.engine.runtime.precision import matmul_precision, resolve_precision
 from tlbench.engine.runtime.seeds import seed_of
 from tlbench.engine.saved.model_file import ModelFacts, pack_model
@@ -220,8 +220,8 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     facts: dict[str, Any] = {"scored_samples": len(y), "trace": outputs.trace, **_source_scores(data, outputs)}
     predictions = None
     if data.granted.positions > 1:
-        predicted = metrics.predicted_classes(outputs.scored).view(y.shape)
-        facts |= position_scores(predicted, y, data.classes, prepared.suite.protocol.task)
+        predicted = predicted_positions(outputs.scored, y, data.passages)
+        facts |= position_scores(predicted, y, data.classes, prepared.suite.protocol.task, data.passages)
         counted = y != IGNORED
         facts["predictions"], predictions = metrics.pack_predictions(predicted[counted], (predicted == y)[counted])
     elif data.granted.tasks:

@@ -16,6 +16,7 @@ from tlbench.engine.measurement import seed_facts
 from tlbench.engine.runtime import metrics
 from tlbench.engine.runtime.position_metrics import position_scores
 from tlbench.engine.runtime.seeds import seed_of
+from tlbench.passages import Passages
 from tlbench.suite import Suite
 from tlbench.terms import IGNORED, Case, Domain, LabeledTask, Labelled
 
@@ -32,7 +33,9 @@ class ScoredLabels:
     open_set: bool = False
     tasks: tuple[LabeledTask, ...] = ()
     position_task: str = ""
-    """tokens or pixels, where each position has a label: y is then (N, P), and predictions are of those that have one."""
+    """tokens, pixels or spans, where positions have labels: y is then (N, P), and predictions are of those that have one."""
+    passages: Passages | None = None
+    """The texts of the samples, where answers are spans of them."""
 
     @property
     def y(self) -> torch.Tensor:
@@ -55,7 +58,7 @@ class ScoredLabels:
         if self.position_task:
             predicted_NP = torch.full_like(y, IGNORED)
             predicted_NP[y != IGNORED] = predicted_N
-            return position_scores(predicted_NP, y, self.classes, self.position_task)
+            return position_scores(predicted_NP, y, self.classes, self.position_task, self.passages)
         scores: dict[str, Any] = {
             **metrics.classification_scores(predicted_N, y, self.classes, open_set=self.open_set),
             "per_group_accuracy": None,
@@ -83,4 +86,13 @@ def scored_labels(case: Case, suite: Suite, domains: Mapping[str, Domain]) -> Sc
     sources = [domains[name] for name in case.sources]
     samples, classes = scored_samples(sources, target, suite.protocol_of(case.target), seed)
     tasks = with_shared_tasks(sources, target)[1].tasks
-    return ScoredLabels(samples, classes.target, target.groups, target.targets, classes.open_set, tasks, target.position_task)
+    return ScoredLabels(
+        samples,
+        classes.target,
+        target.groups,
+        target.targets,
+        classes.open_set,
+        tasks,
+        target.position_task,
+        None if target.passages is None else target.passages[samples.x],
+    )

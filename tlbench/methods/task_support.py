@@ -19,7 +19,7 @@ def task_error(kind: type[Method], task: str) -> str | None:
         if task in kind.tasks:
             return None
         return f"supports {' and '.join(sorted(kind.tasks))}, and the task of the suite is {task}"
-    unit = task.removesuffix("s")
+    unit = "pixel" if task == "pixels" else "token"
     if issubclass(kind, ShallowMethod):
         return f"is a shallow method, which predicts one label for each sample, and each {unit} of a sample has a label here"
     if "classification" not in kind.tasks:

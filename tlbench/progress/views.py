@@ -14,7 +14,7 @@ from rich.table import Column
 
 from tlbench import clock, runner
 from tlbench.escaping import escape_lines
-from tlbench.metrics import METRICS
+from tlbench.metrics import METRICS, POSITION_METRICS
 from tlbench.progress.notes import NoteCounts
 from tlbench.runner import RunPlan
 from tlbench.runner.scheduler import Event, Finished, Progressed, Retried, Started
@@ -42,7 +42,7 @@ def line_of(record: Record) -> str:
 def _score(record: Record) -> str:
     if record.scores.h_score is not None:
         return f"H-score {record.scores.h_score * 100:.1f} %, accuracy {(record.scores.target_accuracy or 0.0) * 100:.1f} %"
-    if record.scores.target_accuracy is not None and record.metric in ("entity_f1", "mean_iou", "dice"):
+    if record.scores.target_accuracy is not None and any(record.metric in metrics for metrics in POSITION_METRICS.values()):
         metric, value = METRICS[record.metric], getattr(record.scores, record.metric) or 0.0
         return f"{metric.short} {value * 100:.1f} %, accuracy {record.scores.target_accuracy * 100:.1f} %"
     if record.scores.target_accuracy is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tlbench.label_sets import OPEN_SETS, LabelSet
-from tlbench.metrics import OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC, position_error
+from tlbench.metrics import METRIC_OF_TASK, OPEN_SET_METRICS, REGRESSION_METRICS, TASK_METRIC, position_error
 from tlbench.provenance import WeightsSource
 from tlbench.suite.augmentation import Augmentation, order_error
 from tlbench.suite.streams import Stream
@@ -45,7 +45,7 @@ class Protocol(Table):
 
     task: TaskName = "classification"
     """multi_task: the domains declare several tasks, and methods are compared with networks of one task each. tokens, pixels:
-    each position of a sample has a label."""
+    each position of a sample has a label; spans: the answer to a question is a span of tokens."""
     label_set: LabelSet = "closed"
     """How the classes of the target relate to those of the sources: the same (closed), fewer (partial), more (open), some of
     them and more (universal), or classes of its own for a new head (inductive)."""
@@ -78,10 +78,13 @@ class Protocol(Table):
         "entity_f1",
         "mean_iou",
         "dice",
+        "answer_f1",
+        "exact_match",
     ] = "target_accuracy"
     """The ranking metric; r2 (the default there), rmse and mae are those of regression, task_score is that of multi_task, and
     h_score, known_accuracy and unknown_accuracy are those of open and universal label sets. entity_f1 is for tokens with BIO
-    tags, mean_iou (the default there) and dice are for pixels; accuracy and macro F1 are then over positions."""
+    tags, mean_iou (the default there) and dice are for pixels, answer_f1 (the default there) and exact_match for spans;
+    accuracy and macro F1 are then over positions."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, strict=False)
     selection: tuple[Literal["source_validation", "target_entropy"], ...] = Field(
         ("source_validation",), min_length=1, strict=False
@@ -97,14 +100,12 @@ class Protocol(Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_metric_of_regression(cls, table: Any) -> Any:
-        if isinstance(table, dict) and table.get("task") == "regression":
-            return {"metric": "r2", **table}
-        if isinstance(table, dict) and table.get("task") == "multi_task":
-            return {"metric": "task_score", "baseline": SINGLE_TASK, **table}
-        if isinstance(table, dict) and table.get("task") == "pixels":
-            return {"metric": "mean_iou", **table}
-        return table
+    def _default_metric_of_the_task(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or not isinstance(table.get("task"), str):
+            return table
+        baseline = {"baseline": SINGLE_TASK} if table["task"] == "multi_task" else {}
+        metric = {"metric": METRIC_OF_TASK[table["task"]]} if table["task"] in METRIC_OF_TASK else {}
+        return {**metric, **baseline, **table}
 
     @model_validator(mode="after")
     def _stream_that_is_granted(self) -> Protocol:
@@ -204,7 +205,10 @@ class Training(Table):
     steps: int = Field(1000, ge=1)
     batch: int = Field(64, ge=2, description="samples that a step draws from each split")
     positions: int = Field(
-        16, ge=1, le=2**16, description="with task = 'tokens' or 'pixels', positions that a step draws from each of its samples"
+        16,
+        ge=1,
+        le=2**16,
+        description="positions (tokens, pixels) that a step draws from each of its samples, where they have labels",
     )
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0)

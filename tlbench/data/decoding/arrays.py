@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlbench.data.decoding import mapped_arrays
 from tlbench.errors import TlbenchError
+from tlbench.passages import Passages
 
 Array = NDArray[Any]
 
@@ -43,6 +44,8 @@ class ReaderResult:
     """What was read, for `data show`: the columns used, and the rows that the declaration selects."""
     tokens: bool = False
     """Whether x holds token ids (N, length), which stay whole numbers."""
+    passages: Passages | None = None
+    """The texts of the samples, where answers are spans of them."""
 
 
 class UnencodedSamples(ABC):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlbench.data.labels.classes import Array, class_indices, encode_labels, rename_labels
+from tlbench.data.labels.spans import SPAN_CLASSES
 from tlbench.errors import TlbenchError
 from tlbench.terms import IGNORED, POSITION_TASKS
 
@@ -73,6 +74,8 @@ def domain_classes(task: str, classes: Sequence[str] | None, names: Sequence[str
     """
     if task not in ("classification", *POSITION_TASKS):
         return ()
+    if task == "spans":
+        return SPAN_CLASSES
     if classes is None or task == "classification":
         return tuple(classes or names)
     if is_bio(names) and OUTSIDE not in classes:

@@ -1,4 +1,4 @@
-"""What a pair needs whose samples have a label for each position (tokens, pixels), checked before any training."""
+"""What a pair needs whose samples have a label for each position (tokens, pixels, spans), checked before any training."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_backbone_positions(backbone: Backbone, name: str, shape: tuple[int, ..
     if backbone.positions is None:
         raise TlbenchError(
             f"net.backbone: {name} gives one feature vector for each sample, and task = {task!r} has a label for each "
-            f"position. {'Set pooling = ' + repr('none') if task == 'tokens' else 'Choose unet or torchvision_segmentation'}."
+            f"position. {'Choose unet or torchvision_segmentation' if task == 'pixels' else 'Set pooling = ' + repr('none')}."
         )
     if training.positions > backbone.positions:
         raise TlbenchError(

@@ -19,6 +19,7 @@ from tlbench.engine.data.storage import Grants, Subset, is_resident, sample_stor
 from tlbench.engine.data.tasks import with_shared_tasks
 from tlbench.engine.runtime.seeds import LABELED_TARGET_DRAW, generator
 from tlbench.errors import TlbenchError
+from tlbench.passages import Passages
 from tlbench.suite import Protocol
 from tlbench.terms import Domain, Labelled
 
@@ -41,6 +42,8 @@ class CaseData:
     """The group names that `scored.group` indexes."""
     targets: tuple[str, ...] = ()
     """The names of the target columns of a regression."""
+    passages: Passages | None = None
+    """The texts of the scored samples, where answers are spans of them."""
 
 
 def make_case_data(
@@ -95,6 +98,7 @@ def make_case_data(
         open_set=classes.open_set,
         groups=target.groups,
         targets=target.targets,
+        passages=None if target.passages is None else target.passages[scored.x],
     )
 
 

@@ -1,4 +1,4 @@
-"""Predictions and labels of positions -> scores: accuracy and F1 over positions, F1 of entities, intersection over union."""
+"""Predictions and labels of positions -> scores: accuracy and F1 over positions; those of entities, overlaps and answers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,44 @@ import torch
 from torch import Tensor
 
 from tlbench.data.labels.positions import is_bio
-from tlbench.engine.runtime.metrics import classification_scores
+from tlbench.engine.runtime.metrics import classification_scores, predicted_classes
+from tlbench.engine.runtime.span_metrics import answer_scores, best_spans
+from tlbench.passages import Passages
 from tlbench.terms import IGNORED
 
 
-def position_scores(predicted_NP: Tensor, y_NP: Tensor, classes: Sequence[str], task: str) -> dict[str, Any]:
+def predicted_positions(scores_MC: Tensor, y_NP: Tensor, passages: Passages | None) -> Tensor:
+    """The predicted class indices (N, P): of the highest score, or those of the best valid span where there are passages.
+
+    Args:
+        scores_MC: class scores (N * P, C).
+        y_NP: class indices, of which only those that are `IGNORED` count.
+        passages: the texts of the samples, where answers are spans of them.
+
+    Raises:
+        DivergedError: a score is NaN, or all scores of a position are minus infinity.
+    """
+    predicted_NP = predicted_classes(scores_MC).view(y_NP.shape)
+    return predicted_NP if passages is None else best_spans(scores_MC, y_NP, passages.longest)
+
+
+def position_scores(
+    predicted_NP: Tensor, y_NP: Tensor, classes: Sequence[str], task: str, passages: Passages | None = None
+) -> dict[str, Any]:
     """The scores of predicted classes of positions by the names of `Scores`, over those positions that have a label.
 
     Args:
         predicted_NP: predicted class indices of P positions of N samples.
         y_NP: their class indices, `IGNORED` where there is none.
         classes: the names of the classes.
-        task: tokens or pixels.
+        task: tokens, pixels or spans.
+        passages: the texts of the samples, where answers are spans of them.
     """
     counted_NP = y_NP != IGNORED
     predicted_M, y_M = predicted_NP[counted_NP], y_NP[counted_NP]
     scores = {**classification_scores(predicted_M, y_M, classes), "scored_positions": len(y_M)}
+    if passages is not None:
+        return {**scores, **answer_scores(predicted_NP, passages)}
     if task == "pixels":
         return {**scores, **overlap_scores(predicted_M, y_M, len(classes))}
     return {**scores, **entity_scores(predicted_NP, y_NP, classes)} if is_bio(classes) else scores
