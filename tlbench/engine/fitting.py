@@ -217,7 +217,7 @@ def _new_net(backbone: Backbone, granted: Grants, source_classes: int | None, sh
         positions: that a step draws of each sample.
     """
     if granted.positions > 1:
-        return PositionNet(PositionBackbone(backbone, shape, positions), granted.classes)
+        return PositionNet(PositionBackbone(backbone, shape, positions), granted.classes, source_classes)
     if granted.tasks:
         return TaskNet(backbone, granted.tasks)
     return Net(backbone, granted.classes, granted.regression, open_set=granted.open_set, source_classes=source_classes)

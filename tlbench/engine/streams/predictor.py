@@ -17,6 +17,7 @@ from tlbench.engine.training.outputs import check_outputs
 from tlbench.errors import TlbenchError
 from tlbench.methods.base import DeepMethod
 from tlbench.methods.online import OnlineAdaptation
+from tlbench.nn.positions.net import counted_positions
 from tlbench.suite import Training
 
 
@@ -65,15 +66,31 @@ class StreamPredictor:
             resets: the indices of the batches before which the method is reset.
         """
         scores = []
-        for number, indices in enumerate(samples.indices.split(list(sizes))):
+        all_counted = [None] * len(sizes) if samples.counted is None else samples.counted.split(list(sizes))
+        for number, (indices, counted) in enumerate(zip(samples.indices.split(list(sizes)), all_counted, strict=True)):
             if number in resets:
                 self.reset()
             with torch.set_grad_enabled(bool(self.adaptation.groups)):
-                logits = self._predict_batch(self._inputs(samples.store.take(indices)))
+                logits = self._predict_positions(self._inputs(samples.store.take(indices)), counted)
             net = self._method.net
             check_outputs(logits, len(indices) * net.positions, net.columns, self._method, regression=net.regression)
             scores.append(logits.detach())
         return torch.cat(scores)
+
+    def _predict_positions(self, x: Tensor, counted_BP: Tensor | None) -> Tensor:
+        """Network inputs (B, ...) -> logits (B*P, C) of positions, 0 where one does not count: the method saw none of these.
+
+        Where a sample has one label, and where all positions count, it is `_predict_batch`.
+        """
+        if counted_BP is None or bool(counted_BP.all()):
+            return self._predict_batch(x)
+        with counted_positions(self._method.net, counted_BP):
+            logits_MC = self._predict_batch(x)
+        method = self._method
+        check_outputs(logits_MC, int(counted_BP.sum()), method.net.columns, method, regression=False)
+        logits = logits_MC.new_zeros(counted_BP.numel(), logits_MC.shape[1])
+        logits[counted_BP.flatten()] = logits_MC.detach()
+        return logits
 
     def _predict_batch(self, x: Tensor) -> Tensor:
         """Network inputs (B, ...) -> logits (B, C); the method has adapted to them afterwards."""

@@ -23,6 +23,7 @@ class NOTE(NormAdaptation):
     per channel, the normalisation is that of the running statistics.
     """
 
+    positions = False
     lr: float = Field(1e-4, ge=0, description="learning rate of scale and shift on the stream, of Adam")
     capacity: int = Field(64, ge=2, description="of the memory, and samples between two updates")
     momentum: float = Field(0.01, ge=0, le=1, description="the weight of the memory in the running statistics")

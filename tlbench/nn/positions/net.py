@@ -6,7 +6,8 @@ sample, (B*K, D), and in prediction those of all positions, (B*P, D): to a metho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,8 @@ class PositionBackbone(Backbone):
         self.inner, self.shape, self.count = backbone, shape, count
         self.width, self.positions = backbone.width, backbone.positions
         self.autocast = None  # the inner backbone casts
+        self.counted: Tensor | None = None
+        """(B, P) which positions of the samples of a batch count, inside `counted_positions`; None: all of them."""
 
     @property
     def stages(self) -> nn.ModuleList | list[nn.Module]:  # type: ignore[override]
@@ -42,8 +45,7 @@ class PositionBackbone(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """Network inputs -> features (B*K, D), or (B*P, D), in float32."""
         if not is_packed(x, self.shape):
-            features_BPD: Tensor = self.inner(x)
-            return features_BPD.flatten(0, 1)
+            return self._of_samples(self.inner(x))
         samples, positions_BK = unpack(x, self.shape, self.count)
         return selected(self.inner(samples), positions_BK)
 
@@ -51,14 +53,43 @@ class PositionBackbone(Backbone):
         """The outputs of every stage; the last are the features as `forward` gives them."""
         if not is_packed(x, self.shape):
             *outputs, last = self.inner.stage_outputs(x)
-            return [*outputs, last.flatten(0, 1)]
+            return [*outputs, self._of_samples(last)]
         samples, positions_BK = unpack(x, self.shape, self.count)
         *outputs, last = self.inner.stage_outputs(samples)
         return [*outputs, selected(last, positions_BK)]
 
-    def per_sample(self, x: Tensor) -> int:
-        """The feature vectors of each sample: K where positions are drawn, else P."""
-        return self.count if is_packed(x, self.shape) else self.positions or 1
+    def vectors_of(self, x: Tensor) -> int:
+        """The number of feature vectors of network inputs: K of each where positions are drawn, else those that count, or P."""
+        if is_packed(x, self.shape):
+            return len(x) * self.count
+        if self.counted is not None and len(x) % len(self.counted) == 0:
+            return int(self.counted.sum()) * (len(x) // len(self.counted))
+        return len(x) * (self.positions or 1)
+
+    def _of_samples(self, features_BPD: Tensor) -> Tensor:
+        """The features (M, D) of those positions that count, or of all (B*P, D); of several views of a batch, one after one."""
+        if self.counted is None or len(features_BPD) % len(self.counted):
+            return features_BPD.flatten(0, 1)
+        return features_BPD[self.counted.repeat(len(features_BPD) // len(self.counted), 1)]
+
+
+@contextlib.contextmanager
+def counted_positions(net: Net, counted_BP: Tensor | None) -> Iterator[None]:
+    """Let a network give outputs of those positions alone that count, for whole samples inside the block.
+
+    Args:
+        net: the network; one with an output for each sample is left as it is.
+        counted_BP: which positions of the B samples of each forward count; None: all of them.
+    """
+    backbone = net.backbone
+    if counted_BP is None or not isinstance(backbone, PositionBackbone):
+        yield
+        return
+    backbone.counted = counted_BP
+    try:
+        yield
+    finally:
+        backbone.counted = None
 
 
 def selected(features_BPD: Tensor, positions_BK: Tensor) -> Tensor:
@@ -73,10 +104,11 @@ class PositionNet(Net):
     Args:
         backbone: a backbone of positions.
         classes: C.
+        source_classes: the number of classes of the source where the target has others; None: C.
     """
 
-    def __init__(self, backbone: PositionBackbone, classes: int) -> None:
-        super().__init__(backbone, classes)
+    def __init__(self, backbone: PositionBackbone, classes: int, source_classes: int | None = None) -> None:
+        super().__init__(backbone, classes, source_classes=source_classes)
         self.positions = backbone.positions or 1
 
     def features(self, *batches: Tensor) -> tuple[Tensor, ...]:
@@ -84,7 +116,7 @@ class PositionNet(Net):
         backbone = self.backbone
         assert isinstance(backbone, PositionBackbone)
         features_MD: Tensor = backbone(concatenated(*batches))
-        return tuple(torch.split(features_MD, [len(batch) * backbone.per_sample(batch) for batch in batches]))
+        return tuple(torch.split(features_MD, [backbone.vectors_of(batch) for batch in batches]))
 
     def view(self, x: Tensor, other: Tensor, transform: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """The samples x after a function of them and of other samples; the drawn positions of x stay.
