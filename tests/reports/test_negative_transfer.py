@@ -60,7 +60,7 @@ def test_the_worst_group_stands_beside_the_worst_class_where_groups_are_declared
     (negative,), accuracy = reports.negative_transfer(frame), reports.accuracy(frame)
     assert negative.cells.loc["dann", "worst group"] == "waterbird on land: -20.0 *"
     assert accuracy.cells["mean"].to_dict() == {"source_only": "60.0 ± 0.0", "dann": "40.0 ± 0.0"}
-    assert "Worst-group accuracy" in accuracy.title
+    assert "worst-group accuracy" in accuracy.title
     assert [table.kind for table in reports.group_deltas(frame)] == ["groups"]
 
 

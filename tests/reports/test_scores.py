@@ -96,7 +96,7 @@ def test_the_metric_named_in_the_records_is_shown():
     scores = {"target_accuracy": 0.9, "macro_f1": 0.4}
     table = reports.accuracy(reports.frame([record(metric="macro_f1", scores=scores)]))
     assert table.cells.loc["source_only", "mean"] == "40.0"
-    assert "Macro F1" in table.title
+    assert "macro F1" in table.title
     with pytest.raises(TlbenchError, match="Unknown metric 'auc'"):
         reports.accuracy(reports.frame([record(metric="auc")]))
 

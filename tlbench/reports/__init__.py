@@ -8,7 +8,6 @@ is an entry of `kinds.TABLE_KINDS`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pandas as pd
 
@@ -19,6 +18,7 @@ from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
 from tlbench.reports.kinds import TABLE_KINDS, TableInputs
 from tlbench.reports.rule_selections import rule_selections
+from tlbench.reports.score_cube import shared_cubes
 from tlbench.reports.statistics.average_ranks import Ranking, ranking
 from tlbench.reports.sweeps import count_distinct
 from tlbench.reports.table import TIDY, Table
@@ -115,9 +115,5 @@ def tables(
         TableInputs(of_suite, flips, margin, own, selections)
         for _, of_suite in frame.groupby(["suite", "suite_version"], sort=False)
     ]
-    return [
-        replace(table, section=TABLE_KINDS[kind].section)
-        for of_suite in inputs
-        for kind in kinds
-        for table in TABLE_KINDS[kind].make(of_suite)
-    ]
+    with shared_cubes(of_suite.frame for of_suite in inputs):
+        return [table for of_suite in inputs for kind in kinds for table in TABLE_KINDS[kind].tables(of_suite)]

@@ -26,7 +26,7 @@ from tlbench.reports.table import (
     text_cells,
     tidy,
 )
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, short_captions
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> list[Table]:
@@ -118,17 +118,21 @@ def _table(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Table:
     marks = {"verdict": [VERDICTS.get(verdict, "") for verdict in comparison.verdict_M]}
     of_pairs = zip(comparison.deltas.pairs, comparison.mark_MP.T, strict=True)
     marks |= {str(pair): [VERDICTS.get(mark, "") for mark in mark_M] for pair, mark_M in of_pairs}
+    of_directories = [f"{letter}: {name}, {_machines(of)}." for letter, name, of in zip("AB", names, (a, b), strict=True)]
+    how = _method_sentences(comparison)
+    missing = (
+        _changed_cases(a, b),
+        _only_in_one(cube_a.entries, cube_b.entries, names, "Entries"),
+        _only_in_one(cube_a.pairs, cube_b.pairs, names, "Pairs"),
+    )
     return Table(
         suite=cube_a.name,
         kind="compare",
         title=f"{cube_a.name}: {comparison.deltas.measure.title}, B minus A",
-        caption=captions.join_sentences(
-            f"A: {names[0]}, {_machines(a)}. B: {names[1]}, {_machines(b)}.",
-            *_method_sentences(comparison),
-            _changed_cases(a, b),
-            _only_in_one(cube_a.entries, cube_b.entries, names, "Entries"),
-            _only_in_one(cube_a.pairs, cube_b.pairs, names, "Pairs"),
-        ),
+        caption=captions.join_sentences(*of_directories, *how, *missing),
+        line=short_captions.comparison_line(comparison.deltas, paired=comparison.paired),
+        notes=captions.join_sentences(*of_directories, *how[1:-1], *missing),
+        section="intervals-and-tests",
         cells=cells,
         data=_data(comparison),
         metric=cube_a.metric,

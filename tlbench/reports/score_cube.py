@@ -5,6 +5,9 @@ Letters of shapes in this package: M method entries, P pairs, S seeds, K classes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -116,12 +119,37 @@ class ScoreCube:
         )
 
 
+_MEMO: ContextVar[dict[int, ScoreCube | None]] = ContextVar("scores of frames", default={})  # noqa: B039 - never changed
+"""The scores of the frames of `shared_cubes` by the frames' ids, None before they are computed."""
+
+
 def score_cube(frame: pd.DataFrame) -> ScoreCube:
     """The scores of the frame of one suite, from the latest record of each case.
 
     Raises:
         TlbenchError: the frame has no records, records of more than one suite or version, or an unknown metric.
     """
+    memo = _MEMO.get()
+    if id(frame) not in memo:
+        return _score_cube(frame)
+    cube = memo[id(frame)]
+    if cube is None:
+        cube = memo[id(frame)] = _score_cube(frame)
+    return cube
+
+
+@contextmanager
+def shared_cubes(frames: Iterable[pd.DataFrame]) -> Iterator[None]:
+    """A context in which `score_cube` computes the scores of each of these frames once, which nobody changes meanwhile."""
+    token = _MEMO.set({id(frame): None for frame in frames})
+    try:
+        yield
+    finally:
+        _MEMO.reset(token)
+
+
+def _score_cube(frame: pd.DataFrame) -> ScoreCube:
+    """As `score_cube`."""
     suite, version = suite_and_version(frame)
     metric = str(latest_value(frame, "metric"))
     if metric not in METRICS:

@@ -42,6 +42,10 @@ VERDICT_UNIT = "1 better, 0 n.s., -1 worse"
 """The unit of verdicts and marks in the data of a table."""
 
 
+PAGE = "docs/reports.md"
+"""The page of the documentation that explains the statistics of the tables."""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A finished table.
@@ -77,6 +81,11 @@ class Table:
         """The line of the caption and the notes or, where there is no line, the whole caption."""
         line = f"{self.line.removesuffix('.')}." if self.line and self.notes else self.line
         return " ".join(filter(None, (line, self.notes))) if line else self.caption
+
+    @property
+    def pointer(self) -> str:
+        """The place in the documentation that explains the statistics of the table; empty where there is none."""
+        return f"{PAGE}#{self.section}" if self.section else ""
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""

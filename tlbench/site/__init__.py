@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -88,7 +89,8 @@ def leaderboard_markdown(records: Sequence[Record]) -> str:
         about = descriptions.describe_suite(of)
         entries = {record.entry for record in of}
         title = f"{about.title} ({about.citation}). " if about.title else ""
-        heading, table, *below = reports.render([summary], "markdown", width=_ENDLESS).strip().split("\n\n")
+        unlinked = replace(summary, section="")  # the legend has the link
+        heading, table, *below = reports.render([unlinked], "markdown", width=_ENDLESS).strip().split("\n\n")
         facts = heading.partition(": ")[2]
         notes = below[1:] if summary.line.startswith("±: ") else below  # else the line is particular to the suite
         blocks += [f"## {name}", f"{title}{len(of)} records, {len(entries)} method entries; {facts}.", table, *notes]

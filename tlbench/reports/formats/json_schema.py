@@ -119,8 +119,8 @@ def _json_table(table: Table) -> JsonTable:
             groups=list(table.groups),
         ),
         data=[
-            Value(**{str(key): _encodable(fact) if isinstance(fact, str) else fact for key, fact in value.items()})
-            for value in values.to_dict("records")
+            Value.model_construct(**{str(key): _encodable(of) if isinstance(of, str) else of for key, of in value.items()})
+            for value in values.to_dict("records")  # thousands of numbers of our own, which need no validation
         ],
         published=[
             Published(
@@ -137,7 +137,8 @@ def _json_table(table: Table) -> JsonTable:
 
 def _encodable(text: str) -> str:
     """The text with lone surrogates spelt as backslash escapes."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(text)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def schema() -> str:

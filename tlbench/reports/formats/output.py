@@ -49,7 +49,7 @@ def render(tables: Sequence[Table], format: str = "text", width: int | None = No
     if format == "csv":
         return _csv(tables)
     if format == "json":
-        return json.dumps(Tables.of(tables).model_dump(by_alias=True), indent=1, allow_nan=False) + "\n"
+        return _json(tables)
     if not tables:
         message = "There is no such table: the records lack the values that it shows."
         return {"latex": f"% {message}\n", "html": f"<p>{message}</p>\n"}.get(format, f"{message}\n")
@@ -119,6 +119,8 @@ def _markdown(table: Table, width: int) -> str:
     columns = [list(range(len(plain[0])))] if table.groups else _blocks(plain, width)
     bodies = [_tabulate(cells, block, "pipe") for block in columns]
     below = [escape(escape_control(text)) for text in ((table.line, table.notes) if table.line else (table.caption,)) if text]
+    if table.pointer:
+        below.append(f"The statistics: [{table.pointer.partition('#')[0]}]({table.pointer}).")
     return "\n\n".join([f"### {escape(escape_control(table.title))}", *bodies, *below]) + "\n"
 
 
@@ -142,7 +144,9 @@ def _latex(table: Table, width: int, label: str) -> str:
     columns = [list(range(len(plain[0])))] if table.groups else _blocks(plain, width)
     bodies = [latex.with_headings(_tabulate(cells, block, "latex_raw"), headings) for block in columns]
     below = ". ".join(filter(None, (table.line.removesuffix("."), table.notes))) if table.line else table.caption
-    return latex.floats(f"{escape_control(table.title)}.", f"{escape_control(below).removesuffix('.')}.", label, bodies)
+    pointer = f" The statistics: {table.pointer} of tlbench." if table.pointer else ""
+    notes = f"{escape_control(below).removesuffix('.')}.{pointer}"
+    return latex.floats(f"{escape_control(table.title)}.", notes, label, bodies)
 
 
 def _labels(tables: Sequence[Table]) -> list[str]:
@@ -171,11 +175,19 @@ def _html(table: Table) -> str:
         + "</tr>"
         for heading, row, row_marks in zip(headings, rows, marks, strict=True)
     )
-    title, text = html.escape(escape_control(table.title)), html.escape(escape_control(table.short_caption))
+    pointer = f" The statistics: {table.pointer}." if table.pointer else ""
+    title, text = (html.escape(escape_control(part)) for part in (table.title, f"{table.short_caption}{pointer}"))
     return (
         f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {text}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
     )
+
+
+def _json(tables: Sequence[Table]) -> str:
+    """The JSON of some tables, with a line for each."""
+    model = Tables.of(tables).model_dump(by_alias=True)
+    lines = ",\n".join(json.dumps(table, allow_nan=False) for table in model["tables"])
+    return f'{{"schema": {model["schema"]}, "tables": [{lines}]}}\n'
 
 
 def _csv(tables: Sequence[Table]) -> str:

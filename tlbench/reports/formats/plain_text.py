@@ -22,8 +22,6 @@ NARROW = 80
 """The width in characters of a terminal of the usual size."""
 _GLUE = "\0"
 """Stands for a space that is not broken at."""
-PAGE = "docs/reports.md"
-"""The page that explains the statistics of the tables."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def caption(table: Table, width: int) -> list[str]:
 
     A grouped table has its pointer to the documentation in the last line of the command.
     """
-    pointer = f"See {PAGE}#{table.section}." if table.section and not table.groups else ""
+    pointer = f"See {table.pointer}." if table.pointer and not table.groups else ""
     paragraphs = [f"{table.line} {pointer}".rstrip(), table.notes] if table.line else [table.caption]
     return [_filled(escape_control(paragraph), min(width, _CAPTION_WIDTH)) for paragraph in paragraphs if paragraph]
 

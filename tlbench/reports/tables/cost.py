@@ -233,13 +233,20 @@ def _frontier_table(scores: ScoreCube, group: pd.DataFrame, baseline: str | None
             gain if baseline else "",
             "Pareto front: no other entry is at least as good in mean and train seconds and better in one of them.",
             _split_note(groups),
-            captions.incomplete_entries(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "mean and front"),
+            _incomplete(scores),
         ),
+        line=short_captions.frontier_line(scores),
+        notes=captions.join_sentences(_split_note(groups), _incomplete(scores)),
         cells=cells,
         data=tidy(scores, f"cost on {machine}", frontier.entries, of_entry, of_cell={}),
         metric=scores.metric,
         marks=mark_columns(cells, {"Pareto front": ["front" if on == 1 else "" for on in frontier.front_M]}),
     )
+
+
+def _incomplete(scores: ScoreCube) -> str:
+    """The sentence that names the entries without a mean and a place on the front."""
+    return captions.incomplete_entries(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "mean and front")
 
 
 def _details_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
@@ -254,6 +261,8 @@ def _details_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataF
         caption=captions.join_sentences(
             "Medians over the finished cases, in the unit that a column names. Blank: not measured.", _split_note(groups)
         ),
+        line=short_captions.costs_line(),
+        notes=captions.join_sentences("Blank: not measured.", _split_note(groups)),
         cells=text_cells(entries, {column.replace("_", " "): three_digits(medians[column]) for column in columns}),
         data=tidy(
             scores,

@@ -70,6 +70,8 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
                 "A method that takes labels itself has the smallest budget; its own labels stand before the plus.",
                 "'<' and '>' mark what lies outside of the measured budgets.",
             ),
+            line=f"Labels a class with which {REFERENCE} reaches the {cube.measure.title} of a method (95 % CI over seeds).",
+            notes="'n + m': the n labels that a method takes itself, and what its source adds. '<', '>': beyond the budgets.",
             cells=text_cells(entries, columns),
             data=tidy(cube, "labels", entries, {}, of_cell),
             metric=cube.metric,

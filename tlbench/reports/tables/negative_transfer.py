@@ -133,7 +133,7 @@ def _table(
     return Table(
         suite=scores.name,
         kind="negative_transfer",
-        title=f"{scores.name}: negative transfer behind the {name} against {baseline}",
+        title=f"{scores.name}: negative transfer against {baseline}",
         caption=captions.join_sentences(level, _caption(measured, baseline)),
         line=short_captions.negative_line(measured.cube, baseline),
         notes=captions.join_sentences(level, _notes(measured, baseline)),

@@ -10,7 +10,7 @@ from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.average_ranks import Ranking, rank_entries
 from tlbench.reports.statistics.intervals import Array
 from tlbench.reports.table import Quantities, Table, best_two, mark_columns, text_cells, tidy, tidy_subgroups
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, short_captions
 
 
 def ranks(frame: pd.DataFrame) -> list[Table]:
@@ -38,6 +38,8 @@ def ranks(frame: pd.DataFrame) -> list[Table]:
             kind="ranks",
             title=f"{scores.name}: average ranks by {scores.measure.title}",
             caption=_caption(scores, ranking),
+            line=short_captions.ranks_line(ranking),
+            notes=captions.join_sentences(f"Friedman's test: p = {ranking.p:.2g}.", *_reservations(scores, ranking)),
             cells=cells,
             data=pd.concat([tidy(scores, "ranks", entries, of_entry, of_cell={}), membership], ignore_index=True),
             metric=scores.metric,
@@ -49,16 +51,23 @@ def ranks(frame: pd.DataFrame) -> list[Table]:
 def _caption(scores: ScoreCube, ranking: Ranking) -> str:
     pairs = captions.plural(ranking.pairs, "pair")
     smallest = intervals.smallest_sign_test_p(ranking.pairs)
-    shared = bool((intervals.removable_domains(scores.distinct().domains).sum(axis=1) > 1).any())
     return captions.join_sentences(
         f"Ranks within each of {pairs} (1 is best), averaged. Entries that share a letter differ by less than Nemenyi's "
         f"critical difference, {ranking.critical_difference:.2f} at the level 0.05; Friedman's test over pairs gives "
         f"p = {ranking.p:.2g}.",
+        f"The smallest p-value of a sign test over {pairs} is {smallest:.2g}." if smallest > 0.05 else "",
+        *_reservations(scores, ranking),
+        captions.SELECTION,
+    )
+
+
+def _reservations(scores: ScoreCube, ranking: Ranking) -> tuple[str, ...]:
+    """The sentences on what the tests of these records can't say, and on what is missing."""
+    shared = bool((intervals.removable_domains(scores.distinct().domains).sum(axis=1) > 1).any())
+    return (
         captions.shared_draws(scores),
         "" if ranking.can_decide else f"Too few pairs: the test can't separate any two of {len(ranking.entries)} entries.",
-        f"The smallest p-value of a sign test over {pairs} is {smallest:.2g}." if smallest > 0.05 else "",
         "Pairs that share domains are not independent, which makes these tests anti-conservative." if shared else "",
-        captions.SELECTION,
         captions.incomplete_entries(scores, np.isfinite(intervals.over_seeds(scores.values).mean), "rank"),
     )
 

@@ -64,7 +64,7 @@ def accuracy(frame: pd.DataFrame, margin: float | None = None) -> Table:
     return Table(
         suite=scores.name,
         kind="accuracy",
-        title=f"{scores.name}: {scores.capitalized_title}",
+        title=f"{scores.name}: {scores.measure.title}",
         caption=captions.join_sentences(
             f"{captions.unit(scores)}; pairs are source:target.",
             captions.intervals(scores, "mean"),

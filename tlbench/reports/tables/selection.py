@@ -74,10 +74,14 @@ def _tidy(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> pd.D
     return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
 
 
-def _method_table(cells: pd.DataFrame, *, title: str, caption: str, data: pd.DataFrame, name: str) -> Table:
-    """A table with a line for each method; cells without a text are blank."""
+def _method_table(cells: pd.DataFrame, *, title: str, caption: tuple[str, str], data: pd.DataFrame, name: str) -> Table:
+    """A table with a line for each method; cells without a text are blank, and the caption is its line and its notes."""
     frame = cells.fillna("").astype(object).rename_axis(index="method")
-    return Table(suite=name, kind="selection", title=f"{name}: {title}", caption=caption, cells=frame, data=data)
+    line, notes = caption
+    whole = " ".join(filter(None, caption))
+    return Table(
+        suite=name, kind="selection", title=f"{name}: {title}", caption=whole, cells=frame, data=data, line=line, notes=notes
+    )
 
 
 def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table:
@@ -102,8 +106,10 @@ def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table
     return _method_table(
         pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns),
         title="accuracy of what a rule selects",
-        caption="Accuracy in per cent of the candidate that a rule selects, and the delta against the baseline under the same "
-        f"rule. The oracle reads target labels, cross-fitted; {MARK.strip()}: the rule is the method's own loss.",
+        caption=(
+            "Accuracy in per cent of the selected candidate; in brackets the delta against the baseline under the same rule.",
+            f"The oracle reads target labels, cross-fitted. {MARK.strip()}: the rule is the method's own loss.",
+        ),
         data=_tidy(lines, suite, version),
         name=name,
     )
@@ -143,6 +149,7 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
         lines += [("", rule, key, value, "") for key, value in {"regret": regrets[str(rule)], **values}.items()]
     order = list(regrets)
     best = next((rule for rule in order if rule not in TRIVIAL), order[0])
+    line = "Regret: accuracy of the oracle minus that of the selected candidate, in points, over the methods that adapt."
     sentences = (
         f"The best rule without target labels here is {best}: it loses {regrets[best]:.1f} points to the oracle on average.",
         ranks_elsewhere(best, chosen, suite, version),
@@ -154,7 +161,9 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
         suite=name,
         kind="selection",
         title=f"{name}: selection rules",
-        caption=" ".join(filter(None, sentences)),
+        caption=" ".join(filter(None, (line, *sentences))),
+        line=line,
+        notes=" ".join(filter(None, sentences)),
         cells=frame,
         data=_tidy(lines, suite, version),
     )
@@ -192,8 +201,10 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
     return _method_table(
         pd.DataFrame.from_dict(cells, orient="index"),
         title="adapt only if a rule says so",
-        caption="Gain in points of the last step over the unadapted model, and the share of pairs that are hurt: always "
-        "adapted, and only where the rule's number rises.",
+        caption=(
+            "Gain over the unadapted model in points, and share of pairs that are hurt: adapted always, or if a rule says so.",
+            "A rule says so where its number is higher at the last step than for the unadapted model.",
+        ),
         data=_tidy(lines, suite, version),
         name=name,
     )
@@ -218,8 +229,10 @@ def _of_configurations(own: pd.DataFrame, suite: str, version: int, name: str) -
     return _method_table(
         pd.DataFrame.from_dict(cells, orient="index"),
         title="configurations",
-        caption="Trials of each method, the seconds that all of them trained over pairs and seeds, and the configuration that "
-        "a rule chose most often, with its share of cases; trial-0 has the options of the suite.",
+        caption=(
+            "Trials of each method, the seconds that they trained, and the trial that a rule selected most often (in cases).",
+            "Seconds are over all pairs and seeds; trial-0 has the options of the suite.",
+        ),
         data=_tidy(lines, suite, version),
         name=name,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlbench.reports.score_cube import ScoreCube
 from tlbench.reports.statistics import intervals
+from tlbench.reports.statistics.average_ranks import Ranking
 from tlbench.reports.statistics.intervals import MIN_SEEDS
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.expected_precision import precision_note
@@ -81,6 +82,36 @@ def negative_line(deltas: ScoreCube, baseline: str) -> str:
 def costs_line() -> str:
     """The line of a table of costs."""
     return "Medians over the finished cases; comparable within this table only."
+
+
+def ranks_line(ranking: Ranking) -> str:
+    """The line of a table of average ranks."""
+    return (
+        f"Average over {captions.plural(ranking.pairs, 'pair')} (1 is best). Entries that share a letter do not differ "
+        f"significantly (Nemenyi, critical difference {ranking.critical_difference:.2f}, level 0.05)."
+    )
+
+
+def subgroups_line(deltas: ScoreCube, noun: str) -> str:
+    """The line of a table of deltas by class or by group."""
+    stars = f" {STARS}" if len(deltas.seeds) >= MIN_SEEDS else ""
+    return f"Deltas of accuracy over the pairs with the {noun}, in percentage points{_margin(deltas)}.{stars}"
+
+
+def frontier_line(scores: ScoreCube) -> str:
+    """The line of a table of accuracy against cost."""
+    return f"{captions.unit(scores)}; costs are medians, comparable within this table only{_margin_sign(scores)}."
+
+
+def comparison_line(deltas: ScoreCube, *, paired: bool) -> str:
+    """The line of a table of the differences between two results directories; `paired` says whether seeds are in both."""
+    how, stars = ("paired", STARS) if paired else ("not paired", "*: significantly better or worse (95 % CI).")
+    return f"B minus A, {how}, in {deltas.delta_unit}{_margin(deltas)}. {stars} {NOT_SIGNIFICANT}"
+
+
+def _margin_sign(scores: ScoreCube) -> str:
+    """The clause that explains the sign of a margin of error, where there is one."""
+    return "; ±: margin of error of the 95 % CI over seeds" if len(scores.seeds) >= MIN_SEEDS else ""
 
 
 def _margin(scores: ScoreCube) -> str:

@@ -57,6 +57,8 @@ def streams(frame: pd.DataFrame) -> list[Table]:
                 "Milliseconds and peak memory while the stream is predicted, adaptation included: medians over finished cases.",
                 "Blank memory: the method does not adapt on the stream.",
             ),
+            line="Accuracy in per cent in the four quarters of the stream, means over seeds; costs are medians.",
+            notes="Blank memory: the method does not adapt on the stream.",
             cells=text_cells(entries, {**columns, **costs}),
             data=tidy(scores, "stream", entries, of_entry, of_cell),
             metric=scores.metric,

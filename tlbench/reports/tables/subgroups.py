@@ -24,7 +24,7 @@ from tlbench.reports.table import (
     text_cells,
     tidy_subgroups,
 )
-from tlbench.reports.tables import captions
+from tlbench.reports.tables import captions, short_captions
 from tlbench.reports.tables.scores import baselines
 
 _MAX_COLUMNS = 20
@@ -129,6 +129,8 @@ def _table(deltas: ScoreCube, subgroups: Subgroups, kind: str, noun: str, name: 
         kind=kind,
         title=f"{deltas.name}: {name}, by {noun}",
         caption=_caption(deltas, len(subgroups.names), noun),
+        line=short_captions.subgroups_line(deltas, noun),
+        notes=captions.join_sentences(*_particulars(deltas, len(subgroups.names))),
         cells=cells,
         data=tidy_subgroups(
             deltas,
@@ -181,8 +183,15 @@ def _caption(deltas: ScoreCube, count: int, noun: str) -> str:
     return captions.join_sentences(
         f"Accuracy of each {noun} minus that of the baseline, in percentage points, averaged over seeds and over the pairs "
         f"with the {noun}{margin}.",
-        f"The {_WORST} worst of {count} are shown; the data hold all." if count > _MAX_COLUMNS else "",
         f"*: significantly better or worse ({captions.SIGNIFICANCE} over this table)." if tested else "",
+        *_particulars(deltas, count),
+    )
+
+
+def _particulars(deltas: ScoreCube, count: int) -> tuple[str, ...]:
+    """The sentences on what is left out of a table of `count` subgroups, and on what is missing."""
+    return (
+        f"The {_WORST} worst of {count} are shown; the data hold all." if count > _MAX_COLUMNS else "",
         captions.single_runs(deltas, tested=False),
         captions.incomplete_entries(deltas, np.isfinite(intervals.over_seeds(deltas.values).mean), "deltas"),
     )

@@ -30,11 +30,9 @@ from tlbench.reports.table import (
 from tlbench.reports.tables import captions
 from tlbench.reports.tables.cost import MACHINE, machine_groups, machine_text, medians_of
 from tlbench.reports.tables.expected_precision import precision_note
+from tlbench.reports.tables.read_splits import symbols
 from tlbench.reports.tables.scores import Deltas, deltas_against
 from tlbench.suite import Suite
-
-SYMBOLS = {"source": "S", "target": "T", "target_labeled": "L", "stream": "St"}
-"""The splits that a method may read, as the column `reads` abbreviates them."""
 
 _GROUPS = (
     "No samples",
@@ -135,7 +133,7 @@ def _shown(scores: ScoreCube, records: pd.DataFrame, baseline: str | None, flips
         baseline=baseline,
         deltas=deltas,
         entries=entries,
-        reads_M=[_symbols(str(last.loc[entry, "reads"])) for entry in entries],
+        reads_M=[symbols(str(last.loc[entry, "reads"])) for entry in entries],
         group_M=[_heading(group_of[entry], budgets, each) for entry in entries],
         mean_M=estimates.mean_over_pairs(scores).mean[index_M],
         delta=Estimate(blank_M, blank_M) if deltas is None else Estimate(*map(of_deltas, deltas.mean)),
@@ -156,12 +154,6 @@ def _costs(done: pd.DataFrame, entries: pd.Index[str]) -> tuple[dict[str, Array]
         return {column: np.full(len(entries), np.nan) for column in columns}, ""
     most = max(groups, key=len)
     return medians_of(most, entries, columns), machine_text(most, groups, MACHINE) if len(groups) > 1 else ""
-
-
-def _symbols(reads: str) -> str:
-    """The splits that a method reads, abbreviated: "S T"."""
-    names = [name for name in reads.split("+") if name]
-    return " ".join([symbol for name, symbol in SYMBOLS.items() if name in names] + [n for n in names if n not in SYMBOLS])
 
 
 def _group(reads: str) -> int:

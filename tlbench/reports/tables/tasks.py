@@ -84,11 +84,18 @@ def tasks(frame: pd.DataFrame) -> list[Table]:
             kind="tasks",
             title=f"{scores.name}: {len(names)} tasks against {baseline}",
             caption=captions.join_sentences(CAPTION.format(baseline=baseline, interval=interval)),
+            line=f"Change against {baseline} in per cent, relative; more is better{_margin_text(mean)}.",
+            notes="delta_m: the mean over tasks. ms per step: median, and its ratio to that of equal weights.",
             cells=text_cells(entries, cells).iloc[order],
             data=pd.concat(data, ignore_index=True),
             metric=scores.metric,
         )
     ]
+
+
+def _margin_text(mean: Estimate) -> str:
+    """The clause that explains the margins of error, where there are any."""
+    return "; ±: margin of error of the 95 % CI over seeds" if np.isfinite(mean.margin).any() else ""
 
 
 def _values(scores: ScoreCube, records: pd.DataFrame, names: list[str]) -> tuple[Array, np.ndarray]:
