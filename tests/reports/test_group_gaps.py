@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from tlbench import cli, records, reports
 from tlbench.api import run
+from tlbench.api.data_groups import parse_rule
 from tlbench.errors import TlbenchError
-from tlbench.reports.data_groups import parse_rule
-from tlbench.reports.tables.group_gaps import group_gaps
+from tlbench.reports.group_gaps import group_gaps
 
 SUITE = """
 name = "grouped"
@@ -96,8 +96,8 @@ def folder(tmp_path_factory):
 
 def test_groups_of_a_column_give_the_accuracies_that_pandas_gives(folder):
     from tlbench import session
+    from tlbench.api.data_groups import with_groups
     from tlbench.engine.scored_labels import scored_labels
-    from tlbench.reports.data_groups import with_groups
     from tlbench.runner import load_domains
 
     suite, results = session.load_suite(folder / "grouped.toml"), folder / "results"

@@ -162,8 +162,8 @@ def _grouped(results: Path, suites: Sequence[str], group: str, data: Path | None
         TlbenchError: several suites are named or none, or their data have no such groups.
     """
     from tlbench import records, reports, session
+    from tlbench.api.data_groups import parse_rule, with_groups
     from tlbench.data import resolve_data_root
-    from tlbench.reports.data_groups import parse_rule, with_groups
 
     if len(suites) != 1:
         raise TlbenchError(f"--group takes the data of one suite, and {len(suites)} are named. Name one.")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from tlbench.reports.domain_rules import domain_rules
 from tlbench.reports.frames import suite_and_version
+from tlbench.reports.group_gaps import group_gaps
 from tlbench.reports.table import Table
 from tlbench.reports.tables.cost import cost_details, pareto_table, throughput
-from tlbench.reports.tables.domain_rules import domain_rules
-from tlbench.reports.tables.group_gaps import group_gaps
 from tlbench.reports.tables.label_budgets import label_budgets
 from tlbench.reports.tables.negative_transfer import negative_transfer
 from tlbench.reports.tables.ranks import ranks

@@ -86,7 +86,7 @@ def _table(worst: ScoreCube, gap: ScoreCube, of: tuple[str, str], names: list[st
         kind="groups",
         title=f"{gap.name}: gaps between groups, {delta} against {baseline}",
         caption=captions.join_sentences(
-            "Worst group: its accuracy in each run, mean over pairs and seeds; gap: best minus worst group of a run, in points.",
+            "Worst group: its accuracy in each run, mean over pairs and seeds; gap: best minus worst of a run, in points.",
             f"Deltas and changes are against the run of {baseline} of the same pair and seed.",
             captions.interval_of_means(changes, "change"),
             captions.new_domains(changes),
