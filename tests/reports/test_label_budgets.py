@@ -70,3 +70,30 @@ def test_the_table_of_a_suite_with_label_budgets():
 def test_a_suite_without_label_budgets_has_no_such_table():
     frame = reports.frame(records.iterate_records(RESULTS, ("digits_jda",)))
     assert reports.tables(frame, "labels") == []
+
+
+def test_seconds_to_the_reference_are_those_of_a_method_that_reaches_it():
+    frame = reports.frame(records.iterate_records(RESULTS, ("digits_labels",)))
+    (table,) = reports.tables(frame, "labels")
+    assert table.cells.loc["source_only", "seconds to target_only"] == "not reached"
+    median = frame[(frame["entry"] == "joint") & (frame["status"] == "done")]["train_seconds"].median()
+    assert table.cells.loc["joint", "seconds to target_only"] == f"at most {median:#.3g}"
+
+
+def test_the_picture_has_the_numbers_of_the_table():
+    from tlbench.plots.break_even import break_even_curves
+
+    frame = reports.frame(records.iterate_records(RESULTS, ("digits_labels",)))
+    (table,) = reports.tables(frame, "labels")
+    figure = break_even_curves(table)
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.lines}
+    means = frame[(frame["entry"] == "target_only") & (frame["status"] == "done")].groupby("pair")["target_accuracy"].mean()
+    assert sorted(lines["target_only"].get_ydata()) == pytest.approx(sorted(100 * means))
+    joint = table.data[(table.data["entry"] == "joint")].set_index("quantity")["value"]
+    markers = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    assert any(line.get_xdata()[0] == joint["labels"] and line.get_ydata()[0] == joint["mean"] for line in markers)
+    assert (
+        break_even_curves(reports.tables(reports.frame(records.iterate_records(RESULTS, ("digits_jda",))), "accuracy")[0])
+        is None
+    )

@@ -19,7 +19,7 @@ def plots(
     results: options.Results = Path("results"),
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the plots.")] = Path("out/plots"),
 ) -> None:
-    """Draw deltas, accuracy against cost, ranks, sweeps, streams and training curves as PNG and SVG."""
+    """Draw deltas, accuracy against cost, ranks, sweeps, label budgets, streams and training curves as PNG and SVG."""
     from tlbench import plots as plotting
 
     for path in plotting.draw_plots(_records(results, tuple(Path(name).stem for name in suites or ())), out):

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tlbench import reports
+from tlbench.plots.break_even import break_even_curves
 from tlbench.plots.cost import accuracy_and_cost
 from tlbench.plots.critical_difference import critical_difference, rank_diagram
 from tlbench.plots.curves import sweep_curves, training_curves
@@ -97,6 +98,12 @@ _MAKERS: dict[str, tuple[str, str, Callable[[Table, str | None], Figure | None]]
         "sweep",
         "Each panel is a sweep; bands (up to five methods) are 95 % CIs over seeds.",
         lambda table, baseline: sweep_curves(table),
+    ),
+    "labels": (
+        "labels",
+        "The curve is target_only, with its 95 % CI over seeds. A dotted line is a method; its marker is the break-even, its "
+        "bar the 95 % CI of that.",
+        lambda table, baseline: break_even_curves(table),
     ),
     "stream": (
         "stream",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from tlbench.reports import estimates
 from tlbench.reports.frames import latest_records
 from tlbench.reports.score_cube import ScoreCube, score_cube
 from tlbench.reports.statistics.break_even import BreakEven, break_even
 from tlbench.reports.statistics.intervals import Array
 from tlbench.reports.sweeps import levels_of, sweep_groups
-from tlbench.reports.table import Table, text_cells, tidy
+from tlbench.reports.table import Table, text_cells, three_digits, tidy
 from tlbench.reports.tables import captions
 
 REFERENCE = "target_only"
@@ -57,6 +60,7 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
             own = f"{labels_L[0]:.0f} + " if reads_labels else ""
             texts.append(_text(worth, labels_L, own))
         columns[f"{pair} (labels a class)"] = texts
+    columns["train seconds"], columns[f"seconds to {REFERENCE}"] = _seconds(cube, latest, entries, sweeps)
     of_cell = dict(zip(("labels", "low", "high"), ((value, "labels a class") for value in estimates_MP), strict=True))
     of_cell["mean"] = (levels_MP, cube.measure.unit)
     return [
@@ -69,14 +73,50 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
                 "95 % CI over seeds; runs of one seed share their draw of labels.",
                 "A method that takes labels itself has the smallest budget; its own labels stand before the plus.",
                 "'<' and '>' mark what lies outside of the measured budgets.",
+                f"Seconds to {REFERENCE}: the train seconds of a method whose mean reaches that of {REFERENCE} at the smallest "
+                "budget on every pair; when in its training is not known, because traces hold no target accuracy.",
             ),
             line=f"Labels a class with which {REFERENCE} reaches the {cube.measure.title} of a method (95 % CI over seeds).",
             notes="'n + m': the n labels that a method takes itself, and what its source adds. '<', '>': beyond the budgets.",
             cells=text_cells(entries, columns),
-            data=tidy(cube, "labels", entries, {}, of_cell),
+            data=pd.concat([tidy(cube, "labels", entries, {}, of_cell), _curve(cube)], ignore_index=True),
+            levels=cube.levels,
             metric=cube.metric,
         )
     ]
+
+
+def _seconds(
+    cube: ScoreCube, records: pd.DataFrame, entries: pd.Index[str], sweeps: Mapping[str, list[tuple[str, int]]]
+) -> tuple[list[str], list[str]]:
+    """Each entry's median train seconds of a case, and by when it reaches the reference at the smallest budget of every pair.
+
+    Args:
+        cube: the scores.
+        records: at most one record per case.
+        entries: the M entries of the table.
+        sweeps: by pair, its generated pairs with their budgets, the smallest first.
+    """
+    of_sweeps = [name for levels in sweeps.values() for name, _ in levels]
+    done = records[(records["status"] == "done") & records["pair"].isin(of_sweeps)]
+    median = done.groupby("entry")["train_seconds"].median().reindex(entries).to_numpy(dtype=np.float64)
+    smallest = [list(map(str, cube.pairs)).index(levels[0][0]) for levels in sweeps.values()]
+    gain_MP = cube.direction * (cube.values - _values(cube, REFERENCE)).mean(axis=-1)[:, smallest]
+    gain_MP = gain_MP[cube.entries.get_indexer(entries)]
+    texts = three_digits(median)
+    reached = [
+        "" if np.isnan(gain_P).any() or not text else f"at most {text}" if (gain_P >= 0).all() else "not reached"
+        for gain_P, text in zip(gain_MP, texts, strict=True)
+    ]
+    return texts, reached
+
+
+def _curve(cube: ScoreCube) -> pd.DataFrame:
+    """The scores of the reference at every budget, with the bounds of their 95 % CIs over seeds."""
+    line = cube.entries.get_loc(REFERENCE)
+    mean_MP, margin_MP = (array[line][None] for array in estimates.cell_means(cube))
+    of_cell = {"curve": mean_MP, "curve_low": mean_MP - margin_MP, "curve_high": mean_MP + margin_MP}
+    return tidy(cube, "labels", pd.Index([REFERENCE]), {}, {name: (of, cube.measure.unit) for name, of in of_cell.items()})
 
 
 def _values(cube: ScoreCube, entry: str) -> Array:
