@@ -23,7 +23,7 @@ FAMILIES = (
     *("parameter_efficient", "few_shot", "parameter_transfer", "multi_task", "zero_shot", "classical"),
 )
 """The families in the order of the page."""
-LETTERS = {"source": "S", "target": "T", "target_labeled": "k", "stream": "stream"}
+LETTERS = {"source": "S", "target": "T", "target_labeled": "L", "stream": "stream"}
 HEAD = ("| method | kind | reads | what it does | paper | reproduces |", "| --- | --- | --- | --- | --- | --- |")
 URL = re.compile(r"https?://[^\s()<>]*[^\s()<>.,;:]")
 
