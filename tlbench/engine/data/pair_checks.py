@@ -78,7 +78,8 @@ def _check_label_set(pair: str, sources: Sequence[Domain], target: Domain, proto
     """Raise TlbenchError where the classes of a pair are not those of the label set, or nothing shows those of a new head."""
     if protocol.task != "classification" and protocol.task not in POSITION_TASKS:
         return
-    error = label_set_error(protocol.label_set, *class_sides(sources, target, protocol.label_set))
+    unknown = protocol.task not in POSITION_TASKS
+    error = label_set_error(protocol.label_set, *class_sides(sources, target, protocol.label_set), unknown=unknown)
     if error is not None:
         raise TlbenchError(f"{pair}: {error}")
     if protocol.label_set == "inductive" and not protocol.target_labels:

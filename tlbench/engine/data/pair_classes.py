@@ -90,13 +90,16 @@ def relation(sources: Collection[str], target: Collection[str]) -> LabelSet:
     return "partial" if only_sources else "closed"
 
 
-def label_set_error(label_set: LabelSet, sources: Collection[str], target: Collection[str]) -> str | None:
+def label_set_error(
+    label_set: LabelSet, sources: Collection[str], target: Collection[str], *, unknown: bool = True
+) -> str | None:
     """Why the classes of a pair do not fit a label set, with the way out; None where they do.
 
     Args:
         label_set: what the suite says.
         sources: the classes of the sources, see `class_sides`.
         target: the classes of the target.
+        unknown: whether predictions may say "unknown"; otherwise new classes need a new head.
     """
     actual = relation(sources, target)
     fitting: dict[str, tuple[LabelSet, ...]] = {
@@ -118,9 +121,10 @@ def label_set_error(label_set: LabelSet, sources: Collection[str], target: Colle
             f"the target lacks classes of the sources ({listed(only_sources)})" if only_sources else "",
         ]
         text = " and ".join(filter(None, facts))
-    labels = " (and grant labels by protocol.target_labels)" if actual == "inductive" else ""
+    way_out = "inductive" if actual in OPEN_SETS and not unknown else actual
+    labels = " (and grant labels by protocol.target_labels)" if way_out == "inductive" else ""
     restrict = "" if actual == "closed" else ", or choose the classes of each side by `classes` with drop_others = true"
-    return f"protocol.label_set = {label_set!r}, but {text}. Say label_set = {actual!r}{labels}{restrict}."
+    return f"protocol.label_set = {label_set!r}, but {text}. Say label_set = {way_out!r}{labels}{restrict}."
 
 
 def label_indices(domain: Domain, classes: Sequence[str], y: Tensor, *, open_set: bool = False) -> Tensor:
