@@ -30,7 +30,7 @@ FROM_FILES = {
     *("mnist_usps", "digits_jda", "office_caltech10_surf", "office_caltech10_images", "pacs", "amazon_reviews_bow"),
     *("amazon_reviews_text", "ucihar", "wisdm", "gas_drift", "adult", "school"),
     *("digits_shot_to_mnist", "digits_shot_to_usps"),
-    *("digits_stream", "gas_drift_stream"),
+    *("digits_stream", "gas_drift_stream", "beijing_air_stream"),
     "retina_vessels",
     *("colored_mnist", "rotated_mnist", "office_caltech10_multi_source"),
 }

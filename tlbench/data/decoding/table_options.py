@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -43,6 +44,10 @@ class TableOptions(Strict, strict=True):
     label: Annotated[Labels, Field(description="the column of the labels, or a list of columns of targets")]
     features: Annotated[list[Column], Field(min_length=1, description="the columns of the features")] | None = None
     """None: all columns of numbers (with encode = "onehot": all columns) but label, group and those in `where`."""
+    bins: (
+        Annotated[list[float], Field(min_length=1, description="ascending limits that make classes of a column of numbers")]
+        | None
+    ) = None
     group: Annotated[Column, Field(description="the column of the groups, for worst-group accuracy")] | None = None
     where: Annotated[Where, Field(description="rows to select: column = value, list of values or { min, max }")] = Field(
         default_factory=dict
@@ -74,6 +79,8 @@ class TableOptions(Strict, strict=True):
     def _distinct_separators(self) -> Self:
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}. Give two characters.")
+        if self.bins and not all(low < high for low, high in zip([-math.inf, *self.bins], [*self.bins, math.inf], strict=True)):
+            raise ValueError(f"bins = {self.bins} must be finite numbers, each larger than the one before it.")
         return self
 
     @property

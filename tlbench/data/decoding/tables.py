@@ -19,6 +19,7 @@ from tlbench.data.decoding.arrays import Array, ReaderResult
 from tlbench.data.decoding.columns import Table
 from tlbench.data.decoding.feature_encoders import UnencodedTable
 from tlbench.data.decoding.table_options import Fit, TableOptions
+from tlbench.data.labels.bins import binned
 from tlbench.data.labels.classes import listed, normalized
 from tlbench.data.sample_selection import check_column, select
 from tlbench.errors import TlbenchError
@@ -46,6 +47,7 @@ def read(options: TableOptions, root: Path, read_frame: FrameReader) -> ReaderRe
     number = options.number_format.number
     selected = select(frame, options.where, number)
     y = label_columns(selected, options.label, missing=options.missing)
+    y = y if options.bins is None else binned(y, options.bins, number)
     group = None if options.group is None else label_columns(selected, [options.group], "group", options.missing)
     features = columns.feature_columns(table, options)
     names = features.names
