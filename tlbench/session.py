@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tlbench import methods, suite
 from tlbench.errors import TlbenchError
+from tlbench.methods import named_sets
 from tlbench.nn import backbones, weights_facts
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def load_suite(name: str | Path) -> suite.Suite:
     Raises:
         TlbenchError: with all errors of the file.
     """
-    loaded = suite.load_suite(suite.locate_suite(str(name)), (backbones.suite_errors, methods.suite_errors))
+    checks = backbones.suite_errors, methods.suite_errors
+    loaded = suite.load_suite(suite.locate_suite(str(name)), checks, named_sets.with_members)
     try:
         return dataclasses.replace(loaded, net=weights_facts.with_published_facts(loaded.net))
     except TlbenchError as error:

@@ -27,11 +27,12 @@ _registered_classes: dict[str, type[Method]] = {}
 
 def method_files() -> dict[str, Path]:
     """The file of each shipped or registered method, by name; no method is imported."""
-    return dict(sorted({**_shipped(), **_registered}.items()))
+    return dict(sorted({**shipped_files(), **_registered}.items()))
 
 
 @functools.cache
-def _shipped() -> dict[str, Path]:
+def shipped_files() -> dict[str, Path]:
+    """The file of each shipped method, by name; its folder is the family."""
     return {file.stem: file for file in Path(__file__).parent.glob("*/*.py") if not file.stem.startswith("_")}
 
 
@@ -57,7 +58,7 @@ def register_file(file: Path) -> str:
     plugins.check_file(file)
     if plugins.is_backbone(file):
         return backbones.register_file(file)
-    shipped = _shipped().get(file.stem)
+    shipped = shipped_files().get(file.stem)
     if shipped is not None and shipped.resolve() == file.resolve():
         return file.stem
     if file.stem in method_files() and method_files()[file.stem].resolve() != file.resolve():
@@ -88,7 +89,7 @@ def register_class(kind: type[Method]) -> str:
 
 def is_third_party(name: str) -> bool:
     """Whether a method is none of those that ship with tlbench: a registered file or class, or an entry point."""
-    return name not in _shipped()
+    return name not in shipped_files()
 
 
 def is_registered_class(name: str) -> bool:
@@ -132,7 +133,7 @@ def method_class(name: str) -> type[Method]:
             f"{module.__file__}: The file defines {len(classes)} subclasses of DeepMethod or ShallowMethod. "
             "One method is one file: define exactly one."
         )
-    if name not in _shipped():
+    if name not in shipped_files():
         try:
             classes[0].check()
         except ValueError as error:

@@ -25,6 +25,8 @@ from tlbench.terms import SweepLevel
 
 MAX_BYTES = 16 * 2**20
 """The largest suite file that is read."""
+Expansion = Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], list[str]]]
+"""What a later package writes out in the raw tables of a suite; it returns them with the errors in what it read."""
 SuiteCheck = Callable[[Mapping[str, Any]], list[str]]
 """A check that a later package adds: it gets the raw tables of a suite and returns their errors."""
 
@@ -53,12 +55,13 @@ def locate_suite(name: str) -> Path:
     return shipped_suites()[name]
 
 
-def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
+def load_suite(path: Path, checks: Iterable[SuiteCheck] = (), expansion: Expansion | None = None) -> Suite:
     """Read and check a suite file.
 
     Args:
         path: the TOML file.
         checks: what later packages check in the tables (`methods.suite_errors`, `backbones.suite_errors`).
+        expansion: what a later package writes out first (`methods.named_sets.with_members`).
 
     Raises:
         TlbenchError: with every error of the file in one text.
@@ -75,10 +78,16 @@ def load_suite(path: Path, checks: Iterable[SuiteCheck] = ()) -> Suite:
         raise TlbenchError(f"{path}: A number has thousands of digits.") from error
     except RecursionError as error:
         raise TlbenchError(f"{path}: Arrays or tables are nested without end. No suite needs that.") from error
-    return parse_suite(raw, str(path), checks, path)
+    return parse_suite(raw, str(path), checks, path, expansion)
 
 
-def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck] = (), path: Path | None = None) -> Suite:
+def parse_suite(
+    raw: Mapping[str, Any],
+    where: str,
+    checks: Iterable[SuiteCheck] = (),
+    path: Path | None = None,
+    expansion: Expansion | None = None,
+) -> Suite:
     """Check the tables of a suite.
 
     Args:
@@ -86,22 +95,18 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         where: the name of the file, for error messages.
         checks: see `load_suite`.
         path: the file that the suite came from, if any.
+        expansion: see `load_suite`.
 
     Raises:
         TlbenchError: with every error of the tables in one text.
     """
-    raw, errors = without_renamed_keys(raw)
+    raw, errors = _with_method_tables(raw, expansion)
     written = raw
-    raw = with_single_task(raw)
-    raw, sweep_errors = expand_severities(raw)
+    raw, sweep_errors = expand_severities(with_single_task(raw))
     raw, label_budgets, budget_errors = expand_label_budgets(raw)
     raw, orders, order_errors = with_one_order(raw)
-    errors += sweep_errors + budget_errors + order_errors
-    file: SuiteFile | None = None
-    try:
-        file = SuiteFile.model_validate(raw)
-    except ValidationError as error:
-        errors += [sentence for _, sentence in schema_errors(error, SuiteFile)]
+    file, file_errors = _validated(raw)
+    errors += sweep_errors + budget_errors + order_errors + file_errors
     domains, domain_errors = _declared_domains(raw)
     tables = raw.get("domains")
     pairs, pair_errors = parse_pairs(raw.get("pairs"), list(tables) if isinstance(tables, Mapping) else [])
@@ -112,9 +117,7 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
     errors += _errors_between_tables(raw)
     published = () if file is None else with_metric(file.published, file.protocol.metric)
     errors += level_errors(published, list(file.methods) if file else [], [pair_label(pair) for pair in pairs])
-    if file is not None and file.protocol.label_set == "inductive" and not (file.protocol.target_labels or label_budgets):
-        errors.append(NO_LABELS_FOR_HEAD)
-    errors += [] if file is None else task_errors(file, domains)
+    errors += [] if file is None else [*_label_errors(file, bool(label_budgets)), *task_errors(file, domains)]
     if errors or file is None:
         raise TlbenchError(f"{where}:\n  " + "\n  ".join(dict.fromkeys(errors)))
     return Suite(
@@ -136,6 +139,32 @@ def parse_suite(raw: Mapping[str, Any], where: str, checks: Iterable[SuiteCheck]
         stream_orders=stream_orders,
         sweep_levels=sweep_levels(written, label_budgets),
     )
+
+
+def _validated(raw: Mapping[str, Any]) -> tuple[SuiteFile | None, list[str]]:
+    """The tables by their schema, or None with a sentence for each error."""
+    try:
+        return SuiteFile.model_validate(raw), []
+    except ValidationError as error:
+        return None, [sentence for _, sentence in schema_errors(error, SuiteFile)]
+
+
+def _label_errors(file: SuiteFile, has_budgets: bool) -> list[str]:
+    """What is wrong with the labels that a suite grants for the head of other classes."""
+    needs_labels = file.protocol.label_set == "inductive" and not (file.protocol.target_labels or has_budgets)
+    return [NO_LABELS_FOR_HEAD] if needs_labels else []
+
+
+def _with_method_tables(raw: Mapping[str, Any], expansion: Expansion | None) -> tuple[Mapping[str, Any], list[str]]:
+    """The tables by their present keys, with a table for each method: `methods = ["dann", "coral"]` are two without options."""
+    raw, errors = without_renamed_keys(raw)
+    listed = raw.get("methods")
+    if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+        raw = {**raw, "methods": {name: {} for name in listed}}
+    if expansion is None:
+        return raw, errors
+    raw, expansion_errors = expansion(raw)
+    return raw, errors + expansion_errors
 
 
 @functools.cache

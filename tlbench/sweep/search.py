@@ -113,8 +113,7 @@ def run_sweep(
     if entry not in suite.methods:
         raise TlbenchError(unknown_name(f"method entry of suite {suite.name}", entry, suite.methods, "--method"))
     base = suite.methods[entry]
-    method = base.method or entry
-    searched = search_space(method, base.options) if ranges is None else ranges
+    searched = search_space(base.method or entry, base.options) if ranges is None else ranges
     search = _Search(
         *(suite, entry, results or folder, root, run_cases, _rule(suite, rule)),
         *(tuple(pairs), tuple(seeds), searched, parallel_trials, on_trial, declared_first),
@@ -128,13 +127,7 @@ def run_sweep(
         raise TlbenchError(f"{folder}: Another sweep runs there. Wait for it, or choose another folder with --out.") from error
     except OSError as error:
         raise TlbenchError(f"{folder}: The folder can't be written to: {error.strerror}. Choose another with --out.") from error
-    valued = [trial for trial in study.trials if trial.value is not None]
-    if not valued:
-        raise TlbenchError(f"None of {len(study.trials)} trials ended with a value. Their records in {folder} say why.")
-    best = study.best_trial
-    options = {**base.options, **{key: value for key, value in best.params.items() if key != LEARNING_RATE}}
-    failed = sum(trial.state.is_finished() for trial in study.trials) - len(valued)
-    return SweepResult(entry, method, options, float(study.best_value), best.number, len(valued), failed, search.rule)
+    return search.result(study)
 
 
 def _rule(suite: Suite, name: str | None) -> Rule:
@@ -218,6 +211,23 @@ class _Search:
             for number, value in self._run_batch(batch).items():
                 study.tell(number, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
                 self.on_trial(number, value, batch[number])
+
+    def result(self, study: optuna.Study) -> SweepResult:
+        """The best trial of a study.
+
+        Raises:
+            TlbenchError: no trial ended with a value.
+        """
+        valued = [trial for trial in study.trials if trial.value is not None]
+        if not valued:
+            raise TlbenchError(
+                f"None of {len(study.trials)} trials ended with a value. Their records in {self.results} say why."
+            )
+        base, best = self.suite.methods[self.entry], study.best_trial
+        options = {**base.options, **{key: value for key, value in best.params.items() if key != LEARNING_RATE}}
+        failed = sum(trial.state.is_finished() for trial in study.trials) - len(valued)
+        method, value = base.method or self.entry, float(study.best_value)
+        return SweepResult(self.entry, method, options, value, best.number, len(valued), failed, self.rule)
 
     def _is_declared(self, number: int) -> bool:
         """Whether a trial is the entry as the suite declares it."""
