@@ -49,10 +49,12 @@ def test_l2_sp_has_the_penalties_of_tllib():
 
 
 def test_delta_has_the_behavioral_distance_of_tllib():
-    """TLLib: tllib/regularization/delta.py, AttentionBehavioralRegularization with equal attention weights."""
+    """TLLib: tllib/regularization/delta.py, AttentionBehavioralRegularization with equal and with other attention weights."""
     outputs = [wave(2, 3, 4, 4, step=0.21), wave(2, 5, 2, 3, step=0.33)]
     start = [wave(2, 3, 4, 4, step=0.47), wave(2, 5, 2, 3, step=0.11)]
     assert float(behavior_distance(outputs, start)) == pytest.approx(7.8146071, rel=1e-5)
+    weights = [wave(3).softmax(dim=0), wave(5, step=0.9).softmax(dim=0)]
+    assert float(behavior_distance(outputs, start, weights)) == pytest.approx(9.0433006, rel=1e-5)
 
 
 def test_bss_has_the_smallest_singular_values_of_tllib():
