@@ -76,6 +76,7 @@ LIES: dict[str, Any] = {
     "cost.step_seconds_median": 1e4,
     "cost.warm_up_steps": -1,
     "cost.steps": 6,
+    "cost.positions": 6,
     "cost.batch": 9,
     "machine.device": " ",
     "machine.torch": "new",

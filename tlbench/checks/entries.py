@@ -19,7 +19,7 @@ from tlbench.reports.tables.captions import plural
 from tlbench.runner.plan import with_files
 from tlbench.suite import Suite
 from tlbench.suite.renamed_keys import current_options
-from tlbench.terms import Record, SweepLevel
+from tlbench.terms import POSITION_TASKS, Record, SweepLevel
 
 ENGINE_SCHEMA = 3
 """Records of this schema and later ones state the version of the engine."""
@@ -91,6 +91,9 @@ def _budget_errors(current: Sequence[Record], method: str, suite: Suite) -> Iter
         if record.status == "done":
             facts["cost.steps"] = record.cost.steps, suite.train.steps if is_deep else None
             facts["cost.batch"] = record.cost.batch, suite.train.batch if is_deep else None
+            if record.cost.positions is not None:  # earlier records do not tell
+                drawn = suite.train.positions if is_deep and suite.protocol.task in POSITION_TASKS else None
+                facts["cost.positions"] = record.cost.positions, drawn
         deviations.update((key, repr(value), repr(right)) for key, (value, right) in facts.items() if value != right)
     for (key, value, right), count in deviations.items():
         yield f"{key}: {count} records have {value}, and the suite and the method give {right}."

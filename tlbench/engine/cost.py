@@ -114,6 +114,7 @@ def measure_cost(
         facts |= {
             "steps": len(fitted.outcome.losses),
             "batch": training.batch,
+            "positions": training.positions if fitted.method.net.positions > 1 else None,
             "compile_seconds": clock.seconds.get("compile"),
             "device_flops_per_second": device_limits.peak_matmul_flops(scored.store.device, precision),
             "trainable_parameters": trainable_parameters(fitted.method),

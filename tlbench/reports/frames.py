@@ -18,7 +18,7 @@ _json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 _COSTS = ("train_seconds", "train_samples_per_second", "predict_samples_per_second", "peak_memory_bytes", "energy_joules")
 
-DETAILS = tuple(name for name in Cost.model_fields if name not in (*_COSTS, "steps", "batch", "predict_rates"))
+DETAILS = tuple(name for name in Cost.model_fields if name not in (*_COSTS, "steps", "batch", "positions", "predict_rates"))
 """The fields of `Cost` that hold a number and that the main cost tables do not show."""
 
 SCORES = tuple(dict.fromkeys((*METRICS, "source_accuracy")))
@@ -32,6 +32,7 @@ _WHOLE_OR_NULL = (
     "peak_memory_bytes",
     "steps",
     "batch",
+    "positions",
     "cores",
     "threads",
     "concurrent_cases",
@@ -45,7 +46,7 @@ COLUMNS = (
     *(*SCORES, "mean_class_accuracy", "classes", "per_class", "per_group"),
     *("per_task", "online_accuracy", "scored_samples", "scored_positions", "predictions"),
     *("train_seconds", "train_samples_per_second", "predict_samples_per_second"),
-    *("peak_memory_bytes", "energy_joules", "steps", "batch", *DETAILS),
+    *("peak_memory_bytes", "energy_joules", "steps", "batch", "positions", *DETAILS),
     *("device", "precision", "torch", "driver", "cuda", "cpu", "cores", "threads", "concurrent_cases", "devices"),
     *("tlbench", "commit", "dirty"),
     *("data", "suite_hash", "sweep_levels", "weights_source", "started", "finished", "schema", "identity", "model"),
@@ -107,7 +108,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
         *(scores.per_class_accuracy, scores.per_group_accuracy, _tasks(record), scores.online_accuracy),
         *(scores.scored_samples, scores.scored_positions, scores.predictions),
         *(cost.train_seconds, cost.train_samples_per_second, cost.predict_samples_per_second),
-        *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch),
+        *(cost.peak_memory_bytes, cost.energy_joules, cost.steps, cost.batch, cost.positions),
         *(getattr(cost, name) for name in DETAILS),
         *(machine.device, machine.precision, machine.torch, machine.driver, machine.cuda, machine.cpu, machine.cores),
         *(machine.threads, machine.concurrent_cases, machine.devices),

@@ -14,7 +14,7 @@ from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
 from tlbench.reports.statistics.ties import tied
 from tlbench.reports.table import Table, estimate_texts, mark_columns, text_cells, three_digits, tidy
-from tlbench.reports.tables import captions, short_captions, size_columns
+from tlbench.reports.tables import captions, position_columns, short_captions, size_columns
 
 _HARDWARE = ("device", "devices", "cpu", "cores", "threads", "concurrent_cases")
 MACHINE = (*_HARDWARE, "precision", *captions.SOFTWARE)
@@ -121,7 +121,8 @@ def _memory_and_energy(medians: dict[str, Array]) -> dict[str, list[str]]:
 
 def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.DataFrame]) -> Table:
     entries = scores.entries[scores.entries.isin(group["entry"])]
-    medians = medians_of(group, entries, (*_UNITS, *size_columns.SIZES))
+    rates = position_columns.position_rates(group, entries)
+    medians = medians_of(group, entries, (*_UNITS, *size_columns.SIZES)) | rates
     sizes = size_columns.size_columns(medians)
     cases_M = group.groupby("entry", sort=False).size().reindex(entries).to_numpy()
     has_energy = bool(np.isfinite(medians["energy_joules"]).any())
@@ -130,13 +131,14 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
         "cases": [str(cases) for cases in cases_M],
         "train samples/s": three_digits(medians["train_samples_per_second"]),
         "predict samples/s": three_digits(medians["predict_samples_per_second"]),
+        **position_columns.position_columns(rates),
         "train seconds": three_digits(medians["train_seconds"]),
         **_memory_and_energy(medians),
         **sizes,
     }
     machine = machine_text(group, groups, _MACHINE_AND_BATCH)
     measured = {name: unit for name, (_, unit, _) in size_columns.SIZES.items() if np.isfinite(medians[name]).any()}
-    units = _UNITS | measured
+    units = _UNITS | measured | dict.fromkeys(rates, "positions/s")
     of_entry = {"cases": (cases_M, "cases")} | {quantity: (medians[quantity], unit) for quantity, unit in units.items()}
     return Table(
         suite=scores.name,
@@ -149,7 +151,7 @@ def _throughput_table(scores: ScoreCube, group: pd.DataFrame, groups: list[pd.Da
             "Train seconds of a shallow method: the time of its fit." if (group["kind"] == "shallow").any() else "",
             "Blank: not measured." if has_blanks else "",
             "" if has_energy else "Energy: not readable on this machine.",
-            size_columns.CAPTION if sizes else "",
+            *(text for text, shown in ((size_columns.CAPTION, sizes), (position_columns.CAPTION, rates)) if shown),
             captions.mixed_inputs(group),
             captions.mixed_provenance(group),
         ),
