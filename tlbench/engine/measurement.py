@@ -241,7 +241,7 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
             facts["per_group_accuracy"] = metrics.per_group_accuracy(predicted, y, group, data.groups)
     cost = outputs.cost.model_copy(update={"feature_seconds": prepared.feature_seconds})
     notes = tuple(dict.fromkeys([*prepared.notes, *outputs.notes]))
-    names, files = _candidate_files(prepared, outputs, y)
+    names, files = _candidate_files(prepared, outputs, y if data.scored.counted is None else y[y != IGNORED])
     return Measurement(Scores(**facts, **names), cost, notes, predictions, outputs, files, _model_file(prepared, outputs))
 
 

@@ -38,8 +38,8 @@ def task_errors(file: SuiteFile, domains: Mapping[str, Declaration]) -> list[str
             f"train.augment changes samples with one label each, and task = {file.protocol.task!r} has one for each position. "
             "Leave it out."
         )
-    if file.protocol.task in POSITION_TASKS and file.selection is not None:
+    if file.protocol.task == "spans" and file.selection is not None:
         errors.append(
-            f"[selection] stores facts of samples with one label each, not of task = {file.protocol.task!r}. Leave it out."
+            "[selection] stores classes of single positions, and with task = 'spans' an answer has several. Leave it out."
         )
     return errors

@@ -146,7 +146,6 @@ def test_overlap_is_a_mean_over_the_classes_that_are_there():
     ("more", "error"),
     [
         ({"train": {"augment": [{"kind": "jitter"}]}}, "train.augment changes samples with one label each"),
-        ({"selection": {}}, r"\[selection\] stores facts of samples with one label each"),
         ({"protocol": {"task": "tokens", "metric": "mean_iou"}}, "metric = 'mean_iou' is a metric of task = 'pixels'"),
         ({"protocol": {"task": "classification", "metric": "entity_f1"}}, "entity_f1' is a metric of task = 'tokens'"),
         ({"protocol": {"task": "tokens", "label_set": "open"}}, "label_set = 'open' is not possible with task = 'tokens'"),

@@ -134,6 +134,7 @@ def test_methods_for_classification_run_on_spans_and_shallow_ones_are_skipped(tm
         ({"protocol": {"task": "spans", "metric": "entity_f1"}}, "metric = 'entity_f1' is a metric of task = 'tokens'"),
         ({"protocol": {"task": "tokens"}}, "protocol.task is 'tokens', but domain en is declared for spans"),
         ({"net": {"backbone": "hf", "network": "encoder"}}, "Set pooling = 'none'"),
+        ({"selection": {}}, r"\[selection\] stores classes of single positions"),
     ],
 )
 def test_suites_that_do_not_fit_are_refused(tmp_path, tables, error):

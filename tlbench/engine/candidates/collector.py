@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tlbench import selection
 from tlbench.clock import Clock
-from tlbench.engine.candidates.samples import CandidateSamples
+from tlbench.engine.candidates.samples import CandidateSamples, facts_of, labels_of
 from tlbench.engine.data.inputs import CHUNK_SAMPLES, Inputs, map_in_chunks
 from tlbench.engine.data.passes import eval_mode
 from tlbench.engine.data.storage import Subset
@@ -84,10 +84,11 @@ class CandidateCollector:
                     facts = self._facts(predictor, method, inputs)
                 if scored_outputs is None:
                     scored_outputs = map_in_chunks(predictor, samples.scored, inputs, CHUNK_SAMPLES)
-                    block["scored_outputs"] = stored_outputs(scored_outputs)
+                    block["scored_outputs"] = stored_outputs(facts_of(scored_outputs, samples.scored))
                 else:
-                    block["scored_outputs"] = stored_outputs(scored_outputs[samples.scored_positions])
-                if not streamed and samples.target is not None and samples.target.store.dtype != torch.int32:
+                    block["scored_outputs"] = stored_outputs(scored_outputs[samples.scored_outputs])
+                if not streamed and _can_be_mixed(samples.target):
+                    assert samples.target is not None
                     block["mixed_classes"] = _mixed_outputs(predictor, samples.target, inputs).argmax(dim=1).cpu()
             for side in ("source", "target"):
                 if (logits := facts.get(f"{side}_logits")) is not None:
@@ -104,7 +105,7 @@ class CandidateCollector:
                 logits, features = _outputs_and_features(predictor, method, subset, inputs)
                 facts |= {f"{side}_logits": logits, f"{side}_features": features}
         if samples.source is not None and samples.source.y is not None:
-            facts["source_labels"] = samples.source.y
+            facts["source_labels"] = labels_of(samples.source)
         if samples.source_train is not None and method is not None:
             facts["source_train_features"] = _outputs_and_features(predictor, method, samples.source_train, inputs)[1]
         head = None if method is None else getattr(method.net.head, "weight", None)
@@ -150,9 +151,14 @@ def _outputs_and_features(
     with _recorded(None if method is None else method.net.backbone) as outputs:
         logits = map_in_chunks(predictor, samples, inputs, CHUNK_SAMPLES)
     is_vector = all(isinstance(one, Tensor) and one.ndim == 2 for one in outputs)
-    if not outputs or not is_vector or sum(map(len, outputs)) != len(samples):
-        return logits, None
-    return logits, torch.cat([one.float() for one in outputs])
+    if not outputs or not is_vector or sum(map(len, outputs)) != len(logits):
+        return facts_of(logits, samples), None
+    return facts_of(logits, samples), facts_of(torch.cat([one.float() for one in outputs]), samples)
+
+
+def _can_be_mixed(samples: Subset | None) -> bool:
+    """Whether there are target samples to be mixed: no token ids, and no samples whose positions have labels."""
+    return samples is not None and samples.store.dtype != torch.int32 and samples.counted is None
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tlbench.engine.candidates.collector import Block, mixed_partners
-from tlbench.engine.candidates.samples import CandidateSamples
+from tlbench.engine.candidates.samples import CandidateSamples, labels_of
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 NO_CLASS = np.uint16(2**16 - 1)
@@ -37,7 +37,7 @@ def label_free_arrays(blocks: Sequence[Block], samples: CandidateSamples) -> Arr
             missing = torch.full(shape, float("nan"), dtype=torch.half)
             arrays[name] = np.stack([block.get(name, missing).numpy() for block in blocks])
     if "source_outputs" in arrays and samples.source is not None and samples.source.y is not None:
-        arrays["source_labels"] = samples.source.y.cpu().numpy().astype(np.uint16)
+        arrays["source_labels"] = labels_of(samples.source).cpu().numpy().astype(np.uint16)
     mixed = [block.get("mixed_classes") for block in blocks]
     count = next((len(classes) for classes in mixed if classes is not None), 0)
     if count:
@@ -60,7 +60,7 @@ def sealed_arrays(blocks: Sequence[Block], samples: CandidateSamples, y: Tensor,
     Args:
         blocks: of the candidates.
         samples: those that they were looked at on.
-        y: the class indices (N,) of all scored samples.
+        y: the class indices (N,) of all scored samples, or (M,) of their positions with a label.
         seed: of the labelled samples.
     """
     labels = y[samples.scored_positions].numpy()

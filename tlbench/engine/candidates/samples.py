@@ -1,4 +1,8 @@
-"""The samples that candidates are looked at on: evenly spread, the same for all methods of a cell, and few enough to store."""
+"""The samples that candidates are looked at on: evenly spread, the same for all methods of a cell, and few enough to store.
+
+Where each position (token, pixel) of a sample has a label, they are `POSITIONS` positions of each sample, and to a rule a
+position is a sample.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tlbench.engine.data.positions import SplitPositions
 from tlbench.engine.data.storage import Grants, Subset
 from tlbench.suite.schema import Protocol, Selection
-from tlbench.terms import STREAM_SPLIT
+from tlbench.terms import POSITION_TASKS, STREAM_SPLIT
 
 SOURCE_SAMPLES, TARGET_SAMPLES, SCORED_SAMPLES = 1000, 2000, 5000
 """The most samples of held-out source (and of source training), of the target that a rule reads, and of the scored ones."""
+POSITIONS = 4
+"""The positions of each sample, where positions have labels; there are so many samples fewer."""
 MAX_OUTPUT_BYTES = 2**22
 """The largest size of all class scores of a case; beyond it there are fewer samples."""
 OUTPUT_BYTES = 2
@@ -30,9 +37,11 @@ class CandidateSamples:
     target: Subset | None
     """Unlabelled target samples: those that methods adapt to, or the scored ones where these come as a stream."""
     target_positions: Tensor | None
-    """The positions of the target samples among the scored ones, where they come as a stream."""
+    """The indices of the target samples' outputs among those of the scored ones, where they come as a stream."""
+    scored_outputs: Tensor
+    """The indices, among the outputs of all scored samples, of those that are stored."""
     scored_positions: Tensor
-    """The positions, among the scored samples, of those whose predictions are stored."""
+    """The indices of the same among the stored predictions, which leave out positions without a label."""
     scored: Subset
     """Those samples, without labels."""
 
@@ -57,23 +66,53 @@ def candidate_samples(
         validation: the held-out source samples.
         scored: the scored samples.
     """
-    if selection is None or protocol.task != "classification" or granted.source_classes is not None:
+    if selection is None or protocol.task not in ("classification", *POSITION_TASKS) or granted.source_classes is not None:
         return None
-    share = output_share(selection.checkpoints, granted.columns[-1])
+    share = output_share(selection.checkpoints, granted.columns[-1]) / (1 if scored.counted is None else POSITIONS)
     positions = None
     target = granted.target
     if target is not None:
         target = target[_spread(len(target), share * TARGET_SAMPLES)]
     elif STREAM_SPLIT in protocol.grants:
-        positions = _spread(len(scored), share * TARGET_SAMPLES)
-        target = scored[positions].unlabeled()
+        streamed = _spread(len(scored), share * TARGET_SAMPLES)
+        target = scored[streamed].unlabeled()
+        positions = _output_indices(target, streamed)
     if validation is not None and validation.y is not None:
         validation = validation[_spread(len(validation), share * SOURCE_SAMPLES)]
     train = granted.source
     if train is not None:
         train = train[_spread(len(train), share * SOURCE_SAMPLES)].unlabeled()
-    stored = _spread(len(scored), SCORED_SAMPLES)
-    return CandidateSamples(validation, train, target, positions, stored, scored[stored].unlabeled())
+    chosen = _spread(len(scored), SCORED_SAMPLES if scored.counted is None else SCORED_SAMPLES // POSITIONS)
+    stored = scored[chosen].unlabeled()
+    outputs = _output_indices(stored, chosen)
+    ranks = outputs if scored.counted is None else scored.counted.flatten().cpu().cumsum(0)[outputs] - 1
+    return CandidateSamples(validation, train, target, positions, outputs, ranks, stored)
+
+
+def facts_of(outputs: Tensor, samples: Subset) -> Tensor:
+    """The outputs (n, ...) of n samples; of n * P positions those of `POSITIONS` that count in each sample."""
+    if samples.counted is None:
+        return outputs
+    return outputs[_output_indices(samples, torch.arange(len(samples))).to(outputs.device)]
+
+
+def labels_of(samples: Subset) -> Tensor:
+    """The labels of the same samples or positions."""
+    assert samples.y is not None
+    return facts_of(samples.y.flatten(), samples)
+
+
+def _output_indices(samples: Subset, numbers: Tensor) -> Tensor:
+    """The indices of the outputs of some samples among those of all, on the CPU.
+
+    Args:
+        samples: the samples.
+        numbers: their indices among all samples.
+    """
+    if samples.counted is None:
+        return numbers
+    fixed = SplitPositions(samples, POSITIONS).at(torch.arange(len(samples), device=samples.counted.device))
+    return (numbers[:, None] * samples.counted.shape[1] + fixed.cpu()).flatten()
 
 
 def output_share(checkpoints: int, columns: int) -> float:
