@@ -33,6 +33,8 @@ def test_a_method_that_gains_everywhere_is_recommended():
     assert advice.method == "good" and advice.low < 5 < advice.high and advice.hurt == 0 and advice.train_seconds == 2
     record = track_record(planted({"good": 5.0, "bad": -5.0}))
     assert record.right == record.suites == 8 and record.gain == record.gain_of_oracle == pytest.approx(5, abs=0.5)
+    assert record.gain_of_random == pytest.approx(0, abs=0.5)
+    assert record.best_trivial == ("always the best method on average", record.gain_of_always_best)
 
 
 def test_where_all_methods_lose_the_advice_is_not_to_adapt():
@@ -40,6 +42,7 @@ def test_where_all_methods_lose_the_advice_is_not_to_adapt():
     assert advise(evidence).method == "source_only" and advise(evidence).hurt > 0.9
     record = track_record(evidence)
     assert record.right == 8 and record.gain == 0 and record.gain_of_always_best < -3
+    assert record.best_trivial == ("always source_only", 0.0)
 
 
 def test_with_little_evidence_there_is_no_advice():
@@ -57,7 +60,7 @@ def test_the_record_never_uses_the_suite_that_it_is_of():
 def test_the_command_on_the_records_on_file(tmp_path):
     words = ["recommend", "quickstart", "--results", str(RESULTS)]
     done = CliRunner().invoke(cli.app, words)
-    assert done.exit_code == 0 and "record, each suite from the others" in done.stdout
+    assert done.exit_code == 0 and "record: each suite from the others" in done.stdout and "best trivial row" in done.stdout
     content = json.loads(CliRunner().invoke(cli.app, [*words, "--json"]).stdout)
     assert 0 <= content["record"]["right"] <= content["record"]["suites"]
     assert content["record"]["gain_of_oracle"] >= content["record"]["gain"]

@@ -13,7 +13,7 @@ from tlbench.site.suite_plots import SuitePlots
 from tlbench.site.table_cells import PageTable
 from tlbench.terms import Record
 
-ORDER = ("delta", "sweep", "stream", "selection", "cost", "ranks", "training")
+ORDER = ("delta", "sweep", "labels", "stream", "selection", "cost", "ranks", "training")
 """The pictures of a suite's page by the names of their kinds; the first one is unfolded."""
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,22 +47,38 @@ class TrackRecord:
     gain: float
     gain_of_always_best: float
     """Of the method that is the best on average over the other suites, whether or not it is sure to gain."""
+    gain_of_random: float
+    """Of a method by chance."""
     gain_of_oracle: float
     """Of the best method of each suite, or none: known only afterwards."""
 
+    @property
+    def best_trivial(self) -> tuple[str, float]:
+        """The best of the rows that look at nothing of a suite, and its gain."""
+        rows = {
+            f"always {BASELINE}": 0.0,
+            "always the best method on average": self.gain_of_always_best,
+            "a method by chance": self.gain_of_random,
+        }
+        return max(rows.items(), key=lambda row: row[1])
 
-def deltas(frame: pd.DataFrame) -> pd.DataFrame:
+
+def deltas(frame: pd.DataFrame, labels: int = 0) -> pd.DataFrame:
     """The delta to source_only in points of each method, suite and pair, mean over seeds, with train seconds.
 
-    Only classification by accuracy counts, and only methods that read source samples and unlabelled target samples at most.
+    Only classification by accuracy counts, and only methods that read source samples and unlabelled target samples at most or,
+    with labels, labelled target samples of so many a class at most.
 
     Args:
         frame: the records of several suites, from `reports.frame`.
+        labels: the labelled target samples of each class that a method may read.
     """
     done = latest_records(frame)
     done = done[(done["status"] == "done") & done["metric"].isin(["target_accuracy", "macro_f1"])]
-    unlabeled = done["reads"].map(lambda reads: set(str(reads).split("+")) <= {"source", "target"}).astype(bool)
-    done = done.loc[unlabeled]
+    splits = done["reads"].map(lambda reads: set(str(reads).split("+")))
+    unlabeled = splits.map(lambda names: names <= {"source", "target"}).astype(bool)
+    labeled = splits.map(lambda names: names <= {"source", "target", "target_labeled"}).astype(bool)
+    done = done.loc[unlabeled | (labeled & (done["target_labels"] <= labels))]
     if done.empty:
         types = {"suite": "str", "pair": "str", "method": "str", "train_seconds": "float64", "delta": "float64"}
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
@@ -114,7 +129,7 @@ def track_record(of_all: pd.DataFrame) -> TrackRecord | None:
     Args:
         of_all: from `deltas`.
     """
-    gains, best_gains, oracles, right = [], [], [], 0
+    gains, best_gains, random_gains, oracles, right = [], [], [], [], 0
     for suite, own in of_all.groupby("suite"):
         reached = own.groupby("method")["delta"].mean()
         others = of_all[of_all["suite"] != suite]
@@ -126,34 +141,10 @@ def track_record(of_all: pd.DataFrame) -> TrackRecord | None:
         always = averages.groupby("method").mean()[counts.index[counts >= MIN_SUITES]].idxmax()
         gains.append(0.0 if advice.method == BASELINE else float(reached[advice.method]))
         best_gains.append(float(reached[str(always)]))
+        random_gains.append(float(reached.mean()))
         oracles.append(max(0.0, float(reached.max())))
         right += gains[-1] > 0 if advice.method != BASELINE else oracles[-1] == 0
     if not gains:
         return None
-    means = (float(np.mean(values)) for values in (gains, best_gains, oracles))
+    means = (float(np.mean(values)) for values in (gains, best_gains, random_gains, oracles))
     return TrackRecord(len(gains), right, *means)
-
-
-def text(advice: Advice, record: TrackRecord | None, suite: str) -> str:
-    """The advice and its record as lines of text."""
-    what = {None: "cannot tell", BASELINE: "do not adapt (source_only)"}.get(advice.method, f"adapt with {advice.method}")
-    lines = [f"{suite}: {what}", advice.why]
-    if advice.gain is not None:
-        lines.append(
-            f"delta of the best method to {BASELINE}: {advice.gain:+.1f} points on average, {advice.low:+.1f} to "
-            f"{advice.high:+.1f} on another suite (80 %); it hurt {100 * (advice.hurt or 0):.0f} % of pairs; "
-            f"{advice.train_seconds:.2g} s a training."
-        )
-    if record is not None:
-        lines.append(
-            f"record, each suite from the others: right on {record.right} of {record.suites} suites; gain {record.gain:+.2f} "
-            f"points, always {BASELINE} +0.00, always the best method on average {record.gain_of_always_best:+.2f}, "
-            f"the best of each suite {record.gain_of_oracle:+.2f}."
-        )
-    lines.append("The evidence is of classifications of any kind of data; no accuracy on yours follows from it.")
-    return "\n".join(lines) + "\n"
-
-
-def as_json(advice: Advice, record: TrackRecord | None, suite: str) -> Mapping[str, Any]:
-    """The same as a mapping; what is not known is null."""
-    return {"suite": suite, "advice": asdict(advice), "record": None if record is None else asdict(record)}
