@@ -55,6 +55,7 @@ leaderboard: $(STAMP)
 # how often the tables' intervals and marks are right, by simulation; the figures stand in docs/reports.md
 coverage-simulation: $(STAMP)
 	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.planned_seeds
 
 clean:
 	rm -rf .venv out build dist

@@ -201,7 +201,8 @@ def hub(targets: int, rng: np.random.Generator, tables: int = TABLES) -> float:
     return float((np.abs(mean) <= margin).mean())
 
 
-def _print_table(title: str, header: Sequence[str], body: Iterable[Sequence[object]]) -> None:
+def print_table(title: str, header: Sequence[str], body: Iterable[Sequence[object]]) -> None:
+    """Print a table with its title, numbers to a tenth."""
     print(f"\n{title}\n\n{tabulate(body, headers=header, tablefmt='github', floatfmt='.1f')}")
 
 
@@ -209,14 +210,14 @@ def main() -> None:
     """Print all figures, in per cent."""
     rng = np.random.default_rng(0)
     kinds = ("equal", "unequal")
-    _print_table(
+    print_table(
         "Coverage of the 95 % CI for other seeds on these pairs",
         ("pairs", "noise", *(f"{seeds} seeds" for seeds in SEEDS)),
         [(pairs, kind, *(100 * these_pairs(pairs, seeds, kind, rng) for seeds in SEEDS)) for pairs in PAIRS for kind in kinds],
     )
     cases = [(pairs, seeds, kind) for pairs in PAIRS for seeds in SEEDS for kind in kinds]
     shares = [marks(*case, effect=2.0, rng=rng, tables=400) for case in cases]
-    _print_table(
+    print_table(
         f"Marks of pairs in tables of {METHODS} methods; effects are losses of two standard deviations of the noise",
         ("pairs", "seeds", "noise", *shares[0]),
         [(*case, *(100 * value for value in of_case.values())) for case, of_case in zip(cases, shares, strict=True)],
@@ -229,7 +230,7 @@ def main() -> None:
         "a pair's own": (0.0, 0.0, 1.0),
     }
     domains = (4, 5, 8)
-    _print_table(
+    print_table(
         "Coverage of the 95 % CI for new domains over all ordered pairs, 3 seeds, by the source of the variance between pairs:",
         ("", *(f"{count} domains" for count in domains)),
         [(mix, *(100 * new_domains(count, variances, rng) for count in domains)) for mix, variances in mixes.items()]
@@ -241,23 +242,23 @@ def main() -> None:
 def _print_levels(rng: np.random.Generator) -> None:
     """Print the figures of pairs with levels that share draws, in per cent."""
     cases = [(pairs, seeds, share) for pairs in (1, *PAIRS) for seeds in SEEDS[:2] for share in CORRELATIONS]
-    _print_table(
+    print_table(
         f"Means over pairs with {LEVELS} levels that share draws, without an effect",
         ("pairs", "seeds", "correlation", "covered", "false verdicts", "covered, levels as pairs"),
         [(*case, *(100 * value for value in means_of_levels(*case, rng))) for case in cases],
     )
-    _print_table(
+    print_table(
         f"Marks of cells in tables of {METHODS} methods, pairs with {LEVELS} levels that share draws",
         ("pairs", "seeds", "correlation", "covered", "false marks", "false, no effect anywhere"),
         [(*case, *(100 * value for value in marks_of_levels(*case, rng))) for case in cases if case[0] < PAIRS[-1]],
     )
     rng = np.random.default_rng(2)
-    _print_table(
+    print_table(
         f"Average ranks of {METHODS} methods that perform alike, pairs with {LEVELS} levels that share draws",
         ("pairs", "correlation", "Friedman rejects", "Nemenyi separates", "Friedman, levels as pairs"),
         [(p, share, *(100 * value for value in ranks_of_levels(p, share, rng))) for p in PAIRS for share in CORRELATIONS],
     )
-    _print_table(
+    print_table(
         f"Coverage of the 95 % CI for new domains, one source given, targets with {LEVELS} levels that share draws",
         ("correlation", *(f"{count} domains" for count in (4, 5, 8))),
         [(share, *(100 * hub_of_levels(count, share, rng) for count in (4, 5, 8))) for share in CORRELATIONS],

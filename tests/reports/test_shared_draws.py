@@ -6,7 +6,7 @@ from scipy import stats
 from swept_domains import levels_by_name
 from toy_records import cells, grid, value
 
-from benchmarks import coverage
+from benchmarks import coverage, planned_seeds
 from tlbench import reports
 from tlbench.reports import estimates
 from tlbench.reports.score_cube import score_cube
@@ -98,6 +98,15 @@ def test_means_over_levels_cover_the_truth_about_as_often_as_they_say(pairs, cor
     assert 0.93 <= covered <= 0.97
     assert false <= 0.056  # 5 % and two standard errors of the simulation
     assert correlation == 0 or as_pairs < 0.82
+
+
+@pytest.mark.parametrize("correlation", coverage.CORRELATIONS)
+def test_planned_runs_of_correlated_levels_have_the_desired_margin(correlation):
+    """In the median, from a first run of five seeds; a plan that takes levels for pairs ends far above."""
+    seeds, margin, within, as_pairs = planned_seeds.planned_margins(6, 5, correlation, np.random.default_rng(0), tables=120)
+    assert seeds == pytest.approx(planned_seeds.PLANNED_SEEDS, abs=1)
+    assert margin == pytest.approx(1, abs=0.06) and within >= 0.85
+    assert as_pairs > (1.6 if correlation else 0.9)
 
 
 def test_marks_of_copied_levels_are_rarely_false_and_their_intervals_cover():
