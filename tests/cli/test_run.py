@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from command_line import tlbench
 from results_on_file import contents, statuses
 
-from tlbench import records
+from tlbench import records, session
+from tlbench.cli import run as cli_run
+from tlbench.suite import shipped_suites
 
 
 def test_a_run(first_run):
@@ -78,6 +81,28 @@ def test_a_plan_lists_what_would_run_and_writes_nothing(copy_of_run):
     assert "strong" in done.stdout and "a:b" in done.stdout and "\nabout " in done.stdout
     assert "cases could not be estimated" in done.stdout
     assert sorted(p.name for p in copy_of_run.iterdir()) == ["a.npz", "b.npz", "tiny.toml"]
+
+
+def test_all_suites_are_those_whose_data_are_here(copy_of_run, capsys):
+    """The plans come one at a time; a suite without data is left out by name, and the rest is counted at the end."""
+    opened = session.open_session(results=copy_of_run / "results")
+    here = session.load_suite(copy_of_run / "tiny.toml")
+    (copy_of_run / "elsewhere.toml").write_text(
+        (copy_of_run / "tiny.toml").read_text().replace("a.npz", "missing.npz").replace('"tiny"', '"elsewhere"')
+    )
+    without_data = session.load_suite(copy_of_run / "elsewhere.toml")
+    plans = [*cli_run._plans_of_all(opened.plan, [without_data, here])]
+    assert [plan.suite.name for plan in plans] == ["tiny"]
+    assert "elsewhere is left out: " in capsys.readouterr().err
+    cli_run._print_plans(iter(plans), opened, None, total=True)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 suites with data here: 0 cases to run, about 0 s here")
+    assert set(cli_run._names((), True)) == set(shipped_suites())
+
+
+@pytest.mark.parametrize(("words", "said"), [((), "--all runs all of them"), (("quickstart", "--all"), "Leave the names out")])
+def test_names_of_suites_or_all_of_them(words, said, tmp_path):
+    done = tlbench("run", *words, cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_plan_says_which_records_are_of_other_software(copy_of_run):

@@ -30,7 +30,7 @@ SuiteName = Annotated[
     typer.Argument(metavar="SUITE", help="Suite file, or name of a shipped suite.", autocompletion=_suite_names),
 ]
 SuiteNames = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="SUITE", help="Suite files, or names of shipped suites.", autocompletion=_suite_names),
 ]
 RecordedSuites = Annotated[
