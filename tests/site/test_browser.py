@@ -18,7 +18,11 @@ from tlbench import site
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("TLBENCH_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
-SIZES = {"phone": {"width": 390, "height": 800}, "desktop": {"width": 1280, "height": 900}}
+SIZES = {
+    "phone": {"width": 390, "height": 800},
+    "desktop": {"width": 1280, "height": 900},
+    "wide": {"width": 1920, "height": 1080},
+}
 AT_A_DESK = pytest.mark.parametrize("page", ["desktop"], indirect=True)
 SHOWN = "<img src=x onerror=alert(1)>\\x1b[31m\\u202e\"'&"
 
@@ -44,10 +48,10 @@ def folder(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=["phone", "desktop"])
 def page(browser, request) -> Iterator[Any]:
     """A page on a phone and on a desk; errors of scripts, complaints of the console and requests elsewhere fail the test."""
-    scheme = "dark" if request.param == "phone" else "light"
+    scheme = "light" if request.param == "desktop" else "dark"
     context = browser.new_context(viewport=SIZES[request.param], color_scheme=scheme, accept_downloads=True)
     opened = context.new_page()
     wrong: list[str] = []
@@ -148,7 +152,8 @@ def test_the_keyboard_reaches_everything(page, folder):
     page.wait_for_selector("#table-0 thead th[aria-sort=ascending]")
 
 
-def test_nothing_is_cut_off_at_either_width(page, folder, tmp_path):
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_nothing_is_cut_off_at_any_width(page, folder, tmp_path):
     for number, path in enumerate(("index.html", "suites/toy-v1.html", "methods/dann.html", "records/toy-v1/dann.html")):
         page.goto((folder / path).as_uri())
         page.wait_for_selector("table.ready")
@@ -208,6 +213,33 @@ def test_the_front_page_filters_methods_and_suites(page, folder):
     assert up.index("dann") < up.index(SHOWN)
     page.locator("#tradeoff-tools select").select_option(label="toy v1")
     assert "mean gain" in page.locator("#tradeoff-chart svg").get_attribute("aria-label")
+
+
+@AT_A_DESK
+def test_a_link_to_the_front_page_keeps_filters_and_columns(page, folder):
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#filters:not([hidden])")
+    assert "?" not in page.url
+    page.locator("#filters input[value='0']").check()
+    page.locator("#filters input[name=closed]").check()
+    page.locator("#filters input[name=closed]").uncheck()
+    page.locator("#filters input[name=name]").fill("dann")
+    page.locator(".picker > summary").click()
+    page.locator(".picker input[value='average rank']").uncheck()
+    page.locator(".picker input[value='toy v1']").uncheck()
+    shared = page.url
+    assert "labels=0" in shared and "name=dann" in shared and "closed" not in shared
+    page.goto("about:blank")
+    page.goto(shared)
+    page.wait_for_selector("#filters:not([hidden])")
+    assert names(page, "overview") == ["dann"]
+    assert page.locator("#filter-status").inner_text() == "1 of 3 methods, 1 of 2 suites"
+    headings = page.locator("#overview thead th")
+    assert not headings.filter(has_text="average rank").is_visible() and headings.filter(has_text="pairs worse").is_visible()
+    assert not headings.filter(has_text="toy v1").first.is_visible()
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("!location.search")
+    assert len(names(page, "overview")) == 3 and headings.filter(has_text="average rank").is_visible()
 
 
 @AT_A_DESK

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 from site_records import record, records
 
 from tlbench import reports, site
-from tlbench.site import alignment, overview
+from tlbench.site import alignment, overview, table_cells
 
 
 def test_average_ranks_are_over_the_largest_block_of_suites_that_the_same_entries_ran_on():
@@ -45,6 +46,19 @@ def test_numbers_stand_on_their_points():
     assert len(points) == len(margins) == 1
     assert alignment.aligned(["18.9 s", "9.71 s"]) == ["18.9 s\u2007", "9.71 s"]
     assert alignment.is_text(["a 1", "", "n.s."]) and not alignment.is_text(["a", "3/0"])
+
+
+def test_times_and_rates_of_a_column_are_in_one_unit():
+    cells = {"train": ["0.7 ms", "12.4 min", ""], "samples": ["28.6/s", "1.25M/s", "36.4k/s"], "pairs": ["1/0", "", "0/2"]}
+    index = pd.Index(["a", "b", "c"], name="method")
+    table = reports.Table("toy v1", "summary", "", "", pd.DataFrame(cells, index=index, dtype=object), pd.DataFrame())
+    shown = table_cells.page_table(table, "summary")
+    assert shown.columns == ["method", "train s", "samples/s", "pairs"]
+    assert [[cell.text for cell in row.cells] for row in shown.rows] == [
+        ["0.0007", "28.6", "1/0"],
+        ["744", "1,250,000", ""],
+        ["", "36,400", "0/2"],
+    ]
 
 
 def test_the_page_on_statistics_explains_each_kind_of_table(tmp_path):

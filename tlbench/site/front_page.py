@@ -41,6 +41,7 @@ def write_front(writer: Writer, suites: Sequence[SuitePages], abouts: Mapping[st
         "index.html",
         overview=shown,
         figures=overview.FIGURES,
+        columns=("reads labels", *overview.FIGURES),
         aligned=[aligned_figures(lines) for _, lines in shown.groups],
         downloads=cells,
         rankings=[_ranking(writer, number, shown) for number in range(len(shown.rankings))],

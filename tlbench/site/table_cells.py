@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import groupby
 
 import pandas as pd
@@ -17,9 +18,11 @@ from tlbench.reports import Table
 from tlbench.site.alignment import aligned, is_text
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
-_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "/s": 1.0, "k/s": 1e3, "M/s": 1e6}
+_UNITS = {"ms": "0.001", "s": "1", "min": "60", "h": "3600", "/s": "1", "k/s": "1000", "M/s": "1000000"}
 """The factors of the units that times and rates of one column are in."""
 _QUANTITY = re.compile(r"([\d.]+) ?(ms|s|min|h|k/s|M/s|/s)")
+_COMMON_UNITS = {"ms": "s", "s": "s", "min": "s", "h": "s", "/s": "/s", "k/s": "/s", "M/s": "/s"}
+"""The unit in which a column of the page has times and rates."""
 _WORDS = {"worse": "-1", "n.s.": "0", "equal": "0", "better": "1"}
 _CLASSES = {"better", "worse", "best", "second", "text"}
 _FORMULA = re.compile(r"(?![-+]?[\d.,]+( ± [\d.,]+)?( \*)?$)[=+\-@\t\r]")
@@ -90,7 +93,9 @@ class PageTable:
 
 
 def cell(text: str, mark: str = "") -> Cell:
-    """A cell with its sort key: that of a verdict, a time in seconds, the number after a name; else the text says it itself.
+    """A cell with its sort key: that of a verdict, the number after a name; else the text says it itself.
+
+    Times are in seconds and rates per second, whatever unit the text has.
 
     The mark "text" sorts by the text in any case.
     """
@@ -99,8 +104,9 @@ def cell(text: str, mark: str = "") -> Cell:
         return Cell(text, _WORDS[text], classes or (text if text in _CLASSES else ""))
     if "text" in classes:
         return Cell(text, text if text[:1] in "+-0123456789±" else "", classes)
-    if match := _QUANTITY.fullmatch(text):
-        return Cell(text, f"{float(match[1]) * _UNITS[match[2]]:.6g}", classes)
+    if match := _QUANTITY.fullmatch(text):  # in the unit of the column's heading, with the digits that the table has
+        value = Decimal(match[1]) * Decimal(_UNITS[match[2]])
+        return Cell(f"{value.normalize():,f}" if value >= 100 else f"{value:f}", "", classes)
     if text[:1] in "+-0123456789±":
         return Cell(text, "", classes)
     values = _NUMBER.findall(text)[-1:] if " " in text else []
@@ -127,8 +133,14 @@ def page_table(table: Table, name: str, link: Callable[[str], str | None] = lamb
     ]
     named = zip(table.groups or [""] * len(rows), rows, strict=True)
     groups = [(heading, [row for _, row in group]) for heading, group in groupby(named, key=lambda one: one[0])]
-    columns = [str(table.cells.index.name), *map(str, table.cells.columns)]
+    columns = [str(table.cells.index.name), *(_heading(str(name), list(texts)) for name, texts in table.cells.items())]
     return PageTable(name, table.kind, table.title, table.short_caption, columns, groups, table.section)
+
+
+def _heading(name: str, texts: Sequence[str]) -> str:
+    """The heading of a column, with the unit of its times or rates, which its cells leave out."""
+    units = {_COMMON_UNITS[match[2]] for text in texts if (match := _QUANTITY.fullmatch(text))}
+    return f"{name}{' ' if units == {'s'} else ''}{units.pop()}" if len(units) == 1 else name
 
 
 def plain_table(name: str, title: str, caption: str, columns: Sequence[str], rows: Iterable[Row]) -> PageTable:

@@ -1,4 +1,4 @@
-// The front page: filters of methods and suites, figures over the suites that are shown, and the chart of gain against cost.
+// The front page: filters and columns, whose state is in the address, figures over the suites that are shown, and the chart.
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const { suites, rows } = JSON.parse(document.getElementById("overview-data").textContent);
@@ -8,6 +8,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const first = headings.cells.length - suites.length; // the first column of a suite
   const lines = [...table.tBodies].flatMap((body) => [...body.rows]).filter((row) => !row.classList.contains("group"));
   const place = document.getElementById("tradeoff-chart");
+  const columns = [...form.elements].filter((one) => one.name === "column"); // the first column of figures is the second of the table
+  const picks = [...form.elements].filter((one) => one.name === "suite");
   const median = (values) => {
     const sorted = [...values].sort((one, two) => one - two);
     const middle = sorted.length / 2;
@@ -27,8 +29,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const facts = new FormData(form);
     const modality = facts.get("modality");
     const words = facts.get("name").toLowerCase().split(/\s+/).filter(Boolean);
-    const shown = new Set([...suites.keys()].filter((at) => !modality || suites[at].modality === modality));
+    const shown = new Set([...suites.keys()].filter((at) => picks[at].checked && (!modality || suites[at].modality === modality)));
     for (const line of [headings, ...lines]) {
+      columns.forEach((column, at) => { line.cells[1 + at].hidden = !column.checked; });
       for (let at = 0; at < suites.length; at += 1) line.cells[first + at].hidden = !shown.has(at);
     }
     let count = 0;
@@ -46,6 +49,31 @@ document.addEventListener("DOMContentLoaded", () => {
     });
     document.getElementById("filter-status").textContent = `${count} of ${rows.length} methods, ${shown.size} of ${suites.length} suites`;
     draw();
+    writeAddress();
+  }
+
+  // The address holds what differs from the defaults, so that a link shows the same: of boxes that are ticked first, those that are not.
+  function writeAddress() {
+    const query = new URLSearchParams();
+    for (const one of [...form.elements, suite]) {
+      if (one.type === "checkbox" && one.checked !== one.defaultChecked) query.append(one.checked ? one.name : `no-${one.name}`, one.checked ? "1" : one.value);
+      if (one.type === "radio" && one.checked && !one.defaultChecked) query.append(one.name, one.value);
+      if (one.type === "search" && one.value) query.append(one.name, one.value);
+      if (one.tagName === "SELECT" && one.selectedIndex > 0) query.append(one.name, one.selectedOptions[0].textContent);
+    }
+    const text = query.toString();
+    history.replaceState(null, "", `${location.pathname}${text && "?"}${text}${location.hash}`);
+  }
+
+  function readAddress() {
+    const query = new URLSearchParams(location.search);
+    for (const one of [...form.elements, suite]) {
+      if (one.type === "checkbox") one.checked = one.defaultChecked ? !query.getAll(`no-${one.name}`).includes(one.value) : query.has(one.name);
+      if (one.type === "radio" && query.has(one.name)) one.checked = query.get(one.name) === one.value;
+      if (one.type === "search") one.value = query.get(one.name) ?? "";
+      const at = one.tagName === "SELECT" ? [...one.options].findIndex((option) => option.textContent === query.get(one.name)) : -1;
+      if (at > 0) one.selectedIndex = at;
+    }
   }
 
   function draw() {
@@ -64,9 +92,18 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   const names = ["all that are shown", ...suites.map((one) => one.name)];
-  const suite = choice(document.getElementById("tradeoff-tools"), "Suites", names, draw);
+  const suite = choice(document.getElementById("tradeoff-tools"), "Suites", names, update);
+  suite.name = "chart";
+  readAddress();
   form.hidden = false;
   form.addEventListener("input", update);
+  form.addEventListener("reset", () => setTimeout(update)); // after the values are reset
+  for (const [id, checked] of [["all-suites", true], ["no-suites", false]]) {
+    document.getElementById(id).addEventListener("click", () => {
+      for (const one of picks) one.checked = checked;
+      update();
+    });
+  }
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("resize", draw);
   update();
