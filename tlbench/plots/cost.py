@@ -124,7 +124,8 @@ def _position_labels(figure: Figure, axes: Axes) -> None:
             text.set_position((dx, dy))
             text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
             text.set_verticalalignment("center" if dy == 0 else "bottom" if dy > 0 else "top")
-            box = tuple(Text.get_window_extent(text, renderer).padded(0.5).extents)
+            # the fonts of browsers are up to some per cent wider than this one
+            box = tuple(Text.get_window_extent(text, renderer).expanded(1.08, 1.1).extents)
             out = box[0] < inside.x0 - 2 or box[2] > inside.x1 + 4 or box[1] < inside.y0 or box[3] > inside.y1
             covered = _overlap(box, np.array([*points, *taken])) + 1e6 * out
             tried.append((3 * covered + dx * dx + dy * dy, len(tried), (dx, dy), box))

@@ -63,7 +63,7 @@ def heat_map(table: Table) -> Figure | None:
     axes.tick_params(length=0)
     axes.set_ylabel("pair (source:target)")
     axes.spines[:].set_visible(False)
-    axes.text(0, len(value) + 0.35, f"▲ significantly better   ▼ significantly worse   {BLANK} missing", va="top", fontsize=7)
+    axes.text(0, len(value) + 0.35, f"▲ significantly better; ▼ significantly worse; {BLANK} missing", va="top", fontsize=7)
     clipped = bool((np.nan_to_num(np.abs(value)) > largest).any())
     below = figure.add_axes((0, -0.5 / height, max(width, 2.5) / width, 0.11 / height))
     bar = figure.colorbar(image, cax=below, orientation="horizontal", extend="both" if clipped else "neither", extendfrac=0.03)
