@@ -79,6 +79,39 @@ def test_an_oracle_gains_what_the_best_trivial_score_loses():
     assert np.isnan(evaluate({}, truth[:2]).loc["random", "regret_margin"])  # two targets have no interval
 
 
+def test_the_jackknife_leaves_each_domain_out_as_a_target_and_as_a_candidate():
+    rng = np.random.default_rng(0)
+    truth, scores = 100 * rng.random((6, 4)), {"a": rng.random((6, 4))}
+    names = [f"t{number}" for number in range(6)]
+    plain = evaluate(scores, truth)
+    # the fifth candidate is the first target, and no target has it
+    lone = np.concatenate([truth, np.full((6, 1), np.nan)], axis=1)
+    with_names = {"a": np.concatenate([scores["a"], np.full((6, 1), np.nan)], axis=1)}
+    shared = evaluate(with_names, lone, names, ["k0", "k1", "k2", "k3", "t0"])
+    means = [np.delete([regret_at_one(s, t) for s, t in zip(scores["a"], truth, strict=True)], d).mean() for d in range(6)]
+    kept = [
+        [regret_at_one(np.delete(s, c), np.delete(t, c)) for s, t in zip(scores["a"], truth, strict=True)] for c in range(4)
+    ]
+    thetas = [*means, *(np.mean(of) for of in without)]
+    margin = t.ppf(0.975, 9) * np.sqrt(9 / 10 * np.sum((np.array(thetas) - np.mean(thetas)) ** 2))
+    assert shared.loc["a", "regret_margin"] == pytest.approx(margin)
+    assert plain.loc["a", "regret"] == shared.loc["a", "regret"] and plain.loc["a", "regret_margin"] != pytest.approx(margin)
+
+
+def test_a_domain_that_decides_everything_makes_the_interval_wide():
+    truth = np.full((5, 5), 50.0)
+    truth[:, 0] = 80.0  # all sources are alike but the first
+    truth[0] = [np.nan, 50, 50, 50, 50]
+    np.fill_diagonal(truth, np.nan)
+    names = [f"d{number}" for number in range(5)]
+    table = evaluate({"reversed": -np.nan_to_num(truth)}, np.where(np.eye(5, dtype=bool), np.nan, truth), names, names)
+    over_targets = evaluate({"reversed": -np.nan_to_num(truth)}, truth)
+    assert table.loc["reversed", "regret"] == pytest.approx(24)
+    assert table.loc["reversed", "regret_margin"] > over_targets.loc["reversed", "regret_margin"] > 0
+    few = evaluate({}, truth[:3, :3], names[:3], names[:3])
+    assert np.isnan(few.loc["random", "regret_margin"])
+
+
 @pytest.mark.parametrize(("scores", "truth"), [([1.0], [1.0]), ([1.0, np.nan], [1.0, 2.0]), ([1.0, 2.0], [1.0, 2.0, 3.0])])
 def test_what_is_no_ranking_is_an_error(scores, truth):
     with pytest.raises(TlbenchError):

@@ -60,7 +60,7 @@ def test_the_record_never_uses_the_suite_that_it_is_of():
 def test_the_command_on_the_records_on_file(tmp_path):
     words = ["recommend", "quickstart", "--results", str(RESULTS)]
     done = CliRunner().invoke(cli.app, words)
-    assert done.exit_code == 0 and "record: each suite from the others" in done.stdout and "best trivial row" in done.stdout
+    assert done.exit_code == 0 and "record: each suite from the others" in done.stdout and "best trivial choice" in done.stdout
     content = json.loads(CliRunner().invoke(cli.app, [*words, "--json"]).stdout)
     assert 0 <= content["record"]["right"] <= content["record"]["suites"]
     assert content["record"]["gain_of_oracle"] >= content["record"]["gain"]

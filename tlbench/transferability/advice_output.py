@@ -75,7 +75,7 @@ def _method_lines(advice: Advice) -> list[str]:
 
 
 def _record_lines(record: TrackRecord | None) -> list[str]:
-    """How often the advice was right, beside the trivial rows."""
+    """How often the advice was right, beside the trivial choices."""
     if record is None:
         return ["no suite has enough others to be advised from."]
     name, gain = record.best_trivial
@@ -83,7 +83,7 @@ def _record_lines(record: TrackRecord | None) -> list[str]:
         f"each suite from the others: right on {record.right} of {record.suites} suites; gain {record.gain:+.2f} points, "
         f"always {BASELINE} +0.00, always the best method on average {record.gain_of_always_best:+.2f}, a method by chance "
         f"{record.gain_of_random:+.2f}, the best of each suite {record.gain_of_oracle:+.2f}.",
-        f"best trivial row: {name}, {gain:+.2f}; the advice {'gains more' if record.gain > gain else 'does not gain more'}.",
+        f"best trivial choice: {name}, {gain:+.2f}; the advice {'gains more' if record.gain > gain else 'does not gain more'}.",
     ]
 
 

@@ -45,7 +45,7 @@ class Scored:
 
     def evaluation(self) -> pd.DataFrame:
         """Each score judged by regret and weighted tau, beside the trivial ones; `evaluation.evaluate` has the columns."""
-        return evaluate(self.scores, self.truth_TK)
+        return evaluate(self.scores, self.truth_TK, self.targets, self.candidates)
 
     def reads_target_labels(self, score: str) -> bool:
         """Whether a score reads labels of the target."""

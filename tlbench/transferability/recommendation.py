@@ -54,13 +54,13 @@ class TrackRecord:
 
     @property
     def best_trivial(self) -> tuple[str, float]:
-        """The best of the rows that look at nothing of a suite, and its gain."""
-        rows = {
+        """The best of the choices that look at nothing of a suite, and its gain."""
+        choices = {
             f"always {BASELINE}": 0.0,
             "always the best method on average": self.gain_of_always_best,
             "a method by chance": self.gain_of_random,
         }
-        return max(rows.items(), key=lambda row: row[1])
+        return max(choices.items(), key=lambda choice: choice[1])
 
 
 def deltas(frame: pd.DataFrame, labels: int = 0) -> pd.DataFrame:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from tlbench.escaping import escape_control
+from tlbench.reports.statistics.intervals import MIN_DOMAINS
 from tlbench.transferability.candidates import Scored
 
 HEADER = ("score", "reads target labels", "regret", "worst", "weighted tau", "best chosen", "gain on trivial")
@@ -36,8 +38,7 @@ def render(scored: Scored, title: str, format: str = "text") -> str:
     caption = (
         f"Truth: {escape_control(scored.truth)}, in per cent. Regret: what the candidate with the highest score falls short of "
         "the best one, in points, mean over targets and the worst. Gain on trivial: less regret than the best of the scores "
-        "that look at no sample of the target. The margins are of 95 % CIs over targets of this kind; targets that share "
-        "sources are not independent, so they are too narrow rather than too wide."
+        f"that look at no sample of the target. {_margins(scored)}"
     )
     width = len(HEADER) - 2
     blocks = [
@@ -53,6 +54,18 @@ def render(scored: Scored, title: str, format: str = "text") -> str:
         caption,
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _margins(scored: Scored) -> str:
+    """What the margins are, or why there are none."""
+    if not set(scored.targets) & set(scored.candidates):
+        return "The margins are of 95 % CIs over targets of this kind."
+    if np.isfinite(scored.evaluation()["regret_margin"]).any():
+        return (
+            "The margins are of 95 % CIs for other domains of this kind (jackknife: each domain is left out as a target and as "
+            "a source at once)."
+        )
+    return f"There is no 95 % CI: the jackknife over domains takes {MIN_DOMAINS}, and two sources of each target that are left."
 
 
 def as_json(scored: Scored, suite: str) -> dict[str, Any]:
