@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tlbench.reports import estimates
@@ -29,8 +30,8 @@ def group_gaps(frame: pd.DataFrame) -> list[Table]:
     """
     scores = score_cube(frame)
     names, accuracy_MKPS = subgroup_accuracies(scores, latest_records(frame), "per_group")
-    measured_KP = np.isfinite(accuracy_MKPS).any(axis=(0, 3))
-    several_P = measured_KP.sum(axis=0) > 1
+    measured_KP = np.asarray(np.isfinite(accuracy_MKPS).any(axis=(0, 3)))
+    several_P = np.asarray(measured_KP.sum(axis=0) > 1)
     if len(names) < 2 or not several_P.any():
         return []
     present_KPS = measured_KP[:, several_P, None]
@@ -43,7 +44,7 @@ def group_gaps(frame: pd.DataFrame) -> list[Table]:
     return [table for of in baselines(frame, scores) if (table := _table(cubes[0], cubes[1], of, names, left_out)) is not None]
 
 
-def _cube(scores: ScoreCube, selected_P: Array, values_MPS: Array) -> ScoreCube:
+def _cube(scores: ScoreCube, selected_P: npt.NDArray[np.bool_], values_MPS: Array) -> ScoreCube:
     """Values of the selected pairs, in the order of the entries of the scores."""
     domains = tuple(pair for pair, selected in zip(scores.domains, selected_P, strict=True) if selected)
     floor_P = np.full(len(domains), intervals.TOLERANCE)
@@ -85,14 +86,7 @@ def _table(worst: ScoreCube, gap: ScoreCube, of: tuple[str, str], names: list[st
         suite=gap.name,
         kind="groups",
         title=f"{gap.name}: gaps between groups, {delta} against {baseline}",
-        caption=captions.join_sentences(
-            "Worst group: its accuracy in each run, mean over pairs and seeds; gap: best minus worst of a run, in points.",
-            f"Deltas and changes are against the run of {baseline} of the same pair and seed.",
-            captions.interval_of_means(changes, "change"),
-            captions.new_domains(changes),
-            "Verdict: wider or narrower if the 95 % CI of the change lies above or below zero.",
-            notes,
-        ),
+        caption=captions.join_sentences(*_sentences(changes, baseline), notes),
         line="Gap: accuracy of the best group minus that of the worst, in points; ± margin of error of the 95 % CI over seeds.",
         notes=notes,
         cells=cells,
@@ -112,4 +106,15 @@ def _table(worst: ScoreCube, gap: ScoreCube, of: tuple[str, str], names: list[st
         ),
         metric=gap.metric,
         marks=mark_columns(cells, {"verdict": marks}),
+    )
+
+
+def _sentences(changes: ScoreCube, baseline: str) -> tuple[str, ...]:
+    """The sentences on how the table is computed."""
+    return (
+        "Worst group: its accuracy in each run, mean over pairs and seeds; gap: best minus worst of a run, in points.",
+        f"Deltas and changes are against the run of {baseline} of the same pair and seed.",
+        captions.interval_of_means(changes, "change"),
+        captions.new_domains(changes),
+        "Verdict: wider or narrower if the 95 % CI of the change lies above or below zero.",
     )

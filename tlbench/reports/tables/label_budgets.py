@@ -68,14 +68,7 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
             suite=cube.name,
             kind="labels",
             title=f"{cube.name}: what a source is worth in labels",
-            caption=captions.join_sentences(
-                f"Labelled samples a class with which {REFERENCE} reaches the {cube.measure.title} of a method, with its "
-                "95 % CI over seeds; runs of one seed share their draw of labels.",
-                "A method that takes labels itself has the smallest budget; its own labels stand before the plus.",
-                "'<' and '>' mark what lies outside of the measured budgets.",
-                f"Seconds to {REFERENCE}: the train seconds of a method whose mean reaches that of {REFERENCE} at the smallest "
-                "budget on every pair; when in its training is not known, because traces hold no target accuracy.",
-            ),
+            caption=_caption(cube),
             line=f"Labels a class with which {REFERENCE} reaches the {cube.measure.title} of a method (95 % CI over seeds).",
             notes="'n + m': the n labels that a method takes itself, and what its source adds. '<', '>': beyond the budgets.",
             cells=text_cells(entries, columns),
@@ -84,6 +77,18 @@ def label_budgets(frame: pd.DataFrame) -> list[Table]:
             metric=cube.metric,
         )
     ]
+
+
+def _caption(cube: ScoreCube) -> str:
+    """How the table is computed."""
+    return captions.join_sentences(
+        f"Labelled samples a class with which {REFERENCE} reaches the {cube.measure.title} of a method, with its 95 % CI over "
+        "seeds; runs of one seed share their draw of labels.",
+        "A method that takes labels itself has the smallest budget; its own labels stand before the plus.",
+        "'<' and '>' mark what lies outside of the measured budgets.",
+        f"Seconds to {REFERENCE}: the train seconds of a method whose mean reaches that of {REFERENCE} at the smallest budget "
+        "on every pair; when in its training is not known, because traces hold no target accuracy.",
+    )
 
 
 def _seconds(
