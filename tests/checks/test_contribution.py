@@ -93,8 +93,8 @@ CHANGES = {
         lambda n, r: r["scores"].update(predictions="0" * 16),
         "Its predictions 0000000000000000 are not beside it",
     ),
-    "no machine": (lambda n, r: r["machine"].update(torch="new"), "record 1: torch = 'new' is no version."),
-    "no cores": (lambda n, r: r["machine"].update(cores=5000), "record 1: The machine has 5000 processor cores"),
+    "no machine": (lambda n, r: r["machine"].update(torch="new"), "records 1, 2, 3, 4, 5, 6: torch = 'new' is no version."),
+    "no cores": (lambda n, r: r["machine"].update(cores=5000), "5, 6: The machine has 5000 processor cores"),
     "a GPU without a driver": (
         lambda n, r: r["machine"].update(device="H200", cuda=None),
         "The device 'H200' has neither a driver nor CUDA.",
@@ -223,6 +223,14 @@ def test_check_on_the_command_line_takes_the_suite_by_name_or_by_folder(ran, fil
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for words in ("belongs in another file", "There is no record of upright:rotated", "'a:b' is no pair of suite quickstart"):
         assert words in done.stderr
+
+
+def test_what_passes_is_printed_beside_the_errors_and_each_error_once(ran, file):
+    rewrite(file, lambda number, facts: facts["machine"].update(cores=5000))
+    done = tlbench("check", file, "--suite", ran / "tiny.toml", cwd=ran)
+    assert done.returncode == 2 and done.stderr.count("The machine has 5000 processor cores") == 1
+    assert "  records 1, 2, 3, 4, 5, 6: The machine has 5000" in done.stderr
+    assert "ok  It has 2 pairs with 3 seeds each, and no case twice.\n" in done.stdout and "are plausible" not in done.stdout
 
 
 def test_check_takes_several_files_and_reports_the_errors_of_all(ran, file):

@@ -6,6 +6,7 @@ data of the suite's other results.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,11 +19,13 @@ from tlbench.checks.known_labels import KnownLabels
 from tlbench.checks.results import result_errors, result_notes
 from tlbench.checks.scores import prediction_errors
 from tlbench.checks.suite import LEAST_SEEDS
-from tlbench.errors import TlbenchError
+from tlbench.errors import ContractError, TlbenchError
 from tlbench.records.models import model_errors
-from tlbench.reports.tables.captions import plural
+from tlbench.reports.tables.captions import plural, short_list
 from tlbench.suite import Suite
 from tlbench.terms import POSITION_TASKS, Record
+
+_OF_RECORD = re.compile(r"record (\d+): (.*)", re.DOTALL)
 
 UNVERIFIED = (
     "Not verified, for no other fact tells them: source scores, training traces, times, throughput, memory, energy, numbers of "
@@ -46,48 +49,80 @@ def check_contribution(file: Path, suite: Suite, root: Path | None = None) -> li
         A sentence for each group of checks, and one for each fact that could not be compared.
 
     Raises:
-        TlbenchError: with all errors.
+        ContractError: with all errors, each once, and the sentences of the groups without any.
     """
     on_file = records.read(file)
     current = [record for record in on_file if record.suite_version == suite.version]
-    errors = [*result_errors(file, on_file), *model_errors(file.absolute().parent.parent, on_file)]
-    errors += _version_errors(on_file, suite)
-    errors += _protocol_errors(current, suite)
     by_entry = defaultdict(list)
     for record in current:
         by_entry[record.entry].append(record)
     reports = [check_entry(of_entry, entry, suite, root) for entry, of_entry in by_entry.items()]
-    errors += [error for report in reports for error in report.errors]
-    errors += _completeness_errors(current, suite)
-    errors += _code_errors(current)
     others = _other_entries(file, current)
-    errors += _data_errors(current, others)
     results = file.absolute().parent.parent
-    known, labels = KnownLabels(results, others, suite), DataLabels(suite, root)
-    for number, record in enumerate(on_file, 1):
-        score_errors = [*prediction_errors(results, record), *known.errors(record)]
-        score_errors += labels.errors(results, record)
-        score_errors += candidate_errors(results, record)
-        errors += [f"record {number}: {error}" for error in score_errors]
-        if not score_errors:
-            known.add(record)
-    if errors:
-        raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
-    done = sum(record.status == "done" for record in on_file)
-    earlier = f", {len(on_file) - len(current)} of earlier versions of the suite" if len(on_file) > len(current) else ""
+    labels = DataLabels(suite, root)
     seeds = len({record.seed for record in current})
     committed = any(record.code.commit for record in current)
+    groups = (
+        ([*result_errors(file, on_file), *model_errors(results, on_file)], _plausible(on_file, current)),
+        (
+            [*_version_errors(on_file, suite), *_protocol_errors(current, suite), *(e for of in reports for e in of.errors)],
+            f"Protocol, budget and options are those of suite {suite.name} v{suite.version} (hash {suite.hash}).",
+        ),
+        (
+            [*_completeness_errors(current, suite)],
+            f"It has {plural(len(suite.pairs), 'pair')} with {plural(seeds, 'seed')} each, and no case twice.",
+        ),
+        (
+            [*_code_errors(current)],
+            "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
+        ),
+        (
+            [*_data_errors(current, others)],
+            "Data and numbers of samples agree with each other and with the other entries of the suite.",
+        ),
+        (_score_errors(on_file, results, KnownLabels(results, others, suite), labels), ""),
+    )
+    passed = [sentence for errors, sentence in groups if sentence and not errors]
+    if errors := _each_once([error for of_group, _ in groups for error in of_group]):
+        raise ContractError(f"{file}:\n  " + "\n  ".join(errors), passed)
     return [
-        f"The records are plausible: {len(on_file)} in all, {done} done{earlier}.",
-        f"Protocol, budget and options are those of suite {suite.name} v{suite.version} (hash {suite.hash}).",
-        f"It has {plural(len(suite.pairs), 'pair')} with {plural(seeds, 'seed')} each, and no case twice.",
-        "The code was committed." if committed else "The commit is not known, for an installed tlbench ran the cases.",
-        "Data and numbers of samples agree with each other and with the other entries of the suite.",
+        *passed,
         *_score_sentences(current, others),
         *labels.sentences(),
         UNVERIFIED,
         *(note for report in reports for note in report.notes),
         *result_notes(on_file),
+    ]
+
+
+def _plausible(on_file: Sequence[Record], current: Sequence[Record]) -> str:
+    """The sentence on the number of records."""
+    done = sum(record.status == "done" for record in on_file)
+    earlier = f", {len(on_file) - len(current)} of earlier versions of the suite" if len(on_file) > len(current) else ""
+    return f"The records are plausible: {len(on_file)} in all, {done} done{earlier}."
+
+
+def _score_errors(on_file: Sequence[Record], results: Path, known: KnownLabels, labels: DataLabels) -> list[str]:
+    """The errors in scores that predictions, labels and earlier records tell; a record without any adds to `known`."""
+    errors = []
+    for number, record in enumerate(on_file, 1):
+        of_record = [*prediction_errors(results, record), *known.errors(record)]
+        of_record += labels.errors(results, record)
+        of_record += candidate_errors(results, record)
+        errors += [f"record {number}: {error}" for error in of_record]
+        if not of_record:
+            known.add(record)
+    return errors
+
+
+def _each_once(errors: Sequence[str]) -> list[str]:
+    """The errors, those that several records have in the same words as one, with the numbers of the records."""
+    numbers: dict[str, list[str]] = {}
+    for error in errors:
+        match = _OF_RECORD.fullmatch(error)
+        numbers.setdefault(match[2] if match else error, []).extend([match[1]] if match else [])
+    return [
+        f"{'records' if len(of) > 1 else 'record'} {short_list(of)}: {text}" if of else text for text, of in numbers.items()
     ]
 
 
