@@ -89,10 +89,10 @@ def test_the_jackknife_leaves_each_domain_out_as_a_target_and_as_a_candidate():
     with_names = {"a": np.concatenate([scores["a"], np.full((6, 1), np.nan)], axis=1)}
     shared = evaluate(with_names, lone, names, ["k0", "k1", "k2", "k3", "t0"])
     means = [np.delete([regret_at_one(s, t) for s, t in zip(scores["a"], truth, strict=True)], d).mean() for d in range(6)]
-    kept = [
+    reduced = [
         [regret_at_one(np.delete(s, c), np.delete(t, c)) for s, t in zip(scores["a"], truth, strict=True)] for c in range(4)
     ]
-    thetas = [*means, *(np.mean(of) for of in without)]
+    thetas = [*means, *(np.mean(of) for of in reduced)]
     margin = t.ppf(0.975, 9) * np.sqrt(9 / 10 * np.sum((np.array(thetas) - np.mean(thetas)) ** 2))
     assert shared.loc["a", "regret_margin"] == pytest.approx(margin)
     assert plain.loc["a", "regret"] == shared.loc["a", "regret"] and plain.loc["a", "regret_margin"] != pytest.approx(margin)
