@@ -59,9 +59,8 @@ class JDA(ShallowMethod):
         labels, vectors = self.initial_pseudo_labels(source, target, task), None
         for _ in range(self.rounds):
             classes = None if labels is None else components.class_contrasts(source.y, labels, task.classes, marginal)
-            contrasts = self.contrasts(marginal, classes, source.y, labels)
-            mismatch = design.transpose_matmul(components.normalize_contrasts(contrasts))
-            solution = components.leading_components(scatter, mismatch, self.penalty, count, start=vectors, note=self.note)
+            shift = design.transpose_matmul(components.normalize_contrasts(self.contrasts(marginal, classes, source.y, labels)))
+            solution = components.leading_components(scatter, shift, self.penalty, count, start=vectors, note=self.note)
             vectors, weights = solution[1], components.scale_components(*solution, "coefficients", self.note)
             features = self.normalize(design.matmul(weights))
             scores = shallow.fit_learner(self, features[: len(source)], source.y, task)

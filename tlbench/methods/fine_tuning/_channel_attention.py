@@ -24,8 +24,7 @@ TEMPERATURE = 5.0
 def channel_attention(method: DeepMethod, backbone: Backbone, passes: Passes) -> list[Tensor]:
     """The weights (C,) of the channels of every stage, each of sum 1.
 
-    The classifier is a logistic regression at its optimum, of the backbone's features of the labelled target samples; for a
-    regression it is ridge. The weights belong to the samples that it learned from, as in the paper.
+    The classifier is a logistic regression (ridge for a regression) of the features of the labelled target samples.
 
     Args:
         method: gives the criterion and the number of classes.
@@ -40,9 +39,8 @@ def channel_attention(method: DeepMethod, backbone: Backbone, passes: Passes) ->
         return outputs[-1]
 
     features_ND, y = passes.map("target_labeled", features), passes.labels("target_labeled")
-    is_regression = y.is_floating_point()
     classify = base_learners.fit_learner(
-        "logistic", features_ND.double(), y, method.classes, regression=is_regression, note=method.note
+        "logistic", features_ND.double(), y, method.classes, regression=y.is_floating_point(), note=method.note
     )
 
     def loss(outputs_ND: Tensor) -> Tensor:
@@ -55,14 +53,13 @@ def channel_attention(method: DeepMethod, backbone: Backbone, passes: Passes) ->
             with without_channel(stage, channel):
                 rises.append(loss(passes.map("target_labeled", backbone)) - whole)
         weights.append(attention_weights(torch.stack(rises)))
-    last = [loss(_without(features_ND, channel)) - whole for channel in range(features_ND.shape[1])]
-    return [*weights, attention_weights(torch.stack(last))]
+    masks_DD = 1 - torch.eye(features_ND.shape[1]).to(features_ND)
+    return [*weights, attention_weights(torch.stack([loss(features_ND * mask) - whole for mask in masks_DD]))]
 
 
 def attention_weights(rises_C: Tensor) -> Tensor:
     """Rises of the loss (C,) -> weights (C,): the softmax of the standardised rises over the temperature."""
-    spread = rises_C.std(correction=0)
-    standardised = (rises_C - rises_C.mean()) / spread if float(spread) > 0 else torch.zeros_like(rises_C)
+    standardised = ((rises_C - rises_C.mean()) / rises_C.std(correction=0)).nan_to_num()  # equal rises have no deviation
     return (standardised / TEMPERATURE).softmax(dim=0)
 
 
@@ -71,7 +68,9 @@ def without_channel(stage: nn.Module, channel: int) -> Iterator[None]:
     """A stage whose outputs (B, C, ...) are 0 in one channel."""
 
     def without(_: nn.Module, __: Any, output: Any) -> Any:
-        return (_without(output[0], channel), *output[1:]) if isinstance(output, tuple) else _without(output, channel)
+        first, *others = output if isinstance(output, tuple) else (output,)
+        first = first.index_fill(1, torch.tensor([channel], device=first.device), 0.0)
+        return (first, *others) if isinstance(output, tuple) else first
 
     last = [*stage.children()][-1] if isinstance(stage, nn.ModuleList) else stage
     handle = last.register_forward_hook(without)
@@ -79,8 +78,3 @@ def without_channel(stage: nn.Module, channel: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _without(output: Tensor, channel: int) -> Tensor:
-    """Outputs (B, C, ...) with zeros in one channel."""
-    return output.index_fill(1, torch.tensor([channel], device=output.device), 0.0)

@@ -66,12 +66,9 @@ class DELTA(SourceThenTarget):
 
 
 def behavior_distance(outputs: list[Tensor], start_outputs: list[Tensor], weights: Sequence[Tensor] | None = None) -> Tensor:
-    """Half of the squared distance per position between the outputs of two backbones, a scalar.
+    """Outputs (B, C, ...) of every stage of two backbones -> half of their squared distance per position, a scalar.
 
-    Args:
-        outputs: of every stage, (B, C, ...).
-        start_outputs: the same of the other backbone.
-        weights: of the channels of every stage, (C,) of sum 1; None: all are 1 / C.
+    The weights (C,) of a stage's channels have sum 1; None: all are 1 / C.
     """
     distances = []
     for number, (output, start) in enumerate(zip(outputs, start_outputs, strict=True)):
