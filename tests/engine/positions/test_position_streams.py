@@ -12,6 +12,8 @@ from tlbench.engine.data.inputs import Inputs
 from tlbench.engine.data.positions import with_counted
 from tlbench.engine.data.storage import Subset
 from tlbench.engine.streams.predictor import StreamPredictor
+from tlbench.errors import NotApplicableError
+from tlbench.methods.test_time.lame import LARGEST_BATCH
 from tlbench.nn.net import Backbone
 from tlbench.nn.positions.net import PositionBackbone, PositionNet, counted_positions
 from tlbench.suite import Network
@@ -65,6 +67,16 @@ def test_more_padding_changes_nothing(name):
     short, long = outputs(name, WORDS + 1), outputs(name, WORDS + 9)
     assert torch.allclose(short, long, atol=1e-5)
     assert not torch.allclose(long, outputs(name, WORDS + 9, counted=False), atol=1e-2), "with padding it would"
+
+
+def test_a_method_of_all_pairs_says_that_there_are_too_many_pixels():
+    backbone = Backbone([torch.nn.Identity()], 3)
+    backbone.positions = LARGEST_BATCH // 2
+    net = PositionNet(PositionBackbone(backbone, (LARGEST_BATCH // 2, 3), 2), 2)
+    samples = Subset.of(torch.randn(3, LARGEST_BATCH // 2, 3))
+    predictor = StreamPredictor(methods.method_class("lame")(net, 1, affinity="linear"), Inputs(Network(), channels_last=False))
+    with pytest.raises(NotApplicableError, match="compares all pairs of a batch, and 6,144 samples"):
+        predictor.predict(samples, (3,))
 
 
 def test_views_of_a_batch_and_batches_of_other_sizes():

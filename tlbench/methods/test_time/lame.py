@@ -13,11 +13,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from tlbench.errors import NotApplicableError
 from tlbench.methods.base import DeepMethod
 from tlbench.methods.online import OnlineAdaptation, OnlineUpdate
 from tlbench.terms import Step
 
 STEPS, TOLERANCE = 100, 1e-8
+LARGEST_BATCH = 4096
+"""Samples of a batch, at most: all pairs of their features are compared."""
 
 
 class LAME(DeepMethod):
@@ -36,8 +39,16 @@ class LAME(DeepMethod):
         return OnlineAdaptation(adapt=self.assign, decides_on_host=True)
 
     def assign(self, x: Tensor, update: OnlineUpdate) -> Tensor:
-        """Network inputs (B, ...) -> logarithms (B, C) of the assignments to classes."""
+        """Network inputs (B, ...) -> logarithms (B, C) of the assignments to classes.
+
+        Raises:
+            NotApplicableError: a batch is too large.
+        """
         features_BD = self.net.backbone(x).float()
+        if (count := len(features_BD)) > LARGEST_BATCH:
+            raise NotApplicableError(
+                f"lame compares all pairs of a batch, and {count:,} samples are more than {LARGEST_BATCH:,}."
+            )
         unary_BC = -(self.net.head(features_BD).float().softmax(dim=1) + 1e-10).log()
         affinity_BB = self.affinities(F.normalize(features_BD, dim=1))
         return self.solve(unary_BC, affinity_BB).clamp_min(1e-20).log()
