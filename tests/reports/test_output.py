@@ -46,6 +46,24 @@ def test_json_holds_cells_and_numbers(two_entries):
     assert back[0]["data"][0]["value"] == made[0].data["value"].iloc[0]
 
 
+def test_every_table_has_one_line_of_caption_and_a_pointer_to_its_statistics(two_entries):
+    made = reports.tables(two_entries)
+    for table in (*made, *reports.compare(two_entries, two_entries), *reports.tables(two_entries, "summary")):
+        assert 0 < len(table.line) <= 200 and "\n" not in table.line and table.section, table.title
+    for table in made:
+        assert f"See {table.pointer}." in " ".join(reports.render([table], width=400).split())
+        assert f"The statistics: [docs/reports.md]({table.pointer})." in reports.render([table], "markdown")
+        assert f"docs/reports.md\\#{table.section} of tlbench." in reports.render([table], "latex")
+
+
+def test_a_column_says_what_is_read_where_it_is_known():
+    seeds = [("source_only", ("source",)), ("fine_tune", ("source", "target_labeled"))]
+    read = [record(name, "a:b", seed, 0.5 + seed / 10, reads=reads) for name, reads in seeds for seed in range(3)]
+    (accuracy,) = reports.tables(reports.frame(read), "accuracy")
+    assert accuracy.cells["reads"].to_dict() == {"source_only": "S", "fine_tune": "S L"}
+    assert list(accuracy.cells.columns).index("reads") < list(accuracy.cells.columns).index("a:b")
+
+
 def hostile_tables():
     records = [*cells("source_only", SOURCE_ONLY), *cells(HOSTILE, DANN), *cells("[x]", DANN), *cells("\x01", DANN)]
     failed = record("dann", "a:b", 0, None, status="failed", reason=HOSTILE)

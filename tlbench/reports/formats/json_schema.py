@@ -119,8 +119,15 @@ def _json_table(table: Table) -> JsonTable:
             groups=list(table.groups),
         ),
         data=[
-            Value.model_construct(**{str(key): _encodable(of) if isinstance(of, str) else of for key, of in value.items()})
-            for value in values.to_dict("records")  # thousands of numbers of our own, which need no validation
+            Value.model_construct(  # thousands of numbers of our own, which need no validation
+                entry=_encodable(entry),
+                pair=None if pair is None else _encodable(pair),
+                subgroup=None if subgroup is None else _encodable(subgroup),
+                quantity=quantity,
+                value=value,
+                unit=unit,
+            )
+            for entry, pair, subgroup, quantity, value, unit in values.itertuples(index=False, name=None)
         ],
         published=[
             Published(

@@ -195,6 +195,7 @@ def _csv(tables: Sequence[Table]) -> str:
     data = pd.concat([table.data for table in tables]) if tables else pd.DataFrame(columns=list(TIDY))
     names = ("suite", "table", "entry", "pair", "subgroup")
     safe = {
-        name: data[name].map(lambda text: _FORMULA.sub("'", escape_control(str(text))), na_action="ignore") for name in names
+        name: data[name].map({text: _FORMULA.sub("'", escape_control(str(text))) for text in data[name].dropna().unique()})
+        for name in names
     }
     return str(data.assign(**safe).to_csv(index=False, lineterminator="\n"))
