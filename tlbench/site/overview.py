@@ -196,10 +196,15 @@ def _line(entry: str, facts: MethodFacts, suites: Sequence[SuiteColumn], ranks: 
         str(len(own)),
         f"{100 * sum(result.better for result in tested) / pairs:.0f}" if pairs else "",
         f"{100 * sum(result.worse for result in tested) / pairs:.0f}" if pairs else "",
-        f"{median(costs):.2f}" if costs else "",
+        _ratio_text(median(costs)) if costs else "",
         f"{ranks[entry]:.2f}" if entry in ranks else "",
     ]
     return OverviewLine(entry, facts, results, figures)
+
+
+def _ratio_text(ratio: float) -> str:
+    """A ratio with two decimals, a small one with one digit: "1.75", "0.002"."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def _order(line: OverviewLine) -> tuple[bool, float, str]:

@@ -44,7 +44,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const named = words.every((word) => rows[at].name.toLowerCase().includes(word));
       line.hidden = !(cost && labels && kinds && named && (of.suites > 0 || !modality));
       count += !line.hidden;
-      const texts = [of.suites, of.better?.toFixed(0), of.worse?.toFixed(0), of.cost?.toFixed(2)];
+      const texts = [of.suites, of.better?.toFixed(0), of.worse?.toFixed(0), of.cost === null ? null : of.cost < 0.1 ? String(Number(of.cost.toPrecision(1))) : of.cost.toFixed(2)];
       texts.forEach((text, number) => { line.cells[2 + number].textContent = text ?? ""; });
     });
     document.getElementById("filter-status").textContent = `${count} of ${rows.length} methods, ${shown.size} of ${suites.length} suites`;
