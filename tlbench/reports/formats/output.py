@@ -176,7 +176,7 @@ def _html(table: Table) -> str:
         for heading, row, row_marks in zip(headings, rows, marks, strict=True)
     )
     pointer = f" The statistics: {table.pointer}." if table.pointer else ""
-    title, text = (html.escape(escape_control(part)) for part in (table.title, f"{table.short_caption}{pointer}"))
+    title, text = map(html.escape, map(escape_control, (table.title, f"{table.short_caption}{pointer}")))
     return (
         f'<table class="{html.escape(table.kind)}">\n<caption><strong>{title}</strong> {text}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
