@@ -91,11 +91,11 @@ def test_efficientnet_lite0_of_two_cameras(accuracies):
 
 @pytest.mark.parametrize(
     ("file", "low", "high"),
-    [("mobilenet_v2_inat_bird_fp16.safetensors", 43, 55)],
-    ids=["birds"],
+    [("mobilenet_v2_imagenet_fp16.pth", 98, 99.8), ("mobilenet_v2_inat_bird_fp16.safetensors", 43, 55)],
+    ids=["ImageNet", "birds"],
 )
 def test_a_network_of_birds_is_far_from_two_cameras_in_an_office(accuracies, file, low, high):
-    """Published: 43 to 55 % with features of birds, and 98 to 99 % with those of ImageNet."""
+    """Published: 43 to 55 % with features of birds, and 98 to 99 % with those of ImageNet (one photograph more, 99.7, here)."""
     assert low <= accuracies(MOBILENET_V2.format(file=file), ["dslr:webcam"])["dslr:webcam"] <= high
 
 
