@@ -95,7 +95,7 @@ def test_efficientnet_lite0_of_two_cameras(accuracies):
     ids=["ImageNet", "birds"],
 )
 def test_a_network_of_birds_is_far_from_two_cameras_in_an_office(accuracies, file, low, high):
-    """Published: 43 to 55 % with features of birds, and 98 to 99 % with those of ImageNet (one photograph more, 99.7, here)."""
+    """Published: 43 to 55 % with features of birds, and 98 to 99 % with those of ImageNet (here 99.7)."""
     assert low <= accuracies(MOBILENET_V2.format(file=file), ["dslr:webcam"])["dslr:webcam"] <= high
 
 
