@@ -85,7 +85,7 @@ def inputs() -> list[Input]:
     wav: dict[str, Any] = {"reader": "wav", "rate": 4000, "seconds": 0.1, "n_fft": 64, "hop": 32, "mels": 8}
     masks: dict[str, Any] = {"reader": "masks", "task": "pixels", "images": "image", "masks": "mask", "size": 8}
     tagged: dict[str, Any] = {"reader": "conll", "task": "tokens", "vocabulary": "vectors.npz", "length": 4}
-    lines: dict[str, Any] = {"texts": "s/good.txt", "labels": "s/labels.txt", "size": 64}
+    lines: dict[str, Any] = {"reader": "text", "texts": "s/good.txt", "labels": "s/labels.txt", "size": 64}
     return [
         domain_input("csv", "d.csv", reader="csv", **table),
         domain_input("csv.gz", "d.csv.gz", reader="csv", path="d.csv.gz", label="y", group="sex"),
@@ -126,8 +126,8 @@ def inputs() -> list[Input]:
         domain_input("texts in jsonl", "t.jsonl", reader="text", path="t.jsonl", column="words", label="y", size=64),
         domain_input("texts in json", "t.json", reader="text", path="t.json", split="train", column="0", label="1", size=64),
         domain_input("texts and labels", "labels.txt", reader="text", texts="good.txt", labels="labels.txt", size=64),
-        domain_input("texts and labels in tar", "lines.tar", reader="text", archive="lines.tar", **lines),
-        domain_input("texts and labels in tar.gz", "lines.tar.gz", reader="text", archive="lines.tar.gz", **lines),
+        *(domain_input(f"texts and labels in {one}", one, archive=one, **lines) for one in ("lines.tar", "lines.tar.gz")),
+        domain_input("questions", "q.json", reader="squad", task="spans", path="q.json", vocabulary="encoder", length=24),
         domain_input("datasets, parquet", "h.parquet", 2, reader="datasets", path="h.parquet", label="y", features=["a", "b"]),
         domain_input("datasets, csv", "h.csv", 2, reader="datasets", path="h.csv", label="y", features=["a", "b"]),
         domain_input("datasets, jsonl", "h.jsonl", 2, reader="datasets", path="h.jsonl", label="y", features=["a", "b"]),
@@ -135,16 +135,13 @@ def inputs() -> list[Input]:
         domain_input("torchvision, MNIST", MNIST, reader="torchvision", name="MNIST", split="test"),
         Input("suite", "tiny.toml", lambda folder: load_suite(folder / "tiny.toml")),
         Input("records", "results/tiny/source_only.jsonl", lambda folder: records.read_all(folder / "results")),
-        Input("predictions", "results/tiny/predictions/0123456789abcdef.npz", _predictions),
+        Input("predictions", PREDICTIONS, lambda folder: records.predictions_named(folder / "results", "tiny", "0" * 16)),
     ]
 
 
 CIFAR = "torchvision/cifar-10-batches-bin/test_batch.bin"
 MNIST = "torchvision/MNIST/raw/t10k-images-idx3-ubyte"
-
-
-def _predictions(folder: Path) -> object:
-    return records.predictions_named(folder / "results", "tiny", "0123456789abcdef")
+PREDICTIONS = f"results/tiny/predictions/{'0' * 16}.npz"
 
 
 def write_files(folder: Path) -> None:
@@ -167,8 +164,18 @@ def write_files(folder: Path) -> None:
                 archive.add(folder / member, f"s/{member}")
     (folder / "tags.tsv").write_text("the\tDET\ndog\tNOUN\n\ndog\tNOUN\nsees\tVERB\n")
     np.savez(folder / "vectors.npz", words=np.array(["the", "dog", "sees"]), vectors=np.eye(3, dtype=np.float32))
+    _write_questions(folder)
     (folder / "tiny.toml").write_text(SUITE_TEXT)
     _write_records(folder / "results" / "tiny")
+
+
+def _write_questions(folder: Path) -> None:
+    import transformers
+
+    (folder / "vocab.txt").write_text("\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "ann", "sings")))
+    transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(str(folder / "encoder"))
+    asked = {"question": "who sings", "answers": [{"text": "ann", "answer_start": 0}]}
+    (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [{"context": "ann sings", "qas": [asked] * 2}]}]}))
 
 
 def _write_tables(folder: Path) -> None:
@@ -289,5 +296,5 @@ def _write_records(folder: Path) -> None:
     (folder / "predictions").mkdir(parents=True)
     (folder / "source_only.jsonl").write_text("".join(json.dumps(facts | {"seed": seed}) + "\n" for seed in range(3)))
     np.savez_compressed(
-        folder / "predictions" / "0123456789abcdef.npz", predicted=np.zeros(8, np.uint8), right=np.array([255], np.uint8)
+        folder / "predictions" / f"{'0' * 16}.npz", predicted=np.zeros(8, np.uint8), right=np.array([255], np.uint8)
     )
