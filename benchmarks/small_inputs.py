@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import json
 import struct
@@ -170,8 +171,7 @@ def write_files(folder: Path) -> None:
 
 
 def _write_questions(folder: Path) -> None:
-    import transformers
-
+    transformers: Any = importlib.import_module("transformers")
     (folder / "vocab.txt").write_text("\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "ann", "sings")))
     transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(str(folder / "encoder"))
     asked = {"question": "who sings", "answers": [{"text": "ann", "answer_start": 0}]}

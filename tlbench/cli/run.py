@@ -78,7 +78,8 @@ def run(
         debug=debug,
     )
     chosen: dict[str, Any] = {"methods": method or (), "pairs": pair or (), "seeds": seed or ()}
-    planned = partial(opened.plan, **chosen, fresh=fresh, write=not plan, save_models=save_models)
+    chosen |= {"fresh": fresh, "write": not plan, "save_models": save_models}
+    planned: Callable[[Sequence[Suite]], list[RunPlan]] = partial(opened.plan, **chosen)
     plans = _plans_of_all(planned, loaded) if every else planned(loaded)
     if plan:
         _print_plans(plans, opened, margin, total=every)

@@ -90,10 +90,11 @@ def _pairs(done: pd.DataFrame) -> list[Pair]:
 def _configurations(done: pd.DataFrame) -> Configurations:
     """The accuracies of trials by their entry, which is named without the trial."""
     grouped: dict[str, dict[int, dict[str, dict[str, Accuracies]]]] = {}
-    for line in done.itertuples():
-        accuracies = Accuracies(*(None if pd.isna(one) else float(one) for one in (line.source_accuracy, line.target_accuracy)))
-        entry, trial = str(line.entry).rsplit(".trial-", 1)
-        grouped.setdefault(entry, {}).setdefault(int(line.seed), {}).setdefault(trial, {})[str(line.pair)] = accuracies
+    columns = ["entry", "seed", "pair", "source_accuracy", "target_accuracy"]
+    for name, seed, pair, source, target in done[columns].astype(object).to_numpy().tolist():
+        accuracies = Accuracies(*(None if pd.isna(one) else float(one) for one in (source, target)))
+        entry, trial = str(name).rsplit(".trial-", 1)
+        grouped.setdefault(entry, {}).setdefault(int(seed), {}).setdefault(trial, {})[str(pair)] = accuracies
     return {
         entry: {seed: dict(sorted(trials.items(), key=lambda one: int(one[0]))) for seed, trials in sorted(by_seed.items())}
         for entry, by_seed in grouped.items()

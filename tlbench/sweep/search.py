@@ -161,7 +161,7 @@ def _study(folder: Path, rule: Rule, searched: Mapping[str, Range], sampler_seed
         direction="maximize" if rule.higher_is_better else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
     )
-    asked = {"rule": rule.name, "space": {name: str(range_) for name, range_ in searched.items()}}
+    asked: dict[str, Any] = {"rule": rule.name, "space": {name: str(range_) for name, range_ in searched.items()}}
     asked |= {"seed": sampler_seed} if sampler_seed else {}
     before = study.user_attrs.get("asked")
     if before is not None and before != asked:
