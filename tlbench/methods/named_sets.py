@@ -76,8 +76,8 @@ def members(name: str, raw: Mapping[str, Any]) -> list[str]:
         if name in KINDS or file.parent.name == name:
             kind = methods.method_class(member)
             fits = kind.reads <= grants and task_error(kind, task) is None and label_set in kind.label_sets
-            apart = kind.reads_class_texts or ("multi_task" in kind.tasks and task != "multi_task")
-            if fits and not apart and (name not in KINDS or _BELONGS[name](kind)):
+            elsewhere = kind.reads_class_texts or ("multi_task" in kind.tasks and task != "multi_task")
+            if fits and not elsewhere and (name not in KINDS or _BELONGS[name](kind)):
                 allowed.append(member)
     return allowed
 
