@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from table_suites import table_suite
 from typer.testing import CliRunner
 
 from tlbench import cli, records, reports, session
@@ -16,27 +17,9 @@ from tlbench.api import run
 from tlbench.errors import TlbenchError
 from tlbench.transferability.candidates import score_backbones, score_sources
 
-SUITE = """
-name = "three_domains"
-version = 1
-[data]
-reader = "csv"
-label = "label"
-[domains.near]
-path = "near.csv"
-[domains.far]
-path = "far.csv"
-[domains.goal]
-path = "goal.csv"
-[pairs]
-list = ["near:goal", "far:goal", "near:far", "goal:far", "goal:near", "far:near"]
-[protocol]
-scored = "adapted"
-source_held_out = 0.0
-seeds = [0]
-[methods.source_only]
-method = "nearest_neighbor"
-"""
+SUITE = table_suite(
+    "three_domains", ("near", "far", "goal"), ("near:goal", "far:goal", "near:far", "goal:far", "goal:near", "far:near")
+)
 
 
 @pytest.fixture(scope="module")

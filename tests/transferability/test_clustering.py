@@ -12,31 +12,14 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.preprocessing import StandardScaler
+from table_suites import table_suite
 from typer.testing import CliRunner
 
 from tlbench import cli, session
 from tlbench.errors import TlbenchError
 from tlbench.transferability.clustering import SEEDS, VARIANTS, cluster, cluster_pairs, score_clusters
 
-SUITE = """
-name = "clusters"
-version = 1
-[data]
-reader = "csv"
-label = "label"
-[domains.near]
-path = "near.csv"
-[domains.goal]
-path = "goal.csv"
-[pairs]
-list = ["near:goal", "goal:near"]
-[protocol]
-scored = "adapted"
-source_held_out = 0.0
-seeds = [0]
-[methods.source_only]
-method = "nearest_neighbor"
-"""
+SUITE = table_suite("clusters", ("near", "goal"), ("near:goal", "goal:near"))
 
 
 @pytest.fixture(scope="module")

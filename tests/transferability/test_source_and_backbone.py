@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from table_suites import table_suite
 from toy_records import HOSTILE, cells
 from typer.testing import CliRunner
 
@@ -19,27 +20,7 @@ from tlbench.transferability.backbone_advice import advise_backbone
 from tlbench.transferability.recommendation import deltas
 
 DOCS = Path(tlbench.__file__).parents[1] / "docs" / "transferability.md"
-SUITE = """
-name = "planted"
-version = 1
-[data]
-reader = "csv"
-label = "label"
-[domains.near]
-path = "near.csv"
-[domains.far]
-path = "far.csv"
-[domains.goal]
-path = "goal.csv"
-[pairs]
-list = ["near:goal", "far:goal"]
-[protocol]
-scored = "adapted"
-source_held_out = 0.0
-seeds = [0]
-[methods.source_only]
-method = "nearest_neighbor"
-"""
+SUITE = table_suite("planted", ("near", "far", "goal"), ("near:goal", "far:goal"))
 
 
 @pytest.fixture(scope="module")
