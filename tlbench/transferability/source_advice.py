@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +16,10 @@ from tlbench.transferability.samples import DomainSamples
 if TYPE_CHECKING:
     from tlbench.suite import Suite
 
-_SCORES = ("frechet", "mmd", "a_distance", "coral", "labeled_accuracy", "source_accuracy", "source_size", "random")
-_MEASURED = {
-    "amazon_reviews_bow": (0.0, 0.0, 0.0, 0.0, 3.2, 2.8, 5.2, 5.2),
-    "office_caltech10_surf": (0.0, 0.0, 17.9, 0.0, 0.0, 7.7, 17.2, 17.9),
-    "office_caltech10_mobilenet": (0.0, 0.0, 0.0, 0.0, 0.0, 7.9, 9.8, 10.6),
-    "heart_disease": (0.4, 0.4, 0.4, 14.3, 3.9, 36.1, 4.6, 14.5),
-}
-REGRETS: Mapping[str, Mapping[str, float]] = {
-    suite: dict(zip(_SCORES, regrets, strict=True)) for suite, regrets in _MEASURED.items()
-}
-"""By suite, the mean regret of each score in points, as `tlbench transferability SUITE` prints it; docs/transferability.md."""
+REGRETS: Mapping[str, Mapping[str, float]] = tomllib.loads(
+    Path(__file__).with_name("source_regrets.toml").read_text(encoding="utf-8")
+)
+"""By suite, the mean regret of each score in points."""
 UNLABELED = ("frechet", "mmd", "a_distance", "coral")
 TRIVIAL = ("source_size", "source_accuracy", "random")
 """The scores that look at no sample of the target."""
