@@ -31,6 +31,6 @@ def test_suites_are_listed_with_their_sizes():
     assert frame.loc["quickstart", "pairs"] == len(quickstart.pairs)
     assert frame.loc["quickstart", "methods"] == len(quickstart.methods)
     assert (
-        set(frame["task"]) == {"classification", "multi_task", "pixels", "regression", "tokens"}
+        set(frame["task"]) == {"classification", "multi_task", "pixels", "regression", "spans", "tokens"}
         and (frame["version"] >= 1).all()
     )

@@ -33,7 +33,7 @@ def reference(tmp_path_factory) -> misbehaving.Facts:
     return run.facts
 
 
-@pytest.mark.parametrize("never_ends", [False, True])
+@pytest.mark.parametrize("never_ends", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_others_finish_with_the_same_numbers(reference, tmp_path, never_ends):
     plugins = NEVER_ENDS if never_ends else {name: one for name, one in PLUGINS.items() if name not in NEVER_ENDS}
     assert len(PLUGINS) >= 26

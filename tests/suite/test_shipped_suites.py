@@ -45,6 +45,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "shapes_sim2real": {"count": 40},
     "colored_mnist": {"samples": 1000},
     "rotated_mnist": {"samples": 1000},
+    "beijing_air_stream": {"samples": 300},
 }
 """Keys of `[data]` that make a load or a run quick."""
 PAIR_TO_RUN = {"digits_corrupted": "clean:noise_s3", "rotated_digits": "upright+turned_s15+turned_s30:turned_s45"}
