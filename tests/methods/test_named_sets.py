@@ -54,8 +54,17 @@ def test_entries_of_the_suite_take_the_place_of_members(tmp_path):
         ('[methods."@adversarial"]\nweight = 1.0\n', "A set of methods has no options"),
         ('methods = ["@parameter_transfer"]\n', "None of the sets has a method"),
         ("methods = [1]\n", "methods"),
+        ('methods = ["source_only", "dann", "dann"]\n', "'dann' stands there twice"),
     ],
 )
 def test_what_is_wrong_with_a_set(tmp_path, listed, words):
     with pytest.raises(TlbenchError, match=words):
         load(tmp_path, listed)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"), [("grants = 5", "grants"), ("grants = [5]", "grants"), ("label_set = []", "label_set")]
+)
+def test_a_set_in_a_wrong_suite_ends_in_one_sentence(tmp_path, protocol, words):
+    with pytest.raises(TlbenchError, match=words):
+        load(tmp_path, 'methods = ["source_only", "@adversarial"]\n', protocol)

@@ -114,6 +114,16 @@ def test_groups_of_a_column_give_the_accuracies_that_pandas_gives(folder):
             assert sorted(accuracies.values()) == pytest.approx(sorted(expected)) and before.scores.per_group_accuracy is None
 
 
+def test_groups_of_a_suite_whose_baseline_stands_in_a_set_of_methods(folder):
+    from tlbench import session
+    from tlbench.api.data_groups import with_groups
+
+    text = SUITE.partition("[methods.source_only]")[0].replace('"source_only"', '"nearest_neighbor"')
+    (folder / "set.toml").write_text(text + '[methods."@classical"]\n', encoding="utf-8")
+    suite = session.load_suite(folder / "set.toml")
+    assert "logistic" in suite.methods and list(with_groups([], folder, suite, folder, parse_rule("sex"))) == []
+
+
 def test_the_command_takes_groups_from_the_data(folder):
     words = ["report", str(folder / "grouped.toml"), "--results", str(folder / "results"), "--table", "groups"]
     of_data = ["--data", str(folder), "--group", "sex"]
@@ -124,5 +134,8 @@ def test_the_command_takes_groups_from_the_data(folder):
     for change in (["--group", "nosuch", "--data", str(folder)], ["--group", "a >= x", "--data", str(folder)]):
         refused = CliRunner().invoke(cli.app, [*words, *change])
         assert isinstance(refused.exception, TlbenchError)
+    for option, words_of_error in ((["--gate", "im"], "Leave one of them out"), (["--compare", "x", "y"], "--group is for")):
+        refused = CliRunner().invoke(cli.app, [*words, *of_data, *option])
+        assert words_of_error in str(refused.exception)
     several = CliRunner().invoke(cli.app, ["report", "--results", str(folder / "results"), *of_data])
     assert "Name one" in str(several.exception)

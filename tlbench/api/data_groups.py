@@ -20,6 +20,7 @@ from tlbench import records as results_files
 from tlbench import runner
 from tlbench.engine.scored_labels import scored_labels
 from tlbench.errors import TlbenchError
+from tlbench.methods import named_sets
 from tlbench.suite import Suite, parse_suite
 from tlbench.terms import Domain, Labelled, Record
 
@@ -108,7 +109,7 @@ def _with_group_column(suite: Suite, column: str) -> Suite:
         raise TlbenchError(f"Suite {suite.name} has no file, and groups of data take one. Name a suite file.")
     raw = tomllib.loads(suite.path.read_text(encoding="utf-8"))
     raw["data"] = {**raw.get("data", {}), "group": column}
-    return parse_suite(raw, str(suite.path), path=suite.path)
+    return parse_suite(raw, str(suite.path), path=suite.path, expansion=named_sets.with_members)
 
 
 def _regrouped(suite: Suite, grouped: Suite, name: str, root: Path, rule: GroupRule) -> Domain:

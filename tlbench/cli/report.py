@@ -82,14 +82,16 @@ def report(
     names = tuple(Path(name).stem for name in suites or ())
     chosen = Format.json if json else format
     if compare is not None:
-        if gate:
-            raise TlbenchError("--gate adds rows to tables of one results directory. Leave it or --compare out.")
+        if gate or group:
+            raise TlbenchError(
+                f"--{'gate' if gate else 'group'} is for tables of one results directory. Leave it or --compare out."
+            )
         first, second = (_frame(directory, names) for directory in compare)
         write(reports.compare(first, second, (str(compare[0]), str(compare[1]))), chosen.value)
         return
-    frame = _frame(results, names, tuple(gate or ()))
-    if group:
-        frame = _grouped(results, suites or [], group, data)
+    if gate and group:
+        raise TlbenchError("--group takes groups of the methods on file, and --gate adds others. Leave one of them out.")
+    frame = _grouped(results, suites or [], group, data) if group else _frame(results, names, tuple(gate or ()))
     if note := future_records(frame):
         console.warn(f"note: {note}")
     flips, selections = reports.negative_flips(results, frame), None

@@ -69,8 +69,12 @@ def members(name: str, raw: Mapping[str, Any]) -> list[str]:
 
     table = raw.get("protocol")
     protocol = table if isinstance(table, Mapping) else {}
-    grants = {*protocol.get("grants", ("source", "target")), *(["target_labeled"] if protocol.get("target_labels") else [])}
-    task, label_set = str(protocol.get("task", "classification")), protocol.get("label_set", "closed")
+    granted = protocol.get("grants", ["source", "target"])  # the schema of the suite refuses what is no list
+    grants = {
+        *map(str, granted if isinstance(granted, list) else []),
+        *(["target_labeled"] if protocol.get("target_labels") else []),
+    }
+    task, label_set = str(protocol.get("task", "classification")), str(protocol.get("label_set", "closed"))
     allowed = []
     for member, file in methods.shipped_files().items():
         if name in KINDS or file.parent.name == name:

@@ -161,6 +161,7 @@ def _with_method_tables(raw: Mapping[str, Any], expansion: Expansion | None) -> 
     listed = raw.get("methods")
     if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
         raw = {**raw, "methods": {name: {} for name in listed}}
+        errors += [f"methods: {name!r} stands there twice. Name it once." for name in raw["methods"] if listed.count(name) > 1]
     if expansion is None:
         return raw, errors
     raw, expansion_errors = expansion(raw)
