@@ -12,7 +12,8 @@ from tlbench.reports.frames import latest_records, latest_value, suite_and_versi
 from tlbench.reports.rule_selections import TRIAL
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Array, Estimate
-from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.table import Table, estimate_texts, number_text
+from tlbench.reports.tables.selection import method_table, rule_data
 from tlbench.suite.pairs import Pair, pair_label, validation_pairs
 
 HEADINGS = {
@@ -56,19 +57,18 @@ def domain_rules(frame: pd.DataFrame) -> list[Table]:
                 texts[HEADINGS[rule]] += f" ({number_text(float(delta[0][0]), signed=True)})"
                 lines += _tidy_lines(entry, rule, "delta", delta)
         cells[entry] = texts
-    name = f"{suite} v{version}"
-    table = pd.DataFrame.from_dict(cells, orient="index").reindex(columns=["trials", *HEADINGS.values()])
-    data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value", "unit"])
-    data = data.assign(suite=suite, suite_version=version, table="selection", pair=None).reindex(columns=list(TIDY))
+    columns = ["trials", *HEADINGS.values()]
     return [
-        Table(
-            suite=name,
-            kind="selection",
-            title=f"{name}: three rules of domain generalisation",
-            caption="Accuracy in per cent, with its 95 % CI, of the trial that a rule selects, and the delta against the "
-            "baseline under the same rule. The oracle selects by the labels of the target: no user has it.",
-            cells=table.fillna("").astype(object).rename_axis(index="method"),
-            data=data.astype({"pair": object, "subgroup": object}),
+        method_table(
+            pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns),
+            title="three rules of domain generalisation",
+            caption=(
+                "Accuracy in per cent of the trial that a rule selects (95 % CI over seeds); in brackets the delta against the "
+                "baseline.",
+                "The baseline's trial is selected by the same rule. The oracle reads labels of the target: no user has it.",
+            ),
+            data=rule_data(lines, suite, version),
+            name=f"{suite} v{version}",
         )
     ]
 

@@ -67,15 +67,29 @@ def _mean(cases: pd.DataFrame, column: str, unit: float = 100) -> float:
     return unit * float(cases[column].mean()) if cases[column].notna().any() else float("nan")
 
 
-def _tidy(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> pd.DataFrame:
-    """Lines of entry, rule, quantity, value and unit in the columns `TIDY`; the rule is in the place of a subgroup."""
+def rule_data(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> pd.DataFrame:
+    """Lines of entry, rule, quantity, value and unit in the columns `TIDY`; the rule is in the place of a subgroup.
+
+    Args:
+        lines: the numbers; those that are missing are left out.
+        suite: the name of the suite.
+        version: its version.
+    """
     data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value", "unit"])
     data = data[data["value"].notna()].assign(suite=suite, suite_version=version, table="selection", pair=None)
     return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
 
 
-def _method_table(cells: pd.DataFrame, *, title: str, caption: tuple[str, str], data: pd.DataFrame, name: str) -> Table:
-    """A table with a line for each method; cells without a text are blank, and the caption is its line and its notes."""
+def method_table(cells: pd.DataFrame, *, title: str, caption: tuple[str, str], data: pd.DataFrame, name: str) -> Table:
+    """A table of selection with a line for each method; cells without a text are blank.
+
+    Args:
+        cells: the texts by method.
+        title: what it shows, without the suite.
+        caption: its line and its notes.
+        data: the numbers, from `rule_data`.
+        name: the suite and its version.
+    """
     frame = cells.fillna("").astype(object).rename_axis(index="method")
     line, notes = caption
     whole = " ".join(filter(None, caption))
@@ -103,14 +117,14 @@ def _of_methods(own: pd.DataFrame, suite: str, version: int, name: str) -> Table
         first = of_entry[of_entry["rule"] == "last"]
         cells[str(entry)] = {**texts, "oracle": f"{_mean(first, 'oracle'):.1f}", "regret of last": _text(first, "regret")}
     columns = [*(rule for rule in SHOWN if rule in set(own["rule"])), "oracle", "regret of last"]
-    return _method_table(
+    return method_table(
         pd.DataFrame.from_dict(cells, orient="index").reindex(columns=columns),
         title="accuracy of what a rule selects",
         caption=(
             "Accuracy in per cent of the selected candidate; in brackets the delta against the baseline under the same rule.",
             f"The oracle reads target labels, cross-fitted. {MARK.strip()}: the rule is the method's own loss.",
         ),
-        data=_tidy(lines, suite, version),
+        data=rule_data(lines, suite, version),
         name=name,
     )
 
@@ -165,7 +179,7 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
         line=line,
         notes=" ".join(filter(None, sentences)),
         cells=frame,
-        data=_tidy(lines, suite, version),
+        data=rule_data(lines, suite, version),
     )
 
 
@@ -198,14 +212,14 @@ def _of_gates(own: pd.DataFrame, suite: str, version: int, name: str) -> Table |
             values[f"hurt {rule}"] = _hurt(of_rule, "gated")
         cells[str(entry)] = {key: number_text(value, signed=key.startswith("gain")) for key, value in values.items()}
         lines += [(entry, None, f"gate {key}", value, "per cent") for key, value in values.items()]
-    return _method_table(
+    return method_table(
         pd.DataFrame.from_dict(cells, orient="index"),
         title="adapt only if a rule says so",
         caption=(
             "Gain over the unadapted model in points, and share of pairs that are hurt: adapted always, or if a rule says so.",
             "A rule says so where its number is higher at the last step than for the unadapted model.",
         ),
-        data=_tidy(lines, suite, version),
+        data=rule_data(lines, suite, version),
         name=name,
     )
 
@@ -226,13 +240,13 @@ def _of_configurations(own: pd.DataFrame, suite: str, version: int, name: str) -
             counts = of_rule["configuration"].value_counts()
             if rule in SHOWN:
                 cells[str(entry)][str(rule)] = f"{counts.index[0]} ({counts.iloc[0]}/{len(of_rule)})"
-    return _method_table(
+    return method_table(
         pd.DataFrame.from_dict(cells, orient="index"),
         title="configurations",
         caption=(
             "Trials of each method, the seconds that they trained, and the trial that a rule selected most often (in cases).",
             "Seconds are over all pairs and seeds; trial-0 has the options of the suite.",
         ),
-        data=_tidy(lines, suite, version),
+        data=rule_data(lines, suite, version),
         name=name,
     )
