@@ -12,6 +12,15 @@ from tlbench.suite import Suite, parse_suite
 WORDS = ("the", "a", "dog", "cat", "sees", "hears", "red", "old", "in", "paris")
 TAGS = {"the": "DET", "a": "DET", "dog": "NOUN", "cat": "NOUN", "sees": "VERB", "hears": "VERB", "red": "ADJ", "old": "ADJ"}
 
+NET = {
+    "backbone": "word_vectors",
+    "network": "vectors.npz",
+    "pooling": "none",
+    "context": "conv",
+    "hidden": [8],
+    "kernel": 3,
+}
+
 
 def write_tagged(root: Path, sentences: int = 40) -> None:
     """Word vectors, and two files of tagged sentences over the same words, of 2 to 7 words each."""
@@ -35,14 +44,7 @@ def tables(**more: Any) -> dict[str, Any]:
         "domains": {"news": {"path": "news.tsv"}, "mail": {"path": "mail.tsv"}},
         "pairs": {"list": ["news:mail"]},
         "protocol": {"task": "tokens", "target_labels": 5, "scored": "held_out", "seeds": [0]},
-        "net": {
-            "backbone": "word_vectors",
-            "network": "vectors.npz",
-            "pooling": "none",
-            "context": "conv",
-            "hidden": [8],
-            "kernel": 3,
-        },
+        "net": NET,
         "train": {"steps": 150, "batch": 4, "positions": 4, "lr": 0.03},
         "methods": {"source_only": {}},
         **more,

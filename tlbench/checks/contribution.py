@@ -23,6 +23,7 @@ from tlbench.errors import ContractError, TlbenchError
 from tlbench.records.models import model_errors
 from tlbench.reports.tables.captions import plural, short_list
 from tlbench.suite import Suite
+from tlbench.suite.pairs import pair_label
 from tlbench.terms import POSITION_TASKS, Record
 
 _OF_RECORD = re.compile(r"record (\d+): (.*)", re.DOTALL)
@@ -163,7 +164,7 @@ def _protocol_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
 
 def _completeness_errors(current: Sequence[Record], suite: Suite) -> Iterator[str]:
     """Errors where pairs or seeds are missing, or a case was run in several ways."""
-    pairs = [f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs]
+    pairs = [*map(pair_label, suite.pairs)]
     seeds: dict[str, set[int]] = {pair: set() for pair in pairs}
     failures: dict[tuple[str, int], Record] = {}
     for record in current:

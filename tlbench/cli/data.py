@@ -68,6 +68,7 @@ def _pair_errors(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
 def _label_set_lines(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
     """The label set and the classes of each side, a line for all pairs that share them, for pairs whose domains are loaded."""
     from tlbench.engine.data.pair_classes import label_set_text
+    from tlbench.suite.pairs import pair_label
     from tlbench.terms import POSITION_TASKS
 
     if loaded.protocol.task != "classification" and loaded.protocol.task not in POSITION_TASKS:
@@ -76,7 +77,7 @@ def _label_set_lines(loaded: Suite, domains: Mapping[str, Domain]) -> list[str]:
     for sources, target in loaded.pairs:
         if all(name in domains for name in (*sources, target)):
             text = label_set_text([domains[name] for name in sources], domains[target], loaded.protocol.label_set)
-            pairs_of.setdefault(text, []).append(f"{'+'.join(sources)}:{target}")
+            pairs_of.setdefault(text, []).append(pair_label((sources, target)))
     return [f"label set {text}: {', '.join(pairs)}" for text, pairs in pairs_of.items()]
 
 
@@ -147,11 +148,12 @@ def show(
 def _divergence_table(loaded: Suite, domains: Mapping[str, Domain]) -> str:
     """The divergence of each pair of a suite, a line each."""
     from tlbench.data.divergence import measure_divergence
+    from tlbench.suite.pairs import pair_label
 
     def cell(value: float | None) -> str:
         return f"{'-' if value is None else f'{value:.3f}':>12}"
 
-    pairs = {f"{'+'.join(sources)}:{target}": (sources, target) for sources, target in loaded.pairs}
+    pairs = {pair_label(pair): pair for pair in loaded.pairs}
     width = max(*map(len, pairs), len("divergence"))
     lines = ["", f"{'divergence':{width}} {'label shift':>12}{'A-distance':>12}{'MMD^2':>12}{'Frechet':>12}"]
     for pair, (sources, target) in pairs.items():

@@ -25,6 +25,7 @@ def recommend(
     With --data, the sources of a suite are compared on its data, without labels of the target or with K of each class.
     """
     from tlbench import records, reports, session
+    from tlbench.suite.pairs import pair_label
     from tlbench.transferability import advice_output, backbone_advice, recommendation, source_advice
 
     loaded = session.load_suite(suite)
@@ -32,7 +33,7 @@ def recommend(
         labels = max((loaded.protocol_of(target).target_labels for _, target in loaded.pairs), default=0)
     evidence = recommendation.deltas(reports.frame(records.iterate_records(results)), labels)
     evidence = evidence[evidence["suite"] != loaded.name]
-    pairs = {f"{'+'.join(sources)}:{target}" for sources, target in loaded.pairs}
+    pairs = {pair_label(pair) for pair in loaded.pairs}
     advice = advice_output.Recommendation(
         loaded.name,
         labels,

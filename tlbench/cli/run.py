@@ -156,10 +156,10 @@ def _print_plan(plan: RunPlan, opened: Session, margin: float | None) -> tuple[i
     Returns:
         The number of pending cases, and the seconds.
     """
-    _warn_of_missing_models(plan)
     from tlbench.runner import estimate_seconds, local
     from tlbench.runner.plan import changed_contents, other_software
 
+    _warn_of_missing_models(plan)
     finished = [*plan.earlier_records, *local.probe(plan, opened.device)]
     seconds, without_estimate = estimate_seconds(plan.pending, finished)
     console.echo(f"{plan.suite.name}: {len(plan.pending)} cases to run, {len(plan.on_file)} on file")

@@ -15,6 +15,7 @@ from tlbench import engine
 from tlbench.errors import TlbenchError
 from tlbench.runner.duration_estimates import CellKey, DurationEstimates
 from tlbench.suite import Suite
+from tlbench.suite.pairs import pair_label
 from tlbench.terms import Case, Record
 
 PruneReason = str
@@ -86,7 +87,7 @@ def prunable(suite: Suite | None, records: Sequence[Record]) -> dict[int, PruneR
 
 def _current(suite: Suite, records: Iterable[Record]) -> set[int]:
     """The records, by `id()`, whose identity is that of the present suite, entries and methods; any seed counts."""
-    pairs = {f"{'+'.join(sources)}:{target}" for sources, target in suite.pairs}
+    pairs = set(map(pair_label, suite.pairs))
     by_contents: dict[tuple[tuple[tuple[str, str], ...], ...], list[tuple[Record, Case]]] = {}
     for record in records:
         entry = suite.methods.get(record.entry)

@@ -20,6 +20,7 @@ import numpy as np
 from tlbench.errors import TlbenchError
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Estimate
+from tlbench.suite.pairs import pair_label
 from tlbench.transferability.inputs import Array, Floats
 from tlbench.transferability.samples import DomainSamples, Samples, with_backbone
 
@@ -144,7 +145,7 @@ def cluster_pairs(suite: Suite, root: Path) -> Clustered:
         source = np.concatenate([one.features for one in sources])
         for line, variant in enumerate(VARIANTS):
             stopped += _fill(values, (line, column), variant, source, target)
-    shown = tuple(f"{'+'.join(pair[:-1])}:{pair[-1]}" for pair in pairs)
+    shown = tuple(pair_label((pair[:-1], pair[-1])) for pair in pairs)
     return Clustered(tuple(VARIANTS), shown, tuple(pairs), values, stopped, "target")
 
 

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 import torch
-from tagged_files import suite_of, write_tagged
+from tagged_files import NET, suite_of, write_tagged
 
 from tlbench import engine, records, reports, runner, selection
 from tlbench.checks.candidates import candidate_errors
@@ -23,19 +23,11 @@ def run(root, *, target_lines=None, checkpoints=2):
     if target_lines is not None:
         file = root / "mail.tsv"
         file.write_text(target_lines(file.read_text(encoding="utf-8")), encoding="utf-8")
-    net = {
-        "backbone": "word_vectors",
-        "network": "vectors.npz",
-        "pooling": "none",
-        "context": "conv",
-        "hidden": [8],
-        "kernel": 3,
-    }
     protocol = {"task": "tokens", "grants": ["source", "target", "stream"], "source_held_out": 0.5, "seeds": [0]}
     train = {"steps": 20, "batch": 4, "positions": 4, "lr": 0.03}
     more = {"selection": {"checkpoints": checkpoints}} if checkpoints else {}
     methods = {name: {} for name in METHODS}
-    suite = with_files(suite_of(net=net, protocol=protocol, train=train, methods=methods, **more), root, list(METHODS))
+    suite = with_files(suite_of(net=NET, protocol=protocol, train=train, methods=methods, **more), root, list(METHODS))
     loaded = runner.load_domains(suite, ["news", "mail"], root)
     domains = {name: dataclasses.replace(domain, fingerprint=name) for name, domain in loaded.items()}  # seeds follow from it
     engine.check_pairs(suite, domains, suite.pairs)
