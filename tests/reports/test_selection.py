@@ -80,6 +80,16 @@ def test_the_best_rule_is_ranked_elsewhere(results):
     assert "Elsewhere it ranks" in reports.tables(reports.frame(read(results)), "selection", selections=both)[1].caption
 
 
+def test_the_best_rule_that_never_adapts_is_said_to_refuse(results):
+    selections = reports.rule_selections(results, read(results))
+    of_rule = selections["rule"] == "mano"
+    selections.loc[of_rule, ["accuracy", "chose_unadapted"]] = [1.0, 1.0]
+    frame = reports.frame(read(results))
+    assert "here is mano, which always refuses to adapt: it" in reports.tables(frame, "selection", selections=selections)[1].caption
+    selections.loc[selections.index[of_rule][-1], "chose_unadapted"] = 0.0
+    assert "here is mano: it" in reports.tables(frame, "selection", selections=selections)[1].caption
+
+
 def test_a_planted_collapse_is_refused_by_im_and_accepted_by_entropy(results, tmp_path):
     record = next(one for one in read(results) if one.entry == "shot_im" and one.seed == 0)
     facts = label_free_facts(results, "tiny", record.scores.label_free_facts)

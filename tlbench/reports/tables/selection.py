@@ -143,6 +143,7 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
     if adapting.empty:
         return None
     cells, lines = {}, []
+    refusals: dict[str, float] = {}
     summary = rule_regrets(adapting.rename(columns={"unadapted": "reference"}))
     regrets = {str(rule): float(mean) for rule, mean in summary["mean"].items()}
     for rule, cases in adapting.groupby("rule"):
@@ -156,6 +157,7 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
             "Spearman": _mean(cases, "spearman", 1),
             "Spearman across": _across(cases),
         }
+        refusals[str(rule)] = values["refused %"]
         decimals = {"normalised regret": 2, "Spearman": 2, "Spearman across": 2}
         texts = {key: "" if np.isnan(value) else number_text(value, decimals.get(key, 1)) for key, value in values.items()}
         estimate = Estimate(np.array([regrets[str(rule)]]), _estimate(cases, "regret")[1])  # of cases, as the order is
@@ -164,8 +166,10 @@ def _of_rules(own: pd.DataFrame, suite: str, version: int, name: str, chosen: pd
     order = list(regrets)
     best = next((rule for rule in order if rule not in TRIVIAL), order[0])
     line = "Regret: accuracy of the oracle minus that of the selected candidate, in points, over the methods that adapt."
+    refusing = ", which always refuses to adapt" if refusals[best] == 100 else ""
     sentences = (
-        f"The best rule without target labels here is {best}: it loses {regrets[best]:.1f} points to the oracle on average.",
+        f"The best rule without target labels here is {best}{refusing}: it loses {number_text(regrets[best])} points to the "
+        "oracle on average.",
         ranks_elsewhere(best, chosen, suite, version),
         "A normalised regret of 1 is a blind pick.",
     )
