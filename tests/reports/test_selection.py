@@ -85,7 +85,8 @@ def test_the_best_rule_that_never_adapts_is_said_to_refuse(results):
     of_rule = selections["rule"] == "mano"
     selections.loc[of_rule, ["accuracy", "chose_unadapted"]] = [1.0, 1.0]
     frame = reports.frame(read(results))
-    assert "here is mano, which always refuses to adapt: it" in reports.tables(frame, "selection", selections=selections)[1].caption
+    table = reports.tables(frame, "selection", selections=selections)[1]
+    assert "here is mano, which always refuses to adapt: it" in table.caption
     selections.loc[selections.index[of_rule][-1], "chose_unadapted"] = 0.0
     assert "here is mano: it" in reports.tables(frame, "selection", selections=selections)[1].caption
 
