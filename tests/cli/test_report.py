@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from command_line import tlbench
 from toy_records import cells
@@ -37,6 +39,20 @@ def test_the_summary_comes_without_asking_and_says_what_a_margin_takes(folder):
     assert "± 0.5 takes" in " ".join(done.stdout.split())
     assert lines[-1] == "more: tlbench report toy --results before --table accuracy|transfer|..."
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("suite", "seconds", "shown"),
+    [
+        ("toy", None, "accuracy|transfer|throughput|..."),
+        ("toy", 0.1, "selection|accuracy|transfer|throughput|..."),
+        ("heart_disease_selection", 0.1, "selection|accuracy|..."),
+        ("a_suite_of_a_name_that_is_as_long_as_it_may_be_in_a_table", 0.1, "selection|..."),
+    ],
+)
+def test_the_last_line_names_tables_that_the_records_have(suite, seconds, shown, capsys):
+    report.write_more(pd.DataFrame({"suite": [suite], "selection_seconds": [seconds]}), Path("results"))
+    assert capsys.readouterr().out == f"more: tlbench report {suite} --table {shown}\n"
 
 
 def test_the_main_tables_come_in_their_order_and_captions_say_what_a_margin_takes(folder):

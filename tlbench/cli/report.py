@@ -99,7 +99,7 @@ def report(
         selections = reports.rule_selections(results, records.iterate_records(results, names))
     write(reports.tables(frame, table, flips, margin, selections=selections), chosen.value)
     if table == "summary" and chosen is Format.text:
-        write_more(list(frame["suite"].unique()), results)
+        write_more(frame, results)
 
 
 def write(tables: Sequence[Table], format: str = "text") -> None:
@@ -119,13 +119,16 @@ def write(tables: Sequence[Table], format: str = "text") -> None:
         )
 
 
-def write_more(suites: Sequence[str], results: Path) -> None:
-    """Print the command that shows the full tables of some suites."""
+def write_more(frame: pd.DataFrame, results: Path) -> None:
+    """Print the command that shows the full tables of a frame's suites, with as many names of tables as fit 80 columns."""
+    suites = list(frame["suite"].unique())
     where = "" if results == Path("results") else f" --results {results}"
-    name = suites[0] if len(suites) == 1 else "SUITE"
-    console.echo(
-        f"more: tlbench report {name}{where} --table {'accuracy|transfer|...' if where else 'accuracy|transfer|throughput|...'}"
-    )
+    command = f"more: tlbench report {suites[0] if len(suites) == 1 else 'SUITE'}{where} --table "
+    selection = ["selection"] if frame["selection_seconds"].notna().any() else []
+    shown = [*selection, "accuracy", "transfer", "throughput"]
+    while len(shown) > 1 and len(command) + len("|".join([*shown, "..."])) > 80:
+        shown.pop()
+    console.echo(command + "|".join([*shown, "..."]))
 
 
 def expected_precision(plan: RunPlan, margin: float | None) -> str:

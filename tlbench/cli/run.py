@@ -138,7 +138,7 @@ def _run_plans(opened: Session, plans: Iterable[RunPlan], tables: bool, margin: 
                 frame = reports.frame([*plan.on_file, *records])
                 flips = reports.negative_flips(opened.results, frame)
                 report.write(reports.tables(frame, "summary", flips, margin, [plan.suite]))
-                report.write_more([plan.suite.name], opened.results)
+                report.write_more(frame, opened.results)
     return failed
 
 
