@@ -9,13 +9,18 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from table_suites import table_suite
 from typer.testing import CliRunner
 
-from tlbench import cli, records, reports, session
+from tlbench import cli, records, reports, session, transferability
 from tlbench.api import run
 from tlbench.errors import TlbenchError
-from tlbench.transferability.candidates import score_backbones, score_sources
+from tlbench.transferability.candidates import score_all_pairs, score_backbones, score_sources
+from tlbench.transferability.samples import DomainSamples
 
 SUITE = table_suite(
     "three_domains", ("near", "far", "goal"), ("near:goal", "far:goal", "near:far", "goal:far", "goal:near", "far:near")
@@ -52,6 +57,44 @@ def test_scores_of_sources_are_joined_with_the_records(folder):
         score_sources(suite, folder, frame, "source_onl")
     with pytest.raises(TlbenchError, match="Unknown score 'logme' of these candidates"):
         score_sources(suite, folder, frame, scores=["logme"])
+
+
+def test_all_pairs_are_scored_on_one_half_and_tested_on_the_other(folder, tmp_path):
+    (tmp_path / "three_domains.toml").write_text(SUITE.replace(', "goal:near", "far:near"', ""), encoding="utf-8")
+    suite = session.load_suite(tmp_path / "three_domains.toml")
+    scored = score_all_pairs(suite, folder, ["mmd", "leep", "source_size", "source_accuracy"])
+    assert scored.targets == scored.candidates == ("far", "goal", "near")  # near is a target, though no pair of the suite
+    (near,), goal = DomainSamples(suite, ["near", "goal"], folder).of_pair(["near"], "goal")
+    seen, tested = train_test_split(np.arange(90), test_size=0.5, random_state=0, stratify=goal.labels)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(near.features, near.labels)
+    assert scored.truth_TK[1, 2] == pytest.approx(100 * classifier.score(goal.features[tested], goal.labels[tested]))
+    mmd = transferability.score("mmd", source_features=near.features, target_features=goal.features[seen])
+    assert scored.scores["mmd"][1, 2] == pytest.approx(mmd)
+    probabilities = classifier.predict_proba(goal.features[seen])
+    leep = transferability.score("leep", source_probabilities=probabilities, target_labels=goal.labels[seen])
+    assert scored.scores["leep"][1, 2] == pytest.approx(leep, rel=1e-3) and np.isnan(np.diag(scored.truth_TK)).all()
+    assert scored.truth_TK[1, 2] > scored.truth_TK[1, 0] and (scored.scores["source_size"][0, 1:] == 90).all()
+
+
+def test_a_class_of_one_sample_is_no_obstacle_to_all_pairs(folder, tmp_path):
+    for name in ("near", "far", "goal"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        lone = table.assign(label=table["label"].where(table.index > 0, 7))
+        (lone if name == "far" else table).to_csv(tmp_path / f"{name}.csv", index=False)
+    scored = score_all_pairs(session.load_suite(folder / "three_domains.toml"), tmp_path)
+    assert all(np.isfinite(values[~np.eye(3, dtype=bool)]).all() for values in scored.scores.values())
+
+
+def test_all_pairs_take_three_domains_and_no_record(folder, tmp_path):
+    words = ["transferability", str(folder / "three_domains.toml"), "--data", str(folder), "--all-pairs"]
+    done = CliRunner().invoke(cli.app, [*words, "--json", "--score", "mmd", "--results", str(tmp_path / "none")])
+    content = json.loads(done.stdout)
+    assert content["truth"].startswith("accuracy of a logistic regression") and content["evaluation"]["mmd"]["targets"] == 3
+    for more in (["--method", "source_only"], ["--backbones", "nosuch.toml"], ["--table", "clustering"]):
+        assert "--all-pairs" in str(CliRunner().invoke(cli.app, [*words, *more]).exception)
+    (tmp_path / "two.toml").write_text(table_suite("two", ("near", "goal"), ("near:goal",)), encoding="utf-8")
+    with pytest.raises(TlbenchError, match="has 2 domains"):
+        score_all_pairs(session.load_suite(tmp_path / "two.toml"), folder)
 
 
 def test_permuted_labels_of_the_target_leave_scores_that_do_not_read_them(folder, tmp_path):

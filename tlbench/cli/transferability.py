@@ -33,6 +33,13 @@ def transferability(
             help="TOML file with a table like [net] for each backbone. Default: the sources of the suite are scored.",
         ),
     ] = None,
+    all_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--all-pairs",
+            help="Score each domain as a source for each other; the truth is a logistic regression, and no record is read.",
+        ),
+    ] = False,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help="Method entry whose records are the truth. Default: the baseline.")
     ] = "",
@@ -58,22 +65,23 @@ def transferability(
     loaded = session.load_suite(suite)
     root = resolve_data_root(data, loaded.path)
     of, kind = ("sources" if backbones is None else "backbones"), ("markdown" if markdown else "text")
-    heading = f"{loaded.name} v{loaded.version}"
     if table is Shown.clustering:
-        if method or score:
-            raise TlbenchError("--table clustering reads no record and no score. Leave --method and --score out.")
+        if method or score or all_pairs:
+            raise TlbenchError("--table clustering reads no record and no score. Leave --method, --score and --all-pairs out.")
         _show_clusters(loaded, root, backbones, kind, json=json)
         return
-    if backbones is not None:
-        if method:
-            raise TlbenchError("--method names records of sources, and --backbones scores backbones. Leave one of them out.")
+    if all_pairs + (backbones is not None) + bool(method) > 1:
+        raise TlbenchError("--all-pairs, --backbones and --method name different truths. Give one of them.")
+    if all_pairs:
+        scored = candidates.score_all_pairs(loaded, root, score or ())
+    elif backbones is not None:
         scored = candidates.score_backbones(loaded, root, _tables(backbones), score or ())
     else:
         scored = candidates.score_sources(loaded, root, _records(results, loaded.name), method, score or ())
     if json:
         console.echo_json(rendering.as_json(scored, loaded.name))
         return
-    console.echo(rendering.render(scored, f"{heading}: transferability of {of}", kind).rstrip("\n"))
+    console.echo(rendering.render(scored, f"{loaded.name} v{loaded.version}: transferability of {of}", kind).rstrip("\n"))
 
 
 def _show_clusters(suite: Suite, root: Path, backbones: Path | None, kind: str, *, json: bool) -> None:

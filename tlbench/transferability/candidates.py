@@ -1,4 +1,4 @@
-"""Scores of the candidates of a suite, joined with what they reach: its sources by records, or backbones by a linear probe."""
+"""Scores of the candidates of a suite, joined with what they reach: sources by records or classifiers, backbones by probes."""
 
 from __future__ import annotations
 
@@ -82,17 +82,51 @@ def score_sources(suite: Suite, root: Path, frame: pd.DataFrame, entry: str = ""
     names, truth = _names(scores, OF_SOURCES), table.to_numpy(dtype=np.float64)
     values = {name: np.full(table.shape, np.nan) for name in names}
     for column, source in enumerate(table.columns):
-        classifier: tuple[Any, float] | None = None  # features of the source are the same for each target
+        classifier: _Classifier | None = None  # features of the source are the same for each target
         for line, target in enumerate(table.index):
             if np.isnan(truth[line, column]):
                 continue
             (of_source,), of_target = samples.of_pair([source], target)
             if classifier is None and {"leep", "nce", "source_accuracy"} & set(names):
                 classifier = _source_classifier(of_source)
-            arrays = _source_arrays(of_source, of_target, *(classifier or (None, 0.0)))
-            for name in names:
-                values[name][line, column] = transferability.score(name, **arrays) if name != "source_size" else of_source.total
+            for name, value in _scores_of_source(of_source, of_target, classifier, names).items():
+                values[name][line, column] = value
     return Scored(tuple(table.index), tuple(table.columns), values, truth, f"{metric} of {entry} in the records")
+
+
+def score_all_pairs(suite: Suite, root: Path, scores: Sequence[str] = ()) -> Scored:
+    """Score each domain of a suite as a source for each other, beside what a logistic regression of the source reaches there.
+
+    Half of a target by chance is scored, the other half tests the logistic regression, which is trained on all samples of the
+    source. No record is read, and the pairs of the suite do not count.
+
+    Args:
+        suite: a suite of classification with three domains or more.
+        root: the data root.
+        scores: names of scores; empty: all of `OF_SOURCES`, otdd where POT is installed.
+
+    Raises:
+        TlbenchError: the suite has fewer than three domains, or their samples cannot be compared.
+    """
+    domains = sorted(suite.domains)
+    if len(domains) < 3:
+        raise TlbenchError(f"Suite {suite.name} has {len(domains)} domains. A ranking of sources takes three.")
+    samples, names = DomainSamples(suite, domains, root), _names(scores, OF_SOURCES)
+    truth = np.full((len(domains), len(domains)), np.nan)
+    values = {name: truth.copy() for name in names}
+    for column, source in enumerate(domains):
+        classifier: _Classifier | None = None  # features of the source are the same for each target
+        for line, target in enumerate(domains):
+            if target == source:
+                continue
+            (of_source,), of_target = samples.of_pair([source], target)
+            classifier = classifier or _source_classifier(of_source)
+            scored, rest = _split(of_target, 0)
+            truth[line, column] = 100 * _accuracy(classifier.predictor, rest)
+            for name, value in _scores_of_source(of_source, scored, classifier, names).items():
+                values[name][line, column] = value
+    what = "accuracy of a logistic regression of the source on the other half of the target"
+    return Scored(tuple(domains), tuple(domains), values, truth, what)
 
 
 def score_backbones(suite: Suite, root: Path, backbones: Mapping[str, Mapping[str, Any]], scores: Sequence[str] = ()) -> Scored:
@@ -122,7 +156,7 @@ def score_backbones(suite: Suite, root: Path, backbones: Mapping[str, Mapping[st
         for line, target in enumerate(targets):
             for split in range(PROBE_SPLITS):
                 scored, rest = _split(samples.of_domain(target), split)
-                truth[line, column] += 100 * _probe(scored, rest) / PROBE_SPLITS
+                truth[line, column] += 100 * _accuracy(_logistic_regression(scored, rounds=1000), rest) / PROBE_SPLITS
                 arrays: dict[str, Any] = {
                     "target_features": scored.features,
                     "target_labels": scored.labels,
@@ -145,48 +179,60 @@ def _names(scores: Sequence[str], available: Sequence[str]) -> list[str]:
     return [name for name in available if name != "otdd" or find_spec("ot") is not None]
 
 
-def _source_classifier(source: Samples) -> tuple[Any, float]:
-    """A logistic regression of a source, and its cross-validated accuracy there."""
+def _logistic_regression(train: Samples, rounds: int = 300) -> Any:
+    """A logistic regression of scaled features, with so many rounds of its solver at most."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(source.features, source.labels)
-    accuracy = transferability.score("linear_probe", target_features=source.features, target_labels=source.labels)
-    return classifier, accuracy
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=rounds)).fit(train.features, train.labels)
 
 
-def _source_arrays(source: Samples, target: Samples, classifier: Any, accuracy: float) -> dict[str, Any]:
-    """The arrays of a source and a target, by name."""
-    arrays = {
+def _accuracy(classifier: Any, test: Samples) -> float:
+    """The share of samples whose class is predicted."""
+    return float((classifier.predict(test.features) == test.labels).mean())
+
+
+@dataclass(frozen=True)
+class _Classifier:
+    """A logistic regression of a source, and its cross-validated accuracy there."""
+
+    predictor: Any
+    source_accuracy: float
+
+
+def _source_classifier(source: Samples) -> _Classifier:
+    """The classifier of a source; classes of one sample do not count in its accuracy."""
+    several = np.bincount(source.labels)[source.labels] > 1
+    own: dict[str, Any] = {"target_features": source.features[several], "target_labels": source.labels[several]}
+    return _Classifier(_logistic_regression(source), transferability.score("linear_probe", **own))
+
+
+def _scores_of_source(
+    source: Samples, target: Samples, classifier: _Classifier | None, names: Sequence[str]
+) -> dict[str, float]:
+    """The named scores of a source for a target; leep, nce and source_accuracy need the classifier of the source."""
+    arrays: dict[str, Any] = {
         "source_features": source.features,
         "source_labels": source.labels,
         "target_features": target.features,
         "target_labels": target.labels,
-        "source_accuracy": accuracy,
     }
     if classifier is not None:
-        arrays["source_probabilities"] = classifier.predict_proba(target.features)
-    return arrays
+        arrays["source_probabilities"] = classifier.predictor.predict_proba(target.features)
+        arrays["source_accuracy"] = classifier.source_accuracy
+    return {name: transferability.score(name, **arrays) if name != "source_size" else float(source.total) for name in names}
 
 
 def _split(target: Samples, split: int) -> tuple[Samples, Samples]:
-    """Two halves of a target with the same shares of classes, by chance."""
+    """Two halves of a target by chance, with the same shares of classes unless one of them has a single sample."""
     from sklearn.model_selection import train_test_split
 
-    indices = train_test_split(np.arange(len(target.labels)), test_size=0.5, random_state=split, stratify=target.labels)
+    counts = np.unique(target.labels, return_counts=True)[1]
+    shares = target.labels if counts.min() > 1 else None
+    indices = train_test_split(np.arange(len(target.labels)), test_size=0.5, random_state=split, stratify=shares)
     scored, rest = (Samples(target.features[index], target.labels[index], len(index)) for index in indices)
     return scored, rest
-
-
-def _probe(train: Samples, test: Samples) -> float:
-    """The accuracy of a logistic regression of one half on the other."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train.features, train.labels)
-    return float((probe.predict(test.features) == test.labels).mean())
 
 
 def _parameters(suite: Suite, root: Path, domain: str) -> int:
