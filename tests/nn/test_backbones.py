@@ -37,6 +37,9 @@ BACKBONES = [
     ("inceptiontime", (3, 64), {}),
     ("speech_embedding", (40, 48), {"decibel_scale": 10.0}),
     ("speech_embedding", (32, 90), {}),
+    ("speech_embedding", (1, 40, 48), {"decibel_scale": 10.0}),
+    ("speech_embedding:voices", (40, 48), {}),
+    ("speech_embedding:voices", (1, 32, 20), {"decibel_scale": 2.0}),
     ("inceptiontime", (1, 8), {"filters": 4, "kernel": 10, "modules": 3}),
     ("timm:tf_efficientnet_lite0", (3, 64, 64), {}),
     ("timm:vit_tiny_patch16_224", (1, 224, 224), {}),
@@ -168,6 +171,8 @@ def test_features_of_two_batches_from_one_forward_pass():
         ("resnet", (3, 4, 4), {}, "at least 8 pixels a side"),
         ("mobilenet_v1", (9, 128), {}, "Choose conv1d"),
         ("inceptiontime", (3, 32, 32), {}, "takes time series"),
+        ("speech_embedding", (3, 40, 48), {}, "speech_embedding takes log-mel spectrograms"),
+        ("speech_embedding:voice", (40, 48), {}, "net.network"),
         ("torchvision:vit_b_16", (3, 32, 32), {}, "takes images of 224 x 224 pixels, not of 32 x 32"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 import tlbench
 from tlbench.nn import backbones
@@ -97,6 +99,27 @@ def test_efficientnet_lite0_of_two_cameras(accuracies):
 def test_a_network_of_birds_is_far_from_two_cameras_in_an_office(accuracies, file, low, high):
     """Published: 43 to 55 % with features of birds, and 98 to 99 % with those of ImageNet (here 99.7)."""
     assert low <= accuracies(MOBILENET_V2.format(file=file), ["dslr:webcam"])["dslr:webcam"] <= high
+
+
+def test_voice_encoder_of_spoken_digits(data_root):
+    """The features of the LSTM in plain torch, from bytes as from WAV files; recordings of one speaker are neighbours."""
+    file, digits = data_root / "weights/audio/resemblyzer_ge2e_fp16.safetensors", data_root / "fsdd/fsdd_logmel_u8.npz"
+    if not file.is_file() or not digits.is_file():
+        pytest.skip(f"no {file.name} or {digits.name} in {data_root}")
+    with np.load(digits, allow_pickle=False) as arrays:
+        x = torch.from_numpy(arrays["x"][::10].astype(np.float32))
+        speaker, digit = (torch.from_numpy(arrays[key][::10].astype(np.int64)) for key in ("speaker", "y"))
+    options = {"weights": str(file), "decibel_scale": 0.5, "decibel_offset": -100.0}
+    network = nn.ModuleDict({"lstm": nn.LSTM(40, 256, 3, batch_first=True), "linear": nn.Linear(256, 256)})
+    network.load_state_dict(load_file(file))
+    of_wav = backbones.build_backbone("speech_embedding:voices", (1, 40, 48), options | {"decibel_scale": 127.5}).eval()
+    with torch.no_grad():
+        features = backbones.build_backbone("speech_embedding:voices", (40, 48), options).eval()(x)
+        plain = network["linear"](network["lstm"](10 ** ((x / 2 - 100) / 10).transpose(1, 2))[1][0][-1]).relu()
+        assert torch.allclose(of_wav(x[:, None] / 255), features, atol=1e-4)
+    assert torch.allclose(features, plain / plain.norm(dim=1, keepdim=True), atol=1e-5)
+    similarity = (features @ features.T).masked_fill(digit[:, None] == digit, -1)  # neighbours say another digit
+    assert float((speaker[similarity.argmax(dim=1)] == speaker).float().mean()) > 0.8  # chance: 1 in 6
 
 
 def test_speech_embedding_of_spoken_digits(data_root):
