@@ -20,25 +20,25 @@ def recommend(
     json: options.Json = False,
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Write an HTML page to this folder instead.")] = None,
 ) -> None:
-    """Print whether to adapt, by which method, source and backbone, from the records of other suites, and how often that held.
+    """Print whether to adapt, by which method, source and backbone, from records of other data sets, and how often that held.
 
     With --data, the sources of a suite are compared on its data, without labels of the target or with K of each class.
     """
     from tlbench import records, reports, session
     from tlbench.suite.pairs import pair_label
     from tlbench.transferability import advice_output, backbone_advice, recommendation, source_advice
+    from tlbench.transferability.data_sets import data_set_of
 
     loaded = session.load_suite(suite)
     if labels is None:
         labels = max((loaded.protocol_of(target).target_labels for _, target in loaded.pairs), default=0)
-    evidence = recommendation.deltas(reports.frame(records.iterate_records(results)), labels)
-    evidence = evidence[evidence["suite"] != loaded.name]
+    of_all = recommendation.deltas(reports.frame(records.iterate_records(results)), labels)
     pairs = {pair_label(pair) for pair in loaded.pairs}
     advice = advice_output.Recommendation(
         loaded.name,
         labels,
-        recommendation.advise(evidence),
-        recommendation.track_record(evidence),
+        recommendation.advise(of_all[of_all["data_set"] != data_set_of(loaded.name)]),
+        recommendation.track_record(of_all),
         source_advice.advise_sources(loaded, data, labels),
         backbone_advice.advise_backbone(records.iterate_records(results), loaded.name, pairs),
     )

@@ -69,7 +69,7 @@ def _method_lines(advice: Advice) -> list[str]:
     return [
         advice.why,
         f"delta of the best method to {BASELINE}: {advice.gain:+.1f} points on average, {advice.low:+.1f} to "
-        f"{advice.high:+.1f} on another suite (80 %); it hurt {100 * (advice.hurt or 0):.0f} % of pairs; "
+        f"{advice.high:+.1f} on another data set (80 %); it hurt {100 * (advice.hurt or 0):.0f} % of pairs; "
         f"{advice.train_seconds:.2g} s a training.",
     ]
 
@@ -77,10 +77,11 @@ def _method_lines(advice: Advice) -> list[str]:
 def _record_lines(record: TrackRecord | None) -> list[str]:
     """How often the advice was right, beside the trivial choices."""
     if record is None:
-        return ["no suite has enough others to be advised from."]
+        return ["no suite has enough other data sets to be advised from."]
     name, gain = record.best_trivial
     return [
-        f"each suite from the others: right on {record.right} of {record.suites} suites; gain {record.gain:+.2f} points, "
+        f"each suite from other data sets: right on {record.right} of {record.suites} suites; mean gain over "
+        f"{record.data_sets} data sets {record.gain:+.2f} points, "
         f"always {BASELINE} +0.00, always the best method on average {record.gain_of_always_best:+.2f}, a method by chance "
         f"{record.gain_of_random:+.2f}, the best of each suite {record.gain_of_oracle:+.2f}.",
         f"best trivial choice: {name}, {gain:+.2f}; the advice {'gains more' if record.gain > gain else 'does not gain more'}.",
