@@ -1,4 +1,4 @@
-"""Advice from the records of other suites: planted gains and losses, abstention, and its record."""
+"""Advice from the records of other data sets: planted gains and losses, abstention, and its record."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import tlbench
 from tlbench import cli, reports, session
 from tlbench.transferability import source_advice
 from tlbench.transferability.backbone_advice import advise_backbone
+from tlbench.transferability.data_sets import data_set_of
 from tlbench.transferability.recommendation import deltas
 
 DOCS = Path(tlbench.__file__).parents[1] / "docs" / "transferability.md"
@@ -58,11 +58,25 @@ def test_own_regrets_do_not_count_and_no_better_score_is_no_advice(monkeypatch):
 
 
 def test_regrets_are_those_of_the_page():
-    lines = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    for column, suite in enumerate(source_advice.REGRETS):
-        for name, regret in source_advice.REGRETS[suite].items():
-            (line,) = [line for line in lines if line.startswith(f"| `{name}` |") and re.search(r"\(\d+\.\d\), ", line)]
-            assert line.split("|")[3 + column].split()[0] == f"{regret:.1f}", (suite, name)
+    _, _, section = DOCS.read_text(encoding="utf-8").partition("### Which source, among all pairs\n")
+    shown: dict[tuple[str, str], str] = {}
+    suites: list[str] = []
+    for line in section.partition("\n### ")[0].splitlines():
+        cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        if cells[0] == "score":
+            suites = cells
+        elif line.startswith("| `"):
+            shown |= {(suite, cells[0]): cell.split()[0] for suite, cell in zip(suites, cells, strict=True)}
+    stated = {(suite, name): f"{regret:.1f}" for suite, of in source_advice.REGRETS.items() for name, regret in of.items()}
+    assert {key: shown[key] for key in stated} == stated
+
+
+def test_regrets_are_of_one_suite_a_data_set_which_its_other_suites_do_not_read(monkeypatch):
+    assert len({data_set_of(suite) for suite in source_advice.REGRETS}) == len(source_advice.REGRETS) == 10
+    others = {suite: of for suite, of in source_advice.REGRETS.items() if suite != "office_caltech10_surf"}
+    advice = source_advice.choose_score("office_caltech10_mobilenet")
+    monkeypatch.setattr(source_advice, "REGRETS", others)
+    assert source_advice.choose_score("mine").regret == advice.regret and "On 9 other data sets" in advice.why
 
 
 def test_the_backbone_with_the_highest_accuracy_on_common_pairs():

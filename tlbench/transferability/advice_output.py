@@ -97,6 +97,6 @@ def _source_lines(advice: SourceAdvice) -> list[str]:
     record = advice.record
     return [
         *lines,
-        f"each suite from the others: regret {record['score']:.1f} points, best trivial score {record['best_trivial']:.1f}, "
+        f"each data set from the others: regret {record['score']:.1f} points, best trivial score {record['best_trivial']:.1f}, "
         f"chance {record['random']:.1f}.",
     ]

@@ -14,6 +14,7 @@ _SUITES = {
     "digits of scikit-learn": ("digits_corrupted", "digits_labels", "quickstart", "rotated_digits"),
     "fsdd": ("fsdd_speakers", "fsdd_speakers_pretrained"),
     "gas_drift": ("gas_drift", "gas_drift_stream"),
+    "heart_disease": ("heart_disease", "heart_disease_selection"),
     "mnist": (
         *("colored_mnist", "digits_inductive", "digits_jda", "digits_shot_to_mnist", "digits_shot_to_usps", "digits_stream"),
         *("mnist_usps", "mnist_usps_selection", "multi_mnist", "rotated_mnist", "svhn_mnist"),

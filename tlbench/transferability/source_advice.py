@@ -1,4 +1,4 @@
-"""Which source for each target of a suite: by the score that lost least on other suites, if less than the trivial ones."""
+"""Which source for each target of a suite: by the score that lost least on other data sets, if less than the trivial ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlbench import transferability
+from tlbench.transferability.data_sets import data_set_of
 from tlbench.transferability.samples import DomainSamples
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 REGRETS: Mapping[str, Mapping[str, float]] = tomllib.loads(
     Path(__file__).with_name("source_regrets.toml").read_text(encoding="utf-8")
 )
-"""By suite, the mean regret of each score in points."""
+"""By suite, one of a data set, the mean regret of each score in points."""
 UNLABELED = ("frechet", "mmd", "a_distance", "coral")
 TRIVIAL = ("source_size", "source_accuracy", "random")
 """The scores that look at no sample of the target."""
 EVIDENCE_LABELS = 5
 """The labelled samples a class with which the regret of `labeled_accuracy` was measured; with fewer it is not used."""
-MIN_SUITES = 3
-"""The other suites with regrets that advice takes."""
+MIN_DATA_SETS = 3
+"""The other data sets with regrets that advice takes."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,31 @@ class SourceAdvice:
     sources: Mapping[str, str] = field(default_factory=dict)
     """The source for each target."""
     regret: float | None = None
-    """What choosing by the score lost on average against the best source of other suites, in points."""
+    """What choosing by the score lost on average against the best source of other data sets, in points."""
     trivial: str | None = None
     """The trivial score with the least regret there."""
     regret_of_trivial: float | None = None
     record: Mapping[str, float] = field(default_factory=dict)
-    """The mean regret of the score chosen for each suite from the others, beside the best trivial one and chance."""
+    """The mean regret of the score chosen for each data set from the others, beside the best trivial one and chance."""
 
 
 def choose_score(suite: str, labels: int = 0) -> SourceAdvice:
-    """The score with the least mean regret on the other suites, or none where a trivial one has as little.
+    """The score with the least mean regret on other data sets, or none where a trivial one has as little.
 
     Args:
-        suite: the suite whose own regrets do not count.
+        suite: the suite; regrets of its data set do not count.
         labels: the labelled target samples of each class.
     """
-    others = {name: regrets for name, regrets in REGRETS.items() if name != suite}
-    if len(others) < MIN_SUITES:
-        return SourceAdvice(None, f"There are regrets of {len(others)} other suites, and advice takes {MIN_SUITES}.")
+    others = {name: regrets for name, regrets in REGRETS.items() if data_set_of(name) != data_set_of(suite)}
+    if len(others) < MIN_DATA_SETS:
+        return SourceAdvice(None, f"There are regrets of {len(others)} other data sets, and advice takes {MIN_DATA_SETS}.")
     score, trivial = _best(others, _allowed(labels)), _best(others, TRIVIAL)
     regret, regret_of_trivial = (float(np.mean([one[name] for one in others.values()])) for name in (score, trivial))
     if regret >= regret_of_trivial:
-        return SourceAdvice(None, f"No score chooses better than {trivial} on {len(others)} other suites.")
+        return SourceAdvice(None, f"No score chooses better than {trivial} on {len(others)} other data sets.")
     return SourceAdvice(
         score,
-        f"On {len(others)} other suites {score} lost {regret:.1f} points to the best source, and {trivial} "
+        f"On {len(others)} other data sets {score} lost {regret:.1f} points to the best source, and {trivial} "
         f"{regret_of_trivial:.1f}.",
         regret=regret,
         trivial=trivial,
