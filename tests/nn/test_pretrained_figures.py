@@ -63,12 +63,12 @@ TOP_1 = {
     (efficientnet_lite0, "amazon"): (65.4, 73.7),
     (efficientnet_lite0, "webcam"): (80.6, 80.2),
     (efficientnet_lite0, "dslr"): (87.1, 84.1),
-    (efficientnet_lite0, "caltech"): (72.5, 76.0),
+    (efficientnet_lite0, "caltech"): (72.5, 78.3),
 }
 """Top-1 in per cent as published, of 260 photographs that the descriptions do not name, and of all photographs."""
 
 
-@pytest.mark.filterwarnings("ignore:domains.caltech: 1 of 1123 images are turned upright")
+@pytest.mark.filterwarnings("ignore:.*turned upright")
 @pytest.mark.parametrize(("network", "domain"), TOP_1)
 def test_imagenet_classifiers_know_eight_classes_of_photographs(network, domain, samples, data_root):
     """Top-1 among all 1,000 classes; the published figure is within two standard errors of a draw of 65 photographs."""
