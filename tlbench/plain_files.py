@@ -6,11 +6,13 @@ gigabytes; the readers of data have limits of their own in `tlbench.data.decodin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tlbench.errors import TlbenchError
 
@@ -30,21 +32,33 @@ def read_plain(path: Path, limit_bytes: int, offset: int = 0) -> bytes:
         FileNotFoundError: there is no such file.
         TlbenchError: it is a folder, a FIFO, a device or a socket, it is too large, or it can't be read.
     """
+    with open_plain(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size - offset
+        file.seek(offset)
+        content = file.read(limit_bytes + 1) if size_bytes <= limit_bytes else None
+    if content is None or len(content) > limit_bytes:
+        raise TlbenchError(f"{path}: The file has more than {limit_bytes:,} bytes, and is not read. Split it or remove it.")
+    return content
+
+
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file for reading; links to plain files are followed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        TlbenchError: it is a folder, a FIFO, a device or a socket, or it can't be read.
+    """
     try:
         _require_plain(path, path.stat().st_mode)  # before opening, for that alone can act on a device
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
-            status = os.fstat(handle)
-            _require_plain(path, status.st_mode)
-            file.seek(offset)
-            content = file.read(limit_bytes + 1) if status.st_size - offset <= limit_bytes else None
+            _require_plain(path, os.fstat(handle).st_mode)
+            yield file
     except FileNotFoundError:
         raise
     except OSError as error:
         raise TlbenchError(f"{path}: The file can't be read: {error.strerror}.") from error
-    if content is None or len(content) > limit_bytes:
-        raise TlbenchError(f"{path}: The file has more than {limit_bytes:,} bytes, and is not read. Split it or remove it.")
-    return content
 
 
 def _require_plain(path: Path, mode: int) -> None:

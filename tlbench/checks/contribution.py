@@ -16,7 +16,7 @@ from tlbench.checks.candidates import candidate_errors
 from tlbench.checks.data_labels import DataLabels
 from tlbench.checks.entries import check_entry
 from tlbench.checks.known_labels import KnownLabels
-from tlbench.checks.results import result_errors, result_notes
+from tlbench.checks.results import records_of, result_errors, result_notes
 from tlbench.checks.scores import prediction_errors
 from tlbench.checks.suite import LEAST_SEEDS
 from tlbench.errors import ContractError, TlbenchError
@@ -51,8 +51,9 @@ def check_contribution(file: Path, suite: Suite, root: Path | None = None) -> li
 
     Raises:
         ContractError: with all errors, each once, and the sentences of the groups without any.
+        TlbenchError: the results file can't be read, or a pack beside it is damaged.
     """
-    on_file = records.read(file)
+    on_file = records_of(file)
     current = [record for record in on_file if record.suite_version == suite.version]
     by_entry = defaultdict(list)
     for record in current:

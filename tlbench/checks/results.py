@@ -12,6 +12,7 @@ from tlbench.checks.costs import MOST_CORES, cost_errors
 from tlbench.checks.scores import score_errors
 from tlbench.errors import TlbenchError
 from tlbench.records.models import model_errors
+from tlbench.records.packing import pack_errors
 from tlbench.terms import POSITION_TASKS, Record
 
 
@@ -24,11 +25,23 @@ def check_results(file: Path) -> list[str]:
     Raises:
         TlbenchError: with all errors.
     """
-    on_file = records.read(file)
+    on_file = records_of(file)
     if errors := [*result_errors(file, on_file), *model_errors(file.absolute().parent.parent, on_file)]:
         raise TlbenchError(f"{file}:\n  " + "\n  ".join(errors))
     done = sum(record.status == "done" for record in on_file)
     return [f"The records are plausible: {len(on_file)} in all, {done} done.", *result_notes(on_file)]
+
+
+def records_of(file: Path) -> list[Record]:
+    """The records of a results file, beside which no pack of predictions or facts is damaged.
+
+    Raises:
+        TlbenchError: the file can't be read, a pack is damaged, or a member has another content than its name states.
+    """
+    on_file, folder = records.read(file), file.absolute().parent
+    if errors := [*pack_errors(folder.parent, folder.name, file.stem)]:
+        raise TlbenchError("\n".join(errors))
+    return on_file
 
 
 def result_errors(file: Path, on_file: Sequence[Record]) -> list[str]:

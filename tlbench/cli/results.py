@@ -1,4 +1,4 @@
-"""Results directories: `tlbench status`, `tlbench merge` and `tlbench results prune`."""
+"""Results directories: `tlbench status`, `tlbench merge`, and `tlbench results` to prune and pack them."""
 
 from __future__ import annotations
 
@@ -139,11 +139,57 @@ def _prune_suite(directory: Path, name: str, loaded: Suite | None, spared: set[s
     def indices(on_file: Sequence[Record]) -> list[int]:
         removable = {index: kind for index, kind in prunable(loaded, on_file).items() if kind not in spared}
         kinds.extend(removable.values())
-        return list(removable) if remove else []
+        return list(removable)
 
-    records.prune_records(directory, name, indices)
+    records.prune_records(directory, name, indices, only_count=not remove)
     counts = ", ".join(f"{kinds.count(kind.value)} {kind.value}" for kind in PrunableKind)
     console.echo(f"{name}: {len(kinds)} records {'removed' if remove else 'would go'}: {counts}")
+
+
+@app.command()
+def pack(
+    directory: options.ResultsDirectory = Path("results"),
+    suite: options.SuitesOfRecords = None,
+    plugin: options.Plugins = None,
+) -> None:
+    """Pack files of predictions and facts into one file a method entry and suite; all commands read them there."""
+    from tlbench.records import packing
+
+    for name in _resting_suites(directory, suite, plugin):
+        packed = packing.pack(directory, name)
+        unnamed = f", {packed.unnamed} that no record names stay" if packed.unnamed else ""
+        console.echo(f"{name}: {packed.files} files packed into {packed.packs}{unnamed}")
+        for file in packed.damaged:
+            console.warn(f"warning: {file}: The content is another than the name states. The file is not packed.")
+
+
+@app.command()
+def unpack(
+    directory: options.ResultsDirectory = Path("results"),
+    suite: options.SuitesOfRecords = None,
+    plugin: options.Plugins = None,
+) -> None:
+    """Restore the files of predictions and facts that `pack` has packed, and remove the packs."""
+    from tlbench.records import packing
+
+    for name in _resting_suites(directory, suite, plugin):
+        console.echo(f"{name}: {packing.unpack(directory, name)} files unpacked")
+
+
+def _resting_suites(directory: Path, suites: list[str] | None, plugins: list[Path] | None) -> list[str]:
+    """The suites that a results directory has records of, and that no run works on.
+
+    Raises:
+        TlbenchError: there is no such directory, no record of a named suite, or a run is at work.
+    """
+    from tlbench import session
+    from tlbench.runner.case_locks import count_running_cases
+
+    session.register_plugins(plugins or ())
+    names = [*_suites_on_file(directory, suites)]
+    if running := [name for name in names if count_running_cases(directory / name)]:
+        raise TlbenchError(f"{directory}: A run is at work on {', '.join(running)}. Pack or unpack when it has ended.")
+    return names
 
 
 def _suites_on_file(directory: Path, suites: list[str] | None) -> dict[str, Suite | None]:

@@ -5,6 +5,7 @@ Files are `<results>/<suite>/<entry>.jsonl`. A line is a single write, flushed t
 
 from tlbench.records.json_lines import from_line, gc_paused, to_line
 from tlbench.records.predictions import has_predictions, outputs, predictions, predictions_file, predictions_named
+from tlbench.records.pruning import prune_records
 from tlbench.records.reading import (
     file_of,
     files,
@@ -15,7 +16,7 @@ from tlbench.records.reading import (
     suite_folders,
 )
 from tlbench.records.times import case_times, last_possible_time
-from tlbench.records.writing import ResultsLog, append, lock, prepare, prune_records, replace
+from tlbench.records.writing import ResultsLog, append, lock, prepare, replace
 
 __all__ = [
     "ResultsLog",

@@ -1,4 +1,4 @@
-"""The files of a case's candidates, `<results>/<suite>/facts/<sha256>.npz`, read as a stranger's files.
+"""The files of a case's candidates, `<results>/<suite>/facts/<sha256>.npz` or members of packs, read as a stranger's files.
 
 One file holds what selection rules may read, another one the predictions of scored samples. `engine.candidates.packing` says
 which arrays are in them.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
-from tlbench.plain_files import read_plain
+from tlbench.records.packs import read_content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +36,9 @@ def label_free_facts(results: Path, suite: str, name: str) -> dict[str, np.ndarr
     Raises:
         TlbenchError: its content is another than its name states, or its arrays do not fit each other.
     """
-    arrays = _arrays(facts_file(results, suite, name), name)
+    origin, arrays = _arrays(facts_file(results, suite, name), name)
     if arrays is not None and (error := _label_free_error(arrays)):
-        raise TlbenchError(f"{facts_file(results, suite, name)}: {error} Run the case again.")
+        raise TlbenchError(f"{origin}: {error} Run the case again.")
     return arrays
 
 
@@ -50,28 +50,36 @@ def sealed_facts(results: Path, suite: str, name: str) -> dict[str, np.ndarray[A
     """
     import numpy as np
 
-    arrays = _arrays(facts_file(results, suite, name), name)
+    origin, arrays = _arrays(facts_file(results, suite, name), name)
     if arrays is None:
         return None
     if error := _sealed_error(arrays):
-        raise TlbenchError(f"{facts_file(results, suite, name)}: {error} Run the case again.")
+        raise TlbenchError(f"{origin}: {error} Run the case again.")
     count = arrays["predicted"].shape[1]
     return {**arrays, "correct": np.unpackbits(arrays["correct"], axis=1, count=count).astype(bool)}
 
 
-def _arrays(file: Path, name: str) -> dict[str, np.ndarray[Any, Any]] | None:
-    """The arrays of a file whose sha256 is its name; no object of Python is in them.
+def are_facts(content: bytes, name: str) -> bool:
+    """Whether the bytes of a file are those that its name states."""
+    return hashlib.sha256(content).hexdigest() == name
+
+
+def _arrays(file: Path, name: str) -> tuple[Path, dict[str, np.ndarray[Any, Any]] | None]:
+    """Where a file lies whose sha256 is its name, and its arrays, None without the file; no object of Python is in them.
 
     Raises:
         TlbenchError: the content is another, or is no file of arrays.
     """
     import numpy as np
 
-    if not re.fullmatch(r"[0-9a-f]{64}", name) or not file.is_file():
-        return None
-    content = read_plain(file, MAX_FACTS_BYTES)
-    if hashlib.sha256(content).hexdigest() != name:
-        raise TlbenchError(f"{file}: The file has another sha256 than its name. Run the case again.")
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        return file, None
+    try:
+        origin, content = read_content(file, MAX_FACTS_BYTES)
+    except FileNotFoundError:
+        return file, None
+    if not are_facts(content, name):
+        raise TlbenchError(f"{origin}: The file has another sha256 than its name. Run the case again.")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
@@ -80,10 +88,10 @@ def _arrays(file: Path, name: str) -> dict[str, np.ndarray[Any, Any]] | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as loaded:
             arrays = {key: loaded[key] for key in loaded.files}
     except Exception as error:  # zipfile and numpy raise nearly anything on a stranger's bytes
-        raise TlbenchError(f"{file}: The file holds no facts of candidates ({type(error).__name__}).") from error
+        raise TlbenchError(f"{origin}: The file holds no facts of candidates ({type(error).__name__}).") from error
     if unfit := [key for key, array in arrays.items() if str(array.dtype) not in DTYPES or array.size == 0]:
-        raise TlbenchError(f"{file}: The array {unfit[0]!r} is empty or of the type {arrays[unfit[0]].dtype}.")
-    return arrays
+        raise TlbenchError(f"{origin}: The array {unfit[0]!r} is empty or of the type {arrays[unfit[0]].dtype}.")
+    return origin, arrays
 
 
 def _label_free_error(arrays: dict[str, np.ndarray[Any, Any]]) -> str:

@@ -14,9 +14,13 @@ from pathlib import Path
 
 from tlbench import records
 from tlbench.errors import TlbenchError
-from tlbench.records.candidates import facts_file
+from tlbench.records.candidates import MAX_FACTS_BYTES, facts_file
 from tlbench.records.json_lines import parse_lines
+from tlbench.records.models import MAX_FILE_BYTES as MAX_MODEL_BYTES
 from tlbench.records.models import model_file
+from tlbench.records.packing import pack_errors
+from tlbench.records.packs import is_stored, read_content
+from tlbench.records.predictions import MAX_FILE_BYTES
 from tlbench.records.reading import content_of
 from tlbench.suite.hashing import hashed_keys
 from tlbench.terms import SCHEMA, Record
@@ -51,12 +55,12 @@ def merge(folders: Sequence[Path], out: Path) -> MergeResult:
     """Append all records of some results directories to those in `out`.
 
     A record that is there already, as the same line or with the same content, is not written again; a line of an earlier
-    schema has the same content as today's line of the same record. Predictions files are copied too. All sources are read
-    before the first line is written.
+    schema has the same content as today's line of the same record. Predictions files and members of packs are copied too, as
+    loose files. All sources are read before the first line is written.
 
     Raises:
-        TlbenchError: a directory is missing, lines are no records, a file holds records of another method entry, or a directory
-            can't be written to; all errors of the sources are in one message.
+        TlbenchError: a directory is missing, lines are no records, a file holds records of another method entry, a pack is
+            damaged, or a directory can't be written to; all errors of the sources are in one message.
     """
     errors = [f"There is no results directory {folder}." for folder in folders if not folder.is_dir()]
     incoming: list[tuple[Path, list[tuple[str, Record]]]] = []
@@ -64,6 +68,7 @@ def merge(folders: Sequence[Path], out: Path) -> MergeResult:
         try:
             lines = _lines(file)
             errors += _misplaced(file, lines)
+            errors += pack_errors(file.parent.parent, file.parent.name, file.stem)
             incoming.append((file, lines))
         except TlbenchError as error:
             errors.append(str(error))
@@ -194,28 +199,30 @@ def _append(file: Path, lines: list[str]) -> None:
 
 
 def _copy_predictions(source: Path, out: Path, record: Record) -> None:
-    """Copy the files that a record names, where the source has them; they are named by their content."""
+    """Copy the files that a record names, where the source has them, loose or in packs; they are named by their content."""
     if (name := record.scores.predictions) is not None and records.has_predictions(source, record):
-        _copy(records.predictions_file(source, record.suite, name), records.predictions_file(out, record.suite, name))
+        file = records.predictions_file(source, record.suite, name)
+        _copy(file, records.predictions_file(out, record.suite, name), MAX_FILE_BYTES)
     for name in (record.scores.label_free_facts, record.scores.sealed_facts):
-        if name is not None and (file := facts_file(source, record.suite, name)).is_file():
-            _copy(file, facts_file(out, record.suite, name))
+        if name is not None and is_stored(file := facts_file(source, record.suite, name)):
+            _copy(file, facts_file(out, record.suite, name), MAX_FACTS_BYTES)
     if record.model is not None and (file := model_file(source, record.suite, record.model)).is_file():
-        _copy(file, model_file(out, record.suite, record.model))
+        _copy(file, model_file(out, record.suite, record.model), MAX_MODEL_BYTES)
 
 
-def _copy(source: Path, file: Path) -> None:
+def _copy(source: Path, file: Path, limit_bytes: int) -> None:
     """Copy a file that is named by its content, unless it is there.
 
     Raises:
-        TlbenchError: it can't be written.
+        TlbenchError: it can't be read or written.
     """
-    if file.is_file():
+    if is_stored(file):
         return
+    _, content = read_content(source, limit_bytes)
     try:
         file.parent.mkdir(exist_ok=True)
         incomplete = file.with_name(f".{file.name}.{os.getpid()}.part")
-        incomplete.write_bytes(source.read_bytes())
+        incomplete.write_bytes(content)
         incomplete.replace(file)
     except OSError as error:
         raise TlbenchError(f"{file}: The file can't be written: {error.strerror}. Choose another --out DIR.") from error

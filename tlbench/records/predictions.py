@@ -1,4 +1,4 @@
-"""The predictions of a record: the file beside the records that its hash names, read as a stranger's file."""
+"""The predictions of a record: the file, or member of a pack, that its hash names, read as a stranger's file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench.plain_files import read_plain
+from tlbench.errors import TlbenchError
+from tlbench.records.packs import read_content
 from tlbench.terms import Record
 
 if TYPE_CHECKING:
@@ -35,10 +36,45 @@ def predictions(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray] 
 
 def predictions_named(results: Path, suite: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The same by the name that a record of the suite states: a hash of the file's content."""
+    return _classes(_content(results, suite, name), name)
+
+
+def outputs(results: Path, record: Record) -> np.ndarray | None:
+    """The predicted numbers (N, K) float32 of a record's scored samples, for K target columns of a regression.
+
+    None where the record names no file, or the file is missing, has other content than its name states, or is of a
+    classification. Records of regressions name files since these are written.
+    """
+    name = record.scores.predictions
+    return None if name is None else _outputs(_content(results, record.suite, name), name)
+
+
+def has_predictions(results: Path, record: Record) -> bool:
+    """Whether the file that a record names is there, of a classification or of a regression."""
+    return predictions(results, record) is not None or outputs(results, record) is not None
+
+
+def are_predictions(content: bytes, name: str) -> bool:
+    """Whether the bytes of a file are predictions with this name, of a classification or of a regression."""
+    return _classes(content, name) is not None or _outputs(content, name) is not None
+
+
+def _content(results: Path, suite: str, name: str) -> bytes:
+    """The bytes of the file of a name; none where it is missing or can't be read."""
+    if not name.isascii() or not name.isalnum() or len(name) > MAX_NAME_CHARACTERS:
+        return b""
+    try:
+        return read_content(predictions_file(results, suite, name), MAX_FILE_BYTES)[1]
+    except (FileNotFoundError, TlbenchError):
+        return b""
+
+
+def _classes(content: bytes, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """The class indices in the bytes of a file, and whether each is correct; None where they are not those of the name."""
     import numpy as np
 
     classes = (np.dtype(np.uint8), np.dtype(np.uint16))
-    arrays = _arrays(results, suite, name, {"predicted": classes, "right": classes[:1]})
+    arrays = _arrays(content, {"predicted": classes, "right": classes[:1]})
     if arrays is None:
         return None
     predicted, packed = arrays
@@ -50,34 +86,20 @@ def predictions_named(results: Path, suite: str, name: str) -> tuple[np.ndarray,
     return predicted, np.unpackbits(packed, count=len(predicted)).astype(bool)
 
 
-def outputs(results: Path, record: Record) -> np.ndarray | None:
-    """The predicted numbers (N, K) float32 of a record's scored samples, for K target columns of a regression.
-
-    None where the record names no file, or the file is missing, has other content than its name states, or is of a
-    classification. Records of regressions name files since these are written.
-    """
+def _outputs(content: bytes, name: str) -> np.ndarray | None:
+    """The predicted numbers in the bytes of a file; None where they are not those of the name."""
     import numpy as np
 
-    if (name := record.scores.predictions) is None:
-        return None
-    arrays = _arrays(results, record.suite, name, {"outputs": (np.dtype(np.float32),)})
+    arrays = _arrays(content, {"outputs": (np.dtype(np.float32),)})
     if arrays is None or arrays[0].ndim != 2:
         return None
     facts = f"{arrays[0].dtype}{arrays[0].shape}".encode() + arrays[0].tobytes()
     return arrays[0] if hashlib.sha256(facts).hexdigest()[:16] == name else None
 
 
-def has_predictions(results: Path, record: Record) -> bool:
-    """Whether the file that a record names is there, of a classification or of a regression."""
-    return predictions(results, record) is not None or outputs(results, record) is not None
-
-
-def _arrays(results: Path, suite: str, name: str, members: Mapping[str, tuple[np.dtype[Any], ...]]) -> list[np.ndarray] | None:
-    """The arrays of a predictions file, with the types that each may have; None where it has no such arrays."""
-    if not name.isascii() or not name.isalnum() or len(name) > MAX_NAME_CHARACTERS:
-        return None
+def _arrays(content: bytes, members: Mapping[str, tuple[np.dtype[Any], ...]]) -> list[np.ndarray] | None:
+    """The arrays in the bytes of a predictions file, with the types that each may have; None where it has no such arrays."""
     try:
-        content = read_plain(predictions_file(results, suite, name), MAX_FILE_BYTES)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return [_array(archive, f"{member}.npy", dtypes) for member, dtypes in members.items()]
     except Exception:  # zipfile and numpy raise nearly anything on a stranger's bytes; such a file has no predictions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -105,44 +105,6 @@ class ResultsLog:
         return record
 
 
-def prune_records(results: Path, suite: str, select: Callable[[Sequence[Record]], Collection[int]]) -> int:
-    """Remove records from the files of a suite, and the predictions that no record names any more.
-
-    Args:
-        results: the results directory.
-        suite: the name of the suite.
-        select: given the records of one file, returns the indices of those to remove.
-
-    Returns:
-        The number of records removed.
-
-    Raises:
-        TlbenchError: a file can't be read or written.
-    """
-    folder, removed_count, named = results / suite, 0, set()
-    try:
-        with lock(folder):
-            for file in suite_files(folder):
-                lines = [line for line in read_lines(file).split(b"\n") if line.strip()]
-                records = parse_lines(file, b"\n".join(lines))
-                removed = set(select(records))
-                if removed:
-                    replace(file, b"".join(line + b"\n" for index, line in enumerate(lines) if index not in removed))
-                removed_count += len(removed)
-                named |= {name for index, record in enumerate(records) if index not in removed for name in _named(record)}
-            for file in (*folder.glob("predictions/*.npz"), *folder.glob("facts/*.npz"), *folder.glob("models/*.pt")):
-                if file.stem not in named:
-                    file.unlink()
-    except OSError as error:
-        raise TlbenchError(f"{folder}: {error.strerror}. Nothing more was removed.") from error
-    return removed_count
-
-
-def _named(record: Record) -> tuple[str | None, ...]:
-    """The names of the files that a record states."""
-    return record.scores.predictions, record.scores.label_free_facts, record.scores.sealed_facts, record.model
-
-
 @contextlib.contextmanager
 def _write_errors(file: Path) -> Iterator[None]:
     """Turn an OSError inside the block into the error that a record can't be written to the file."""
@@ -156,11 +118,11 @@ def _append_locked(results: Path, file: Path, record: Record) -> None:
     """Write a record and its predictions; the folder is locked."""
     line = (to_line(record) + "\n").encode()
     if record.attached is not None and record.scores.predictions is not None:
-        _write_once(predictions_file(results, record.suite, record.scores.predictions), record.attached)
+        write_once(predictions_file(results, record.suite, record.scores.predictions), record.attached)
     for name, content in record.attached_facts.items():
-        _write_once(facts_file(results, record.suite, name), content)
+        write_once(facts_file(results, record.suite, name), content)
     if record.model is not None and record.attached_model is not None:
-        _write_once(model_file(results, record.suite, record.model), record.attached_model)
+        write_once(model_file(results, record.suite, record.model), record.attached_model)
     is_new = not file.exists()
     if not is_new and not _ends_with_newline(file):
         _set_aside(file)  # another process died while it wrote its line
@@ -238,7 +200,7 @@ def _set_aside(file: Path, warn: Warn = lambda text: None) -> None:
         replace(file, whole)
 
 
-def _write_once(file: Path, content: bytes) -> None:
+def write_once(file: Path, content: bytes) -> None:
     """Write a file that is named by its content, unless it exists."""
     if not file.is_file():
         file.parent.mkdir(exist_ok=True)
