@@ -34,7 +34,8 @@ def test_the_wheel_holds_what_the_package_needs(wheel):
         assert "tlbench = tlbench.cli:main" in archive.read(points).decode()
     suites = {f"tlbench/_suites/{file.name}" for file in (ROOT / "suites").glob("*.toml")}
     assert len(suites) >= 4 and suites <= names
-    patterns = ("templates/*.txt", "site/templates/*.j2", "site/assets/*", "published/*.toml", "py.typed", "**/*.py")
+    tables = ("published/searches/*.toml", "reports/published_tables/*.toml")
+    patterns = ("templates/*.txt", "site/templates/*.j2", "site/assets/*", *tables, "py.typed", "**/*.py")
     for pattern in patterns:
         files = {f"tlbench/{file.relative_to(ROOT / 'tlbench').as_posix()}" for file in (ROOT / "tlbench").glob(pattern)}
         assert files and files <= names, pattern

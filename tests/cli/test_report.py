@@ -158,8 +158,8 @@ def test_plots(copy_of_run):
 
 
 def test_the_command_knows_every_kind_and_format(first_run):
-    for kind in ("main", "all", *reports.KINDS):
+    for kind in ("main", "all", *reports.KINDS, *reports.ACROSS):
         assert tlbench("report", "--table", kind, cwd=first_run[0]).returncode == 0, kind
     listed = tlbench("list", "tables", cwd=first_run[0]).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == list(reports.KINDS)
+    assert [line.split()[0] for line in listed] == [*reports.KINDS, *reports.ACROSS]
     assert [format.value for format in report.Format] == list(reports.FORMATS)

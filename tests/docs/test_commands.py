@@ -1,6 +1,7 @@
 """Every command of the README and of the guides runs on a tiny suite, or says in a comment of the page why it does not.
 
-A block that is not run follows a line such as `<!-- not run: needs a GPU -->`. Tutorials are run by test_tutorials.py.
+A block that is not run follows a line such as `<!-- not run: needs a GPU -->`. Tutorials are run by test_tutorials.py,
+and docs/findings.md by test_findings.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from command_line import tlbench
 from tiny_suite import SUITE, write_domains
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "api").glob("*.md"))]
+OF_RESULTS = "findings.md"
+"""The page whose commands are run on results/, by test_findings.py."""
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != OF_RESULTS),
+    *sorted((ROOT / "docs" / "api").glob("*.md")),
+]
 NOT_RUN = re.compile(r"<!-- not run: [a-z][^>]+ -->")
 PROGRAMS = {"tlbench", "python", "pip", "make", "git", "ray", "srun", "sbatch"}
 WORDS = (

@@ -11,8 +11,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import tlbench
-from tlbench import published, session
+from tlbench import session
 from tlbench.methods import method_files
+from tlbench.reports import published_tables
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "methods.md"
@@ -37,7 +38,7 @@ def papers(file: Path) -> list[str]:
 def reproduced() -> dict[str, set[str]]:
     """By method, the names of the published tables that have an entry of it."""
     tables: dict[str, set[str]] = defaultdict(set)
-    for file in sorted(Path(published.__file__).parent.glob("*.toml")):
+    for file in sorted(Path(published_tables.__file__).parent.glob("*.toml")):
         facts = tomllib.loads(file.read_text(encoding="utf-8"))
         suite = session.load_suite(facts["suite"])
         for row in facts["rows"]:

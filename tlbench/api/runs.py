@@ -100,7 +100,7 @@ def report(
         results: the results directory.
         suites: names of suites; empty: all that have records.
         table: "summary"; "main" (accuracy, transfer, negative transfer, throughput), "all" (every full table), or another
-            kind of `tlbench.reports.KINDS`.
+            kind of `tlbench.reports.KINDS`, or one over all suites of `tlbench.reports.ACROSS`.
         gate: rules; each method is added behind a gate of each, adapted only if the rule prefers it to the baseline.
 
     Returns:
@@ -115,6 +115,14 @@ def report(
     gated = gated_records(folder, records.iterate_records(folder, names), gates) if gates else []
     frame = reports.frame(chain(records.iterate_records(folder, names), gated))
     selections = None
-    if table in ("selection", "all"):
+    if table in ("selection", "rules", "all"):
         selections = reports.rule_selections(folder, records.iterate_records(folder, names))
-    return Tables(reports.tables(frame, table, reports.negative_flips(folder, frame), selections=selections))
+    flips = reports.negative_flips(folder, frame)
+    if table in reports.ACROSS:
+        from tlbench import methods
+
+        families = methods.families()
+        return Tables(
+            reports.tables_over_suites(frame, table, flips=flips, selections=selections, families=families, suites=names)
+        )
+    return Tables(reports.tables(frame, table, flips, selections=selections))

@@ -56,9 +56,10 @@ def _entries(kind: Kind, suite: str | None) -> Iterator[dict[str, str]]:
     elif kind is Kind.suites:
         yield from ({"name": name, "title": str(_tables(file)["title"])} for name, file in shipped_suites().items())
     elif kind is Kind.tables:
-        from tlbench.reports import TABLE_KINDS
+        from tlbench.reports import ACROSS_KINDS, TABLE_KINDS
 
         yield from ({"name": name, "shows": of.shows} for name, of in TABLE_KINDS.items())
+        yield from ({"name": name, "shows": over.shows} for name, over in ACROSS_KINDS.items())
     else:
         for file in [locate_suite(suite)] if suite else list(shipped_suites().values()):
             yield from _domains(_tables(file))

@@ -39,7 +39,7 @@ def site(
 
     records = _records(results)
     if markdown is not None:
-        markdown.write_text(leaderboard_markdown(records), encoding="utf-8")
+        markdown.write_text(leaderboard_markdown(records, results, methods.families()), encoding="utf-8")
         console.echo(f"wrote {markdown}")
     else:
         console.echo(f"wrote {build_site(records, out, results, methods.method_files())}")

@@ -39,7 +39,7 @@ def _table_names(incomplete: str) -> list[str]:
     """The tables that start like this, for shell completion."""
     from tlbench import reports
 
-    return [name for name in ("main", "all", *reports.KINDS) if name.startswith(incomplete)]
+    return [name for name in ("main", "all", *reports.KINDS, *reports.ACROSS) if name.startswith(incomplete)]
 
 
 def report(
@@ -83,9 +83,8 @@ def report(
     chosen = Format.json if json else format
     if compare is not None:
         if gate or group:
-            raise TlbenchError(
-                f"--{'gate' if gate else 'group'} is for tables of one results directory. Leave it or --compare out."
-            )
+            option = "gate" if gate else "group"
+            raise TlbenchError(f"--{option} is for tables of one results directory. Leave it or --compare out.")
         first, second = (_frame(directory, names) for directory in compare)
         write(reports.compare(first, second, (str(compare[0]), str(compare[1]))), chosen.value)
         return
@@ -95,11 +94,25 @@ def report(
     if note := future_records(frame):
         console.warn(f"note: {note}")
     flips, selections = reports.negative_flips(results, frame), None
-    if table in ("selection", "all"):
+    if table in ("selection", "rules", "all"):
         selections = reports.rule_selections(results, records.iterate_records(results, names))
-    write(reports.tables(frame, table, flips, margin, selections=selections), chosen.value)
+    if table in reports.ACROSS:
+        write(_over_suites(frame, table, flips, selections, names), chosen.value)
+    else:
+        write(reports.tables(frame, table, flips, margin, selections=selections), chosen.value)
     if table == "summary" and chosen is Format.text:
         write_more(frame, results)
+
+
+def _over_suites(
+    frame: pd.DataFrame, table: str, flips: pd.DataFrame | None, selections: pd.DataFrame | None, names: tuple[str, ...]
+) -> list[Table]:
+    """The tables of one kind over all suites of a frame; published figures are those of the suites that are named, if any."""
+    from tlbench import methods, reports
+
+    return reports.tables_over_suites(
+        frame, table, flips=flips, selections=selections, families=methods.families(), suites=names
+    )
 
 
 def write(tables: Sequence[Table], format: str = "text") -> None:

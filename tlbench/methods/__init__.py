@@ -36,6 +36,11 @@ def shipped_files() -> dict[str, Path]:
     return {file.stem: file for file in Path(__file__).parent.glob("*/*.py") if not file.stem.startswith("_")}
 
 
+def families() -> dict[str, str]:
+    """The family of each shipped method, by name, in words."""
+    return {name: file.parent.name.replace("_", " ") for name, file in shipped_files().items()}
+
+
 def method_names() -> list[str]:
     """The names of all methods, those of entry points among them; no method is imported."""
     return sorted({*method_files(), *plugins.entry_points(ENTRY_POINTS)})

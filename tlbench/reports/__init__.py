@@ -7,12 +7,14 @@ is an entry of `kinds.TABLE_KINDS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from tlbench.errors import TlbenchError, unknown_name
 from tlbench.escaping import escape_control
+from tlbench.reports.across import ACROSS_KINDS, AcrossInputs
+from tlbench.reports.across.suite_results import results_by_suite
 from tlbench.reports.comparison import compare
 from tlbench.reports.formats.output import FORMATS, render
 from tlbench.reports.frames import frame, require_records
@@ -33,6 +35,8 @@ from tlbench.reports.tables.summary import summary
 from tlbench.suite import Suite
 
 __all__ = [
+    "ACROSS",
+    "ACROSS_KINDS",
     "FORMATS",
     "FULL",
     "KINDS",
@@ -61,6 +65,7 @@ __all__ = [
     "rule_selections",
     "summary",
     "tables",
+    "tables_over_suites",
     "throughput",
     "transfer",
 ]
@@ -70,6 +75,9 @@ KINDS = tuple(TABLE_KINDS)
 
 FULL = KINDS[1:]
 """The kinds of full tables: all but the summary."""
+
+ACROSS = tuple(ACROSS_KINDS)
+"""The kinds of tables over all suites, in their order."""
 
 MAIN = ("accuracy", "transfer", "negative_transfer", "throughput")
 """The kinds that answer the three questions: does transfer help, can it hurt, and what does it cost."""
@@ -81,8 +89,8 @@ def check_table(which: str) -> None:
     Raises:
         TlbenchError: the kind is unknown.
     """
-    if which not in ("main", "all", *KINDS):
-        raise TlbenchError(unknown_name("table", which, ["main", "all", *KINDS]))
+    if which not in ("main", "all", *KINDS, *ACROSS):
+        raise TlbenchError(unknown_name("table", which, ["main", "all", *KINDS, *ACROSS]))
 
 
 def tables(
@@ -108,6 +116,8 @@ def tables(
         TlbenchError: the kind is unknown, or the frame has no records.
     """
     check_table(which)
+    if which in ACROSS:
+        raise TlbenchError(f"{which!r} is a table over all suites. `tables_over_suites` makes it.")
     kinds = {"all": FULL, "main": MAIN}.get(which, (which,))
     require_records(frame)
     own = tuple(suites)
@@ -117,3 +127,33 @@ def tables(
     ]
     with shared_cubes(of_suite.frame for of_suite in inputs):
         return [table for of_suite in inputs for kind in kinds for table in TABLE_KINDS[kind].tables(of_suite)]
+
+
+def tables_over_suites(
+    frame: pd.DataFrame,
+    which: str,
+    *,
+    flips: pd.DataFrame | None = None,
+    selections: pd.DataFrame | None = None,
+    families: Mapping[str, str] | None = None,
+    suites: Sequence[str] = (),
+) -> list[Table]:
+    """The tables of one kind over all suites of a frame.
+
+    Args:
+        frame: from `reports.frame`.
+        which: one of `ACROSS`.
+        flips: those of `tables`.
+        selections: those of `tables`.
+        families: the family of each method; without it methods are of one family.
+        suites: the suites whose published figures are shown; empty: those of all suites.
+
+    Raises:
+        TlbenchError: the kind is unknown, or the frame has no records.
+    """
+    if which not in ACROSS:
+        raise TlbenchError(unknown_name("table over suites", which, ACROSS))
+    summaries = [] if which in ("published", "rules") else tables(frame, "summary", flips)
+    require_records(frame)
+    by_suite = results_by_suite(frame, summaries)
+    return ACROSS_KINDS[which].tables(AcrossInputs(frame, by_suite, families or {}, selections, suites))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tlbench import plots
+from tlbench.reports.across.suite_results import suite_results
 from tlbench.site import overview
 from tlbench.site.descriptions import MethodDescription
 from tlbench.site.method_pages import method_path
@@ -26,7 +27,7 @@ def write_front(writer: Writer, suites: Sequence[SuitePages], abouts: Mapping[st
             suite.about.title,
             suite.about.modality,
             suite.records[-1].baseline or "",
-            overview.suite_results(suite.summary, suite.records[-1].baseline, suite.pairs),
+            suite_results(suite.summary, suite.records[-1].baseline, suite.pairs),
         )
         for suite in suites
     ]

@@ -8,40 +8,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from tlbench.metrics import METRICS
-from tlbench.reports import Ranking, Table
+from tlbench.reports import Ranking
+from tlbench.reports.across.suite_results import SuiteResult
 from tlbench.reports.statistics.average_ranks import rank_means
 from tlbench.site.alignment import aligned
 
 FEWEST = 3
 """Average ranks take so many methods and so many suites at least."""
-
-_BINS = (0.5, 2.0, 5.0, 10.0)
-"""The limits in points between the shades of a cell."""
-
-
-@dataclass(frozen=True)
-class SuiteResult:
-    """What an entry does on one suite: its delta, and the training time as a multiple of the baseline's."""
-
-    text: str
-    gain: float
-    verdict: float
-    better: float
-    worse: float
-    pairs: int
-    cost: float
-
-    @property
-    def mark(self) -> str:
-        """The class of the cell: its shade, "s" where the difference is significant; empty without a delta."""
-        if np.isnan(self.gain):
-            return ""
-        shade = int(np.searchsorted(_BINS, abs(self.gain)))
-        shown = f"{'p' if self.gain > 0 else 'n'}{shade}" if shade else "z"
-        return f"{shown} s" if self.verdict in (1.0, -1.0) else shown
 
 
 @dataclass(frozen=True)
@@ -111,23 +85,6 @@ class Overview:
                 for line in lines
             ],
         }
-
-
-def suite_results(summary: Table, baseline: str | None, pairs: int) -> dict[str, SuiteResult]:
-    """The results of each entry of a suite but its baseline, from its summary."""
-    wide = summary.data[summary.data["pair"].isna()].pivot(index="entry", columns="quantity", values="value")
-    columns = ("mean", "verdict", "pairs_significantly_better", "pairs_significantly_worse", "train_seconds")
-    wide = wide.reindex(columns=columns)
-    seconds = float(wide["train_seconds"].get(baseline, np.nan))
-    direction = 1.0 if METRICS[summary.metric].higher_is_better else -1.0
-    texts = summary.cells["delta"] if "delta" in summary.cells else pd.Series("", summary.cells.index)
-    results = {}
-    for entry, (delta, verdict, better, worse, train) in zip(wide.index, wide.to_numpy(dtype=np.float64), strict=True):
-        if entry != baseline and not np.isnan(delta):
-            text = str(texts[entry]).partition(" ")[0]
-            cost = train / seconds if seconds > 0 else np.nan
-            results[str(entry)] = SuiteResult(text, direction * delta, verdict, better, worse, pairs, cost)
-    return results
 
 
 def overview(suites: Sequence[SuiteColumn], facts: Mapping[str, MethodFacts]) -> Overview:

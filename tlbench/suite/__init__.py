@@ -14,6 +14,7 @@ from tlbench.suite.loading import (
     shipped_published_levels,
     shipped_suites,
     shipped_sweep_levels,
+    shipped_version,
 )
 from tlbench.suite.pairs import SEQUENCE
 from tlbench.suite.schema import MEAN, MethodEntry, NamedFile, Network, Protocol, PublishedLevel, Selection, Training
@@ -42,4 +43,5 @@ __all__ = [
     "shipped_published_levels",
     "shipped_suites",
     "shipped_sweep_levels",
+    "shipped_version",
 ]

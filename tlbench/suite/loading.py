@@ -178,6 +178,14 @@ def shipped_sweep_levels(name: str) -> Mapping[str, SweepLevel]:
 
 
 @functools.cache
+def shipped_version(name: str) -> int | None:
+    """The version of a shipped suite; None for a suite that is not shipped."""
+    if name not in shipped_suites():
+        return None
+    return int(tomllib.loads(shipped_suites()[name].read_text(encoding="utf-8"))["version"])
+
+
+@functools.cache
 def shipped_published_levels(name: str, version: int) -> tuple[PublishedLevel, ...]:
     """The published levels in a shipped suite; () for a suite that is not shipped, or not in this version."""
     if name not in shipped_suites():

@@ -66,12 +66,12 @@ class Published(Strict):
 class JsonTable(Strict):
     """A table."""
 
-    suite: str = Field(description="name and version, as in 'quickstart v1'")
+    suite: str = Field(description="name and version, as in 'quickstart v1', or 'all suites'")
     suite_name: str
-    suite_version: int
+    suite_version: int = Field(description="0 of a table over all suites")
     kind: str = Field(
         description="summary, accuracy, ranks, transfer, negative_transfer, classes, groups, stream, throughput, frontier, "
-        "detail or compare"
+        "detail, compare or, over all suites, methods, families, matrix, published or rules"
     )
     name: str = Field(description="distinguishes tables of one kind, as in 'adaptation delta against source_only'")
     title: str
@@ -99,7 +99,9 @@ class Tables(Strict):
 
 def _json_table(table: Table) -> JsonTable:
     metric, cells = METRICS[table.metric], table.cells
-    suite, version = table.suite.rsplit(" v", 1)
+    suite, _, version = table.suite.rpartition(" v")
+    if not version.isdecimal():
+        suite, version = table.suite, "0"
     values = table.data[[*TIDY[3:]]].astype(object).where(table.data[[*TIDY[3:]]].notna(), None)
     marks = [[""] * len(cells.columns)] * len(cells) if table.marks is None else table.marks.to_numpy().tolist()
     return JsonTable(

@@ -34,7 +34,7 @@ from tlbench.reports.tables.read_splits import symbols
 from tlbench.reports.tables.scores import Deltas, deltas_against
 from tlbench.suite import Suite
 
-_GROUPS = (
+READS_GROUPS = (
     "No samples",
     "Source (S)",
     "Source (S) and unlabelled target samples (T)",
@@ -42,6 +42,8 @@ _GROUPS = (
     "Labelled target samples (L)",
 )
 """What the methods of a group were granted and read, in the order of the groups."""
+ADAPTS = READS_GROUPS[2:4]
+"""The groups of methods that read target samples and none of their labels."""
 
 
 def summary(
@@ -110,7 +112,7 @@ class _Summary:
 def _shown(scores: ScoreCube, records: pd.DataFrame, baseline: str | None, flips: pd.DataFrame | None) -> _Summary:
     done = records[records["status"] == "done"]
     last = done.drop_duplicates("entry", keep="last").set_index("entry")
-    group_of = {str(entry): _group(str(reads)) for entry, reads in last["reads"].items()}
+    group_of = {str(entry): reads_group(str(reads)) for entry, reads in last["reads"].items()}
     entries = pd.Index(
         sorted((str(entry) for entry in scores.entries if entry in group_of), key=lambda entry: group_of[entry]), dtype=object
     )
@@ -156,8 +158,8 @@ def _costs(done: pd.DataFrame, entries: pd.Index[str]) -> tuple[dict[str, Array]
     return medians_of(most, entries, columns), machine_text(most, groups, MACHINE) if len(groups) > 1 else ""
 
 
-def _group(reads: str) -> int:
-    """The number of the group in `_GROUPS` of a method that reads these splits."""
+def reads_group(reads: str) -> int:
+    """The number of the group in `READS_GROUPS` of a method that reads these splits."""
     names = set(filter(None, reads.split("+")))
     ranked = (("target_labeled", 4), ("stream", 3), ("target", 2))
     return next((number for name, number in ranked if name in names), 1 if names else 0)
@@ -165,10 +167,10 @@ def _group(reads: str) -> int:
 
 def _heading(group: int, budgets: list[int], each: str) -> str:
     """The heading of a group, with the number of labels in that of labelled target samples."""
-    if not budgets or group != len(_GROUPS) - 1:
-        return _GROUPS[group]
+    if not budgets or group != len(READS_GROUPS) - 1:
+        return READS_GROUPS[group]
     count = f"{budgets[0]}" if len(budgets) == 1 else f"{budgets[0]} to {budgets[-1]}"
-    return f"{_GROUPS[group][:-1]}, {count} {each})"
+    return f"{READS_GROUPS[group][:-1]}, {count} {each})"
 
 
 def _metric_name(scores: ScoreCube) -> str:
