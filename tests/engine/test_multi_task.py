@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tlbench import checks, data, engine, methods, records, reports
+from tlbench.checks.data_labels import DataLabels
 from tlbench.checks.scores import prediction_errors
 from tlbench.engine.data.tasks import standardize_targets, with_shared_tasks
 from tlbench.engine.runtime import metrics
@@ -114,6 +115,20 @@ def test_scores_follow_from_the_stored_predictions(folder, tmp_path):
     stated = record.scores.per_task
     assert derived["task_score"] == record.scores.task_score
     assert derived["per_task"]["amount"]["rmse"] == stated["amount"].rmse
+
+
+def test_scores_of_tasks_follow_from_the_labels_of_the_data(folder, tmp_path):
+    suite, domains = load(folder)
+    (case,) = suite.cases(entries=["equal"], seeds=[0])
+    record = engine.run_case(case, suite, domains, CPU)
+    records.append(tmp_path / "results", record)
+    labels = DataLabels(suite, folder)
+    assert not list(labels.errors(tmp_path / "results", record)) and labels.compared == 1
+    (name, one), *others = record.scores.per_task.items()
+    forged = {**dict(others), name: one.model_copy(update={"accuracy": one.accuracy - 0.01})}
+    scores = record.scores.model_copy(update={"per_task": forged})
+    (error,) = labels.errors(tmp_path / "results", record.model_copy(update={"scores": scores}))
+    assert f"{name}: samples: 150, accuracy: {one.accuracy - 0.01:.6g}" in error
 
 
 def test_the_same_case_gives_the_same_numbers(folder):

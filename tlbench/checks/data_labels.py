@@ -16,7 +16,8 @@ from tlbench.reports.tables.captions import plural
 from tlbench.suite import Suite
 from tlbench.terms import POSITION_TASKS, Domain, Record
 
-TOLERANCES = {"r2": (1e-6, 1e-6), "per_target_r2": (1e-6, 1e-6), "rmse": (0.0, 1e-6), "mae": (0.0, 1e-6)}
+_SUMS = (1e-6, 1e-6)
+TOLERANCES = {"r2": _SUMS, "per_target_r2": _SUMS, "task_score": _SUMS, "rmse": (0.0, 1e-6), "mae": (0.0, 1e-6)}
 """The absolute and the relative tolerance of the scores of a regression: another machine may add in another order."""
 SHARE_TOLERANCE = (1e-9, 0.0)
 MAX_REASON_CHARACTERS = 300
@@ -116,15 +117,20 @@ def _predicted(results: Path, record: Record) -> tuple[np.ndarray, np.ndarray | 
 def _score_errors(stated: Mapping[str, Any], derived: Mapping[str, Any]) -> Iterator[str]:
     """An error for each score that is not the one that follows from the labels."""
     for name, value in derived.items():
-        if not _agree(stated[name], value, *TOLERANCES.get(name, SHARE_TOLERANCE)):
+        if not _agree(stated[name], value, name):
             yield f"{name} is {_text(stated[name])}, and its predictions and the labels of the data give {_text(value)}."
 
 
-def _agree(one: Any, two: Any, absolute: float, relative: float) -> bool:
+def _agree(one: Any, two: Any, name: str) -> bool:
+    """Whether two values of a score agree; in mappings, None is as good as no entry."""
     if isinstance(one, dict) and isinstance(two, dict):
-        return one.keys() == two.keys() and all(_agree(one[key], two[key], absolute, relative) for key in one)
+        first, second = ({key: value for key, value in of.items() if value is not None} for of in (one, two))
+        return first.keys() == second.keys() and all(
+            _agree(first[key], second[key], key if key in TOLERANCES else name) for key in first
+        )
     if not isinstance(one, float | int) or not isinstance(two, float | int):
         return bool(one == two)
+    absolute, relative = TOLERANCES.get(name, SHARE_TOLERANCE)
     return abs(one - two) <= absolute + relative * abs(two)
 
 

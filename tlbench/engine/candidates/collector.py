@@ -83,10 +83,11 @@ class CandidateCollector:
                 elif not streamed:
                     facts = self._facts(predictor, method, inputs)
                 if scored_outputs is None:
-                    scored_outputs = map_in_chunks(predictor, samples.scored, inputs, CHUNK_SAMPLES)
-                    block["scored_outputs"] = stored_outputs(facts_of(scored_outputs, samples.scored))
+                    scored_outputs = facts_of(map_in_chunks(predictor, samples.scored, inputs, CHUNK_SAMPLES), samples.scored)
                 else:
-                    block["scored_outputs"] = stored_outputs(scored_outputs[samples.scored_outputs])
+                    scored_outputs = scored_outputs[samples.scored_outputs]
+                block["scored_outputs"] = stored_outputs(scored_outputs)
+                block["scored_classes"] = scored_outputs.argmax(dim=1).cpu()  # half precision may tie what differs
                 if not streamed and _can_be_mixed(samples.target):
                     assert samples.target is not None
                     block["mixed_classes"] = _mixed_outputs(predictor, samples.target, inputs).argmax(dim=1).cpu()

@@ -64,7 +64,7 @@ def sealed_arrays(blocks: Sequence[Block], samples: CandidateSamples, y: Tensor,
         seed: of the labelled samples.
     """
     labels = y[samples.scored_positions].numpy()
-    predicted = np.stack([block["scored_outputs"][:, :-1].argmax(dim=1).numpy() for block in blocks])
+    predicted = np.stack([block["scored_classes"].numpy() for block in blocks])
     labeled = labeled_rounds(labels, seed)
     columns = blocks[0]["scored_outputs"].shape[1] - 1  # a method need not score "unknown"
     losses = [-block["scored_outputs"][labeled, np.minimum(labels[labeled], columns - 1)] for block in blocks]
