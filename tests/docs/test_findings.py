@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "findings.md"
 QUOTED = re.compile(r"^```sh\n(tlbench [^\n]+)\n```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?")
-FINDINGS = 10
+FINDINGS = 12
 
 
 def quotes() -> list[tuple[str, list[str]]]:

@@ -23,7 +23,7 @@ LIMITS = """What one may conclude, and what not:
   are not to be compared with those that do not.
 - A method that is better on most suites is worse on some: run it on your own data, beside the baseline.
 
-[docs/findings.md](../docs/findings.md) has ten findings of the records that come with tlbench, with their limits."""
+[docs/findings.md](../docs/findings.md) has findings of the records that come with tlbench, with their limits."""
 """What may be concluded from any leaderboard."""
 MOST = 5
 """The largest number of methods, or of suites, that a sentence names."""
