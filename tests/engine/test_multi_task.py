@@ -111,6 +111,8 @@ def test_scores_follow_from_the_stored_predictions(folder, tmp_path):
     assert checks.check_results(on_file) == ["The records are plausible: 1 in all, 1 done."]
     predicted = records.outputs(tmp_path / "results", record)
     assert predicted.shape == (150, 2)
+    missing = domains["test"].samples.y[:, 1].isnan().numpy()
+    assert (predicted[missing, 1] == 0).all() and (predicted[~missing, 1] != 0).all()  # a label that is missing scores nothing
     derived = scored_labels(case, suite, domains).scores(predicted)
     stated = record.scores.per_task
     assert derived["task_score"] == record.scores.task_score

@@ -227,7 +227,8 @@ def score(prepared: PreparedCase, outputs: CaseOutputs) -> Measurement:
     elif data.granted.tasks:
         predicted = metrics.task_predictions(outputs.scored, data.granted.tasks)
         facts |= metrics.task_scores(predicted, y, data.granted.tasks)
-        facts["predictions"], predictions = metrics.pack_outputs(predicted)
+        is_scored = ~y.isnan()  # of 139 tasks each sample may have the label of one
+        facts["predictions"], predictions = metrics.pack_outputs(predicted.where(is_scored, 0.0))
     elif data.granted.regression:
         facts |= metrics.regression_scores(outputs.scored, y, data.targets)
         facts["predictions"], predictions = metrics.pack_outputs(outputs.scored)
