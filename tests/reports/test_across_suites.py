@@ -54,7 +54,7 @@ def test_a_method_has_its_verdicts_and_the_interval_over_suites(frame):
     assert line["mean delta"] == f"+{gains.mean():.1f} ± {margin:.1f}"
     assert (line["pairs better %"], line["pairs worse %"], line["train time"]) == ("75", "25", "2.00 x")
     assert table.groups == ("Source (S)", "Source (S) and unlabelled target samples (T)")
-    assert "mcc" not in table.cells.index and "Left out: 1 entries that ran on fewer than 3 suites." in table.notes
+    assert "mcc" not in table.cells.index and "Left out: 1 entry that ran on fewer than 3 suites." in table.notes
 
 
 def test_families_are_counted_by_what_they_read(frame):

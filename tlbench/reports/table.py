@@ -124,10 +124,28 @@ def tidy_subgroups(
     return stack_long(cube, table, long)
 
 
+def tidy_lines(lines: Sequence[tuple[object, ...]], names: Sequence[str], **same: str | int | None) -> pd.DataFrame:
+    """Lines in the columns `TIDY`; those whose value is missing are left out.
+
+    Args:
+        lines: a value of each name.
+        names: the columns of the lines, "value" among them.
+        same: columns with one value; without it there is no pair and no subgroup.
+    """
+    constant: dict[str, str | int | None] = {
+        name: value for name, value in {"pair": None, "subgroup": None, **same}.items() if name not in names
+    }
+    data = pd.DataFrame(lines, columns=list(names))
+    return _in_tidy_columns(data[data["value"].notna()].assign(**constant))
+
+
 def stack_long(cube: ScoreCube, table: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Long frames stacked, in the columns `TIDY`."""
     data = pd.concat([frame for frame in frames if len(frame)] or list(frames[:1]), ignore_index=True)
-    data = data.assign(suite=cube.suite, suite_version=cube.version, table=table)
+    return _in_tidy_columns(data.assign(suite=cube.suite, suite_version=cube.version, table=table))
+
+
+def _in_tidy_columns(data: pd.DataFrame) -> pd.DataFrame:
     return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tlbench.reports.across.methods import ALL_SUITES, FEWEST, of_baselines
 from tlbench.reports.across.suite_results import SuiteResult, SuiteResults
-from tlbench.reports.table import STAR, TIDY, VERDICTS, Table
+from tlbench.reports.table import STAR, VERDICTS, Table, tidy_lines
 from tlbench.reports.tables.summary import READS_GROUPS
 
 
@@ -36,10 +36,12 @@ def _matrix(baseline: str, suites: Sequence[SuiteResults]) -> Table | None:
     cells = pd.DataFrame([[_text(suite.results.get(entry)) for entry in entries] for suite in suites], index, entries, object)
     marks = pd.DataFrame([[_mark(suite.results.get(entry)) for entry in entries] for suite in suites], index, entries, object)
     numbers = [
-        (suite.name, entry, suite.results[entry].gain) for suite in suites for entry in entries if entry in suite.results
+        (suite.name, entry, "gain", suite.results[entry].gain, "as the metric")
+        for suite in suites
+        for entry in entries
+        if entry in suite.results
     ]
-    data = pd.DataFrame(numbers, columns=["subgroup", "entry", "value"])
-    data = data.assign(suite=ALL_SUITES, suite_version=0, table="matrix", pair=None, quantity="gain", unit="as the metric")
+    names = ("subgroup", "entry", "quantity", "value", "unit")
     line = f"Mean delta against {baseline} in units of each suite's metric;{STAR}: its 95 % CI over seeds excludes zero."
     notes = f"Entries that ran on {FEWEST} suites or more; blank: the suite does not have the entry."
     return Table(
@@ -48,7 +50,7 @@ def _matrix(baseline: str, suites: Sequence[SuiteResults]) -> Table | None:
         title=f"Suites by methods, against {baseline}",
         caption=f"{line} {notes}",
         cells=cells,
-        data=data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object}),
+        data=tidy_lines(numbers, names, suite=ALL_SUITES, suite_version=0, table="matrix"),
         marks=marks,
         line=line,
         notes=notes,

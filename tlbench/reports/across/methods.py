@@ -12,7 +12,7 @@ import pandas as pd
 from tlbench.reports.across.suite_results import SuiteResult, SuiteResults
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Estimate
-from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.table import Table, estimate_texts, number_text, tidy_lines
 from tlbench.reports.tables.summary import READS_GROUPS
 
 ALL_SUITES = "all suites"
@@ -67,7 +67,11 @@ def method_tables(by_suite: Sequence[SuiteResults]) -> list[Table]:
             for entry in ordered
         }
         short = len(by_entry) - len(lines)
-        notes = f"{_NOTES} Left out: {short} entries that ran on fewer than {FEWEST} suites." if short else _NOTES
+        notes = (
+            f"{_NOTES} Left out: {short} {'entry' if short == 1 else 'entries'} that ran on fewer than {FEWEST} suites."
+            if short
+            else _NOTES
+        )
         tables.append(
             _table(
                 "methods",
@@ -240,16 +244,14 @@ def _table(
             *((name, word, float(_count(of, verdict)), "results") for word, verdict in (("better", 1.0), ("worse", -1.0))),
             *((name, "mean", mean, "percentage points"), (name, "margin", margin, "percentage points")),
         ]
-    data = pd.DataFrame(numbers, columns=["entry", "quantity", "value", "unit"])
-    data = data[data["value"].notna()].assign(suite=ALL_SUITES, suite_version=0, table=kind, pair=None, subgroup=None)
-    data = data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
+    names = ("entry", "quantity", "value", "unit")
     return Table(
         suite=ALL_SUITES,
         kind=kind,
         title=title[:1].upper() + title[1:],
         caption=f"{line} {notes}",
         cells=frame,
-        data=data,
+        data=tidy_lines(numbers, names, suite=ALL_SUITES, suite_version=0, table=kind),
         line=line,
         notes=notes,
         groups=tuple(groups),

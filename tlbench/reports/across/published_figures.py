@@ -14,7 +14,7 @@ from tlbench.reports.across.methods import ALL_SUITES
 from tlbench.reports.frames import SCORES, latest_records, suite_and_version
 from tlbench.reports.score_cube import cube_values, score_cube
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Array, Estimate, moments, satterthwaite_margin
-from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.table import Table, estimate_texts, number_text, tidy_lines
 from tlbench.suite import MEAN, shipped_published_levels, shipped_suites, shipped_version
 
 NOT_TRIED = "not tried"
@@ -260,8 +260,6 @@ def _data(figures: Sequence[PublishedFigure], compared: Sequence[_Comparison]) -
             ("mean", float(of.own.mean[0])),
             ("margin", float(of.own.margin[0])),
         )
-        if not np.isnan(value)
     ]
-    data = pd.DataFrame(lines, columns=["entry", "quantity", "value", "unit"])
-    data = data.assign(suite=ALL_SUITES, suite_version=0, table="published", pair=None, subgroup=None)
-    return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
+    names = ("entry", "quantity", "value", "unit")
+    return tidy_lines(lines, names, suite=ALL_SUITES, suite_version=0, table="published")

@@ -7,7 +7,8 @@ import pandas as pd
 
 from tlbench.reports.across.methods import ALL_SUITES
 from tlbench.reports.statistics.intervals import MIN_SEEDS, Estimate, moments, satterthwaite_margin
-from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.table import Table, estimate_texts, number_text, tidy_lines
+from tlbench.reports.tables.captions import plural
 from tlbench.reports.tables.rule_ranks import TRIVIAL, adapting_cases
 
 LAST = "last"
@@ -45,17 +46,16 @@ def rule_table(chosen: pd.DataFrame | None) -> list[Table]:
         f"{best_rule(chosen)} Against last: regret minus that of the last step; below zero is a gain. Refused: share of the "
         "cases in which the rule selects the unadapted model."
     )
-    numbers = [(rule, "regret", float(means[rule].mean[0])) for rule in order]
-    data = pd.DataFrame(numbers, columns=["subgroup", "quantity", "value"])
-    data = data.assign(suite=ALL_SUITES, suite_version=0, table="rules", entry="", pair=None, unit="percentage points")
+    numbers = [(rule, "regret", float(means[rule].mean[0]), "percentage points") for rule in order]
+    names = ("subgroup", "quantity", "value", "unit")
     return [
         Table(
             suite=ALL_SUITES,
             kind="rules",
-            title=f"Selection rules on {len(suites)} {'suite' if len(suites) == 1 else 'suites'} with candidates",
+            title=f"Selection rules on {plural(len(suites), 'suite')} with candidates",
             caption=f"{line} {notes}",
             cells=cells,
-            data=data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object}),
+            data=tidy_lines(numbers, names, suite=ALL_SUITES, suite_version=0, table="rules", entry=""),
             line=line,
             notes=notes,
         )
@@ -80,7 +80,7 @@ def best_rule(chosen: pd.DataFrame | None) -> str:
         return ""
     best = ranked[0]
     refusing = ", which always refuses to adapt," if (regrets[regrets["rule"] == best]["refused"] == 1).all() else ""
-    over = f"{suites} {'suite' if suites == 1 else 'suites'} with candidates"
+    over = f"{plural(suites, 'suite')} with candidates"
     last = f"; the last step loses {estimate_texts(means[LAST])[0]}" if LAST in means else ""
     return (
         f"Of the {len(ranked)} rules without target labels, {best}{refusing} has the lowest mean regret on {over}: it loses "

@@ -10,7 +10,7 @@ import pandas as pd
 from tlbench.reports.statistics import intervals
 from tlbench.reports.statistics.intervals import Estimate
 from tlbench.reports.statistics.regrets import rule_regrets
-from tlbench.reports.table import TIDY, Table, estimate_texts, number_text
+from tlbench.reports.table import Table, estimate_texts, number_text, tidy_lines
 from tlbench.reports.tables.rule_ranks import TRIVIAL, adapting_cases, ranks_elsewhere
 
 OWN_LOSS = {
@@ -75,9 +75,8 @@ def rule_data(lines: Sequence[tuple[object, ...]], suite: str, version: int) -> 
         suite: the name of the suite.
         version: its version.
     """
-    data = pd.DataFrame(lines, columns=["entry", "subgroup", "quantity", "value", "unit"])
-    data = data[data["value"].notna()].assign(suite=suite, suite_version=version, table="selection", pair=None)
-    return data.reindex(columns=list(TIDY)).astype({"pair": object, "subgroup": object})
+    names = ("entry", "subgroup", "quantity", "value", "unit")
+    return tidy_lines(lines, names, suite=suite, suite_version=version, table="selection")
 
 
 def method_table(cells: pd.DataFrame, *, title: str, caption: tuple[str, str], data: pd.DataFrame, name: str) -> Table:
