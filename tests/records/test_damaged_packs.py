@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 from command_line import tlbench
-from packed_results import files, loaded, run_with_candidates
+from packed_results import files, loaded
 from tiny_results import results_file_of
 
 from tlbench import records
@@ -22,19 +20,6 @@ from tlbench.records.candidates import facts_file, sealed_facts
 from tlbench.session import load_suite
 
 NAME = "0123456789abcdef.npz"
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Path:
-    """The folder of the run."""
-    return run_with_candidates(tmp_path_factory.mktemp("ran"))
-
-
-@pytest.fixture
-def folder(ran, tmp_path) -> Path:
-    """A copy of it."""
-    shutil.copytree(ran, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def zipped(*members: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 from command_line import tlbench
-from packed_results import files, loaded, run_with_candidates
+from packed_results import files, loaded
 from results_on_file import contents
 
 from tlbench import api, records, reports
@@ -19,19 +18,6 @@ from tlbench.runner.case_locks import CaseLocks
 from tlbench.session import load_suite
 
 NAME = "0123456789abcdef.npz"
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Path:
-    """The folder of the run."""
-    return run_with_candidates(tmp_path_factory.mktemp("ran"))
-
-
-@pytest.fixture
-def folder(ran, tmp_path) -> Path:
-    """A copy of it."""
-    shutil.copytree(ran, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def test_packed_results_read_as_loose_ones_do_and_a_run_computes_nothing_again(folder, ran):

@@ -98,7 +98,7 @@ def retain_members(file: Path, names: Collection[str]) -> None:
     if not remaining:
         file.unlink()
     elif len(remaining) < len(present):
-        replace(file, zip_of({name: read_member(file, name, MAX_FILE_BYTES) for name in remaining}))
+        replace(file, zip_of({name: read_member(file, name, _limit_bytes(file)) for name in remaining}))
 
 
 def _pack_folder(results: Path, suite: str, kind: str, on_file: dict[str, list[Record]]) -> PackResult:
