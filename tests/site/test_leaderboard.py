@@ -54,6 +54,9 @@ def test_a_rule_is_named_only_with_candidates(made):
     line |= {"accuracy": 0.7, "oracle": 0.75, "unadapted": 0.6, "last": 0.7, "chose_unadapted": 0.0}
     chosen = pd.DataFrame([{**line, "seed": seed} for seed in range(3)])
     assert "**Which rule to trust?** Of the 1 rules without target labels, im has the lowest" in sentences(made, chosen)
+    assert "Fewer than 3 suites are no ranking: [model selection]" in sentences(made, chosen)
+    several = pd.concat([chosen.assign(suite=name) for name in ("one", "two", "three")])
+    assert "are no ranking" not in sentences(made, several)
 
 
 def test_one_suite_gives_no_answers(made):

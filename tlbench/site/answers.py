@@ -25,6 +25,8 @@ LIMITS = """What one may conclude, and what not:
 
 [docs/findings.md](../docs/findings.md) has findings of the records that come with tlbench, with their limits."""
 """What may be concluded from any leaderboard."""
+MORE_RULES = "[model selection](../docs/selection.md#what-the-rules-lost-here) compares rules on more"
+"""Where a page points that has too little to rank rules."""
 MOST = 5
 """The largest number of methods, or of suites, that a sentence names."""
 
@@ -42,8 +44,9 @@ def answers(by_suite: Sequence[SuiteResults], selections: pd.DataFrame | None) -
         results = [result for of_suite in adapting.values() for result in of_suite.values()]
         if results:
             sentences += [_helps(baseline, adapting), *_methods(adapting), *_suites(adapting), *_cost(baseline, results)]
-    if rule := best_rule(selections):
-        sentences.append(f"**Which rule to trust?** {rule}")
+    if selections is not None and (rule := best_rule(selections)):
+        caution = f" Fewer than {FEWEST} suites are no ranking: {MORE_RULES}." if selections["suite"].nunique() < FEWEST else ""
+        sentences.append(f"**Which rule to trust?** {rule}{caution}")
     return "\n".join(f"- {sentence}" for sentence in sentences) or "No baseline has three suites yet."
 
 
